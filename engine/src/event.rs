@@ -1,0 +1,291 @@
+//! What the engine reports. Each event is complete by itself: whoever reads it needs no earlier
+//! one, only the instrument's symbol.
+
+use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
+
+use crate::{
+    Account, CancelRejectTo, ClOrdId, ExecType, InstrumentId, InstrumentStatus, LastLiquidity,
+    OrdStatus, OrdType, OrderId, SessionId, Side, Symbol, TimeInForce, TradeId,
+    command::record,
+    domain::{ExecReason, RejectReason},
+    record::{DecodeError, RECORD_MAX, Record},
+};
+
+record! {
+    /// Something happened to an order: an ExecutionReport (8) that is not a reject.
+    ///
+    /// ```text
+    ///   0 order_id        8 contra_order_id  16 trade_id       24 price
+    ///  32 order_qty      40 leaves_qty       48 cum_qty        56 last_px
+    ///  64 last_qty       72 cum_notional (u128, two words)     88 session, instrument
+    ///  96 codes         108 account         120 cl_ord_id     156 orig_cl_ord_id
+    /// ```
+    Execution, 0x0201, 192;
+    /// The order.
+    order_id: OrderId,
+    /// The order on the other side of a trade, else none.
+    contra_order_id: OrderId,
+    /// Number of the trade, else none.
+    trade_id: TradeId,
+    /// Limit price at `price_scale`; 0 for a market order.
+    price: i64,
+    /// OrderQty (tag 38) at `qty_scale`.
+    order_qty: i64,
+    /// LeavesQty (tag 151) at `qty_scale`; 0 once the order is closed.
+    leaves_qty: i64,
+    /// CumQty (tag 14) at `qty_scale`.
+    cum_qty: i64,
+    /// LastPx (tag 31) of a trade at `price_scale`, else 0.
+    last_px: i64,
+    /// LastQty (tag 32) of a trade at `qty_scale`, else 0.
+    last_qty: i64,
+    /// Sum of LastPx × LastQty over all trades of the order, low word first: AvgPx (tag 6) is this
+    /// divided by `cum_qty`.
+    cum_notional: [u64; 2],
+    /// The session that the report goes to: the order's owner.
+    session: SessionId,
+    /// The instrument.
+    instrument: InstrumentId,
+    /// ExecType (tag 150).
+    exec_type: ExecType,
+    /// OrdStatus (tag 39) after it.
+    ord_status: OrdStatus,
+    /// Side (tag 54).
+    side: Side,
+    /// OrdType (tag 40).
+    ord_type: OrdType,
+    /// TimeInForce (tag 59).
+    time_in_force: TimeInForce,
+    /// Decimals of prices.
+    price_scale: u8,
+    /// Decimals of quantities.
+    qty_scale: u8,
+    /// Why, where nobody asked for it.
+    reason: ExecReason,
+    /// LastLiquidityInd (tag 851) of a trade.
+    last_liquidity: LastLiquidity,
+    /// Zero.
+    reserved: [u8; 3],
+    /// Account (tag 1).
+    account: Account,
+    /// ClOrdID (tag 11): of the request that this answers, else of the order.
+    cl_ord_id: ClOrdId,
+    /// OrigClOrdID (tag 41): of the order, when this answers a cancel or replace, else empty.
+    orig_cl_ord_id: ClOrdId,
+}
+
+impl Execution {
+    /// Sum of LastPx × LastQty over all trades of the order.
+    #[inline]
+    pub fn cum_notional(&self) -> u128 {
+        u128::from(self.cum_notional[1]) << 64 | u128::from(self.cum_notional[0])
+    }
+
+    /// AvgPx (tag 6) at `price_scale`, rounded half up; 0 before the first trade.
+    pub fn avg_px(&self) -> i64 {
+        let cum = self.cum_qty.max(0) as u128;
+        (self.cum_notional() + cum / 2).checked_div(cum).unwrap_or(0) as i64
+    }
+}
+
+record! {
+    /// A new order was refused, or a status request named no order: an ExecutionReport (8) with
+    /// OrdStatus rejected.
+    OrderRejected, 0x0202, 128;
+    /// Price as asked, at `price_scale`.
+    price: i64,
+    /// OrderQty as asked, at `qty_scale`.
+    order_qty: i64,
+    /// The limit that the rule sets, at `limit_scale`; 0 where the rule has none.
+    limit: i64,
+    /// What was seen instead, at `observed_scale`; 0 where the rule has none.
+    observed: i64,
+    /// The session that asked.
+    session: SessionId,
+    /// The instrument, or none.
+    instrument: InstrumentId,
+    /// ExecType (tag 150): rejected, or order status.
+    exec_type: ExecType,
+    /// Side (tag 54) as asked.
+    side: Side,
+    /// OrdType (tag 40) as asked.
+    ord_type: OrdType,
+    /// TimeInForce (tag 59) as asked.
+    time_in_force: TimeInForce,
+    /// Decimals of `price`.
+    price_scale: u8,
+    /// Decimals of `order_qty`.
+    qty_scale: u8,
+    /// The rule.
+    reason: RejectReason,
+    /// Decimals of `limit`.
+    limit_scale: u8,
+    /// Decimals of `observed`.
+    observed_scale: u8,
+    /// Zero.
+    reserved: [u8; 3],
+    /// Account (tag 1) as asked.
+    account: Account,
+    /// ClOrdID (tag 11) as asked.
+    cl_ord_id: ClOrdId,
+    /// The symbol as the client wrote it when `instrument` is none, else empty.
+    unknown_symbol: Symbol,
+    /// Zero.
+    reserved_tail: [u8; 4],
+}
+
+record! {
+    /// A cancel or replace was refused: an OrderCancelReject (9). The order stays as it was.
+    CancelRejected, 0x0203, 128;
+    /// The order, or none when it is unknown.
+    order_id: OrderId,
+    /// The limit that the rule sets, at `limit_scale`; 0 where the rule has none.
+    limit: i64,
+    /// What was seen instead, at `observed_scale`; 0 where the rule has none.
+    observed: i64,
+    /// The session that asked.
+    session: SessionId,
+    /// The order's instrument, or none.
+    instrument: InstrumentId,
+    /// OrdStatus (tag 39) of the order; rejected when it is unknown.
+    ord_status: OrdStatus,
+    /// CxlRejResponseTo (tag 434).
+    response_to: CancelRejectTo,
+    /// The rule.
+    reason: RejectReason,
+    /// Decimals of `limit`.
+    limit_scale: u8,
+    /// Decimals of `observed`.
+    observed_scale: u8,
+    /// Zero.
+    reserved: [u8; 3],
+    /// Account (tag 1) of the order.
+    account: Account,
+    /// ClOrdID (tag 11) of the request.
+    cl_ord_id: ClOrdId,
+    /// OrigClOrdID (tag 41) of the request.
+    orig_cl_ord_id: ClOrdId,
+    /// Zero.
+    reserved_tail: [u8; 4],
+}
+
+record! {
+    /// A mass cancel was carried out: an OrderMassCancelReport (r). It comes before the reports of
+    /// the orders that it cancels.
+    MassCanceled, 0x0204, 56;
+    /// The session that asked.
+    session: SessionId,
+    /// Only this instrument, or none for all.
+    instrument: InstrumentId,
+    /// TotalAffectedOrders (tag 533).
+    affected: u32,
+    /// MassCancelRequestType (tag 530) as asked.
+    request_type: u8,
+    /// Zero.
+    reserved: [u8; 3],
+    /// ClOrdID (tag 11) of the request.
+    cl_ord_id: ClOrdId,
+    /// Zero.
+    reserved_tail: [u8; 4],
+}
+
+record! {
+    /// An instrument's status changed.
+    StatusChanged, 0x0205, 8;
+    /// The instrument.
+    instrument: InstrumentId,
+    /// Its status from now on.
+    status: InstrumentStatus,
+    /// Zero.
+    reserved: [u8; 3],
+}
+
+record! {
+    /// The engine's state after a command, so that a replay proves itself on the way.
+    StateHashed, 0x0206, 24;
+    /// Hash of the whole state.
+    state_hash: u64,
+    /// Commands applied since the journal began.
+    commands: u64,
+    /// Orders that are live.
+    live_orders: u64,
+}
+
+/// Defines [`Event`] over its records.
+macro_rules! events {
+    ($($name:ident,)+) => {
+        /// An output of the engine, read back from the journal.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs)]
+        pub enum Event { $($name($name),)+ }
+
+        impl Event {
+            /// Name of the event for people.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$name(_) => stringify!($name),)+ }
+            }
+
+            /// Kind of the record in the journal.
+            pub fn kind(&self) -> u16 {
+                match self { $(Self::$name(_) => <$name>::KIND,)+ }
+            }
+
+            /// Bytes of the record in the journal.
+            pub fn payload(&self) -> &[u8] {
+                match self { $(Self::$name(record) => record.payload(),)+ }
+            }
+
+            /// The event that a journaled record holds.
+            ///
+            /// # Errors
+            /// [`DecodeError`] when no event has this kind or the payload is not one.
+            #[inline]
+            pub fn decode(kind: u16, payload: &[u8]) -> Result<Self, DecodeError> {
+                match kind {
+                    $(<$name>::KIND => <$name>::read(payload).map(Self::$name),)+
+                    _ => Err(DecodeError::Kind { kind }),
+                }
+            }
+
+            /// The session that is told of it, if any.
+            #[inline]
+            pub fn session(&self) -> Option<SessionId> {
+                match self {
+                    Self::Execution(event) => Some(event.session),
+                    Self::OrderRejected(event) => Some(event.session),
+                    Self::CancelRejected(event) => Some(event.session),
+                    Self::MassCanceled(event) => Some(event.session),
+                    Self::StatusChanged(_) | Self::StateHashed(_) => None,
+                }
+            }
+
+            /// Kinds of events: 0x0200 to 0x02ff.
+            pub const fn is_kind(kind: u16) -> bool {
+                kind >> 8 == 2
+            }
+        }
+
+        $(impl From<$name> for Event {
+            #[inline]
+            fn from(record: $name) -> Self { Self::$name(record) }
+        })+
+    };
+}
+
+events! {
+    Execution,
+    OrderRejected,
+    CancelRejected,
+    MassCanceled,
+    StatusChanged,
+    StateHashed,
+}
+
+/// A record that the engine emits.
+pub trait EventRecord: Record {}
+impl EventRecord for Execution {}
+impl EventRecord for OrderRejected {}
+impl EventRecord for CancelRejected {}
+impl EventRecord for MassCanceled {}
+impl EventRecord for StatusChanged {}
+impl EventRecord for StateHashed {}

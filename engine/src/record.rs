@@ -1,0 +1,85 @@
+//! Commands and events as bytes.
+//!
+//! A record is a `repr(C)` struct without padding. In the journal its trailing zeros are cut to a
+//! multiple of eight bytes, so texts stand last and short ones cost little:
+//!
+//! ```text
+//! memory   | numbers and codes | ClOrdID .. 0 0 0 0 0 | OrigClOrdID 0 0 0 0 0 |
+//! journal  | numbers and codes | ClOrdID .. 0 |
+//! ```
+
+use thiserror::Error;
+use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
+
+/// Largest record in bytes, before trimming.
+pub const RECORD_MAX: usize = 208;
+
+/// A command or event that is stored as it stands in memory.
+pub trait Record: TryFromBytes + IntoBytes + KnownLayout + Immutable + Copy {
+    /// Names the type of the record in the journal; never reused for another layout.
+    const KIND: u16;
+
+    /// The bytes that are journaled: the record without its trailing zeros.
+    #[inline]
+    fn payload(&self) -> &[u8] {
+        trim(self.as_bytes())
+    }
+
+    /// The record that these bytes hold.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the payload is longer than the record or holds a code that the type
+    /// does not have.
+    #[inline]
+    fn read(payload: &[u8]) -> Result<Self, DecodeError> {
+        let size = size_of::<Self>();
+        if payload.len() > size {
+            return Err(DecodeError::Length {
+                kind: Self::KIND,
+                found: payload.len(),
+                limit: size,
+            });
+        }
+        let mut bytes = [0; RECORD_MAX];
+        bytes[..payload.len()].copy_from_slice(payload);
+        Self::try_read_from_bytes(&bytes[..size])
+            .map_err(|_| DecodeError::Code { kind: Self::KIND })
+    }
+}
+
+/// Why a payload is not a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    /// No record has this kind.
+    #[error("unknown record kind {kind:#06x}")]
+    Kind {
+        /// The kind found.
+        kind: u16,
+    },
+    /// More bytes than the record has.
+    #[error("record of kind {kind:#06x} has {found} bytes, at most {limit} are possible")]
+    Length {
+        /// Kind of the record.
+        kind: u16,
+        /// Bytes found.
+        found: usize,
+        /// Size of the record.
+        limit: usize,
+    },
+    /// A field holds a code that its type does not have.
+    #[error("record of kind {kind:#06x} holds an impossible code")]
+    Code {
+        /// Kind of the record.
+        kind: u16,
+    },
+}
+
+/// Cuts trailing zero words.
+#[inline]
+fn trim(bytes: &[u8]) -> &[u8] {
+    let mut end = bytes.len();
+    while end >= 8 && bytes[end - 8..end] == [0; 8] {
+        end -= 8;
+    }
+    &bytes[..end]
+}

@@ -1,0 +1,143 @@
+//! Short texts of bounded length, stored in place.
+
+use std::fmt;
+
+use thiserror::Error;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// A text of at most `N` bytes, padded with NUL bytes, so that a record's size is fixed and an
+/// unused tail is zero.
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
+#[repr(transparent)]
+pub struct Text<const N: usize>([u8; N]);
+
+/// ClOrdID (tag 11): the client's id of a request, at most 36 bytes (a UUID fits).
+pub type ClOrdId = Text<36>;
+/// Account (tag 1), at most 12 bytes.
+pub type Account = Text<12>;
+/// Symbol (tag 55): the human ticker of an instrument, at most 24 bytes.
+pub type Symbol = Text<24>;
+/// SenderCompID or TargetCompID (tags 49 and 56), at most 32 bytes.
+pub type CompId = Text<32>;
+
+/// Why bytes are not a [`Text`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum TextError {
+    /// More bytes than the text holds.
+    #[error("{found} bytes, at most {limit} are allowed")]
+    TooLong {
+        /// Bytes given.
+        found: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// A control character, which would corrupt a FIX message or a log.
+    #[error("control character {byte:#04x} at position {position}")]
+    Control {
+        /// The character.
+        byte: u8,
+        /// Its position, from 0.
+        position: usize,
+    },
+}
+
+impl<const N: usize> Text<N> {
+    /// No text.
+    pub const EMPTY: Self = Self([0; N]);
+    /// Most bytes that fit.
+    pub const MAX: usize = N;
+
+    /// The text as bytes, without its padding.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0[..self.len()]
+    }
+
+    /// The text as a string; a journal written by a damaged program may hold other bytes, which
+    /// show as the empty string.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// Length in bytes.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.0.iter().position(|&byte| byte == 0).unwrap_or(N)
+    }
+
+    /// Whether there is no text.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.0[0] == 0
+    }
+
+    /// The text with its padding.
+    #[inline]
+    pub fn padded(&self) -> &[u8; N] {
+        &self.0
+    }
+}
+
+impl<const N: usize> Default for Text<N> {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+impl<const N: usize> TryFrom<&[u8]> for Text<N> {
+    type Error = TextError;
+
+    #[inline]
+    fn try_from(bytes: &[u8]) -> Result<Self, TextError> {
+        if bytes.len() > N {
+            return Err(TextError::TooLong { found: bytes.len(), limit: N });
+        }
+        let mut text = [0; N];
+        for (position, (&byte, place)) in bytes.iter().zip(&mut text).enumerate() {
+            if byte < 0x20 || byte == 0x7f {
+                return Err(TextError::Control { byte, position });
+            }
+            *place = byte;
+        }
+        Ok(Self(text))
+    }
+}
+
+impl<const N: usize> TryFrom<&str> for Text<N> {
+    type Error = TextError;
+
+    fn try_from(text: &str) -> Result<Self, TextError> {
+        Self::try_from(text.as_bytes())
+    }
+}
+
+impl<const N: usize> fmt::Display for Text<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+impl<const N: usize> fmt::Debug for Text<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holds_what_fits_and_refuses_the_rest() {
+        assert_eq!(Text::<4>::try_from("AAPL").unwrap().as_str(), "AAPL");
+        assert_eq!(Text::<8>::try_from("AAPL").unwrap().len(), 4);
+        assert!(Text::<8>::EMPTY.is_empty());
+        assert_eq!(Text::<3>::try_from("AAPL"), Err(TextError::TooLong { found: 4, limit: 3 }));
+        assert_eq!(
+            Text::<8>::try_from("A\u{1}B"),
+            Err(TextError::Control { byte: 1, position: 1 })
+        );
+    }
+}
