@@ -1,0 +1,420 @@
+//! Reading: [`Tail`] in the writer's process, [`Reader`] in any.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{OpenError, ReadError};
+use crate::format::{
+    DURABLE_OFFSET, END_BYTES, END_LEN, FRAME_HEADER_BYTES, FrameHead, HEADER_BYTES, HeaderFault,
+    Position, UNCOMMITTED, durable_bytes, end_word, word_len,
+};
+use crate::map::Map;
+use crate::scan::{check_frame, frame_extent};
+use crate::segment::{self, SegmentInfo};
+use crate::shared::Shared;
+
+/// A committed frame, in the reader's map.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// 1 for the first frame of a journal, one more for each.
+    pub sequence: u64,
+    /// The writer's clock in ns; never less than in the frame before.
+    pub time_ns: u64,
+    /// The writer's meaning of the payload.
+    pub kind: u16,
+    /// 0 in this format version.
+    pub flags: u16,
+    /// Frames committed together, in the first of them; 0 in the others.
+    pub group_frames: u32,
+    /// What the writer appended.
+    pub payload: &'a [u8],
+    /// Where the frame begins.
+    pub position: Position,
+    /// Where it ends: it is durable when the durable position has reached this.
+    pub end: Position,
+}
+
+/// Follows the journal of a [`Writer`](crate::Writer) in the same process.
+///
+/// It trusts the memory it shares with the writer and checks no CRC, except at the first frame
+/// after a [`seek`](Self::seek).
+pub struct Tail(Cursor);
+
+impl Tail {
+    pub(crate) fn new(shared: Arc<Shared>) -> Tail {
+        let (base, bytes) = (shared.base, shared.segment_bytes);
+        Tail(Cursor::new(Source::Shared(shared), base, bytes, None))
+    }
+
+    /// The next frame; `None`: nothing more is committed yet.
+    ///
+    /// # Errors
+    /// See [`Reader::next`].
+    #[inline]
+    #[expect(clippy::should_implement_trait, reason = "the frame borrows from the reader")]
+    pub fn next(&mut self) -> Result<Option<Frame<'_>>, ReadError> {
+        self.0.next()
+    }
+
+    /// Continues at `position`: [`Position::START`] or a frame's position or end.
+    pub fn seek(&mut self, position: Position) {
+        self.0.seek(position);
+    }
+
+    /// Where the next frame begins, or will.
+    pub fn position(&self) -> Position {
+        self.0.position()
+    }
+
+    /// Whether to check every frame's CRC; off at first.
+    pub fn set_verify(&mut self, verify: bool) {
+        self.0.verify = verify;
+    }
+}
+
+/// Follows a journal from any process. Takes no lock and never writes; a writer may be at work or
+/// not.
+///
+/// Checks every frame's CRC unless told otherwise.
+pub struct Reader {
+    cursor: Cursor,
+    first_sequence: u64,
+}
+
+impl Reader {
+    /// Opens the journal in `dir`, at its first frame.
+    ///
+    /// # Errors
+    /// When `dir` holds no journal, or its first segment's header is damaged or of another version.
+    pub fn open(dir: &Path) -> Result<Reader, OpenError> {
+        let segments = segment::list(dir).map_err(OpenError::io("list", dir))?;
+        let no_journal = || OpenError::NoJournal { dir: dir.into() };
+        let base = *segments.first().ok_or_else(no_journal)?;
+        let info = match segment::read_info(dir, base)? {
+            Ok(info) => info,
+            Err(HeaderFault::Unused) => return Err(no_journal()),
+            Err(fault) => return Err(header_error(dir, base, fault)),
+        };
+        let source = Source::Directory(dir.into());
+        let mut cursor = Cursor::new(source, base, info.segment_bytes, Some(info.first_sequence));
+        cursor.verify = true;
+        Ok(Reader { cursor, first_sequence: info.first_sequence })
+    }
+
+    /// The next frame; `None`: nothing more is committed yet.
+    ///
+    /// # Errors
+    /// Damage, a segment of another version, or a file that can't be read. The reader stays where
+    /// it is.
+    #[inline]
+    #[expect(clippy::should_implement_trait, reason = "the frame borrows from the reader")]
+    pub fn next(&mut self) -> Result<Option<Frame<'_>>, ReadError> {
+        self.cursor.next()
+    }
+
+    /// Continues at `position`: [`Position::START`] or a frame's position or end.
+    pub fn seek(&mut self, position: Position) {
+        self.cursor.seek(position);
+    }
+
+    /// Where the next frame begins, or will.
+    pub fn position(&self) -> Position {
+        self.cursor.position()
+    }
+
+    /// Whether to check every frame's CRC; on at first.
+    pub fn set_verify(&mut self, verify: bool) {
+        self.cursor.verify = verify;
+    }
+
+    /// Sequence of the first frame the directory holds, or will.
+    pub fn first_sequence(&self) -> u64 {
+        self.first_sequence
+    }
+
+    /// The headers of all segments begun so far, ascending. Reads a page of each.
+    ///
+    /// # Errors
+    /// As for [`Reader::open`].
+    pub fn segments(&self) -> Result<Vec<SegmentInfo>, OpenError> {
+        let dir = self.cursor.source.dir();
+        let mut infos = Vec::new();
+        for index in segment::list(dir).map_err(OpenError::io("list", dir))? {
+            match segment::read_info(dir, index)? {
+                Ok(info) => infos.push(info),
+                Err(HeaderFault::Unused) => break,
+                Err(fault) => return Err(header_error(dir, index, fault)),
+            }
+        }
+        Ok(infos)
+    }
+}
+
+enum Source {
+    Shared(Arc<Shared>),
+    Directory(PathBuf),
+}
+
+impl Source {
+    fn dir(&self) -> &Path {
+        match self {
+            Source::Shared(shared) => &shared.dir,
+            Source::Directory(dir) => dir,
+        }
+    }
+}
+
+struct Cursor {
+    source: Source,
+    base: u64,
+    segment_bytes: u64,
+    segment: u64,
+    /// In the segment; possibly no frame boundary while `seeking`.
+    offset: usize,
+    /// The segment's map; `None` until the segment is there.
+    map: Option<Arc<Map>>,
+    /// The next frame's sequence; `None` after a seek.
+    expected: Option<u64>,
+    /// Sequence of the last frame read, 0 for none.
+    last_sequence: u64,
+    /// The position came from outside: the frame there has to prove itself.
+    seeking: bool,
+    verify: bool,
+}
+
+impl Cursor {
+    fn new(source: Source, base: u64, segment_bytes: u64, expected: Option<u64>) -> Cursor {
+        Cursor {
+            source,
+            base,
+            segment_bytes,
+            segment: base,
+            offset: HEADER_BYTES,
+            map: None,
+            expected,
+            last_sequence: 0,
+            seeking: true,
+            verify: false,
+        }
+    }
+
+    fn seek(&mut self, position: Position) {
+        let first = Position::at(self.base, HEADER_BYTES, self.segment_bytes);
+        let position = position.max(first).get();
+        let segment = position / self.segment_bytes;
+        if segment != self.segment {
+            self.map = None;
+        }
+        self.segment = segment;
+        self.offset = ((position % self.segment_bytes) as usize).max(HEADER_BYTES);
+        self.expected = None;
+        self.seeking = true;
+    }
+
+    fn position(&self) -> Position {
+        Position::at(self.segment, self.offset, self.segment_bytes)
+    }
+
+    #[inline]
+    fn next(&mut self) -> Result<Option<Frame<'_>>, ReadError> {
+        let Some((word, extent)) = self.find()? else { return Ok(None) };
+        let end = self.offset + extent;
+        if self.seeking && !self.is_written(end) {
+            return Ok(None);
+        }
+        let map = self.map.as_ref().expect("found in a map");
+        let bytes = map.bytes(self.offset, extent);
+        let head = if self.verify || self.seeking {
+            match check_frame(word, bytes) {
+                Ok((head, _)) => head,
+                Err(what) => return Err(self.corrupt(what)),
+            }
+        } else {
+            FrameHead::read(bytes)
+        };
+        if self.expected.is_some_and(|expected| expected != head.sequence) {
+            return Err(self.corrupt("frame is out of sequence"));
+        }
+        let frame = Frame {
+            sequence: head.sequence,
+            time_ns: head.time_ns,
+            kind: head.kind,
+            flags: head.flags,
+            group_frames: head.group_frames,
+            payload: &bytes[FRAME_HEADER_BYTES..word_len(word) as usize],
+            position: Position::at(self.segment, self.offset, self.segment_bytes),
+            end: Position::at(self.segment, end, self.segment_bytes),
+        };
+        self.offset = end;
+        self.expected = Some(head.sequence.wrapping_add(1));
+        self.last_sequence = head.sequence;
+        self.seeking = false;
+        Ok(Some(frame))
+    }
+
+    /// The first word and the extent of the committed frame at the cursor, which follows END marks.
+    #[inline]
+    fn find(&mut self) -> Result<Option<(u64, usize)>, ReadError> {
+        loop {
+            let Some(map) = &self.map else {
+                if !self.map_segment()? {
+                    return Ok(None);
+                }
+                continue;
+            };
+            if self.seeking
+                && (!self.offset.is_multiple_of(8) || self.offset + END_BYTES > map.len())
+            {
+                return Err(self.corrupt("position is not between two frames"));
+            }
+            let word = map.load(self.offset);
+            let len = word_len(word);
+            if word == 0 || len & UNCOMMITTED != 0 {
+                match self.verify && self.is_lost(map) {
+                    true => return Err(self.corrupt("frames that were here are gone")),
+                    false => return Ok(None),
+                }
+            }
+            if let Some(extent) = frame_extent(len, self.offset, map.len()) {
+                return Ok(Some((word, extent)));
+            }
+            if len != END_LEN {
+                return Err(self.corrupt("frame has an impossible length"));
+            }
+            self.follow_end(word)?;
+        }
+    }
+
+    /// Whether nothing committed stands where the header says that something durable is.
+    fn is_lost(&self, map: &Map) -> bool {
+        let Some(durable) = durable_bytes(map.load(DURABLE_OFFSET)) else { return false };
+        if self.offset as u64 >= durable || self.offset + END_BYTES > map.len() {
+            return false;
+        }
+        // It may have been committed and synced since the first look.
+        let len = word_len(map.load(self.offset));
+        len == 0 || len & UNCOMMITTED != 0
+    }
+
+    /// A frame of the same process that ends behind the written position isn't one.
+    fn is_written(&self, end: usize) -> bool {
+        match &self.source {
+            Source::Shared(shared) => {
+                Position::at(self.segment, end, self.segment_bytes) <= shared.written()
+            }
+            Source::Directory(_) => true,
+        }
+    }
+
+    #[cold]
+    fn follow_end(&mut self, word: u64) -> Result<(), ReadError> {
+        if self.expected.is_some_and(|expected| word != end_word(expected)) {
+            return Err(self.corrupt("end mark fails its CRC"));
+        }
+        let full = (self.segment, self.offset, self.map.take());
+        self.segment += 1;
+        self.offset = HEADER_BYTES;
+        match self.map_segment() {
+            Ok(true) => Ok(()),
+            missing => {
+                (self.segment, self.offset, self.map) = full;
+                Err(missing.err().unwrap_or_else(|| self.gone(self.segment + 1)))
+            }
+        }
+    }
+
+    /// Maps the cursor's segment. False: it isn't begun yet.
+    #[cold]
+    fn map_segment(&mut self) -> Result<bool, ReadError> {
+        if let Source::Shared(shared) = &self.source {
+            if self.segment > shared.segment_of(shared.written()) {
+                return Ok(false);
+            }
+            if let Some(map) = shared.map(self.segment) {
+                self.map = Some(map);
+                return Ok(true);
+            }
+        }
+        let dir = self.source.dir();
+        let file = match File::open(segment::path(dir, self.segment)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            opened => opened.map_err(|source| self.io(source))?,
+        };
+        if !self.check_header()? {
+            return Ok(false);
+        }
+        let map = Map::read_only(&file, self.segment_bytes as usize);
+        self.map = Some(Arc::new(map.map_err(|source| self.io(source))?));
+        Ok(true)
+    }
+
+    /// False: the segment isn't begun.
+    fn check_header(&mut self) -> Result<bool, ReadError> {
+        let file = || segment::path(self.source.dir(), self.segment);
+        match segment::read_info(self.source.dir(), self.segment) {
+            Err(OpenError::Io { source, .. }) => Err(self.io(source)),
+            Err(_) => Err(self.header_corrupt("segment header can't be read")),
+            Ok(Err(HeaderFault::Unused)) => Ok(false),
+            Ok(Err(HeaderFault::Version(found))) => {
+                Err(ReadError::VersionMismatch { file: file(), found })
+            }
+            Ok(Err(HeaderFault::Damaged(what))) => Err(self.header_corrupt(what)),
+            Ok(Ok(info)) if !self.fits(&info) => {
+                Err(self.header_corrupt("segment header doesn't continue the segment before"))
+            }
+            Ok(Ok(_)) => Ok(true),
+        }
+    }
+
+    fn fits(&self, info: &SegmentInfo) -> bool {
+        info.index == self.segment
+            && info.segment_bytes == self.segment_bytes
+            && (self.offset != HEADER_BYTES
+                || self.expected.is_none_or(|expected| expected == info.first_sequence))
+    }
+
+    #[cold]
+    fn corrupt(&self, what: &'static str) -> ReadError {
+        ReadError::Corrupt {
+            file: segment::path(self.source.dir(), self.segment),
+            offset: self.offset as u64,
+            last_good_sequence: self.last_sequence,
+            what,
+        }
+    }
+
+    fn header_corrupt(&self, what: &'static str) -> ReadError {
+        ReadError::Corrupt {
+            file: segment::path(self.source.dir(), self.segment),
+            offset: 0,
+            last_good_sequence: self.last_sequence,
+            what,
+        }
+    }
+
+    fn gone(&self, index: u64) -> ReadError {
+        ReadError::Corrupt {
+            file: segment::path(self.source.dir(), index),
+            offset: 0,
+            last_good_sequence: self.last_sequence,
+            what: "the segment is missing or was never begun",
+        }
+    }
+
+    fn io(&self, source: io::Error) -> ReadError {
+        ReadError::Io { file: segment::path(self.source.dir(), self.segment), source }
+    }
+}
+
+fn header_error(dir: &Path, index: u64, fault: HeaderFault) -> OpenError {
+    let file = segment::path(dir, index);
+    match fault {
+        HeaderFault::Version(found) => OpenError::VersionMismatch { file, found },
+        HeaderFault::Damaged(what) => {
+            OpenError::Corrupt { dir: dir.into(), file, offset: 0, last_good_sequence: 0, what }
+        }
+        HeaderFault::Unused => OpenError::NoJournal { dir: dir.into() },
+    }
+}

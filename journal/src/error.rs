@@ -1,0 +1,162 @@
+//! What can go wrong: what, where, and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::format::FORMAT_VERSION;
+
+/// Why a journal can't be opened. Nothing in the directory was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another writer holds the directory's lock.
+    #[error("journal {dir} is in use by process {pid}; stop it first", dir = dir.display())]
+    InUse {
+        /// The journal's directory.
+        dir: PathBuf,
+        /// What the holder wrote into `LOCK`: its process id.
+        pid: String,
+    },
+    /// The directory can't be created or written.
+    #[error(
+        "journal directory {dir} can't be written: {source}; \
+         check its owner, its mode and whether the file system is mounted read-only",
+        dir = dir.display()
+    )]
+    NotWritable {
+        /// The journal's directory.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The directory holds no journal.
+    #[error("{dir} holds no journal (no *.seg file); check the path", dir = dir.display())]
+    NoJournal {
+        /// The directory that was looked at.
+        dir: PathBuf,
+    },
+    /// No room for the first segments.
+    #[error(
+        "no room for {needed} bytes of segments in {dir}: {source}; \
+         free space or choose a smaller segment size",
+        dir = dir.display()
+    )]
+    DiskFull {
+        /// The journal's directory.
+        dir: PathBuf,
+        /// Bytes that must be free.
+        needed: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A segment was written in another format version.
+    #[error(
+        "{file} has journal format version {found}, this program reads version \
+         {FORMAT_VERSION}; use the program that wrote it",
+        file = file.display()
+    )]
+    VersionMismatch {
+        /// The segment.
+        file: PathBuf,
+        /// The version in its header.
+        found: u32,
+    },
+    /// Damage before valid or durable frames.
+    #[error(
+        "journal is damaged in {file} at offset {offset}: {what}; the last good sequence is \
+         {last_good_sequence}; nothing was changed, `ironbook verify {dir}` shows details",
+        file = file.display(), dir = dir.display()
+    )]
+    Corrupt {
+        /// The journal's directory.
+        dir: PathBuf,
+        /// The segment.
+        file: PathBuf,
+        /// Bytes from the start of the segment.
+        offset: u64,
+        /// The last sequence before the damage, 0 for none.
+        last_good_sequence: u64,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// A segment between others is gone.
+    #[error(
+        "segment {file} is missing, frames after sequence {last_good_sequence} are lost without \
+         it; put it back from a copy",
+        file = file.display()
+    )]
+    MissingSegment {
+        /// The segment.
+        file: PathBuf,
+        /// The last sequence before the gap, 0 for none.
+        last_good_sequence: u64,
+    },
+    /// An option outside its range.
+    #[error("{what}; correct the configuration")]
+    InvalidOptions {
+        /// The option, its value and its range.
+        what: String,
+    },
+    /// Anything else the system refused.
+    #[error("can't {what} {path}: {source}", path = path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On which file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl OpenError {
+    /// For `map_err`: the system refused to do `what` with `path`.
+    pub(crate) fn io(
+        what: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> OpenError {
+        let path = path.into();
+        move |source| OpenError::Io { what, path, source }
+    }
+}
+
+/// Why a reader can't go on. It stays where it is, and reports the same again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The next frame is damaged.
+    #[error(
+        "journal is damaged in {file} at offset {offset}: {what}; the last good sequence is \
+         {last_good_sequence}",
+        file = file.display()
+    )]
+    Corrupt {
+        /// The segment.
+        file: PathBuf,
+        /// Bytes from the start of the segment.
+        offset: u64,
+        /// The last sequence read, 0 for none.
+        last_good_sequence: u64,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// The segment was written in another format version.
+    #[error(
+        "{file} has journal format version {found}, this program reads version {FORMAT_VERSION}",
+        file = file.display()
+    )]
+    VersionMismatch {
+        /// The segment.
+        file: PathBuf,
+        /// The version in its header.
+        found: u32,
+    },
+    /// The segment can't be opened or mapped.
+    #[error("can't read {file}: {source}", file = file.display())]
+    Io {
+        /// The segment.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,378 @@
+//! The recovery rules: pure judgement on bytes, without a file.
+//!
+//! A scan walks the frames of all segments and stops at the first place that is no good frame. The
+//! tail is the end of the last whole group before it. What stands at the stop, and whether a valid
+//! frame with a later sequence follows anywhere, decides:
+//!
+//! | the tail is | at the stop | a later valid frame | other bytes | verdict |
+//! |---|---|---|---|---|
+//! | before the durable position | anything | any | any | Corrupt |
+//! | durable position or later | zeros | none | none | Clean |
+//! | " | zeros | none | some | Torn |
+//! | " | zeros | any | any | Corrupt |
+//! | " | uncommitted frame | none, or members of its group | any | Torn |
+//! | " | uncommitted frame | first frame of a committed group | any | Corrupt |
+//! | " | damaged | none | any | Torn |
+//! | " | damaged | any | any | Corrupt |
+//!
+//! Torn is what an interrupted writer leaves and nobody was promised; it may be cut. Corrupt is
+//! never touched.
+
+use crate::format::{
+    DURABLE_OFFSET, END_BYTES, END_LEN, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHead,
+    GENESIS_HASH, HEADER_BYTES, HeaderFault, Position, SegmentHeader, UNCOMMITTED, durable_bytes,
+    end_word, fold, read_u64, seal, word_crc, word_len,
+};
+
+/// What the next frame continues.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Chain {
+    pub next_sequence: u64,
+    /// Time of the last frame, 0 before the first.
+    pub time_ns: u64,
+    /// Running hash over all frames so far.
+    pub hash: u64,
+}
+
+impl Chain {
+    pub const GENESIS: Chain = Chain { next_sequence: 1, time_ns: 0, hash: GENESIS_HASH };
+
+    pub fn of(header: &SegmentHeader) -> Chain {
+        Chain {
+            next_sequence: header.first_sequence.get(),
+            time_ns: header.previous_time_ns.get(),
+            hash: header.running_hash.get(),
+        }
+    }
+
+    pub fn last_sequence(&self) -> u64 {
+        self.next_sequence - 1
+    }
+}
+
+/// Why a walk can't go on.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// A word of zeros where a frame could begin.
+    Empty,
+    /// The first frame of a group without its commit.
+    Uncommitted,
+    Damaged(&'static str),
+}
+
+/// The strongest sign behind a stop that frames were committed there. A member's commit is its
+/// group's, so a member proves less than a first frame.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Follower {
+    None,
+    Member,
+    Group,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Clean,
+    Torn,
+    Corrupt,
+}
+
+/// The table above.
+pub(crate) fn judge(durable: bool, stop: Stop, follower: Follower, residue: bool) -> Verdict {
+    if durable {
+        return Verdict::Corrupt;
+    }
+    match (stop, follower) {
+        (Stop::Empty, Follower::None) if residue => Verdict::Torn,
+        (Stop::Empty, Follower::None) => Verdict::Clean,
+        (Stop::Uncommitted, Follower::None | Follower::Member) => Verdict::Torn,
+        (Stop::Damaged(_), Follower::None) => Verdict::Torn,
+        _ => Verdict::Corrupt,
+    }
+}
+
+/// Bytes of a frame with padding, if a frame with this `len` can begin at `offset`.
+#[inline]
+pub(crate) fn frame_extent(len: u32, offset: usize, segment_bytes: usize) -> Option<usize> {
+    let len = len as usize;
+    if !(FRAME_HEADER_BYTES..=FRAME_BYTES_MAX).contains(&len) {
+        return None;
+    }
+    let bytes = len.next_multiple_of(8);
+    (offset + bytes + END_BYTES <= segment_bytes).then_some(bytes)
+}
+
+/// Checks a frame by itself. `frame` has its extent, `word` is its first word, committed. Returns
+/// its header and its unsealed CRC.
+#[inline]
+pub(crate) fn check_frame(word: u64, frame: &[u8]) -> Result<(FrameHead, u32), &'static str> {
+    let len = word_len(word) as usize;
+    let head = FrameHead::read(frame);
+    let crc = head.crc(len as u32, &frame[FRAME_HEADER_BYTES..len]);
+    if seal(crc, head.group_frames) != word_crc(word) {
+        return Err("frame fails its CRC");
+    }
+    if frame[len..].iter().any(|&byte| byte != 0) {
+        return Err("padding behind the frame is not zero");
+    }
+    if head.flags != 0 {
+        return Err("frame has unknown flags");
+    }
+    Ok((head, crc))
+}
+
+/// The end of the last whole group.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Tail {
+    pub chain: Chain,
+    pub segment: u64,
+    pub offset: usize,
+}
+
+/// Follows frames from segment to segment.
+pub(crate) struct Walk {
+    pub chain: Chain,
+    /// Frames the group at hand still lacks.
+    remaining: u32,
+    pub tail: Tail,
+}
+
+impl Walk {
+    pub fn new(chain: Chain, segment: u64) -> Walk {
+        Walk { chain, remaining: 0, tail: Tail { chain, segment, offset: HEADER_BYTES } }
+    }
+
+    /// Walks a segment whose header is good. `Ok` at a good END, else where and why it stopped.
+    pub fn frames(&mut self, segment: u64, bytes: &[u8]) -> Result<(), (usize, Stop)> {
+        let mut offset = HEADER_BYTES;
+        loop {
+            let word = read_u64(bytes, offset);
+            if word_len(word) == END_LEN {
+                return self.end(segment, offset, word, bytes).map_err(|stop| (offset, stop));
+            }
+            offset = self.frame(offset, word, bytes).map_err(|stop| (offset, stop))?;
+            if self.remaining == 0 {
+                self.tail = Tail { chain: self.chain, segment, offset };
+            }
+        }
+    }
+
+    /// Takes the frame at `offset` and returns where the next begins.
+    fn frame(&mut self, offset: usize, word: u64, bytes: &[u8]) -> Result<usize, Stop> {
+        let len = word_len(word);
+        if word == 0 {
+            return Err(Stop::Empty);
+        }
+        let Some(extent) = frame_extent(len & !UNCOMMITTED, offset, bytes.len()) else {
+            return Err(Stop::Damaged("frame has an impossible length"));
+        };
+        if len & UNCOMMITTED != 0 {
+            return Err(Stop::Uncommitted);
+        }
+        let (head, crc) =
+            check_frame(word, &bytes[offset..offset + extent]).map_err(Stop::Damaged)?;
+        self.continues(&head).map_err(Stop::Damaged)?;
+        self.remaining = if self.remaining == 0 { head.group_frames } else { self.remaining } - 1;
+        self.chain = Chain {
+            next_sequence: head.sequence + 1,
+            time_ns: head.time_ns,
+            hash: fold(self.chain.hash, crc),
+        };
+        Ok(offset + extent)
+    }
+
+    fn continues(&self, head: &FrameHead) -> Result<(), &'static str> {
+        if head.sequence != self.chain.next_sequence || head.sequence == u64::MAX {
+            return Err("frame is out of sequence");
+        }
+        if head.time_ns < self.chain.time_ns {
+            return Err("time goes back");
+        }
+        if (head.group_frames == 0) != (self.remaining > 0) {
+            return Err("frame doesn't fit its group");
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, segment: u64, offset: usize, word: u64, bytes: &[u8]) -> Result<(), Stop> {
+        if word != end_word(self.chain.next_sequence) {
+            return Err(Stop::Damaged("end mark fails its CRC"));
+        }
+        if !is_zero(&bytes[offset + END_BYTES..]) {
+            return Err(Stop::Damaged("bytes behind the end mark are not zero"));
+        }
+        if self.remaining == 0 {
+            self.tail = Tail { chain: self.chain, segment: segment + 1, offset: HEADER_BYTES };
+        }
+        Ok(())
+    }
+}
+
+/// Walks a whole journal, one segment image after the other, and judges it.
+pub(crate) struct Scan {
+    segment_bytes: u64,
+    /// An upper limit for sequences that can be in the journal behind a stop.
+    frames_max: u64,
+    first_sequence: u64,
+    pub walk: Walk,
+    pub stop: Option<StopAt>,
+    pub follower: Follower,
+    /// Whether anything but zeros lies behind the tail.
+    pub residue: bool,
+    /// The highest durable position any header tells.
+    pub durable: Position,
+    /// Whether the tail's segment has a good header.
+    pub tail_begun: bool,
+}
+
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct StopAt {
+    pub segment: u64,
+    /// 0: the header is what is wrong.
+    pub offset: usize,
+    pub stop: Stop,
+}
+
+impl Scan {
+    /// Begins at segment `base`, the first of `segments`, whose frames continue `chain`.
+    pub fn new(segment_bytes: u64, segments: u64, base: u64, chain: Chain) -> Scan {
+        let frames_max = segments.saturating_mul(segment_bytes) / FRAME_HEADER_BYTES as u64;
+        Scan {
+            segment_bytes,
+            frames_max,
+            first_sequence: chain.next_sequence,
+            walk: Walk::new(chain, base),
+            stop: None,
+            follower: Follower::None,
+            residue: false,
+            durable: Position::START,
+            tail_begun: false,
+        }
+    }
+
+    /// Takes the next segment: `bytes` is a whole segment, `file_bytes` what the file had of it.
+    /// `Err` is another format version.
+    pub fn segment(&mut self, index: u64, bytes: &[u8], file_bytes: u64) -> Result<(), u32> {
+        let header = SegmentHeader::read(bytes);
+        if let Err(HeaderFault::Version(found)) = header {
+            return Err(found);
+        }
+        self.note_durable(index, bytes);
+        if self.stop.is_some() {
+            self.behind(bytes);
+            return Ok(());
+        }
+        let stop = match self.header(index, header, file_bytes) {
+            Err(stop) => Some((0, stop)),
+            Ok(()) => self.walk.frames(index, bytes).err(),
+        };
+        self.tail_begun = match stop {
+            Some((0, _)) => self.walk.tail.segment != index,
+            Some(_) => true,
+            None => false,
+        };
+        if let Some((offset, stop)) = stop {
+            self.stop = Some(StopAt { segment: index, offset, stop });
+            self.look_behind(index, bytes, offset);
+        }
+        Ok(())
+    }
+
+    pub fn verdict(&self) -> Verdict {
+        let Some(at) = self.stop else { return Verdict::Clean };
+        judge(self.tail() < self.durable, at.stop, self.follower, self.residue)
+    }
+
+    /// Good frames in whole groups.
+    pub fn frames(&self) -> u64 {
+        self.walk.tail.chain.next_sequence - self.first_sequence
+    }
+
+    pub fn tail(&self) -> Position {
+        let tail = &self.walk.tail;
+        Position::at(tail.segment, tail.offset, self.segment_bytes)
+    }
+
+    /// Checks that a header continues the frames before it.
+    fn header(
+        &self,
+        index: u64,
+        header: Result<SegmentHeader, HeaderFault>,
+        file_bytes: u64,
+    ) -> Result<(), Stop> {
+        let header = match header {
+            Ok(header) => header,
+            Err(HeaderFault::Unused | HeaderFault::Version(_)) => return Err(Stop::Empty),
+            Err(HeaderFault::Damaged(what)) => return Err(Stop::Damaged(what)),
+        };
+        if header.index.get() != index || header.segment_bytes.get() != self.segment_bytes {
+            return Err(Stop::Damaged("segment header belongs to another segment"));
+        }
+        if Chain::of(&header) != self.walk.chain {
+            return Err(Stop::Damaged("segment header doesn't continue the segment before"));
+        }
+        if file_bytes > self.segment_bytes {
+            return Err(Stop::Damaged("file is longer than a segment"));
+        }
+        Ok(())
+    }
+
+    fn note_durable(&mut self, index: u64, bytes: &[u8]) {
+        // A damaged word is found as a damaged header.
+        if let Some(durable) = durable_bytes(read_u64(bytes, DURABLE_OFFSET))
+            && durable > 0
+        {
+            let position = Position::at(index, durable as usize, self.segment_bytes);
+            self.durable = self.durable.max(position);
+        }
+    }
+
+    /// Looks at the rest of the segment in which the walk stopped.
+    fn look_behind(&mut self, index: u64, bytes: &[u8], offset: usize) {
+        let tail = self.walk.tail;
+        let rest = match (tail.segment == index, offset) {
+            (true, 0) => 0,
+            (true, _) => tail.offset,
+            // A group that began in an earlier segment is cut there.
+            (false, _) => 0,
+        };
+        self.residue |= tail.segment != index || !is_zero(&bytes[rest..]);
+        self.follower = self.follower.max(self.search(bytes, offset.max(HEADER_BYTES)));
+    }
+
+    /// Looks at a segment behind the one in which the walk stopped.
+    fn behind(&mut self, bytes: &[u8]) {
+        if !is_zero(bytes) {
+            self.residue = true;
+            self.follower = self.follower.max(self.search(bytes, HEADER_BYTES));
+        }
+    }
+
+    /// The strongest valid frame at or behind `from` with a sequence the walk hasn't reached.
+    fn search(&self, bytes: &[u8], from: usize) -> Follower {
+        let mut found = Follower::None;
+        for offset in (from..bytes.len() - FRAME_HEADER_BYTES).step_by(8) {
+            match self.later_frame(bytes, offset) {
+                Some(head) if head.group_frames > 0 => return Follower::Group,
+                Some(_) => found = Follower::Member,
+                None => {}
+            }
+        }
+        found
+    }
+
+    fn later_frame(&self, bytes: &[u8], offset: usize) -> Option<FrameHead> {
+        let word = read_u64(bytes, offset);
+        let extent = frame_extent(word_len(word), offset, bytes.len())?;
+        let sequence = read_u64(bytes, offset + 8);
+        if sequence.checked_sub(self.walk.chain.next_sequence)? > self.frames_max {
+            return None;
+        }
+        Some(check_frame(word, &bytes[offset..offset + extent]).ok()?.0)
+    }
+}
+
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+    let (chunks, rest) = bytes.as_chunks::<64>();
+    chunks.iter().all(|chunk| chunk.iter().fold(0, |all, &byte| all | byte) == 0)
+        && rest.iter().all(|&byte| byte == 0)
+}

@@ -1,0 +1,153 @@
+//! Segment files: names, listing, preparing, reading into memory.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FallocateFlags;
+
+use crate::error::OpenError;
+use crate::format::{DURABLE_OFFSET, HEADER_BYTES, HeaderFault, SegmentHeader, read_u64};
+use crate::map::Map;
+
+/// What a segment's header says.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// 0 for the first segment of a journal.
+    pub index: u64,
+    /// Bytes of the file.
+    pub segment_bytes: u64,
+    /// The sequence number of the segment's first frame.
+    pub first_sequence: u64,
+    /// Wall clock when the segment was begun, ns since 1970.
+    pub created_ns: u64,
+    /// Build of the process that began the segment.
+    pub build_id: [u8; 32],
+    /// Configuration of the process that began the segment.
+    pub config_hash: u64,
+    /// Over all frames before this segment.
+    pub running_hash: u64,
+    /// Bytes of the segment known durable; the whole segment once it is finished.
+    pub durable_bytes: u64,
+}
+
+impl SegmentInfo {
+    pub(crate) fn new(header: &SegmentHeader, durable_bytes: u64) -> SegmentInfo {
+        SegmentInfo {
+            index: header.index.get(),
+            segment_bytes: header.segment_bytes.get(),
+            first_sequence: header.first_sequence.get(),
+            created_ns: header.created_ns.get(),
+            build_id: header.build_id,
+            config_hash: header.config_hash.get(),
+            running_hash: header.running_hash.get(),
+            durable_bytes,
+        }
+    }
+}
+
+pub(crate) fn path(dir: &Path, index: u64) -> PathBuf {
+    dir.join(format!("{index:010}.seg"))
+}
+
+/// The indices of all segments in `dir`, ascending.
+pub(crate) fn list(dir: &Path) -> io::Result<Vec<u64>> {
+    let mut indices = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let digits = name.to_str().and_then(|name| name.strip_suffix(".seg"));
+        // Other names are not ours to judge: torn bytes put aside, half prepared files, notes.
+        if let Some(digits) = digits
+            && digits.len() == 10
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+            && let Ok(index) = digits.parse()
+        {
+            indices.push(index);
+        }
+    }
+    indices.sort_unstable();
+    Ok(indices)
+}
+
+/// Creates segment `index` full of zeros, with its blocks on the disk and its name in the
+/// directory before it returns. It is built under a temporary name: a segment is there whole or
+/// not at all.
+pub(crate) fn create(dir: &Path, index: u64, segment_bytes: u64) -> io::Result<File> {
+    let temporary = dir.join(format!("{index:010}.seg.tmp"));
+    let created = create_as(&temporary, segment_bytes).and_then(|file| {
+        fs::rename(&temporary, path(dir, index))?;
+        sync_dir(dir)?;
+        Ok(file)
+    });
+    if created.is_err() {
+        // Gives the blocks back; when that fails too the next attempt truncates the file.
+        let _ = fs::remove_file(&temporary);
+    }
+    created
+}
+
+fn create_as(path: &Path, segment_bytes: u64) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+    rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, segment_bytes)?;
+    file.sync_all()?;
+    Ok(file)
+}
+
+/// Opens segment `index` for the writer and maps it with all pages present.
+pub(crate) fn map_prepared(file: &File, segment_bytes: u64) -> io::Result<Map> {
+    let map = Map::writable(file, segment_bytes as usize)?;
+    map.populate(0, map.len())?;
+    Ok(map)
+}
+
+pub(crate) fn open_writable(dir: &Path, index: u64) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(path(dir, index))
+}
+
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// The first page of a segment; bytes a short file lacks are zeros.
+pub(crate) fn read_page(dir: &Path, index: u64) -> Result<[u8; HEADER_BYTES], OpenError> {
+    let mut page = [0; HEADER_BYTES];
+    let path = path(dir, index);
+    let mut file = File::open(&path).map_err(OpenError::io("open", &path))?;
+    read_up_to(&mut file, &mut page).map_err(OpenError::io("read", &path))?;
+    Ok(page)
+}
+
+/// The header of segment `index`; `Unused` when it was never begun.
+pub(crate) fn read_info(
+    dir: &Path,
+    index: u64,
+) -> Result<Result<SegmentInfo, HeaderFault>, OpenError> {
+    let page = read_page(dir, index)?;
+    Ok(SegmentHeader::read(&page).map(|header| {
+        let durable = crate::format::durable_bytes(read_u64(&page, DURABLE_OFFSET));
+        SegmentInfo::new(&header, durable.unwrap_or(0))
+    }))
+}
+
+/// Reads segment `index` into `image`, which has a segment's length. Returns the file's length;
+/// bytes a short file lacks are zeros.
+pub(crate) fn read_image(dir: &Path, index: u64, image: &mut [u8]) -> Result<u64, OpenError> {
+    let path = path(dir, index);
+    let mut file = File::open(&path).map_err(OpenError::io("open", &path))?;
+    let read = read_up_to(&mut file, image).map_err(OpenError::io("read", &path))?;
+    image[read..].fill(0);
+    Ok(file.metadata().map_err(OpenError::io("read", &path))?.len())
+}
+
+fn read_up_to(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}

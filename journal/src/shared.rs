@@ -1,0 +1,195 @@
+//! What the writer, its helper threads and the tails of one process share.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::format::Position;
+use crate::map::Map;
+
+/// Maps of finished segments kept for tails that lag; those that lag more map the file again.
+const FINISHED_MAPS: u64 = 4;
+
+/// Own cache line (and its prefetched neighbour), so that polling one word doesn't slow another.
+#[repr(align(128))]
+pub(crate) struct Line<T>(pub T);
+
+pub(crate) struct Shared {
+    pub dir: PathBuf,
+    pub segment_bytes: u64,
+    /// The first segment the directory holds.
+    pub base: u64,
+    /// The segment the writer appends to; ahead of `written` while a group is open over a roll.
+    current: Line<AtomicU64>,
+    /// End of the last committed frame. Only the writer stores it.
+    written: Line<AtomicU64>,
+    /// Never beyond `written`. Only the syncer stores it.
+    durable: Line<AtomicU64>,
+    /// All segments before this index are prepared. Only the preparer stores it.
+    prepared: Line<AtomicU64>,
+    /// Set once; the preparer ends before the syncer, which still has to sync.
+    pub stop_preparer: AtomicBool,
+    pub stop_syncer: AtomicBool,
+    /// Segments from a few before the durable one up to the last prepared, by ascending index. The
+    /// lock is touched at rolls, never between them.
+    maps: Mutex<VecDeque<(u64, Arc<Map>)>>,
+    pub preparer_status: Status,
+    pub syncer_status: Status,
+}
+
+impl Shared {
+    /// A journal whose frames all are durable up to `tail`, in the segment that `map` maps.
+    pub fn new(
+        dir: PathBuf,
+        segment_bytes: u64,
+        base: u64,
+        tail: Position,
+        map: Arc<Map>,
+    ) -> Shared {
+        let index = tail.get() / segment_bytes;
+        Shared {
+            dir,
+            segment_bytes,
+            base,
+            current: Line(AtomicU64::new(index)),
+            written: Line(AtomicU64::new(tail.get())),
+            durable: Line(AtomicU64::new(tail.get())),
+            prepared: Line(AtomicU64::new(index + 1)),
+            stop_preparer: AtomicBool::new(false),
+            stop_syncer: AtomicBool::new(false),
+            maps: Mutex::new(VecDeque::from([(index, map)])),
+            preparer_status: Status::default(),
+            syncer_status: Status::default(),
+        }
+    }
+
+    #[inline]
+    pub fn written(&self) -> Position {
+        Position::new(self.written.0.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    pub fn set_written(&self, position: Position) {
+        self.written.0.store(position.get(), Ordering::Release);
+    }
+
+    #[inline]
+    pub fn durable(&self) -> Position {
+        Position::new(self.durable.0.load(Ordering::Acquire))
+    }
+
+    pub fn set_durable(&self, position: Position) {
+        debug_assert!(self.durable() <= position && position <= self.written());
+        self.durable.0.store(position.get(), Ordering::Release);
+    }
+
+    pub fn current(&self) -> u64 {
+        self.current.0.load(Ordering::Relaxed)
+    }
+
+    pub fn set_current(&self, index: u64) {
+        self.current.0.store(index, Ordering::Relaxed);
+    }
+
+    /// The index behind the last prepared segment.
+    #[inline]
+    pub fn prepared(&self) -> u64 {
+        self.prepared.0.load(Ordering::Acquire)
+    }
+
+    pub fn segment_of(&self, position: Position) -> u64 {
+        position.get() / self.segment_bytes
+    }
+
+    /// Hands the next prepared segment over.
+    pub fn add_prepared(&self, map: Map) {
+        let mut maps = lock(&self.maps);
+        let index = self.prepared();
+        maps.push_back((index, Arc::new(map)));
+        self.prepared.0.store(index + 1, Ordering::Release);
+    }
+
+    /// The map of a segment, unless it was finished too long ago or isn't prepared.
+    pub fn map(&self, index: u64) -> Option<Arc<Map>> {
+        let maps = lock(&self.maps);
+        let first = maps.front()?.0;
+        let (_, map) = maps.get(usize::try_from(index.checked_sub(first)?).ok()?)?;
+        Some(map.clone())
+    }
+
+    /// Forgets maps of segments finished long ago. Called from a helper thread: unmapping a
+    /// segment takes milliseconds.
+    pub fn prune(&self) {
+        let keep = self.segment_of(self.durable()).saturating_sub(FINISHED_MAPS);
+        let mut forgotten = Vec::new();
+        let mut maps = lock(&self.maps);
+        while maps.front().is_some_and(|&(index, _)| index < keep) {
+            forgotten.extend(maps.pop_front());
+        }
+        drop(maps);
+    }
+
+    /// What is wrong with the storage now, preparing before syncing.
+    pub fn status(&self) -> Option<String> {
+        match (self.preparer_status.get(), self.syncer_status.get()) {
+            (Some(preparer), Some(syncer)) => Some(format!("{preparer}; {syncer}")),
+            (preparer, syncer) => preparer.or(syncer),
+        }
+    }
+}
+
+/// How far the journal is written and durable, for any thread.
+#[derive(Clone)]
+pub struct DurablePosition(pub(crate) Arc<Shared>);
+
+impl DurablePosition {
+    /// Frames that end here or before survive a power failure. Never beyond
+    /// [`written`](Self::written), never decreases.
+    #[inline]
+    pub fn get(&self) -> Position {
+        self.0.durable()
+    }
+
+    /// Frames that end here or before are committed: tails see them, and they survive the end of
+    /// the process. Never decreases.
+    #[inline]
+    pub fn written(&self) -> Position {
+        self.0.written()
+    }
+
+    /// The storage error that holds the helper threads up, `None` when all is well.
+    pub fn status(&self) -> Option<String> {
+        self.0.status()
+    }
+}
+
+/// The last error of a helper thread, until what failed works again.
+#[derive(Default)]
+pub(crate) struct Status(Mutex<Option<String>>);
+
+impl Status {
+    pub fn get(&self) -> Option<String> {
+        lock(&self.0).clone()
+    }
+
+    /// Logs an error when it begins or changes, not when it repeats.
+    pub fn fail(&self, message: String) {
+        let mut status = lock(&self.0);
+        if status.as_ref() != Some(&message) {
+            log::error!("{message}");
+            *status = Some(message);
+        }
+    }
+
+    pub fn clear(&self) {
+        if let Some(message) = lock(&self.0).take() {
+            log::info!("works again: {message}");
+        }
+    }
+}
+
+/// A panic of another thread leaves these values whole: each is changed in one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,94 @@
+//! The helper thread that makes committed frames durable, many with one sync.
+
+use std::hint;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::format::{DURABLE_OFFSET, Position, durable_word};
+use crate::shared::Shared;
+
+/// Looks at the written position this often before it sleeps: some microseconds.
+const SPINS: u32 = 100;
+/// The longest a frame waits for an idle syncer to notice it.
+const IDLE_SLEEP: Duration = Duration::from_micros(50);
+const RETRY: Duration = Duration::from_secs(1);
+
+/// `interval` zero: as fast as the disk allows.
+pub(crate) fn start(shared: Arc<Shared>, interval: Duration) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("journal-sync".into()).spawn(move || run(&shared, interval))
+}
+
+fn run(shared: &Shared, interval: Duration) {
+    loop {
+        // Read before the work: what was committed before the stop is synced in the last round.
+        let stopping = shared.stop_syncer.load(Ordering::Acquire);
+        let worked = shared.written() > shared.durable();
+        let failed = worked && !sync_reporting(shared);
+        if stopping {
+            mark_durable_word(shared);
+            return;
+        }
+        match () {
+            () if failed => thread::park_timeout(RETRY),
+            () if !interval.is_zero() => thread::park_timeout(interval),
+            () if !worked => idle(shared),
+            () => {}
+        }
+    }
+}
+
+fn idle(shared: &Shared) {
+    for _ in 0..SPINS {
+        if shared.written() > shared.durable() {
+            return;
+        }
+        hint::spin_loop();
+    }
+    thread::park_timeout(IDLE_SLEEP);
+}
+
+fn sync_reporting(shared: &Shared) -> bool {
+    match sync(shared) {
+        Ok(()) => {
+            shared.syncer_status.clear();
+            true
+        }
+        Err(error) => {
+            let dir = shared.dir.display();
+            shared.syncer_status.fail(format!("journal can't be synced in {dir}: {error}"));
+            false
+        }
+    }
+}
+
+/// Moves the durable position to where the written position is now.
+fn sync(shared: &Shared) -> io::Result<()> {
+    let written = shared.written();
+    let last = shared.segment_of(written);
+    for index in shared.segment_of(shared.durable())..=last {
+        let end = if index == last { offset(shared, written) } else { shared.segment_bytes };
+        let map = shared.map(index).expect("maps are kept until they are durable");
+        map.sync(end as usize)?;
+        map.publish(DURABLE_OFFSET, durable_word(end));
+    }
+    shared.set_durable(written);
+    Ok(())
+}
+
+/// Brings the durable word itself to the disk. A failure costs nothing but knowledge: recovery
+/// then takes less for durable than is.
+fn mark_durable_word(shared: &Shared) {
+    let durable = shared.durable();
+    if let Some(map) = shared.map(shared.segment_of(durable))
+        && let Err(error) = map.sync(DURABLE_OFFSET + 8)
+    {
+        log::warn!("durable mark can't be synced in {}: {error}", shared.dir.display());
+    }
+}
+
+fn offset(shared: &Shared, position: Position) -> u64 {
+    position.get() % shared.segment_bytes
+}

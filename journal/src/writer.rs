@@ -1,0 +1,379 @@
+//! The one writer of a journal.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use zerocopy::IntoBytes;
+use zerocopy::little_endian::{U32, U64};
+
+use crate::cursor::Tail;
+use crate::error::OpenError;
+use crate::format::{
+    DURABLE_OFFSET, END_BYTES, FORMAT_VERSION, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHead,
+    HEADER_BYTES, MAGIC, PAYLOAD_MAX, Position, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+    SegmentHeader, UNCOMMITTED, end_word, fold, frame_bytes, seal, segment_bytes_valid, word,
+};
+use crate::lock::Lock;
+use crate::map::Map;
+use crate::recover::{self, Recovery};
+use crate::scan::Chain;
+use crate::shared::{DurablePosition, Shared};
+use crate::{preparer, syncer};
+
+/// How a journal is written.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bytes of a segment: a power of two from [`SEGMENT_BYTES_MIN`] to [`SEGMENT_BYTES_MAX`]. Only
+    /// for a new journal; an existing one keeps the size it was created with.
+    pub segment_bytes: u64,
+    /// Segments kept ready behind the current one, at least 1.
+    pub prepared_ahead: u32,
+    /// Time between two syncs; zero syncs as fast as the disk allows.
+    pub sync_interval: Duration,
+    /// Build of this program, for the headers of the segments it begins.
+    pub build_id: [u8; 32],
+    /// Hash of the configuration, for the headers of the segments this program begins.
+    pub config_hash: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            segment_bytes: 64 * 1024 * 1024,
+            prepared_ahead: 2,
+            sync_interval: Duration::ZERO,
+            build_id: [0; 32],
+            config_hash: 0,
+        }
+    }
+}
+
+impl Options {
+    fn check(&self) -> Result<(), OpenError> {
+        if !segment_bytes_valid(self.segment_bytes) {
+            let what = format!(
+                "segment size {} is not a power of two from {SEGMENT_BYTES_MIN} to \
+                 {SEGMENT_BYTES_MAX}",
+                self.segment_bytes
+            );
+            return Err(OpenError::InvalidOptions { what });
+        }
+        if self.prepared_ahead == 0 {
+            let what = "prepared segments ahead is 0, at least 1 is needed".into();
+            return Err(OpenError::InvalidOptions { what });
+        }
+        Ok(())
+    }
+}
+
+/// Opens the journal in `dir` for writing, and creates it when there is none.
+///
+/// Recovers first: a group that was not committed or never reached the disk is cut, its bytes are
+/// put aside in `torn-<segment>-<offset>.bin`. Damage that isn't such a tail is refused, and
+/// nothing is changed. On return everything the journal holds is durable.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn open(dir: &Path, options: Options) -> Result<(Writer, Recovery), OpenError> {
+    options.check()?;
+    fs::create_dir_all(dir).map_err(|source| OpenError::NotWritable { dir: dir.into(), source })?;
+    let lock = Lock::acquire(dir)?;
+    let state = recover::recover(dir, options.segment_bytes)?;
+    let map = recover::map_tail(dir, &state)?;
+    let offset = (state.tail.get() % state.segment_bytes) as usize;
+    let begun = state.tail_begun;
+    let shared =
+        Shared::new(dir.into(), state.segment_bytes, state.base, state.tail, Arc::new(map));
+    let writer = Writer::start(lock, Arc::new(shared), state.chain, offset, begun, options)
+        .map_err(OpenError::io("start the helper threads for", dir))?;
+    Ok((writer, state.recovery))
+}
+
+/// Appends frames and commits them in groups. There is one per journal.
+pub struct Writer {
+    map: Arc<Map>,
+    /// Where the next frame goes in the current segment; END always fits behind it.
+    offset: usize,
+    /// Sequence, time and running hash behind the last appended frame.
+    chain: Chain,
+    group: Group,
+    index: u64,
+    shared: Arc<Shared>,
+    build_id: [u8; 32],
+    config_hash: u64,
+    preparer: Option<JoinHandle<()>>,
+    syncer: Option<JoinHandle<()>>,
+    /// Released last, when no thread touches the files any more.
+    _lock: Lock,
+}
+
+/// The frames appended since the last commit.
+#[derive(Default)]
+struct Group {
+    /// 0: none is open, and the fields below mean nothing.
+    frames: u32,
+    first_offset: usize,
+    first_len: u32,
+    first_crc: u32,
+    /// The words behind the first frame's first one, to which the commit adds the group's size.
+    first_head: u64,
+    /// The segment of the first frame, when the group has rolled into another since.
+    first_map: Option<Arc<Map>>,
+}
+
+impl Writer {
+    fn start(
+        lock: Lock,
+        shared: Arc<Shared>,
+        chain: Chain,
+        offset: usize,
+        begun: bool,
+        options: Options,
+    ) -> io::Result<Writer> {
+        let index = shared.segment_of(shared.written());
+        let map = shared.map(index).expect("the tail is mapped");
+        let ahead = u64::from(options.prepared_ahead);
+        let mut writer = Writer {
+            map,
+            offset,
+            chain,
+            group: Group::default(),
+            index,
+            preparer: None,
+            syncer: None,
+            shared,
+            build_id: options.build_id,
+            config_hash: options.config_hash,
+            _lock: lock,
+        };
+        if !begun {
+            writer.begin_segment();
+        }
+        writer.preparer = Some(preparer::start(writer.shared.clone(), ahead)?);
+        writer.syncer = Some(syncer::start(writer.shared.clone(), options.sync_interval)?);
+        Ok(writer)
+    }
+
+    /// Appends a frame to the open group, or opens one. Nobody sees it before
+    /// [`commit`](Self::commit). `time_ns` is the caller's clock and never decreases.
+    ///
+    /// Waits when the segment is full and no other is prepared: ask [`has_room`](Self::has_room)
+    /// first.
+    ///
+    /// # Panics
+    /// When `sequence` isn't [`next_sequence`](Self::next_sequence), `time_ns` is less than in the
+    /// frame before, or `payload` is longer than [`PAYLOAD_MAX`].
+    #[inline]
+    pub fn append(&mut self, kind: u16, sequence: u64, time_ns: u64, payload: &[u8]) {
+        assert!(sequence == self.chain.next_sequence, "sequence {sequence} is not the next");
+        assert!(time_ns >= self.chain.time_ns, "time {time_ns} goes back");
+        assert!(payload.len() <= PAYLOAD_MAX, "payload of {} bytes", payload.len());
+        let bytes = frame_bytes(payload.len());
+        if bytes > self.room() {
+            self.roll();
+        }
+        let head = FrameHead { sequence, time_ns, kind, flags: 0, group_frames: 0 };
+        let words = head.words();
+        let len = (FRAME_HEADER_BYTES + payload.len()) as u32;
+        let crc = head.crc(len, payload);
+        let mut first = word(len, crc);
+        if self.group.frames == 0 {
+            self.group.first_offset = self.offset;
+            self.group.first_len = len;
+            self.group.first_crc = crc;
+            self.group.first_head = words[2];
+            first |= u64::from(UNCOMMITTED);
+        }
+        self.map.put_frame(self.offset, [first, words[0], words[1], words[2]], payload);
+        self.group.frames += 1;
+        self.offset += bytes;
+        self.chain.next_sequence = sequence + 1;
+        self.chain.time_ns = time_ns;
+        self.chain.hash = fold(self.chain.hash, crc);
+    }
+
+    /// Releases the open group to the tails, whole. Does nothing when none is open.
+    #[inline]
+    pub fn commit(&mut self) {
+        let group = &mut self.group;
+        if group.frames == 0 {
+            return;
+        }
+        let head = group.first_head | u64::from(group.frames) << 32;
+        let first = word(group.first_len, seal(group.first_crc, group.frames));
+        let map = group.first_map.as_ref().unwrap_or(&self.map);
+        map.put_word(group.first_offset + 24, head);
+        map.publish(group.first_offset, first);
+        group.frames = 0;
+        if group.first_map.is_some() {
+            group.first_map = None;
+        }
+        self.shared.set_written(self.end());
+    }
+
+    /// Whether frames of together `bytes` bytes (see [`frame_bytes`]) can be appended without
+    /// waiting: in this segment or in prepared ones. False is back-pressure: the disk is full or
+    /// the preparer late; [`status`](Self::status) says which.
+    #[inline]
+    pub fn has_room(&mut self, bytes: usize) -> bool {
+        bytes <= self.room() || self.has_room_ahead(bytes)
+    }
+
+    /// The sequence number the next append must carry. The first is 1.
+    #[inline]
+    pub fn next_sequence(&self) -> u64 {
+        self.chain.next_sequence
+    }
+
+    /// The time of the last appended frame, in ns; 0 before the first.
+    #[inline]
+    pub fn last_time_ns(&self) -> u64 {
+        self.chain.time_ns
+    }
+
+    /// The running hash over all appended frames.
+    pub fn running_hash(&self) -> u64 {
+        self.chain.hash
+    }
+
+    /// The end of the last committed frame.
+    #[inline]
+    pub fn position(&self) -> Position {
+        self.shared.written()
+    }
+
+    /// A reader in this process, from the first frame the journal holds. It shares the writer's
+    /// maps, so the pages it reads are there already.
+    pub fn tail(&self) -> Tail {
+        Tail::new(self.shared.clone())
+    }
+
+    /// The written and the durable position, for any thread.
+    pub fn durable(&self) -> DurablePosition {
+        DurablePosition(self.shared.clone())
+    }
+
+    /// The storage error that holds the helper threads up, `None` when all is well.
+    pub fn status(&self) -> Option<String> {
+        self.shared.status()
+    }
+
+    /// Commits the open group, syncs everything and stops the helper threads.
+    ///
+    /// # Errors
+    /// When the last sync fails. What was committed then is in the files, but not known durable.
+    pub fn close(mut self) -> io::Result<()> {
+        self.commit();
+        self.stop();
+        if self.shared.durable() == self.shared.written() {
+            return Ok(());
+        }
+        Err(io::Error::other(self.shared.status().unwrap_or_else(|| "not synced".into())))
+    }
+
+    /// Bytes for frames in this segment, with END kept free.
+    #[inline]
+    fn room(&self) -> usize {
+        self.map.len() - END_BYTES - self.offset
+    }
+
+    #[cold]
+    fn has_room_ahead(&self, bytes: usize) -> bool {
+        let ahead = (self.shared.prepared() - self.index - 1) as usize;
+        let whole = self.map.len() - HEADER_BYTES - END_BYTES;
+        // A roll wastes less than the largest frame.
+        bytes <= whole && ahead > 0 || bytes <= ahead * (whole - FRAME_BYTES_MAX)
+    }
+
+    fn end(&self) -> Position {
+        Position::at(self.index, self.offset, self.shared.segment_bytes)
+    }
+
+    /// Ends this segment and goes on in the next. The new header is there before the END that
+    /// sends readers to it.
+    #[cold]
+    fn roll(&mut self) {
+        let next = self.wait_for_next();
+        let full = std::mem::replace(&mut self.map, next);
+        let end_offset = std::mem::replace(&mut self.offset, HEADER_BYTES);
+        self.index += 1;
+        self.shared.set_current(self.index);
+        self.begin_segment();
+        full.publish(end_offset, end_word(self.chain.next_sequence));
+        if self.group.frames > 0 && self.group.first_map.is_none() {
+            self.group.first_map = Some(full);
+        }
+    }
+
+    /// The next prepared segment. Spins, yields, sleeps: until space is freed if it must.
+    fn wait_for_next(&self) -> Arc<Map> {
+        for attempt in 0u32.. {
+            if let Some(map) = self.shared.map(self.index + 1) {
+                return map;
+            }
+            if attempt == 0 {
+                self.unpark(&self.preparer);
+            }
+            match attempt {
+                0..100 => std::hint::spin_loop(),
+                100..200 => thread::yield_now(),
+                _ => thread::sleep(Duration::from_micros(100)),
+            }
+        }
+        unreachable!("the loop has no end")
+    }
+
+    fn begin_segment(&mut self) {
+        let header = SegmentHeader {
+            magic: MAGIC,
+            version: U32::new(FORMAT_VERSION),
+            header_len: U32::new(DURABLE_OFFSET as u32),
+            index: U64::new(self.index),
+            segment_bytes: U64::new(self.shared.segment_bytes),
+            first_sequence: U64::new(self.chain.next_sequence),
+            created_ns: U64::new(wall_clock_ns()),
+            build_id: self.build_id,
+            config_hash: U64::new(self.config_hash),
+            running_hash: U64::new(self.chain.hash),
+            previous_time_ns: U64::new(self.chain.time_ns),
+            reserved: [0; 20],
+            header_crc: U32::new(0),
+        };
+        self.map.put_header(header.seal().as_bytes());
+    }
+
+    fn unpark(&self, helper: &Option<JoinHandle<()>>) {
+        if let Some(helper) = helper {
+            helper.thread().unpark();
+        }
+    }
+
+    /// Ends the helper threads; the syncer syncs what is committed before it goes.
+    fn stop(&mut self) {
+        self.shared.stop_preparer.store(true, Ordering::Release);
+        self.shared.stop_syncer.store(true, Ordering::Release);
+        for helper in [self.preparer.take(), self.syncer.take()].into_iter().flatten() {
+            helper.thread().unpark();
+            if helper.join().is_err() {
+                log::error!("a journal helper thread has panicked");
+            }
+        }
+    }
+}
+
+/// Leaves an open group uncommitted: dropping without [`Writer::close`] may be the way of a panic
+/// through half a group.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn wall_clock_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}
