@@ -1,1 +1,22 @@
-//! gateway/fix
+//! FIX messages and the session that carries them: bytes to messages and back, and the state machine of one
+//! FIX session.
+//!
+//! This package does not know sockets, threads, clocks, files or the matching engine. Bytes, buffers and the
+//! time come from the caller; what is to be done comes back as values. It reads no configuration and writes
+//! no log.
+//!
+//! The way of a message in: [`codec::frame`] finds it, [`message::Message`] splits it into fields,
+//! [`session::Session::handle_message`] decides whether it counts, [`order::OrderMessage`] or
+//! [`report::ReportMessage`] gives it types. The way out: the session *requests* what it wants sent
+//! ([`session::Session::poll`]), the driver decides when, and [`session::Session::transmit`] numbers and
+//! encodes it.
+#![forbid(unsafe_code)]
+
+pub mod codec;
+pub mod dictionary;
+pub mod encode;
+pub mod field;
+pub mod message;
+pub mod order;
+pub mod report;
+pub mod session;

@@ -1,0 +1,666 @@
+//! Field values: what the bytes after `=` mean, and back.
+//!
+//! The data types are those of the FIX 4.4 specification, volume 1, "FIX data types". A value is checked
+//! once, here, into a type; nothing is converted through floating point.
+
+use thiserror::Error;
+
+/// Nanoseconds in a second.
+pub const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+/// Significant digits a [`Decimal`] can hold, and the largest number of digits after its point. Eighteen
+/// nines are the most that always fit an `i64`.
+pub const DECIMAL_DIGITS_MAX: usize = 18;
+
+/// Largest mantissa of a [`Decimal`] by magnitude: eighteen nines.
+pub const MANTISSA_MAX: i64 = 999_999_999_999_999_999;
+
+/// Most bytes an integer of this module takes as text: the twenty digits of `u64::MAX`.
+pub const INTEGER_TEXT_MAX: usize = 20;
+
+/// Most bytes a [`Decimal`] takes as text: sign, leading zero, point and eighteen digits.
+pub const DECIMAL_TEXT_MAX: usize = DECIMAL_DIGITS_MAX + 3;
+
+/// Most bytes a UTCTimestamp takes as text: `YYYYMMDD-HH:MM:SS.nnnnnnnnn`.
+pub const TIMESTAMP_TEXT_MAX: usize = 27;
+
+const _: () = assert!(10_i64.pow(DECIMAL_DIGITS_MAX as u32) - 1 == MANTISSA_MAX);
+
+/// Why a field value was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ValueError {
+    /// The bytes don't have the syntax of the data type. SessionRejectReason(373) 6.
+    #[error("Incorrect data format for value")]
+    Format,
+    /// The syntax is right and the value can't be used: too large, too long, not in the code set.
+    /// SessionRejectReason(373) 5.
+    #[error("Value is incorrect (out of range) for this tag")]
+    Range,
+}
+
+/// MsgSeqNum(34) and every other field of data type SeqNum.
+///
+/// A sequence number of one direction of one session; the first message is 1. Zero never numbers a message
+/// but appears in EndSeqNo(16), where it means "all", and in a SequenceReset sent outside the sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MsgSeqNum(u64);
+
+impl MsgSeqNum {
+    /// The number of the first message of a session.
+    pub const FIRST: Self = Self(1);
+
+    /// The largest number accepted from a counterparty: eighteen nines, so that counting on from it can't
+    /// wrap a `u64`.
+    pub const MAX: Self = Self(MANTISSA_MAX as u64);
+
+    /// A number as it is.
+    #[must_use]
+    pub const fn new(value: u64) -> Self {
+        Self(value)
+    }
+
+    /// The bare number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The number after this one. Stays at `u64::MAX`, which no session lives long enough to see.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The number before this one; zero stays zero.
+    #[must_use]
+    pub const fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
+    /// Reads a field of data type SeqNum.
+    ///
+    /// # Errors
+    /// [`ValueError::Format`] unless the value is 1 to 18 digits.
+    pub fn parse(value: &[u8]) -> Result<Self, ValueError> {
+        parse_u64(value).map(Self)
+    }
+}
+
+impl std::fmt::Display for MsgSeqNum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Reads a field of data type int that can't be negative: digits only, leading zeros allowed.
+///
+/// # Errors
+/// [`ValueError::Format`] when a byte isn't a digit or there are none, [`ValueError::Range`] past 18 digits.
+pub fn parse_u64(value: &[u8]) -> Result<u64, ValueError> {
+    if value.is_empty() {
+        return Err(ValueError::Format);
+    }
+    let mut number = 0_u64;
+    for &byte in value {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return Err(ValueError::Format);
+        }
+        number = number * 10 + u64::from(digit);
+        if number > MANTISSA_MAX as u64 {
+            return Err(ValueError::Range);
+        }
+    }
+    Ok(number)
+}
+
+/// Reads a field of data type Boolean: `Y` or `N`.
+///
+/// # Errors
+/// [`ValueError::Format`] for anything else.
+pub fn parse_bool(value: &[u8]) -> Result<bool, ValueError> {
+    match value {
+        b"Y" => Ok(true),
+        b"N" => Ok(false),
+        _ => Err(ValueError::Format),
+    }
+}
+
+/// Reads a field of data type char: one printable byte.
+///
+/// # Errors
+/// [`ValueError::Format`] for anything else.
+pub fn parse_char(value: &[u8]) -> Result<u8, ValueError> {
+    match value {
+        [byte] if !byte.is_ascii_control() => Ok(*byte),
+        _ => Err(ValueError::Format),
+    }
+}
+
+/// Checks a field of data type String against a bound in bytes and returns it.
+///
+/// # Errors
+/// [`ValueError::Range`] when longer than `length_max`, [`ValueError::Format`] when empty or with a control
+/// character inside.
+pub fn parse_text(value: &[u8], length_max: usize) -> Result<&[u8], ValueError> {
+    if value.len() > length_max {
+        return Err(ValueError::Range);
+    }
+    if value.is_empty() || value.iter().any(u8::is_ascii_control) {
+        return Err(ValueError::Format);
+    }
+    Ok(value)
+}
+
+/// A price or a quantity exactly as sent: `mantissa` divided by ten to the power `scale`.
+///
+/// `12.50` is mantissa 1250 at scale 2 and stays so: trailing zeros are not trimmed, and two decimals are
+/// equal as values only after [`Decimal::rescale`] to one scale. The derived equality compares spelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Decimal {
+    /// Signed digits, at most [`MANTISSA_MAX`] by magnitude.
+    pub mantissa: i64,
+    /// Digits after the point, 0 to [`DECIMAL_DIGITS_MAX`].
+    pub scale: u8,
+}
+
+impl Decimal {
+    /// Zero, without a point.
+    pub const ZERO: Self = Self { mantissa: 0, scale: 0 };
+
+    /// A decimal from its parts.
+    #[must_use]
+    pub const fn new(mantissa: i64, scale: u8) -> Self {
+        Self { mantissa, scale }
+    }
+
+    /// Reads a field of data type float (Price, Qty, Amt, ...): an optional `-`, digits, an optional point.
+    /// Leading zeros don't count towards the 18 digits; there is no exponent and no `+`.
+    ///
+    /// # Errors
+    /// [`ValueError::Format`] on any other syntax, [`ValueError::Range`] past 18 significant digits or 18
+    /// digits after the point.
+    #[inline]
+    pub fn parse(value: &[u8]) -> Result<Self, ValueError> {
+        let (negative, digits) = match value {
+            [b'-', rest @ ..] => (true, rest),
+            rest => (false, rest),
+        };
+        let mut mantissa = 0_i64;
+        let mut point = None;
+        for (at, &byte) in digits.iter().enumerate() {
+            let digit = byte.wrapping_sub(b'0');
+            if digit <= 9 {
+                mantissa = mantissa * 10 + i64::from(digit);
+                if mantissa > MANTISSA_MAX {
+                    return Err(Self::overflow(digits));
+                }
+            } else if byte == b'.' && point.is_none() {
+                point = Some(at);
+            } else {
+                return Err(ValueError::Format);
+            }
+        }
+        let scale = point.map_or(0, |at| digits.len() - at - 1);
+        if digits.len() == usize::from(point.is_some()) {
+            return Err(ValueError::Format);
+        }
+        if scale > DECIMAL_DIGITS_MAX {
+            return Err(ValueError::Range);
+        }
+        Ok(Self { mantissa: if negative { -mantissa } else { mantissa }, scale: scale as u8 })
+    }
+
+    /// Too many digits are out of range only when the rest of the value is a number at all.
+    #[cold]
+    fn overflow(digits: &[u8]) -> ValueError {
+        if is_unsigned_float(digits) { ValueError::Range } else { ValueError::Format }
+    }
+
+    /// The mantissa of the same value at another scale; `None` when digits other than zero would be lost or
+    /// the result has more than 18 digits.
+    #[must_use]
+    pub fn rescale(self, scale: u8) -> Option<i64> {
+        let mantissa = if scale >= self.scale {
+            let power = 10_i64.checked_pow(u32::from(scale - self.scale))?;
+            self.mantissa.checked_mul(power)?
+        } else {
+            let power = 10_i64.checked_pow(u32::from(self.scale - scale))?;
+            if self.mantissa % power != 0 {
+                return None;
+            }
+            self.mantissa / power
+        };
+        (mantissa.abs() <= MANTISSA_MAX).then_some(mantissa)
+    }
+}
+
+impl std::fmt::Display for Decimal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut text = [0_u8; DECIMAL_TEXT_MAX];
+        let length = write_decimal(&mut text, *self);
+        f.write_str(std::str::from_utf8(&text[..length]).expect("a decimal is written in ASCII"))
+    }
+}
+
+fn is_unsigned_float(digits: &[u8]) -> bool {
+    let points = digits.iter().filter(|byte| **byte == b'.').count();
+    points <= 1
+        && digits.len() > points
+        && digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
+}
+
+/// Whether the value has the syntax of data type float, of any length.
+#[must_use]
+pub fn is_float(value: &[u8]) -> bool {
+    is_unsigned_float(value.strip_prefix(b"-").unwrap_or(value))
+}
+
+/// Whether the value has the syntax of data type int, of any length.
+#[must_use]
+pub fn is_integer(value: &[u8]) -> bool {
+    let digits = value.strip_prefix(b"-").unwrap_or(value);
+    !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+}
+
+/// The hundred two-digit numbers, one after another.
+const PAIRS: [u8; 200] = {
+    let mut pairs = [0; 200];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number * 2] = b'0' + (number / 10) as u8;
+        pairs[number * 2 + 1] = b'0' + (number % 10) as u8;
+        number += 1;
+    }
+    pairs
+};
+
+#[inline]
+fn pair(number: u64) -> [u8; 2] {
+    let at = (number as usize % 100) * 2;
+    [PAIRS[at], PAIRS[at + 1]]
+}
+
+/// How many decimal digits a number has; zero has one.
+#[inline]
+#[must_use]
+pub const fn digits_of(number: u64) -> usize {
+    match number.checked_ilog10() {
+        Some(log) => log as usize + 1,
+        None => 1,
+    }
+}
+
+/// Writes a number at the start of `out` and returns its length.
+///
+/// # Panics
+/// When `out` is shorter than the number, which [`INTEGER_TEXT_MAX`] bytes never are.
+#[inline]
+pub fn write_u64(out: &mut [u8], number: u64) -> usize {
+    let length = digits_of(number);
+    write_digits(&mut out[..length], number);
+    length
+}
+
+/// Fills `out` from the right with the digits of `number`, zeros in front.
+#[inline]
+fn write_digits(out: &mut [u8], mut number: u64) {
+    let mut end = out.len();
+    while end >= 2 {
+        out[end - 2..end].copy_from_slice(&pair(number % 100));
+        number /= 100;
+        end -= 2;
+    }
+    if end == 1 {
+        out[0] = b'0' + (number % 10) as u8;
+    }
+}
+
+/// Writes a decimal at the start of `out` and returns its length.
+///
+/// # Panics
+/// When `out` is shorter than [`DECIMAL_TEXT_MAX`] needs for this value, or `scale` is past its range.
+#[inline]
+pub fn write_decimal(out: &mut [u8], decimal: Decimal) -> usize {
+    let scale = usize::from(decimal.scale);
+    assert!(scale <= DECIMAL_DIGITS_MAX, "scale of a decimal is at most 18");
+    let mut at = 0;
+    if decimal.mantissa < 0 {
+        out[0] = b'-';
+        at = 1;
+    }
+    let magnitude = decimal.mantissa.unsigned_abs();
+    if scale == 0 {
+        return at + write_u64(&mut out[at..], magnitude);
+    }
+    // At least one digit stands before the point, so a small mantissa gets zeros in front.
+    let length = digits_of(magnitude).max(scale + 1);
+    write_digits(&mut out[at..at + length], magnitude);
+    let point = at + length - scale;
+    out.copy_within(point..at + length, point + 1);
+    out[point] = b'.';
+    at + length + 1
+}
+
+/// How many digits of the second a timestamp is written with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// `YYYYMMDD-HH:MM:SS`
+    Seconds,
+    /// Three digits, the FIX 4.4 default.
+    #[default]
+    Millis,
+    /// Six digits.
+    Micros,
+    /// Nine digits.
+    Nanos,
+}
+
+/// Days from 1970-01-01 to a civil date of the proleptic Gregorian calendar (the usual era computation:
+/// years start in March so that the leap day is the last).
+const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year - era * 400;
+    let month_from_march = (month + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+/// The civil date `(year, month, day)` of a day counted from 1970-01-01.
+const fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
+    (year, month, day)
+}
+
+const fn days_in_month(year: i64, month: i64) -> i64 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 31,
+    }
+}
+
+#[inline]
+fn two(value: &[u8], at: usize) -> Result<i64, ValueError> {
+    let (tens, ones) = (value[at].wrapping_sub(b'0'), value[at + 1].wrapping_sub(b'0'));
+    if tens > 9 || ones > 9 {
+        return Err(ValueError::Format);
+    }
+    Ok(i64::from(tens) * 10 + i64::from(ones))
+}
+
+/// Reads `YYYYMMDD` (data types LocalMktDate and UTCDateOnly) as days since 1970-01-01.
+///
+/// # Errors
+/// [`ValueError::Format`] for another syntax or a day that isn't in the calendar.
+pub fn parse_date(value: &[u8]) -> Result<i64, ValueError> {
+    if value.len() != 8 {
+        return Err(ValueError::Format);
+    }
+    let year = two(value, 0)? * 100 + two(value, 2)?;
+    let (month, day) = (two(value, 4)?, two(value, 6)?);
+    if !(1..=12).contains(&month) || !(1..=days_in_month(year, month)).contains(&day) {
+        return Err(ValueError::Format);
+    }
+    Ok(days_from_civil(year, month, day))
+}
+
+/// Reads `HH:MM:SS` with an optional fraction of 1 to 9 digits (data type UTCTimeOnly) as nanoseconds since
+/// midnight. Second 60, a leap second, is read as the last second of its minute.
+///
+/// # Errors
+/// [`ValueError::Format`] for another syntax.
+pub fn parse_time(value: &[u8]) -> Result<u64, ValueError> {
+    if value.len() < 8 || value[2] != b':' || value[5] != b':' {
+        return Err(ValueError::Format);
+    }
+    let (hour, minute, second) = (two(value, 0)?, two(value, 3)?, two(value, 6)?);
+    if hour > 23 || minute > 59 || second > 60 {
+        return Err(ValueError::Format);
+    }
+    let seconds = (hour * 3600 + minute * 60 + second.min(59)) as u64;
+    Ok(seconds * NANOS_PER_SECOND + parse_fraction(&value[8..])?)
+}
+
+fn parse_fraction(value: &[u8]) -> Result<u64, ValueError> {
+    match value {
+        [] => Ok(0),
+        [b'.', digits @ ..] if (1..=9).contains(&digits.len()) => {
+            let mut nanos = parse_u64(digits)?;
+            for _ in digits.len()..9 {
+                nanos *= 10;
+            }
+            Ok(nanos)
+        }
+        _ => Err(ValueError::Format),
+    }
+}
+
+/// Reads a UTCTimestamp, `YYYYMMDD-HH:MM:SS` with an optional fraction of 1 to 9 digits, as nanoseconds
+/// since the Unix epoch.
+///
+/// # Errors
+/// [`ValueError::Format`] for another syntax, [`ValueError::Range`] before 1970 or past 2553.
+pub fn parse_timestamp(value: &[u8]) -> Result<u64, ValueError> {
+    if value.len() < 17 || value[8] != b'-' {
+        return Err(ValueError::Format);
+    }
+    let days = parse_date(&value[..8])?;
+    let within = parse_time(&value[9..])?;
+    let days = u64::try_from(days).map_err(|_| ValueError::Range)?;
+    // 2554-07-21 is the first day that doesn't fit 64 bits of nanoseconds.
+    if days >= 213_503 {
+        return Err(ValueError::Range);
+    }
+    Ok(days * 86_400 * NANOS_PER_SECOND + within)
+}
+
+/// UTCTimestamps as text, remembering the text of the last second so that within one second only the
+/// fraction is written anew.
+#[derive(Debug, Clone)]
+pub struct TimestampText {
+    precision: Precision,
+    second: u64,
+    text: [u8; 17],
+}
+
+impl TimestampText {
+    /// A writer of timestamps at one precision.
+    #[must_use]
+    pub fn new(precision: Precision) -> Self {
+        Self { precision, second: 0, text: *b"19700101-00:00:00" }
+    }
+
+    /// Writes a time in nanoseconds since the Unix epoch at the start of `out` and returns its length.
+    ///
+    /// # Panics
+    /// When `out` is shorter than [`TIMESTAMP_TEXT_MAX`].
+    #[inline]
+    pub fn write(&mut self, out: &mut [u8], time_ns: u64) -> usize {
+        let second = time_ns / NANOS_PER_SECOND;
+        if second != self.second {
+            self.turn(second);
+        }
+        let out: &mut [u8; TIMESTAMP_TEXT_MAX] =
+            out.first_chunk_mut().expect("room for a timestamp of nanoseconds");
+        out[..17].copy_from_slice(&self.text);
+        let nanos = time_ns % NANOS_PER_SECOND;
+        let (digits, fraction) = match self.precision {
+            Precision::Seconds => return 17,
+            Precision::Millis => (3, nanos / 1_000_000),
+            Precision::Micros => (6, nanos / 1_000),
+            Precision::Nanos => (9, nanos),
+        };
+        out[17] = b'.';
+        if digits == 3 {
+            out[18] = b'0' + (fraction / 100) as u8;
+            out[19..21].copy_from_slice(&pair(fraction % 100));
+            return 21;
+        }
+        write_digits(&mut out[18..18 + digits], fraction);
+        18 + digits
+    }
+
+    fn turn(&mut self, second: u64) {
+        self.second = second;
+        let (year, month, day) = civil_from_days((second / 86_400) as i64);
+        let within = second % 86_400;
+        let pairs = [
+            (0, year as u64 / 100),
+            (2, year as u64 % 100),
+            (4, month as u64),
+            (6, day as u64),
+            (9, within / 3600),
+            (12, within / 60 % 60),
+            (15, within % 60),
+        ];
+        for (at, number) in pairs {
+            self.text[at..at + 2].copy_from_slice(&pair(number));
+        }
+    }
+}
+
+impl Default for TimestampText {
+    fn default() -> Self {
+        Self::new(Precision::Millis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn decimals_read_as_sent() {
+        let table: &[(&str, Result<(i64, u8), ValueError>)] = &[
+            ("0", Ok((0, 0))),
+            ("12.50", Ok((1250, 2))),
+            ("-12.5", Ok((-125, 1))),
+            ("002000.00", Ok((200_000, 2))),
+            ("23.", Ok((23, 0))),
+            (".5", Ok((5, 1))),
+            ("999999999999999999", Ok((MANTISSA_MAX, 0))),
+            ("0.000000000000000001", Ok((1, 18))),
+            ("0000000000000000000000001", Ok((1, 0))),
+            ("1000000000000000000", Err(ValueError::Range)),
+            ("0.0000000000000000001", Err(ValueError::Range)),
+            ("99999999999999999999999999999x", Err(ValueError::Format)),
+            ("+200.00", Err(ValueError::Format)),
+            ("1e5", Err(ValueError::Format)),
+            ("1E5", Err(ValueError::Format)),
+            ("", Err(ValueError::Format)),
+            ("-", Err(ValueError::Format)),
+            (".", Err(ValueError::Format)),
+            ("-.", Err(ValueError::Format)),
+            ("1.2.3", Err(ValueError::Format)),
+            ("1,000", Err(ValueError::Format)),
+            (" 1", Err(ValueError::Format)),
+            ("--1", Err(ValueError::Format)),
+            ("NaN", Err(ValueError::Format)),
+        ];
+        for (text, expected) in table {
+            let got = Decimal::parse(text.as_bytes()).map(|d| (d.mantissa, d.scale));
+            assert_eq!(got, *expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn decimals_write_with_their_scale() {
+        for (mantissa, scale, text) in [
+            (0, 0, "0"),
+            (0, 2, "0.00"),
+            (5, 2, "0.05"),
+            (-5, 2, "-0.05"),
+            (1250, 2, "12.50"),
+            (-MANTISSA_MAX, 18, "-0.999999999999999999"),
+        ] {
+            assert_eq!(Decimal::new(mantissa, scale).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn rescale_never_loses_digits() {
+        assert_eq!(Decimal::new(1250, 2).rescale(4), Some(125_000));
+        assert_eq!(Decimal::new(1250, 2).rescale(1), Some(125));
+        assert_eq!(Decimal::new(1250, 2).rescale(0), None);
+        assert_eq!(Decimal::new(MANTISSA_MAX, 0).rescale(1), None);
+    }
+
+    #[test]
+    fn timestamps_of_every_precision() {
+        for (text, expected) in [
+            ("19700101-00:00:00", Ok(0)),
+            ("20240229-23:59:59", Ok(1_709_251_199_000_000_000)),
+            ("20240229-23:59:60", Ok(1_709_251_199_000_000_000)),
+            ("20240301-00:00:00.1", Ok(1_709_251_200_100_000_000)),
+            ("20240301-00:00:00.123", Ok(1_709_251_200_123_000_000)),
+            ("20240301-00:00:00.123456", Ok(1_709_251_200_123_456_000)),
+            ("20240301-00:00:00.123456789", Ok(1_709_251_200_123_456_789)),
+            ("20230229-00:00:00", Err(ValueError::Format)),
+            ("20241301-00:00:00", Err(ValueError::Format)),
+            ("20240300-00:00:00", Err(ValueError::Format)),
+            ("20240301-24:00:00", Err(ValueError::Format)),
+            ("20240301-00:00:00.", Err(ValueError::Format)),
+            ("20240301-00:00:00.1234567890", Err(ValueError::Format)),
+            ("20240301 00:00:00", Err(ValueError::Format)),
+            ("2024030-100:00:00", Err(ValueError::Format)),
+            ("20240301-00:00:0", Err(ValueError::Format)),
+            ("19691231-23:59:59", Err(ValueError::Range)),
+            ("99991231-23:59:59", Err(ValueError::Range)),
+        ] {
+            assert_eq!(parse_timestamp(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn decimals_round_trip(mantissa in -MANTISSA_MAX..=MANTISSA_MAX, scale in 0_u8..=18) {
+            let decimal = Decimal::new(mantissa, scale);
+            prop_assert_eq!(Decimal::parse(decimal.to_string().as_bytes()), Ok(decimal));
+        }
+
+        #[test]
+        fn integers_round_trip(number in 0..=MANTISSA_MAX as u64) {
+            let mut text = [0; INTEGER_TEXT_MAX];
+            let length = write_u64(&mut text, number);
+            prop_assert_eq!(parse_u64(&text[..length]), Ok(number));
+            prop_assert_eq!(&text[..length], number.to_string().as_bytes());
+        }
+
+        #[test]
+        fn timestamps_round_trip(times in prop::collection::vec(0..213_503 * 86_400 * NANOS_PER_SECOND, 1..9)) {
+            let mut nanos = TimestampText::new(Precision::Nanos);
+            let mut millis = TimestampText::new(Precision::Millis);
+            let mut text = [0; TIMESTAMP_TEXT_MAX];
+            for time in times {
+                let length = nanos.write(&mut text, time);
+                prop_assert_eq!(parse_timestamp(&text[..length]), Ok(time));
+                let length = millis.write(&mut text, time);
+                prop_assert_eq!(parse_timestamp(&text[..length]), Ok(time / 1_000_000 * 1_000_000));
+            }
+        }
+
+        #[test]
+        fn values_never_panic(value in prop::collection::vec(any::<u8>(), 0..40)) {
+            let _ = Decimal::parse(&value);
+            let _ = parse_timestamp(&value);
+            let _ = parse_date(&value);
+            let _ = parse_time(&value);
+            let _ = parse_u64(&value);
+            prop_assert_eq!(Decimal::parse(&value) == Err(ValueError::Format), !is_float(&value));
+        }
+    }
+}

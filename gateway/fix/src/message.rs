@@ -1,0 +1,768 @@
+//! A message as a table of its fields, and how a message is refused.
+
+use crate::codec::{Garbled, MESSAGE_MAX, SOH};
+use crate::field::{MsgSeqNum, ValueError, parse_timestamp};
+use memchr::memchr;
+use thiserror::Error;
+
+/// Most fields one message may have. The largest legitimate messages of an order session, mass cancel
+/// reports with a group of orders, stay under it; the table of this many fields takes 4 KiB.
+pub const FIELDS_MAX: usize = 512;
+
+const _: () = assert!(MESSAGE_MAX <= u16::MAX as usize, "field offsets are u16");
+
+/// MsgType(35): one to four characters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MsgType(u32);
+
+impl MsgType {
+    /// Heartbeat
+    pub const HEARTBEAT: Self = Self::of(b"0");
+    /// TestRequest
+    pub const TEST_REQUEST: Self = Self::of(b"1");
+    /// ResendRequest
+    pub const RESEND_REQUEST: Self = Self::of(b"2");
+    /// Reject, the session-level one
+    pub const REJECT: Self = Self::of(b"3");
+    /// SequenceReset
+    pub const SEQUENCE_RESET: Self = Self::of(b"4");
+    /// Logout
+    pub const LOGOUT: Self = Self::of(b"5");
+    /// ExecutionReport
+    pub const EXECUTION_REPORT: Self = Self::of(b"8");
+    /// OrderCancelReject
+    pub const ORDER_CANCEL_REJECT: Self = Self::of(b"9");
+    /// Logon
+    pub const LOGON: Self = Self::of(b"A");
+    /// NewOrderSingle
+    pub const NEW_ORDER_SINGLE: Self = Self::of(b"D");
+    /// OrderCancelRequest
+    pub const ORDER_CANCEL_REQUEST: Self = Self::of(b"F");
+    /// OrderCancelReplaceRequest
+    pub const ORDER_CANCEL_REPLACE_REQUEST: Self = Self::of(b"G");
+    /// OrderStatusRequest
+    pub const ORDER_STATUS_REQUEST: Self = Self::of(b"H");
+    /// BusinessMessageReject
+    pub const BUSINESS_MESSAGE_REJECT: Self = Self::of(b"j");
+    /// OrderMassCancelRequest
+    pub const ORDER_MASS_CANCEL_REQUEST: Self = Self::of(b"q");
+    /// OrderMassCancelReport
+    pub const ORDER_MASS_CANCEL_REPORT: Self = Self::of(b"r");
+
+    /// A type known when the program is written.
+    ///
+    /// # Panics
+    /// Unless the text has one to four bytes.
+    #[must_use]
+    pub const fn of(text: &[u8]) -> Self {
+        assert!(matches!(text.len(), 1..=4), "MsgType is one to four characters");
+        let mut packed = 0;
+        let mut at = text.len();
+        while at > 0 {
+            at -= 1;
+            packed = packed << 8 | text[at] as u32;
+        }
+        Self(packed)
+    }
+
+    /// A type as it came; `None` for texts no version of FIX uses.
+    #[inline]
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let printable = text.iter().all(u8::is_ascii_graphic);
+        (matches!(text.len(), 1..=4) && printable).then(|| Self::of(text))
+    }
+
+    /// The characters, one to four.
+    #[must_use]
+    pub fn text(self) -> MsgTypeText {
+        let bytes = self.0.to_le_bytes();
+        let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        MsgTypeText { bytes, length }
+    }
+
+    /// Whether this is one of the seven session-level types, which are never resent.
+    #[inline]
+    #[must_use]
+    pub fn is_admin(self) -> bool {
+        matches!(self.0 as u8, b'0'..=b'5' | b'A') && self.0 < 256
+    }
+}
+
+impl std::fmt::Debug for MsgType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MsgType({self})")
+    }
+}
+
+impl std::fmt::Display for MsgType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        String::from_utf8_lossy(self.text().as_ref()).fmt(f)
+    }
+}
+
+/// The characters of a [`MsgType`].
+#[derive(Debug, Clone, Copy)]
+pub struct MsgTypeText {
+    bytes: [u8; 4],
+    length: usize,
+}
+
+impl AsRef<[u8]> for MsgTypeText {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// The table a [`Message`] is read into. Allocate one per reader and use it for every message.
+#[derive(Debug, Clone)]
+pub struct Fields {
+    tags: [u32; FIELDS_MAX],
+    /// Start and end of each value in the message.
+    spans: [(u16, u16); FIELDS_MAX],
+}
+
+impl Fields {
+    /// An empty table.
+    #[must_use]
+    pub fn new() -> Box<Self> {
+        Box::new(Self { tags: [0; FIELDS_MAX], spans: [(0, 0); FIELDS_MAX] })
+    }
+}
+
+/// A tag that can't be the number of a field, kept as sent for RefTagID(371).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct BadTag {
+    start: u16,
+    end: u16,
+}
+
+/// One framed message, split into fields. A view: nothing is copied or converted.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    bytes: &'a [u8],
+    tags: &'a [u32],
+    spans: &'a [(u16, u16)],
+    msg_type: Option<MsgType>,
+    bad_tag: Option<BadTag>,
+    overflowed: bool,
+}
+
+impl<'a> Message<'a> {
+    /// Splits a message that [`frame`](crate::codec::frame) found whole.
+    ///
+    /// Tags that are numbers but can't name a field (zero, negative, too long) don't stop the reading; they
+    /// are remembered for [`Message::syntax`].
+    ///
+    /// # Errors
+    /// [`Garbled::Field`] for bytes that aren't `tag=value`, or a data field (RawData(96), EncodedText(355),
+    /// ...) whose length field is wrong; [`Garbled::TooLong`] past [`MESSAGE_MAX`].
+    #[inline]
+    pub fn parse(bytes: &'a [u8], fields: &'a mut Fields) -> Result<Self, Garbled> {
+        if bytes.len() > MESSAGE_MAX {
+            return Err(Garbled::TooLong);
+        }
+        let mut count = 0_usize;
+        let mut at = 0;
+        let mut bad_tag = None;
+        let mut overflowed = false;
+        while at < bytes.len() {
+            let (tag, value_at) = match read_tag(bytes, at)? {
+                (Some(tag), value_at) => (tag, value_at),
+                (None, value_at) => {
+                    let text = BadTag { start: at as u16, end: (value_at - 1) as u16 };
+                    bad_tag.get_or_insert(text);
+                    (0, value_at)
+                }
+            };
+            let end = if is_data(tag) {
+                let before =
+                    count.checked_sub(1).map(|last| (fields.tags[last], fields.spans[last]));
+                data_end(bytes, value_at, tag, before)?
+            } else {
+                value_end(bytes, value_at).ok_or(Garbled::Field)?
+            };
+            at = end + 1;
+            if tag == 0 {
+                continue;
+            }
+            if count == FIELDS_MAX {
+                overflowed = true;
+                break;
+            }
+            fields.tags[count] = tag;
+            fields.spans[count] = (value_at as u16, end as u16);
+            count += 1;
+        }
+        let (tags, spans) = (&fields.tags[..count], &fields.spans[..count]);
+        let mut message = Self { bytes, tags, spans, msg_type: None, bad_tag, overflowed };
+        message.msg_type = message.get(35).and_then(MsgType::parse);
+        Ok(message)
+    }
+
+    /// The message as it came.
+    #[inline]
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The first field with this tag.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, tag: u32) -> Option<&'a [u8]> {
+        let at = self.tags.iter().position(|other| *other == tag)?;
+        Some(self.value(at))
+    }
+
+    /// Number of fields.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tags.len()
+    }
+
+    /// Whether there are no fields.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tags.is_empty()
+    }
+
+    /// The tag of the field at a place in the message.
+    #[inline]
+    #[must_use]
+    pub fn tag(&self, at: usize) -> u32 {
+        self.tags[at]
+    }
+
+    /// The value of the field at a place in the message.
+    #[inline]
+    #[must_use]
+    pub fn value(&self, at: usize) -> &'a [u8] {
+        let (start, end) = self.spans[at];
+        &self.bytes[usize::from(start)..usize::from(end)]
+    }
+
+    /// Tags and values in the order sent.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &'a [u8])> + use<'a> {
+        let bytes = self.bytes;
+        self.tags
+            .iter()
+            .zip(self.spans)
+            .map(move |(tag, (start, end))| (*tag, &bytes[usize::from(*start)..usize::from(*end)]))
+    }
+
+    /// MsgType(35); `None` when no version of FIX has such a type.
+    #[inline]
+    #[must_use]
+    pub fn msg_type(&self) -> Option<MsgType> {
+        self.msg_type
+    }
+
+    /// BeginString(8).
+    #[inline]
+    #[must_use]
+    pub fn begin_string(&self) -> &'a [u8] {
+        self.get(8).unwrap_or_default()
+    }
+
+    /// SenderCompID(49).
+    #[inline]
+    #[must_use]
+    pub fn sender_comp_id(&self) -> Option<&'a [u8]> {
+        self.get(49)
+    }
+
+    /// TargetCompID(56).
+    #[inline]
+    #[must_use]
+    pub fn target_comp_id(&self) -> Option<&'a [u8]> {
+        self.get(56)
+    }
+
+    /// MsgSeqNum(34), if it is there and is a number.
+    #[inline]
+    #[must_use]
+    pub fn msg_seq_num(&self) -> Option<MsgSeqNum> {
+        self.get(34).and_then(|value| MsgSeqNum::parse(value).ok())
+    }
+
+    /// SendingTime(52) in nanoseconds since the Unix epoch, if it is there and is a time.
+    #[inline]
+    #[must_use]
+    pub fn sending_time_ns(&self) -> Option<u64> {
+        self.get(52).and_then(|value| parse_timestamp(value).ok())
+    }
+
+    /// Whether PossDupFlag(43) says the same MsgSeqNum may have been sent before.
+    #[inline]
+    #[must_use]
+    pub fn poss_dup(&self) -> bool {
+        self.get(43) == Some(b"Y")
+    }
+
+    /// Whether PossResend(97) says the same content may have been sent under another MsgSeqNum.
+    #[inline]
+    #[must_use]
+    pub fn poss_resend(&self) -> bool {
+        self.get(97) == Some(b"Y")
+    }
+
+    /// Faults of the syntax alone, whatever the version: a tag that can't name a field, too many fields.
+    ///
+    /// # Errors
+    /// The first such fault.
+    #[inline]
+    pub fn syntax(&self) -> Result<(), Reject> {
+        if self.bad_tag.is_none() && !self.overflowed {
+            return Ok(());
+        }
+        Err(self.syntax_fault())
+    }
+
+    #[cold]
+    fn syntax_fault(&self) -> Reject {
+        match self.bad_tag {
+            Some(tag) => Reject {
+                reason: SessionRejectReason::InvalidTagNumber,
+                ref_tag: Some(RefTag::text(
+                    &self.bytes[usize::from(tag.start)..usize::from(tag.end)],
+                )),
+                text: None,
+            },
+            None => Reject::new(SessionRejectReason::Other, None).with_text("Too many fields"),
+        }
+    }
+}
+
+/// Reads `tag=` at `at`: the tag, `None` when it's an integer that can't name a field, and where the value
+/// starts.
+#[inline]
+fn read_tag(bytes: &[u8], at: usize) -> Result<(Option<u32>, usize), Garbled> {
+    let mut tag = 0_u32;
+    for (digits, &byte) in bytes[at..].iter().take(6).enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            tag = tag * 10 + u32::from(digit);
+        } else if byte == b'=' && digits > 0 && bytes[at] != b'0' {
+            return Ok((Some(tag), at + digits + 1));
+        } else {
+            break;
+        }
+    }
+    read_bad_tag(bytes, at)
+}
+
+#[cold]
+fn read_bad_tag(bytes: &[u8], at: usize) -> Result<(Option<u32>, usize), Garbled> {
+    let equals = memchr(b'=', &bytes[at..]).ok_or(Garbled::Field)?;
+    let text = &bytes[at..at + equals];
+    if !crate::field::is_integer(text) || text.len() > RefTag::LENGTH_MAX {
+        return Err(Garbled::Field);
+    }
+    Ok((None, at + equals + 1))
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// Where the SOH of the value at `at` is. Values are short, so eight bytes at a time in one register beat a
+/// call of `memchr`.
+#[inline]
+fn value_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+    while let Some(chunk) = bytes.get(at..at + 8) {
+        let word = u64::from_le_bytes(chunk.try_into().expect("eight bytes"));
+        let zeros_at_soh = word ^ (ONES * SOH as u64);
+        let found = zeros_at_soh.wrapping_sub(ONES) & !zeros_at_soh & HIGHS;
+        if found != 0 {
+            return Some(at + (found.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
+    }
+    memchr(SOH, bytes.get(at..)?).map(|length| at + length)
+}
+
+/// Data fields and the length field that stands before each (FIX 4.4 specification, volume 6).
+const DATA_FIELDS: [(u32, u32); 16] = [
+    (89, 93),
+    (91, 90),
+    (96, 95),
+    (213, 212),
+    (349, 348),
+    (351, 350),
+    (353, 352),
+    (355, 354),
+    (357, 356),
+    (359, 358),
+    (361, 360),
+    (363, 362),
+    (365, 364),
+    (446, 445),
+    (619, 618),
+    (622, 621),
+];
+
+const DATA_BITS: [u64; 10] = {
+    let mut bits = [0; 10];
+    let mut at = 0;
+    while at < DATA_FIELDS.len() {
+        let tag = DATA_FIELDS[at].0;
+        bits[tag as usize / 64] |= 1 << (tag % 64);
+        at += 1;
+    }
+    bits
+};
+
+#[inline]
+fn is_data(tag: u32) -> bool {
+    DATA_BITS.get(tag as usize / 64).is_some_and(|word| word >> (tag % 64) & 1 == 1)
+}
+
+/// The end of a data field, which may have SOH inside: its length stands in the field before.
+#[cold]
+fn data_end(
+    bytes: &[u8],
+    at: usize,
+    tag: u32,
+    before: Option<(u32, (u16, u16))>,
+) -> Result<usize, Garbled> {
+    let length_tag = DATA_FIELDS.iter().find(|(data, _)| *data == tag).map(|(_, length)| *length);
+    let length = match before {
+        Some((before, (start, end))) if Some(before) == length_tag => {
+            crate::field::parse_u64(&bytes[usize::from(start)..usize::from(end)]).ok()
+        }
+        _ => None,
+    };
+    let Some(length) = length else {
+        // Without a length the value can't hold SOH.
+        return value_end(bytes, at).ok_or(Garbled::Field);
+    };
+    let end = usize::try_from(length).ok().and_then(|length| at.checked_add(length));
+    end.filter(|end| bytes.get(*end) == Some(&SOH)).ok_or(Garbled::Field)
+}
+
+/// SessionRejectReason(373), the FIX 4.4 codes this package gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum SessionRejectReason {
+    /// The tag isn't one of this version of FIX.
+    InvalidTagNumber = 0,
+    /// A field the message must have isn't there.
+    RequiredTagMissing = 1,
+    /// The tag exists, and not in this type of message.
+    TagNotDefinedForMsgType = 2,
+    /// The tag exists in no version.
+    UndefinedTag = 3,
+    /// The field is empty.
+    TagWithoutValue = 4,
+    /// The value is out of range or not in the code set.
+    ValueIncorrect = 5,
+    /// The value doesn't have the syntax of its data type.
+    IncorrectDataFormat = 6,
+    /// SenderCompID(49) or TargetCompID(56) aren't those of the session.
+    CompIdProblem = 9,
+    /// SendingTime(52) is too far from the clock, or before OrigSendingTime(122).
+    SendingTimeAccuracy = 10,
+    /// No such MsgType(35).
+    InvalidMsgType = 11,
+    /// A tag twice outside a repeating group.
+    TagRepeated = 13,
+    /// A header field in the body, or the body after the trailer.
+    TagOutOfOrder = 14,
+    /// Members of a repeating group are out of order.
+    GroupOutOfOrder = 15,
+    /// The count of a repeating group isn't the number of its instances.
+    GroupCount = 16,
+    /// Something else; Text(58) says what.
+    Other = 99,
+}
+
+impl SessionRejectReason {
+    /// The standard's words for the reason, used as Text(58).
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::InvalidTagNumber => "Invalid tag number",
+            Self::RequiredTagMissing => "Required tag missing",
+            Self::TagNotDefinedForMsgType => "Tag not defined for this message type",
+            Self::UndefinedTag => "Undefined tag",
+            Self::TagWithoutValue => "Tag specified without a value",
+            Self::ValueIncorrect => "Value is incorrect (out of range) for this tag",
+            Self::IncorrectDataFormat => "Incorrect data format for value",
+            Self::CompIdProblem => "CompID problem",
+            Self::SendingTimeAccuracy => "SendingTime accuracy problem",
+            Self::InvalidMsgType => "Invalid MsgType",
+            Self::TagRepeated => "Tag appears more than once",
+            Self::TagOutOfOrder => "Tag specified out of required order",
+            Self::GroupOutOfOrder => "Repeating group fields out of order",
+            Self::GroupCount => "Incorrect NumInGroup count for repeating group",
+            Self::Other => "Other",
+        }
+    }
+}
+
+/// RefTagID(371): the tag a Reject is about, as the counterparty spelled it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefTag {
+    text: [u8; Self::LENGTH_MAX],
+    length: u8,
+}
+
+impl RefTag {
+    /// Longest tag text that is quoted back; a longer one makes the message garbled.
+    pub const LENGTH_MAX: usize = 20;
+
+    /// A tag of the dictionary.
+    #[must_use]
+    pub fn tag(tag: u32) -> Self {
+        let mut text = [0; Self::LENGTH_MAX];
+        let length = crate::field::write_u64(&mut text, u64::from(tag)) as u8;
+        Self { text, length }
+    }
+
+    /// A tag as it came, cut at [`RefTag::LENGTH_MAX`].
+    #[must_use]
+    pub fn text(sent: &[u8]) -> Self {
+        let length = sent.len().min(Self::LENGTH_MAX);
+        let mut text = [0; Self::LENGTH_MAX];
+        text[..length].copy_from_slice(&sent[..length]);
+        Self { text, length: length as u8 }
+    }
+}
+
+impl AsRef<[u8]> for RefTag {
+    fn as_ref(&self) -> &[u8] {
+        &self.text[..usize::from(self.length)]
+    }
+}
+
+impl From<u32> for RefTag {
+    fn from(tag: u32) -> Self {
+        Self::tag(tag)
+    }
+}
+
+/// A message that is refused at the session level, with a Reject(3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{}", self.text())]
+pub struct Reject {
+    /// SessionRejectReason(373)
+    pub reason: SessionRejectReason,
+    /// RefTagID(371)
+    pub ref_tag: Option<RefTag>,
+    /// Text(58) where the reason's own words say too little.
+    pub text: Option<&'static str>,
+}
+
+impl Reject {
+    /// A refusal with the standard's words.
+    #[must_use]
+    pub fn new(reason: SessionRejectReason, tag: Option<u32>) -> Self {
+        Self { reason, ref_tag: tag.map(RefTag::tag), text: None }
+    }
+
+    /// The same refusal with clearer words.
+    #[must_use]
+    pub fn with_text(self, text: &'static str) -> Self {
+        Self { text: Some(text), ..self }
+    }
+
+    /// Text(58).
+    #[must_use]
+    pub fn text(&self) -> &'static str {
+        self.text.unwrap_or(self.reason.text())
+    }
+
+    /// A value refused by [`field`](crate::field).
+    #[must_use]
+    pub fn value(tag: u32, error: ValueError) -> Self {
+        let reason = match error {
+            ValueError::Format => SessionRejectReason::IncorrectDataFormat,
+            ValueError::Range => SessionRejectReason::ValueIncorrect,
+        };
+        Self::new(reason, Some(tag))
+    }
+}
+
+/// BusinessRejectReason(380), the FIX 4.4 codes and the throttle codes of extension pack 116.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum BusinessRejectReason {
+    /// Something else; Text(58) says what.
+    Other = 0,
+    /// An identifier in the message is unknown.
+    UnknownId = 1,
+    /// The security is unknown.
+    UnknownSecurity = 2,
+    /// The type of message is part of FIX and not supported here.
+    UnsupportedMessageType = 3,
+    /// The application can't answer now.
+    ApplicationNotAvailable = 4,
+    /// A field that other fields of the message call for is missing.
+    ConditionallyRequiredFieldMissing = 5,
+    /// The session may not send this.
+    NotAuthorized = 6,
+    /// The firm a message is to be delivered to isn't available now.
+    DeliverToFirmNotAvailable = 7,
+    /// The message rate is over its limit.
+    ThrottleLimitExceeded = 8,
+    /// The message rate is over its limit and the session will be disconnected.
+    ThrottleLimitExceededDisconnect = 9,
+}
+
+/// A message that is refused above the session level, with a BusinessMessageReject(j).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{text}")]
+pub struct BusinessReject<'a> {
+    /// BusinessRejectReason(380)
+    pub reason: BusinessRejectReason,
+    /// BusinessRejectRefID(379), the ClOrdID or other identifier of the refused message.
+    pub ref_id: Option<&'a [u8]>,
+    /// Text(58)
+    pub text: &'a str,
+}
+
+/// How an application message is refused before it means anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Refusal<'a> {
+    /// At the session level: the message breaks the rules of the protocol.
+    #[error(transparent)]
+    Session(Reject),
+    /// At the business level: the message is well formed and can't be served.
+    #[error("{}", .0.text)]
+    Business(BusinessReject<'a>),
+}
+
+impl From<Reject> for Refusal<'_> {
+    fn from(reject: Reject) -> Self {
+        Self::Session(reject)
+    }
+}
+
+impl<'a> From<BusinessReject<'a>> for Refusal<'a> {
+    fn from(reject: BusinessReject<'a>) -> Self {
+        Self::Business(reject)
+    }
+}
+
+impl Refusal<'static> {
+    /// The answer to a type of message that FIX has and this application hasn't.
+    #[must_use]
+    pub fn unsupported() -> Self {
+        Self::Business(BusinessReject {
+            reason: BusinessRejectReason::UnsupportedMessageType,
+            ref_id: None,
+            text: "Unsupported Message Type",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read<'a>(
+        text: &str,
+        bytes: &'a mut Vec<u8>,
+        fields: &'a mut Fields,
+    ) -> Result<Message<'a>, Garbled> {
+        *bytes = text.replace('|', "\x01").into_bytes();
+        Message::parse(bytes, fields)
+    }
+
+    #[test]
+    fn fields_in_the_order_sent() {
+        let (mut bytes, mut fields) = (Vec::new(), Fields::new());
+        let message = read(
+            "8=FIX.4.4|9=5|35=D|34=7|49=A|56=|55=LONGER THAN EIGHT|10=000|",
+            &mut bytes,
+            &mut fields,
+        )
+        .unwrap();
+        let got: Vec<_> = message.iter().collect();
+        assert_eq!(got[2], (35, &b"D"[..]));
+        assert_eq!(got[5], (56, &b""[..]));
+        assert_eq!(got[6], (55, &b"LONGER THAN EIGHT"[..]));
+        assert_eq!(message.msg_type(), Some(MsgType::NEW_ORDER_SINGLE));
+        assert_eq!(message.msg_seq_num(), Some(MsgSeqNum::new(7)));
+        assert_eq!(message.get(1), None);
+        assert_eq!(message.syntax(), Ok(()));
+    }
+
+    #[test]
+    fn tags_that_cannot_name_a_field() {
+        let garbled = Err(Garbled::Field);
+        for (text, expected) in [
+            ("35=0|0=HI|10=000|", Ok("0")),
+            ("35=0|-1=HI|10=000|", Ok("-1")),
+            ("35=0|049=HI|10=000|", Ok("049")),
+            ("35=0|9999999=HI|10=000|", Ok("9999999")),
+            ("35=0|4garbled9=TW|10=000|", garbled),
+            ("35=0|=HI|10=000|", garbled),
+            ("35=0|HI|10=000|", garbled),
+            ("35=0||10=000|", garbled),
+            ("35=0|58=no end", garbled),
+            ("35=0|999999999999999999999=HI|10=000|", garbled),
+        ] {
+            let (mut bytes, mut fields) = (Vec::new(), Fields::new());
+            let got = read(text, &mut bytes, &mut fields);
+            match expected {
+                Ok(tag) => {
+                    let reject = got.unwrap().syntax().unwrap_err();
+                    assert_eq!(reject.reason, SessionRejectReason::InvalidTagNumber, "{text}");
+                    assert_eq!(reject.ref_tag.unwrap().as_ref(), tag.as_bytes(), "{text}");
+                }
+                Err(reason) => assert_eq!(got.err(), Some(reason), "{text}"),
+            }
+        }
+    }
+
+    #[test]
+    fn data_may_hold_the_separator() {
+        let (mut bytes, mut fields) = (Vec::new(), Fields::new());
+        let message = read("35=A|95=5|96=a|b|c|108=30|10=000|", &mut bytes, &mut fields).unwrap();
+        assert_eq!(message.get(96), Some(&b"a\x01b\x01c"[..]));
+        assert_eq!(message.get(108), Some(&b"30"[..]));
+        for text in ["35=A|95=4|96=a|b|c|10=000|", "35=A|95=999999|96=abc|10=000|"] {
+            assert_eq!(read(text, &mut bytes, &mut fields).err(), Some(Garbled::Field), "{text}");
+        }
+    }
+
+    #[test]
+    fn more_fields_than_the_table_holds() {
+        let text = "58=x|".repeat(FIELDS_MAX + 1);
+        let (mut bytes, mut fields) = (Vec::new(), Fields::new());
+        let message = read(&text, &mut bytes, &mut fields).unwrap();
+        assert_eq!(message.syntax().unwrap_err().reason, SessionRejectReason::Other);
+    }
+
+    #[test]
+    fn message_types_pack_and_unpack() {
+        for text in [&b"D"[..], b"AF", b"UCA", b"U123"] {
+            assert_eq!(MsgType::parse(text).unwrap().text().as_ref(), text);
+        }
+        assert_eq!(MsgType::parse(b""), None);
+        assert_eq!(MsgType::parse(b"TOOLONG"), None);
+        assert!(MsgType::LOGON.is_admin() && !MsgType::of(b"AE").is_admin());
+        assert!(!MsgType::NEW_ORDER_SINGLE.is_admin());
+    }
+
+    proptest! {
+        #[test]
+        fn splitting_never_panics(bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(SOH), Just(b'='), b'0'..=b'9'], 0..120)) {
+            let mut fields = Fields::new();
+            let _ = Message::parse(&bytes, &mut fields);
+        }
+
+        #[test]
+        fn splitting_gives_back_what_was_joined(sent in prop::collection::vec((1000_u32..99_999, "[ -~]{0,30}"), 0..40)) {
+            let text: String = sent.iter().map(|(tag, value)| format!("{tag}={value}\x01")).collect();
+            let mut fields = Fields::new();
+            let message = Message::parse(text.as_bytes(), &mut fields).unwrap();
+            let got: Vec<_> = message.iter().map(|(tag, value)| (tag, String::from_utf8(value.to_vec()).unwrap())).collect();
+            prop_assert_eq!(got, sent);
+        }
+    }
+}

@@ -1,0 +1,603 @@
+//! Messages from a client to the venue: orders and everything asked about them.
+//!
+//! Fields are those of the FIX 4.4 specification, volume 4. Texts are borrowed from the message they came
+//! in. Parsing checks what the venue needs beyond the dictionary: bounds of identifiers, numbers that fit,
+//! prices where the order type calls for them.
+
+use crate::encode::{Body, FIELD_MAX, Writer};
+use crate::field::{Decimal, TimestampText, ValueError, parse_text, parse_timestamp};
+use crate::message::{
+    BusinessReject, BusinessRejectReason, Message, MsgType, Refusal, Reject, SessionRejectReason,
+};
+
+/// Longest ClOrdID(11) and OrigClOrdID(41) in bytes: a UUID as text.
+pub const CL_ORD_ID_MAX: usize = 36;
+/// Longest OrderID(37) in bytes, as a client quotes it.
+pub const ORDER_ID_MAX: usize = 36;
+/// Longest Account(1) in bytes.
+pub const ACCOUNT_MAX: usize = 12;
+/// Longest Symbol(55) in bytes.
+pub const SYMBOL_MAX: usize = 24;
+
+/// An enumeration of one-character codes.
+macro_rules! codes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$code_doc:meta])* $code:ident = $byte:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum $name {
+            $($(#[$code_doc])* $code = $byte,)+
+        }
+
+        impl $name {
+            /// All codes.
+            pub const ALL: &[Self] = &[$(Self::$code),+];
+
+            /// The code as sent.
+            #[inline]
+            #[must_use]
+            pub const fn code(self) -> u8 {
+                self as u8
+            }
+
+            /// Reads a value of this field.
+            ///
+            /// # Errors
+            /// [`ValueError::Format`] unless it's one character, [`ValueError::Range`] when that isn't a code.
+            #[inline]
+            pub fn parse(value: &[u8]) -> Result<Self, $crate::field::ValueError> {
+                match value {
+                    $([$byte] => Ok(Self::$code),)+
+                    [_] => Err($crate::field::ValueError::Range),
+                    _ => Err($crate::field::ValueError::Format),
+                }
+            }
+        }
+    };
+}
+pub(crate) use codes;
+
+codes! {
+    /// Side(54)
+    Side {
+        /// Buy
+        Buy = b'1',
+        /// Sell
+        Sell = b'2',
+        /// Buy minus: not above the last sale, or after a downtick.
+        BuyMinus = b'3',
+        /// Sell plus: not below the last sale, or after an uptick.
+        SellPlus = b'4',
+        /// Sell short
+        SellShort = b'5',
+        /// Sell short exempt
+        SellShortExempt = b'6',
+        /// Undisclosed
+        Undisclosed = b'7',
+        /// Cross
+        Cross = b'8',
+        /// Cross short
+        CrossShort = b'9',
+        /// Cross short exempt
+        CrossShortExempt = b'A',
+        /// As defined, for multileg
+        AsDefined = b'B',
+        /// Opposite, for multileg
+        Opposite = b'C',
+        /// Subscribe
+        Subscribe = b'D',
+        /// Redeem
+        Redeem = b'E',
+        /// Lend
+        Lend = b'F',
+        /// Borrow
+        Borrow = b'G',
+    }
+}
+
+codes! {
+    /// OrdType(40)
+    OrdType {
+        /// Market
+        Market = b'1',
+        /// Limit
+        Limit = b'2',
+        /// Stop
+        Stop = b'3',
+        /// Stop limit
+        StopLimit = b'4',
+        /// Market on close, deprecated
+        MarketOnClose = b'5',
+        /// With or without
+        WithOrWithout = b'6',
+        /// Limit or better, deprecated
+        LimitOrBetter = b'7',
+        /// Limit with or without
+        LimitWithOrWithout = b'8',
+        /// On basis
+        OnBasis = b'9',
+        /// Previously quoted
+        PreviouslyQuoted = b'D',
+        /// Previously indicated
+        PreviouslyIndicated = b'E',
+        /// Forex swap
+        ForexSwap = b'G',
+        /// Funari: limit day, market at close
+        Funari = b'I',
+        /// Market if touched
+        MarketIfTouched = b'J',
+        /// Market with leftover as limit
+        MarketWithLeftoverAsLimit = b'K',
+        /// Previous fund valuation point
+        PreviousFundValuationPoint = b'L',
+        /// Next fund valuation point
+        NextFundValuationPoint = b'M',
+        /// Pegged
+        Pegged = b'P',
+    }
+}
+
+codes! {
+    /// TimeInForce(59)
+    TimeInForce {
+        /// Day
+        Day = b'0',
+        /// Good till cancel
+        GoodTillCancel = b'1',
+        /// At the opening
+        AtTheOpening = b'2',
+        /// Immediate or cancel
+        ImmediateOrCancel = b'3',
+        /// Fill or kill
+        FillOrKill = b'4',
+        /// Good till crossing
+        GoodTillCrossing = b'5',
+        /// Good till date
+        GoodTillDate = b'6',
+        /// At the close
+        AtTheClose = b'7',
+    }
+}
+
+codes! {
+    /// MassCancelRequestType(530)
+    MassCancelRequestType {
+        /// Orders of one security
+        Security = b'1',
+        /// Orders of an underlying
+        Underlying = b'2',
+        /// Orders of a product
+        Product = b'3',
+        /// Orders of a CFI code
+        CfiCode = b'4',
+        /// Orders of a security type
+        SecurityType = b'5',
+        /// Orders of a trading session
+        TradingSession = b'6',
+        /// All orders
+        All = b'7',
+    }
+}
+
+/// NewOrderSingle(D)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewOrderSingle<'a> {
+    /// ClOrdID(11), up to [`CL_ORD_ID_MAX`] bytes.
+    pub cl_ord_id: &'a [u8],
+    /// Account(1), up to [`ACCOUNT_MAX`] bytes.
+    pub account: Option<&'a [u8]>,
+    /// Symbol(55), up to [`SYMBOL_MAX`] bytes.
+    pub symbol: &'a [u8],
+    /// Side(54)
+    pub side: Side,
+    /// OrderQty(38)
+    pub order_qty: Decimal,
+    /// OrdType(40)
+    pub ord_type: OrdType,
+    /// Price(44); there for limit and stop limit orders.
+    pub price: Option<Decimal>,
+    /// StopPx(99); there for stop and stop limit orders.
+    pub stop_px: Option<Decimal>,
+    /// TimeInForce(59), Day when the message has none.
+    pub time_in_force: TimeInForce,
+    /// ExecInst(18), characters separated by spaces.
+    pub exec_inst: Option<&'a [u8]>,
+    /// MinQty(110)
+    pub min_qty: Option<Decimal>,
+    /// MaxFloor(111), the displayed quantity.
+    pub max_floor: Option<Decimal>,
+    /// ExpireTime(126) in nanoseconds since the Unix epoch.
+    pub expire_time_ns: Option<u64>,
+    /// TransactTime(60) in nanoseconds since the Unix epoch.
+    pub transact_time_ns: u64,
+    /// PossResend(97): the order may have been sent before under another MsgSeqNum.
+    pub poss_resend: bool,
+}
+
+/// OrderCancelRequest(F)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderCancelRequest<'a> {
+    /// ClOrdID(11) of this request.
+    pub cl_ord_id: &'a [u8],
+    /// OrigClOrdID(41) of the order.
+    pub orig_cl_ord_id: &'a [u8],
+    /// OrderID(37) of the order.
+    pub order_id: Option<&'a [u8]>,
+    /// Account(1)
+    pub account: Option<&'a [u8]>,
+    /// Symbol(55)
+    pub symbol: &'a [u8],
+    /// Side(54)
+    pub side: Side,
+    /// OrderQty(38)
+    pub order_qty: Option<Decimal>,
+    /// TransactTime(60) in nanoseconds since the Unix epoch.
+    pub transact_time_ns: u64,
+}
+
+/// OrderCancelReplaceRequest(G)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderCancelReplaceRequest<'a> {
+    /// OrigClOrdID(41) of the order.
+    pub orig_cl_ord_id: &'a [u8],
+    /// OrderID(37) of the order.
+    pub order_id: Option<&'a [u8]>,
+    /// What the order is to become; OrderQty(38) is the total, filled quantity included.
+    pub order: NewOrderSingle<'a>,
+}
+
+/// OrderMassCancelRequest(q)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderMassCancelRequest<'a> {
+    /// ClOrdID(11) of this request.
+    pub cl_ord_id: &'a [u8],
+    /// MassCancelRequestType(530)
+    pub request_type: MassCancelRequestType,
+    /// Symbol(55); there when the request is for one security.
+    pub symbol: Option<&'a [u8]>,
+    /// Side(54): only orders of this side.
+    pub side: Option<Side>,
+    /// TransactTime(60) in nanoseconds since the Unix epoch.
+    pub transact_time_ns: u64,
+}
+
+/// OrderStatusRequest(H)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderStatusRequest<'a> {
+    /// ClOrdID(11) of the order.
+    pub cl_ord_id: &'a [u8],
+    /// OrderID(37) of the order.
+    pub order_id: Option<&'a [u8]>,
+    /// OrdStatusReqID(790), given back in the answer.
+    pub ord_status_req_id: Option<&'a [u8]>,
+    /// Account(1)
+    pub account: Option<&'a [u8]>,
+    /// Symbol(55)
+    pub symbol: &'a [u8],
+    /// Side(54)
+    pub side: Side,
+}
+
+/// Any message a client may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderMessage<'a> {
+    /// NewOrderSingle(D)
+    New(NewOrderSingle<'a>),
+    /// OrderCancelRequest(F)
+    Cancel(OrderCancelRequest<'a>),
+    /// OrderCancelReplaceRequest(G)
+    Replace(OrderCancelReplaceRequest<'a>),
+    /// OrderMassCancelRequest(q)
+    MassCancel(OrderMassCancelRequest<'a>),
+    /// OrderStatusRequest(H)
+    Status(OrderStatusRequest<'a>),
+}
+
+impl<'a> OrderMessage<'a> {
+    /// Reads an application message that a session accepted.
+    ///
+    /// # Errors
+    /// How to refuse the message: as another type than these five ("unsupported"), with a Reject(3) for a
+    /// missing or bad field, with a BusinessMessageReject(j) for one that other fields call for.
+    #[inline]
+    pub fn parse(message: &Message<'a>) -> Result<Self, Refusal<'a>> {
+        let fields = Found::scan(message)?;
+        match message.msg_type() {
+            Some(MsgType::NEW_ORDER_SINGLE) => fields.order().map(Self::New),
+            Some(MsgType::ORDER_CANCEL_REQUEST) => fields.cancel().map(Self::Cancel),
+            Some(MsgType::ORDER_CANCEL_REPLACE_REQUEST) => fields.replace().map(Self::Replace),
+            Some(MsgType::ORDER_MASS_CANCEL_REQUEST) => fields.mass_cancel().map(Self::MassCancel),
+            Some(MsgType::ORDER_STATUS_REQUEST) => fields.status().map(Self::Status),
+            _ => Err(Refusal::unsupported()),
+        }
+    }
+}
+
+/// The fields of order messages by name, as one pass over the message finds them.
+#[derive(Default)]
+struct Found<'a> {
+    cl_ord_id: Option<&'a [u8]>,
+    orig_cl_ord_id: Option<&'a [u8]>,
+    order_id: Option<&'a [u8]>,
+    ord_status_req_id: Option<&'a [u8]>,
+    account: Option<&'a [u8]>,
+    symbol: Option<&'a [u8]>,
+    side: Option<Side>,
+    order_qty: Option<Decimal>,
+    ord_type: Option<OrdType>,
+    price: Option<Decimal>,
+    stop_px: Option<Decimal>,
+    time_in_force: Option<TimeInForce>,
+    exec_inst: Option<&'a [u8]>,
+    min_qty: Option<Decimal>,
+    max_floor: Option<Decimal>,
+    expire_time_ns: Option<u64>,
+    transact_time_ns: Option<u64>,
+    mass_cancel_request_type: Option<MassCancelRequestType>,
+    poss_resend: bool,
+}
+
+impl<'a> Found<'a> {
+    #[inline]
+    fn scan(message: &Message<'a>) -> Result<Self, Refusal<'a>> {
+        let mut found = Self::default();
+        for (tag, value) in message.iter() {
+            if let Err(error) = found.take(tag, value) {
+                return Err(refuse_value(tag, error));
+            }
+        }
+        Ok(found)
+    }
+
+    #[inline]
+    fn take(&mut self, tag: u32, value: &'a [u8]) -> Result<(), ValueError> {
+        match tag {
+            1 => self.account = Some(parse_text(value, ACCOUNT_MAX)?),
+            11 => self.cl_ord_id = Some(parse_text(value, CL_ORD_ID_MAX)?),
+            18 => self.exec_inst = Some(value),
+            37 => self.order_id = Some(parse_text(value, ORDER_ID_MAX)?),
+            38 => self.order_qty = Some(Decimal::parse(value)?),
+            40 => self.ord_type = Some(OrdType::parse(value)?),
+            41 => self.orig_cl_ord_id = Some(parse_text(value, CL_ORD_ID_MAX)?),
+            44 => self.price = Some(Decimal::parse(value)?),
+            54 => self.side = Some(Side::parse(value)?),
+            55 => self.symbol = Some(parse_text(value, SYMBOL_MAX)?),
+            59 => self.time_in_force = Some(TimeInForce::parse(value)?),
+            60 => self.transact_time_ns = Some(parse_timestamp(value)?),
+            97 => self.poss_resend = value == b"Y",
+            99 => self.stop_px = Some(Decimal::parse(value)?),
+            110 => self.min_qty = Some(Decimal::parse(value)?),
+            111 => self.max_floor = Some(Decimal::parse(value)?),
+            126 => self.expire_time_ns = Some(parse_timestamp(value)?),
+            530 => self.mass_cancel_request_type = Some(MassCancelRequestType::parse(value)?),
+            790 => self.ord_status_req_id = Some(parse_text(value, CL_ORD_ID_MAX)?),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn order(&self) -> Result<NewOrderSingle<'a>, Refusal<'a>> {
+        let order = NewOrderSingle {
+            cl_ord_id: required(11, self.cl_ord_id)?,
+            account: self.account,
+            symbol: required(55, self.symbol)?,
+            side: required(54, self.side)?,
+            order_qty: required(38, self.order_qty)?,
+            ord_type: required(40, self.ord_type)?,
+            price: self.price,
+            stop_px: self.stop_px,
+            time_in_force: self.time_in_force.unwrap_or(TimeInForce::Day),
+            exec_inst: self.exec_inst,
+            min_qty: self.min_qty,
+            max_floor: self.max_floor,
+            expire_time_ns: self.expire_time_ns,
+            transact_time_ns: required(60, self.transact_time_ns)?,
+            poss_resend: self.poss_resend,
+        };
+        let limit = matches!(order.ord_type, OrdType::Limit | OrdType::StopLimit);
+        let stop = matches!(order.ord_type, OrdType::Stop | OrdType::StopLimit);
+        if limit && order.price.is_none() {
+            return Err(self.conditional("Price (44) is required for this OrdType"));
+        }
+        if stop && order.stop_px.is_none() {
+            return Err(self.conditional("StopPx (99) is required for this OrdType"));
+        }
+        Ok(order)
+    }
+
+    fn cancel(&self) -> Result<OrderCancelRequest<'a>, Refusal<'a>> {
+        Ok(OrderCancelRequest {
+            cl_ord_id: required(11, self.cl_ord_id)?,
+            orig_cl_ord_id: required(41, self.orig_cl_ord_id)?,
+            order_id: self.order_id,
+            account: self.account,
+            symbol: required(55, self.symbol)?,
+            side: required(54, self.side)?,
+            order_qty: self.order_qty,
+            transact_time_ns: required(60, self.transact_time_ns)?,
+        })
+    }
+
+    fn replace(&self) -> Result<OrderCancelReplaceRequest<'a>, Refusal<'a>> {
+        Ok(OrderCancelReplaceRequest {
+            orig_cl_ord_id: required(41, self.orig_cl_ord_id)?,
+            order_id: self.order_id,
+            order: self.order()?,
+        })
+    }
+
+    fn mass_cancel(&self) -> Result<OrderMassCancelRequest<'a>, Refusal<'a>> {
+        let request = OrderMassCancelRequest {
+            cl_ord_id: required(11, self.cl_ord_id)?,
+            request_type: required(530, self.mass_cancel_request_type)?,
+            symbol: self.symbol,
+            side: self.side,
+            transact_time_ns: required(60, self.transact_time_ns)?,
+        };
+        if request.request_type == MassCancelRequestType::Security && request.symbol.is_none() {
+            return Err(self.conditional("Symbol (55) is required for this MassCancelRequestType"));
+        }
+        Ok(request)
+    }
+
+    fn status(&self) -> Result<OrderStatusRequest<'a>, Refusal<'a>> {
+        Ok(OrderStatusRequest {
+            cl_ord_id: required(11, self.cl_ord_id)?,
+            order_id: self.order_id,
+            ord_status_req_id: self.ord_status_req_id,
+            account: self.account,
+            symbol: required(55, self.symbol)?,
+            side: required(54, self.side)?,
+        })
+    }
+
+    fn conditional(&self, text: &'static str) -> Refusal<'a> {
+        Refusal::Business(BusinessReject {
+            reason: BusinessRejectReason::ConditionallyRequiredFieldMissing,
+            ref_id: self.cl_ord_id,
+            text,
+        })
+    }
+}
+
+#[inline]
+pub(crate) fn required<'a, T>(tag: u32, value: Option<T>) -> Result<T, Refusal<'a>> {
+    value.ok_or_else(|| Reject::new(SessionRejectReason::RequiredTagMissing, Some(tag)).into())
+}
+
+/// Says which bound a text passed, as the standard's words don't.
+#[cold]
+fn refuse_value<'a>(tag: u32, error: ValueError) -> Refusal<'a> {
+    let reject = Reject::value(tag, error);
+    let reject = match (error, tag) {
+        (ValueError::Range, 1) => reject.with_text("Account is longer than 12 characters"),
+        (ValueError::Range, 11 | 41 | 790) => {
+            reject.with_text("Identifier is longer than 36 characters")
+        }
+        (ValueError::Range, 37) => reject.with_text("OrderID is longer than 36 characters"),
+        (ValueError::Range, 55) => reject.with_text("Symbol is longer than 24 characters"),
+        (ValueError::Range, 38 | 44 | 99 | 110 | 111) => {
+            reject.with_text("Number has more than 18 significant digits")
+        }
+        _ => reject,
+    };
+    reject.into()
+}
+
+const _: () = assert!(CL_ORD_ID_MAX == 36 && ORDER_ID_MAX == 36, "the texts name the bounds");
+const _: () = assert!(ACCOUNT_MAX == 12 && SYMBOL_MAX == 24, "the texts name the bounds");
+
+fn text_len(texts: &[Option<&[u8]>]) -> usize {
+    texts.iter().map(|text| text.map_or(0, <[u8]>::len)).sum()
+}
+
+impl Body for NewOrderSingle<'_> {
+    const MSG_TYPE: MsgType = MsgType::NEW_ORDER_SINGLE;
+
+    fn len_max(&self) -> usize {
+        let texts = [Some(self.cl_ord_id), self.account, Some(self.symbol), self.exec_inst];
+        17 * FIELD_MAX + text_len(&texts)
+    }
+
+    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText) {
+        if self.poss_resend {
+            out.raw(b"97=Y\x01");
+        }
+        self.write_fields(out, text);
+    }
+}
+
+impl NewOrderSingle<'_> {
+    fn write_fields(&self, out: &mut Writer<'_>, text: &mut TimestampText) {
+        out.text(b"11=", self.cl_ord_id);
+        out.text_if(b"1=", self.account);
+        out.text(b"55=", self.symbol);
+        out.char(b"54=", self.side.code());
+        out.time(b"60=", self.transact_time_ns, text);
+        out.decimal(b"38=", self.order_qty);
+        out.char(b"40=", self.ord_type.code());
+        out.decimal_if(b"44=", self.price);
+        out.decimal_if(b"99=", self.stop_px);
+        out.char(b"59=", self.time_in_force.code());
+        out.text_if(b"18=", self.exec_inst);
+        out.decimal_if(b"110=", self.min_qty);
+        out.decimal_if(b"111=", self.max_floor);
+        if let Some(expire_time_ns) = self.expire_time_ns {
+            out.time(b"126=", expire_time_ns, text);
+        }
+    }
+}
+
+impl Body for OrderCancelRequest<'_> {
+    const MSG_TYPE: MsgType = MsgType::ORDER_CANCEL_REQUEST;
+
+    fn len_max(&self) -> usize {
+        let texts = [Some(self.cl_ord_id), Some(self.orig_cl_ord_id), self.order_id, self.account];
+        9 * FIELD_MAX + text_len(&texts) + self.symbol.len()
+    }
+
+    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText) {
+        out.text(b"41=", self.orig_cl_ord_id);
+        out.text_if(b"37=", self.order_id);
+        out.text(b"11=", self.cl_ord_id);
+        out.text_if(b"1=", self.account);
+        out.text(b"55=", self.symbol);
+        out.char(b"54=", self.side.code());
+        out.time(b"60=", self.transact_time_ns, text);
+        out.decimal_if(b"38=", self.order_qty);
+    }
+}
+
+impl Body for OrderCancelReplaceRequest<'_> {
+    const MSG_TYPE: MsgType = MsgType::ORDER_CANCEL_REPLACE_REQUEST;
+
+    fn len_max(&self) -> usize {
+        let texts = [Some(self.orig_cl_ord_id), self.order_id];
+        2 * FIELD_MAX + text_len(&texts) + self.order.len_max()
+    }
+
+    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText) {
+        if self.order.poss_resend {
+            out.raw(b"97=Y\x01");
+        }
+        out.text_if(b"37=", self.order_id);
+        out.text(b"41=", self.orig_cl_ord_id);
+        self.order.write_fields(out, text);
+    }
+}
+
+impl Body for OrderMassCancelRequest<'_> {
+    const MSG_TYPE: MsgType = MsgType::ORDER_MASS_CANCEL_REQUEST;
+
+    fn len_max(&self) -> usize {
+        6 * FIELD_MAX + text_len(&[Some(self.cl_ord_id), self.symbol])
+    }
+
+    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText) {
+        out.text(b"11=", self.cl_ord_id);
+        out.char(b"530=", self.request_type.code());
+        out.text_if(b"55=", self.symbol);
+        if let Some(side) = self.side {
+            out.char(b"54=", side.code());
+        }
+        out.time(b"60=", self.transact_time_ns, text);
+    }
+}
+
+impl Body for OrderStatusRequest<'_> {
+    const MSG_TYPE: MsgType = MsgType::ORDER_STATUS_REQUEST;
+
+    fn len_max(&self) -> usize {
+        let texts = [Some(self.cl_ord_id), self.order_id, self.ord_status_req_id, self.account];
+        7 * FIELD_MAX + text_len(&texts) + self.symbol.len()
+    }
+
+    fn write(&self, out: &mut Writer<'_>, _: &mut TimestampText) {
+        out.text_if(b"37=", self.order_id);
+        out.text(b"11=", self.cl_ord_id);
+        out.text_if(b"790=", self.ord_status_req_id);
+        out.text_if(b"1=", self.account);
+        out.text(b"55=", self.symbol);
+        out.char(b"54=", self.side.code());
+    }
+}

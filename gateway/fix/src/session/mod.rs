@@ -1,0 +1,921 @@
+//! The state machine of one FIX session, after the FIX 4.4 specification, volume 2, and its test cases.
+//!
+//! # Sequence numbers
+//! The session numbers what it sends at the moment it encodes it, in [`Session::transmit`]. It never sends by
+//! itself: it asks, through [`Session::poll`], and whoever drives it decides in which order requests and
+//! application messages are transmitted. A driver with a journal writes each of them there first; a simple
+//! one transmits at once.
+//!
+//! # Driving it
+//! ```text
+//! connected      -> handle_connected(now); an initiator then calls logon(now)
+//! bytes          -> frame; garbled: handle_garbled(now); message: Message::parse, handle_message(now, &m)
+//!                   Application: translate m; refuse(&m, why) when it can't be served
+//! then, always   -> while release_held(&mut buf): Message::parse, handle_message again
+//! then, always   -> while poll(): do as the Output says, in this order
+//!                   next_in() changed? journal it
+//! next_deadline  -> handle_timeout(now), then poll
+//! disconnected   -> handle_disconnected()
+//! ```
+
+mod held;
+mod output;
+
+pub use held::HELD_BYTES_MAX;
+pub use output::{BODY_MAX, DisconnectReason, OUTPUTS_MAX, Output, Request};
+
+use crate::dictionary::{Dictionary, Strictness, fix44::FIX44};
+use crate::encode::{Body, Encoder};
+use crate::field::{
+    MsgSeqNum, NANOS_PER_SECOND, Precision, TimestampText, parse_timestamp, parse_u64,
+};
+use crate::message::{Message, MsgType, Refusal, Reject, SessionRejectReason};
+use held::Held;
+use output::Outputs;
+use std::ops::RangeInclusive;
+
+/// Longest TestReqID(112) that is answered.
+pub const TEST_REQ_ID_MAX: usize = 200;
+
+/// Longest CompID, SubID or LocationID that is sent back in a reversed route.
+pub const COMP_ID_MAX: usize = 32;
+
+/// A gap that isn't filled is asked for again when this much time passed without progress, and another
+/// message past the gap arrives.
+const RESEND_RETRY_NS: u64 = 10 * NANOS_PER_SECOND;
+
+/// Which end of the connection this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Waits for a Logon and answers it.
+    Acceptor,
+    /// Sends the first Logon.
+    Initiator,
+}
+
+/// What a session is configured with; fixed while it lives.
+#[derive(Debug, Clone)]
+pub struct SessionConfig {
+    /// Which end this is.
+    pub role: Role,
+    /// The version: its BeginString(8) and its tables.
+    pub dictionary: &'static Dictionary,
+    /// Our SenderCompID(49).
+    pub sender_comp_id: String,
+    /// The counterparty's, our TargetCompID(56).
+    pub target_comp_id: String,
+    /// HeartBtInt(108) in seconds: the values an acceptor takes over from the Logon; an initiator asks for
+    /// the largest.
+    pub heart_bt_int: RangeInclusive<u64>,
+    /// How far SendingTime(52) may be from now, in nanoseconds.
+    pub sending_time_tolerance_ns: u64,
+    /// Both sequence numbers start at 1 with every Logon.
+    pub reset_on_logon: bool,
+    /// Whether tags the version doesn't know are rejected.
+    pub strictness: Strictness,
+    /// How long a connection may be without a Logon, in nanoseconds.
+    pub logon_timeout_ns: u64,
+    /// How long a Logout may stay unanswered, in nanoseconds.
+    pub logout_timeout_ns: u64,
+    /// Digits of the second in SendingTime(52) and other times.
+    pub precision: Precision,
+}
+
+impl SessionConfig {
+    /// An acceptor of FIX 4.4 with the usual bounds: HeartBtInt 1 to 60 s, SendingTime within 120 s, 10 s to
+    /// log on, 2 s to log out.
+    #[must_use]
+    pub fn new(role: Role, sender_comp_id: &str, target_comp_id: &str) -> Self {
+        Self {
+            role,
+            dictionary: &FIX44,
+            sender_comp_id: sender_comp_id.to_owned(),
+            target_comp_id: target_comp_id.to_owned(),
+            heart_bt_int: 1..=60,
+            sending_time_tolerance_ns: 120 * NANOS_PER_SECOND,
+            reset_on_logon: false,
+            strictness: Strictness::Strict,
+            logon_timeout_ns: 10 * NANOS_PER_SECOND,
+            logout_timeout_ns: 2 * NANOS_PER_SECOND,
+            precision: Precision::Millis,
+        }
+    }
+}
+
+/// Where a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// No connection.
+    Disconnected,
+    /// Connected, no Logon seen; an initiator may have sent its own.
+    AwaitingLogon,
+    /// Both ends are logged on.
+    LoggedOn,
+    /// Our Logout is sent, the counterparty's isn't here yet.
+    AwaitingLogout,
+    /// The end was requested ([`Output::Disconnect`]); whatever arrives is ignored.
+    Closing,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handled {
+    /// An application message, in sequence and well formed: translate it.
+    Application(MsgSeqNum),
+    /// A session message or a rejected one: the session has dealt with it.
+    Consumed,
+    /// A message past a gap: kept, or dropped when there is no room, as it will be sent again.
+    Held,
+    /// A message that doesn't count: a duplicate, or one after the end.
+    Ignored,
+}
+
+/// What was asked for when a gap was found.
+#[derive(Debug, Clone, Copy)]
+struct Gap {
+    /// BeginSeqNo(7) of the ResendRequest.
+    begin: MsgSeqNum,
+    /// The highest number seen past the gap; the gap is closed when everything up to it has come.
+    through: MsgSeqNum,
+    asked_ns: u64,
+}
+
+/// One FIX session.
+#[derive(Debug)]
+pub struct Session {
+    config: SessionConfig,
+    encoder: Encoder,
+    state: State,
+    /// MsgSeqNum the next message from the counterparty should have.
+    next_in: MsgSeqNum,
+    /// MsgSeqNum of the next message transmitted.
+    next_out: MsgSeqNum,
+    /// HeartBtInt in nanoseconds, agreed at Logon.
+    heart_bt_int_ns: u64,
+    /// When something was last sent or requested.
+    last_sent_ns: u64,
+    /// When a message last arrived.
+    last_received_ns: u64,
+    /// Whether a TestRequest is out since `last_received_ns`.
+    test_requested: bool,
+    /// When the state was entered that a timeout bounds.
+    entered_ns: u64,
+    /// We logged out because of a fault: nothing but the Logout counts any more.
+    faulted: bool,
+    /// The initiator's Logon asked for both numbers to start anew.
+    reset_asked: bool,
+    gap: Option<Gap>,
+    held: Held,
+    outputs: Outputs,
+}
+
+impl Session {
+    /// A session that isn't connected.
+    ///
+    /// `next_in` is the number of the next message from the counterparty, `next_out` of the next one sent;
+    /// both 1 for a new session.
+    #[must_use]
+    pub fn new(config: SessionConfig, next_in: MsgSeqNum, next_out: MsgSeqNum) -> Self {
+        let encoder = Encoder::new(
+            config.dictionary.begin_string,
+            &config.sender_comp_id,
+            &config.target_comp_id,
+            TimestampText::new(config.precision),
+        );
+        Self {
+            config,
+            encoder,
+            state: State::Disconnected,
+            next_in,
+            next_out,
+            heart_bt_int_ns: 0,
+            last_sent_ns: 0,
+            last_received_ns: 0,
+            test_requested: false,
+            entered_ns: 0,
+            faulted: false,
+            reset_asked: false,
+            gap: None,
+            held: Held::default(),
+            outputs: Outputs::default(),
+        }
+    }
+
+    /// Where the session stands.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// MsgSeqNum expected from the counterparty. Journal it whenever a `handle_*` call changed it.
+    #[must_use]
+    pub fn next_in(&self) -> MsgSeqNum {
+        self.next_in
+    }
+
+    /// MsgSeqNum of the next message transmitted.
+    #[must_use]
+    pub fn next_out(&self) -> MsgSeqNum {
+        self.next_out
+    }
+
+    /// What the session was configured with.
+    #[must_use]
+    pub fn config(&self) -> &SessionConfig {
+        &self.config
+    }
+
+    /// HeartBtInt(108) agreed at Logon, in seconds; 0 before.
+    #[must_use]
+    pub fn heart_bt_int(&self) -> u64 {
+        self.heart_bt_int_ns / NANOS_PER_SECOND
+    }
+
+    /// What to do next, in the order to do it. Call until `None` after every other call that takes `now`.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop()
+    }
+
+    // ---- what happened -------------------------------------------------------------------------------
+
+    /// A connection is made. An initiator calls [`Session::logon`] next.
+    pub fn handle_connected(&mut self, now_ns: u64) {
+        self.enter(State::AwaitingLogon, now_ns);
+        self.last_received_ns = now_ns;
+        self.last_sent_ns = now_ns;
+        self.test_requested = false;
+        self.faulted = false;
+        self.reset_asked = false;
+        self.forget_gap();
+        self.outputs.clear();
+    }
+
+    /// The connection is gone, whoever ended it. What was requested and not yet polled is forgotten.
+    pub fn handle_disconnected(&mut self) {
+        self.state = State::Disconnected;
+        self.forget_gap();
+        self.outputs.clear();
+    }
+
+    /// Bytes that were no message arrived. They count for nothing, except as the very first thing said.
+    pub fn handle_garbled(&mut self, _now_ns: u64) {
+        if self.state == State::AwaitingLogon {
+            self.close(DisconnectReason::NotLogon);
+        }
+    }
+
+    /// A message arrived.
+    pub fn handle_message(&mut self, now_ns: u64, message: &Message<'_>) -> Handled {
+        match self.state {
+            State::Disconnected | State::Closing => Handled::Ignored,
+            State::AwaitingLogon => {
+                self.last_received_ns = now_ns;
+                self.first_message(now_ns, message)
+            }
+            State::LoggedOn | State::AwaitingLogout => {
+                self.last_received_ns = now_ns;
+                self.test_requested = false;
+                self.message(now_ns, message)
+            }
+        }
+    }
+
+    /// Moves the message that is next in sequence, if it was held, to `out` (which is cleared), to be given
+    /// to [`Session::handle_message`] again. `false` when there is none.
+    pub fn release_held(&mut self, out: &mut Vec<u8>) -> bool {
+        loop {
+            match self.held.take(self.next_in, out) {
+                held::Taken::None => return false,
+                held::Taken::Message => return true,
+                // Its purpose was served when it came; only its number was still to be counted.
+                held::Taken::Number => self.next_in = self.next_in.next(),
+            }
+        }
+    }
+
+    /// The time of [`Session::next_deadline`] has come.
+    pub fn handle_timeout(&mut self, now_ns: u64) {
+        match self.state {
+            State::Disconnected | State::Closing => {}
+            State::AwaitingLogon => {
+                if now_ns >= self.entered_ns.saturating_add(self.config.logon_timeout_ns) {
+                    self.close(DisconnectReason::LogonTimeout);
+                }
+            }
+            State::AwaitingLogout => {
+                if now_ns >= self.entered_ns.saturating_add(self.config.logout_timeout_ns) {
+                    self.outputs.push(Output::LoggedOut);
+                    self.close(DisconnectReason::LogoutTimeout);
+                }
+            }
+            State::LoggedOn => self.handle_silence(now_ns),
+        }
+    }
+
+    /// When to call [`Session::handle_timeout`], in nanoseconds since the Unix epoch; `None` without a
+    /// connection.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<u64> {
+        let after = |from: u64, span: u64| Some(from.saturating_add(span));
+        match self.state {
+            State::Disconnected | State::Closing => None,
+            State::AwaitingLogon => after(self.entered_ns, self.config.logon_timeout_ns),
+            State::AwaitingLogout => after(self.entered_ns, self.config.logout_timeout_ns),
+            State::LoggedOn => {
+                let send = self.last_sent_ns.saturating_add(self.heart_bt_int_ns);
+                Some(send.min(self.last_received_ns.saturating_add(self.silence_ns())))
+            }
+        }
+    }
+
+    // ---- what the driver wants -----------------------------------------------------------------------
+
+    /// The initiator says hello: requests a Logon, after [`Output::ResetSequence`] when so configured.
+    pub fn logon(&mut self, now_ns: u64) {
+        assert!(self.config.role == Role::Initiator, "only an initiator logs on by itself");
+        if self.state != State::AwaitingLogon {
+            return;
+        }
+        self.heart_bt_int_ns = self.config.heart_bt_int.end().saturating_mul(NANOS_PER_SECOND);
+        self.reset_asked = self.config.reset_on_logon;
+        if self.reset_asked {
+            self.reset();
+        }
+        self.send_logon(now_ns, self.reset_asked);
+    }
+
+    /// Ends the session in order: requests a Logout with an optional Text(58), up to 128 bytes of it, and
+    /// waits for the answer.
+    pub fn logout(&mut self, now_ns: u64, text: Option<&str>) {
+        match self.state {
+            State::LoggedOn => {
+                self.send_logout(now_ns, text.unwrap_or_default());
+                self.enter(State::AwaitingLogout, now_ns);
+            }
+            State::AwaitingLogon => self.close(DisconnectReason::Requested),
+            _ => {}
+        }
+    }
+
+    /// Refuses the Logon in hand, before it's given to [`Session::handle_message`], or ends a session at
+    /// once: a Logout with the reason, then the end of the connection.
+    pub fn logout_now(&mut self, now_ns: u64, text: &str) {
+        if matches!(self.state, State::Disconnected | State::Closing) {
+            return;
+        }
+        self.send_logout(now_ns, text);
+        if matches!(self.state, State::LoggedOn | State::AwaitingLogout) {
+            self.outputs.push(Output::LoggedOut);
+        }
+        self.close(DisconnectReason::Requested);
+    }
+
+    /// Refuses an application message that [`Session::handle_message`] passed on: requests a Reject(3) or a
+    /// BusinessMessageReject(j).
+    pub fn refuse(&mut self, now_ns: u64, message: &Message<'_>, refusal: &Refusal<'_>) {
+        self.last_sent_ns = now_ns;
+        match refusal {
+            Refusal::Session(reject) => self.send_reject(now_ns, message, reject),
+            Refusal::Business(reject) => {
+                self.outputs.push(Output::Send(Request::business_reject(message, reject)));
+            }
+        }
+    }
+
+    /// Numbers and encodes a message: appends header, `body` and trailer to `out`, gives the number used.
+    ///
+    /// `body` holds the fields after the header as `tag=value` with SOH each; header fields other than the
+    /// session's own, such as PossResend(97), come first in it.
+    pub fn transmit(
+        &mut self,
+        sending_time_ns: u64,
+        msg_type: MsgType,
+        body: &[u8],
+        out: &mut Vec<u8>,
+    ) -> MsgSeqNum {
+        let seq = self.number(sending_time_ns);
+        self.encoder.message(seq, sending_time_ns, msg_type, body, out);
+        seq
+    }
+
+    /// [`Session::transmit`] for a typed message, written in one pass.
+    #[inline]
+    pub fn transmit_typed<B: Body>(
+        &mut self,
+        sending_time_ns: u64,
+        body: &B,
+        out: &mut Vec<u8>,
+    ) -> MsgSeqNum {
+        let seq = self.number(sending_time_ns);
+        self.encoder.typed(seq, sending_time_ns, body, out);
+        seq
+    }
+
+    /// Carries out [`Output::ResetSequence`] for the outbound side: the next message transmitted is number 1.
+    /// A driver with a journal calls it when its journal has passed the reset, before it transmits what
+    /// came after.
+    pub fn reset_outbound(&mut self) {
+        self.next_out = MsgSeqNum::FIRST;
+    }
+
+    /// Encodes a message again that was sent as `seq`: PossDupFlag(43) Y, OrigSendingTime(122) its first
+    /// SendingTime(52). Uses no number.
+    pub fn encode_resend(
+        &mut self,
+        seq: MsgSeqNum,
+        orig_sending_time_ns: u64,
+        now_ns: u64,
+        msg_type: MsgType,
+        body: &[u8],
+        out: &mut Vec<u8>,
+    ) {
+        self.last_sent_ns = now_ns;
+        self.encoder.repeated(seq, orig_sending_time_ns, now_ns, msg_type, body, out);
+    }
+
+    /// Encodes a SequenceReset-GapFill in place of the messages from `begin` up to and without
+    /// `new_seq_no`. Uses no number.
+    pub fn encode_gap_fill(
+        &mut self,
+        begin: MsgSeqNum,
+        new_seq_no: MsgSeqNum,
+        now_ns: u64,
+        out: &mut Vec<u8>,
+    ) {
+        self.last_sent_ns = now_ns;
+        let body = Request::gap_fill_body(new_seq_no);
+        let msg_type = MsgType::SEQUENCE_RESET;
+        self.encoder.repeated(begin, now_ns, now_ns, msg_type, body.body(), out);
+    }
+
+    #[inline]
+    fn number(&mut self, sending_time_ns: u64) -> MsgSeqNum {
+        let seq = self.next_out;
+        self.next_out = seq.next();
+        self.last_sent_ns = self.last_sent_ns.max(sending_time_ns);
+        seq
+    }
+
+    // ---- Logon ---------------------------------------------------------------------------------------
+
+    /// Before the Logon nothing is answered: whoever doesn't know the names learns nothing.
+    fn first_message(&mut self, now_ns: u64, message: &Message<'_>) -> Handled {
+        let msg_type = message.msg_type();
+        if self.config.role == Role::Initiator && msg_type == Some(MsgType::LOGOUT) {
+            self.count(message);
+            self.close(DisconnectReason::LogonRefused);
+            return Handled::Consumed;
+        }
+        let known = msg_type == Some(MsgType::LOGON)
+            && message.begin_string() == self.config.dictionary.begin_string.as_bytes()
+            && self.comp_ids_match(message)
+            && self.sending_time_is_near(now_ns, message);
+        let Some(seq) = message.msg_seq_num().filter(|_| known) else {
+            self.close(DisconnectReason::NotLogon);
+            return Handled::Ignored;
+        };
+        match self.read_logon(message) {
+            Ok(logon) => self.accept_logon(now_ns, seq, &logon),
+            Err(text) => {
+                self.send_logout(now_ns, text);
+                self.close(DisconnectReason::BadLogon);
+                Handled::Consumed
+            }
+        }
+    }
+
+    fn accept_logon(&mut self, now_ns: u64, seq: MsgSeqNum, logon: &Logon) -> Handled {
+        let answer = self.config.role == Role::Acceptor;
+        if logon.reset && !answer && !self.reset_asked {
+            self.send_logout(now_ns, "ResetSeqNumFlag was not asked for");
+            self.close(DisconnectReason::BadLogon);
+            return Handled::Consumed;
+        }
+        if answer && (logon.reset || self.config.reset_on_logon) {
+            self.reset();
+        }
+        if logon.reset && seq != MsgSeqNum::FIRST {
+            self.send_logout(now_ns, "MsgSeqNum must be 1 with ResetSeqNumFlag");
+            self.close(DisconnectReason::BadLogon);
+            return Handled::Consumed;
+        }
+        if seq < self.next_in && !logon.poss_dup {
+            self.refuse_low(now_ns, seq);
+            return Handled::Consumed;
+        }
+        self.heart_bt_int_ns = logon.heart_bt_int.saturating_mul(NANOS_PER_SECOND);
+        if answer {
+            self.send_logon(now_ns, logon.reset);
+        }
+        self.enter(State::LoggedOn, now_ns);
+        self.outputs.push(Output::LoggedOn);
+        if seq > self.next_in {
+            self.ask_for_gap(now_ns, seq, false);
+        } else {
+            self.next_in = self.next_in.max(seq.next());
+        }
+        Handled::Consumed
+    }
+
+    /// The fields of a Logon, or what to say about it.
+    fn read_logon(&self, message: &Message<'_>) -> Result<Logon, &'static str> {
+        let heart_bt_int = message.get(108).ok_or("HeartBtInt (108) is missing")?;
+        let heart_bt_int =
+            parse_u64(heart_bt_int).map_err(|_| "HeartBtInt (108) is not a positive number")?;
+        if !self.config.heart_bt_int.contains(&heart_bt_int) {
+            return Err("HeartBtInt (108) is out of range");
+        }
+        if message.get(98) != Some(b"0") {
+            return Err("EncryptMethod (98) must be 0");
+        }
+        let checked = self.config.dictionary.check(message, self.config.strictness);
+        checked.map_err(|reject| reject.text())?;
+        let reset = message.get(141) == Some(b"Y");
+        Ok(Logon { heart_bt_int, reset, poss_dup: message.poss_dup() })
+    }
+
+    /// A Logon in the middle of a session may only start the numbers anew.
+    fn logon_again(&mut self, now_ns: u64, seq: MsgSeqNum, message: &Message<'_>) -> Handled {
+        match self.read_logon(message) {
+            Ok(logon) if logon.reset && seq == MsgSeqNum::FIRST => {
+                self.reset();
+                self.next_in = seq.next();
+                self.heart_bt_int_ns = logon.heart_bt_int.saturating_mul(NANOS_PER_SECOND);
+                self.send_logon(now_ns, true);
+            }
+            Ok(_) => self.end(now_ns, "Logon while logged on", DisconnectReason::BadLogon),
+            Err(text) => self.end(now_ns, text, DisconnectReason::BadLogon),
+        }
+        Handled::Consumed
+    }
+
+    // ---- messages of a session -----------------------------------------------------------------------
+
+    fn message(&mut self, now_ns: u64, message: &Message<'_>) -> Handled {
+        let msg_type = message.msg_type();
+        if msg_type == Some(MsgType::LOGOUT) && self.state == State::AwaitingLogout {
+            self.count(message);
+            self.outputs.push(Output::LoggedOut);
+            self.close(DisconnectReason::LoggedOut);
+            return Handled::Consumed;
+        }
+        if self.faulted {
+            return Handled::Ignored;
+        }
+        if message.begin_string() != self.config.dictionary.begin_string.as_bytes() {
+            self.fault(now_ns, "Incorrect BeginString");
+            return Handled::Consumed;
+        }
+        let Some(seq) = message.msg_seq_num() else {
+            self.end(now_ns, "Received message without MsgSeqNum", DisconnectReason::BadMessage);
+            return Handled::Consumed;
+        };
+        if let Some(reason) = self.envelope_fault(now_ns, message) {
+            self.count(message);
+            self.send_reject(now_ns, message, &Reject::new(reason, None));
+            self.fault(now_ns, "");
+            return Handled::Consumed;
+        }
+        match msg_type {
+            Some(MsgType::LOGON) => self.logon_again(now_ns, seq, message),
+            Some(MsgType::RESEND_REQUEST) => self.resend_request(now_ns, seq, message),
+            Some(MsgType::SEQUENCE_RESET) if message.get(123) != Some(b"Y") => {
+                self.sequence_reset(now_ns, message)
+            }
+            Some(MsgType::LOGOUT) if seq > self.next_in => self.answer_logout(now_ns),
+            _ if seq < self.next_in => self.low(now_ns, seq, message),
+            _ if seq > self.next_in => self.high(now_ns, seq, message),
+            _ => self.in_sequence(now_ns, seq, message),
+        }
+    }
+
+    /// Names and time of a message that are there and wrong; those missing are found by the dictionary.
+    fn envelope_fault(&self, now_ns: u64, message: &Message<'_>) -> Option<SessionRejectReason> {
+        let wrong = |value: Option<&[u8]>, expected: &str| {
+            value.is_some_and(|value| !value.is_empty() && value != expected.as_bytes())
+        };
+        if wrong(message.sender_comp_id(), &self.config.target_comp_id)
+            || wrong(message.target_comp_id(), &self.config.sender_comp_id)
+        {
+            return Some(SessionRejectReason::CompIdProblem);
+        }
+        let sent = message.sending_time_ns()?;
+        (sent.abs_diff(now_ns) > self.config.sending_time_tolerance_ns)
+            .then_some(SessionRejectReason::SendingTimeAccuracy)
+    }
+
+    fn in_sequence(&mut self, now_ns: u64, seq: MsgSeqNum, message: &Message<'_>) -> Handled {
+        if let Err(reject) = self.check(message) {
+            self.next_in = seq.next();
+            self.send_reject(now_ns, message, &reject);
+            return Handled::Consumed;
+        }
+        if let Some(reject) = Self::poss_dup_fault(message) {
+            self.next_in = seq.next();
+            return self.refuse_poss_dup(now_ns, message, &reject);
+        }
+        let msg_type = message.msg_type().expect("the dictionary knows the type");
+        if msg_type == MsgType::SEQUENCE_RESET {
+            return self.gap_fill(now_ns, seq, message);
+        }
+        self.next_in = seq.next();
+        self.close_gap();
+        match msg_type {
+            MsgType::LOGOUT => self.answer_logout(now_ns),
+            MsgType::TEST_REQUEST => self.answer_test_request(now_ns, message),
+            MsgType::HEARTBEAT | MsgType::REJECT => Handled::Consumed,
+            _ => Handled::Application(seq),
+        }
+    }
+
+    /// A number that was already used.
+    fn low(&mut self, now_ns: u64, seq: MsgSeqNum, message: &Message<'_>) -> Handled {
+        if !message.poss_dup() {
+            self.refuse_low(now_ns, seq);
+            return Handled::Consumed;
+        }
+        match Self::poss_dup_fault(message) {
+            None => Handled::Ignored,
+            Some(reject) => self.refuse_poss_dup(now_ns, message, &reject),
+        }
+    }
+
+    /// A number past the expected one: something is missing.
+    fn high(&mut self, now_ns: u64, seq: MsgSeqNum, message: &Message<'_>) -> Handled {
+        self.held.keep(seq, message.bytes());
+        self.ask_for_gap(now_ns, seq, message.poss_dup());
+        Handled::Held
+    }
+
+    fn check(&self, message: &Message<'_>) -> Result<(), Reject> {
+        self.config.dictionary.check(message, self.config.strictness)
+    }
+
+    /// OrigSendingTime(122) must be there and not after SendingTime(52) (specification volume 2, test case
+    /// 2.f and 2.g). A gap fill has nothing it repeats.
+    fn poss_dup_fault(message: &Message<'_>) -> Option<Reject> {
+        if !message.poss_dup() || message.msg_type() == Some(MsgType::SEQUENCE_RESET) {
+            return None;
+        }
+        let Some(orig) = message.get(122) else {
+            return Some(Reject::new(SessionRejectReason::RequiredTagMissing, Some(122)));
+        };
+        let orig = match parse_timestamp(orig) {
+            Ok(orig) => orig,
+            Err(error) => return Some(Reject::value(122, error)),
+        };
+        let later = message.sending_time_ns().is_some_and(|sent| orig > sent);
+        later.then(|| Reject::new(SessionRejectReason::SendingTimeAccuracy, None))
+    }
+
+    fn refuse_poss_dup(&mut self, now_ns: u64, message: &Message<'_>, reject: &Reject) -> Handled {
+        self.send_reject(now_ns, message, reject);
+        if reject.reason == SessionRejectReason::SendingTimeAccuracy {
+            self.fault(now_ns, "");
+        }
+        Handled::Consumed
+    }
+
+    fn answer_logout(&mut self, now_ns: u64) -> Handled {
+        self.send_logout(now_ns, "");
+        self.outputs.push(Output::LoggedOut);
+        self.close(DisconnectReason::LoggedOut);
+        Handled::Consumed
+    }
+
+    fn answer_test_request(&mut self, now_ns: u64, message: &Message<'_>) -> Handled {
+        let id = message.get(112).unwrap_or_default();
+        if id.len() > TEST_REQ_ID_MAX {
+            let reject = Reject::new(SessionRejectReason::ValueIncorrect, Some(112));
+            self.send_reject(now_ns, message, &reject.with_text("TestReqID is too long"));
+            return Handled::Consumed;
+        }
+        self.request(now_ns, Request::heartbeat(id));
+        Handled::Consumed
+    }
+
+    // ---- gaps ----------------------------------------------------------------------------------------
+
+    /// The counterparty asks for messages again. It's served whatever its own number, so that two ends
+    /// that both miss something don't wait for each other.
+    fn resend_request(&mut self, now_ns: u64, seq: MsgSeqNum, message: &Message<'_>) -> Handled {
+        if seq < self.next_in && message.poss_dup() {
+            return self.low(now_ns, seq, message);
+        }
+        if let Err(reject) = self.check(message).and_then(|()| self.queue_resend(message)) {
+            self.send_reject(now_ns, message, &reject);
+        }
+        if seq == self.next_in {
+            self.next_in = seq.next();
+            self.close_gap();
+        } else if seq > self.next_in {
+            self.held.keep_number(seq);
+            self.ask_for_gap(now_ns, seq, message.poss_dup());
+        }
+        Handled::Consumed
+    }
+
+    fn queue_resend(&mut self, message: &Message<'_>) -> Result<(), Reject> {
+        let incorrect = |tag| Reject::new(SessionRejectReason::ValueIncorrect, Some(tag));
+        let read = |tag: u32| {
+            let value = message.get(tag).ok_or_else(|| incorrect(tag))?;
+            MsgSeqNum::parse(value).map_err(|error| Reject::value(tag, error))
+        };
+        let (begin, end) = (read(7)?, read(16)?);
+        let last = self.next_out.previous();
+        if begin.get() == 0 || begin > self.next_out {
+            return Err(incorrect(7));
+        }
+        if end.get() != 0 && end < begin {
+            return Err(incorrect(16));
+        }
+        let end = if end.get() == 0 { last } else { end.min(last) };
+        if begin <= end {
+            self.outputs.push(Output::Resend { begin, end });
+        }
+        Ok(())
+    }
+
+    /// SequenceReset in its reset mode: the counterparty gives up on what is missing.
+    fn sequence_reset(&mut self, now_ns: u64, message: &Message<'_>) -> Handled {
+        if let Err(reject) = self.check(message) {
+            self.send_reject(now_ns, message, &reject);
+            return Handled::Consumed;
+        }
+        match self.new_seq_no(message) {
+            Some(new_seq_no) => {
+                self.next_in = new_seq_no;
+                self.close_gap();
+            }
+            None => self.send_reject(now_ns, message, &Self::new_seq_no_fault()),
+        }
+        Handled::Consumed
+    }
+
+    /// SequenceReset-GapFill in sequence: the messages up to NewSeqNo(36) won't be sent again.
+    fn gap_fill(&mut self, now_ns: u64, seq: MsgSeqNum, message: &Message<'_>) -> Handled {
+        match self.new_seq_no(message).filter(|new_seq_no| *new_seq_no > seq) {
+            Some(new_seq_no) => self.next_in = new_seq_no,
+            None => {
+                self.next_in = seq.next();
+                self.send_reject(now_ns, message, &Self::new_seq_no_fault());
+            }
+        }
+        self.close_gap();
+        Handled::Consumed
+    }
+
+    /// NewSeqNo(36), unless it would take the number back.
+    fn new_seq_no(&self, message: &Message<'_>) -> Option<MsgSeqNum> {
+        let new_seq_no = message.get(36).and_then(|value| MsgSeqNum::parse(value).ok())?;
+        (new_seq_no >= self.next_in).then_some(new_seq_no)
+    }
+
+    /// The standard's test case 11.c names no tag.
+    fn new_seq_no_fault() -> Reject {
+        Reject::new(SessionRejectReason::ValueIncorrect, None)
+    }
+
+    /// Asks for everything from the expected number on, once per gap; again when what is sent in answer has
+    /// a hole of its own, or nothing came for a while.
+    fn ask_for_gap(&mut self, now_ns: u64, seq: MsgSeqNum, poss_dup: bool) {
+        let (begin, mut through) = (self.next_in, seq);
+        if let Some(gap) = &mut self.gap {
+            gap.through = gap.through.max(seq);
+            through = gap.through;
+            let hole = poss_dup && gap.begin != begin;
+            let stuck = now_ns.saturating_sub(gap.asked_ns) >= RESEND_RETRY_NS;
+            if !hole && !stuck {
+                return;
+            }
+        }
+        self.gap = Some(Gap { begin, through, asked_ns: now_ns });
+        self.request(now_ns, Request::resend_request(begin));
+    }
+
+    fn close_gap(&mut self) {
+        if self.gap.is_some_and(|gap| self.next_in > gap.through) {
+            self.gap = None;
+        }
+        self.held.forget_below(self.next_in);
+    }
+
+    fn forget_gap(&mut self) {
+        self.gap = None;
+        self.held.clear();
+    }
+
+    // ---- time ----------------------------------------------------------------------------------------
+
+    /// Silence that is answered: by a TestRequest after 1.2 intervals, by the end after 2.
+    fn silence_ns(&self) -> u64 {
+        let interval = self.heart_bt_int_ns;
+        if self.test_requested {
+            interval.saturating_mul(2)
+        } else {
+            interval.saturating_mul(6) / 5
+        }
+    }
+
+    fn handle_silence(&mut self, now_ns: u64) {
+        if now_ns >= self.last_received_ns.saturating_add(self.silence_ns()) {
+            if self.test_requested {
+                self.outputs.push(Output::LoggedOut);
+                self.close(DisconnectReason::HeartbeatTimeout);
+                return;
+            }
+            self.test_requested = true;
+            self.request(now_ns, Request::test_request(now_ns));
+        }
+        if now_ns >= self.last_sent_ns.saturating_add(self.heart_bt_int_ns) {
+            self.request(now_ns, Request::heartbeat(b""));
+        }
+    }
+
+    // ---- helpers -------------------------------------------------------------------------------------
+
+    fn enter(&mut self, state: State, now_ns: u64) {
+        self.state = state;
+        self.entered_ns = now_ns;
+    }
+
+    fn close(&mut self, reason: DisconnectReason) {
+        self.state = State::Closing;
+        self.forget_gap();
+        self.outputs.push(Output::Disconnect(reason));
+    }
+
+    /// Logs out because of a fault and waits for the answer; nothing else the counterparty says counts.
+    fn fault(&mut self, now_ns: u64, text: &str) {
+        self.send_logout(now_ns, text);
+        self.faulted = true;
+        self.enter(State::AwaitingLogout, now_ns);
+    }
+
+    /// Logs out because of a fault that leaves nothing to wait for.
+    fn end(&mut self, now_ns: u64, text: &str, reason: DisconnectReason) {
+        self.send_logout(now_ns, text);
+        self.outputs.push(Output::LoggedOut);
+        self.close(reason);
+    }
+
+    fn refuse_low(&mut self, now_ns: u64, seq: MsgSeqNum) {
+        self.request(now_ns, Request::logout_too_low(self.next_in, seq));
+        if self.state != State::AwaitingLogon {
+            self.outputs.push(Output::LoggedOut);
+        }
+        self.close(DisconnectReason::MsgSeqNumTooLow);
+    }
+
+    /// Both numbers start at 1; the outbound one when the driver gets there.
+    fn reset(&mut self) {
+        self.next_in = MsgSeqNum::FIRST;
+        self.forget_gap();
+        self.outputs.push(Output::ResetSequence);
+    }
+
+    /// Counts a message that is in sequence, whatever else is wrong with it.
+    fn count(&mut self, message: &Message<'_>) {
+        if message.msg_seq_num() == Some(self.next_in) {
+            self.next_in = self.next_in.next();
+        }
+    }
+
+    fn comp_ids_match(&self, message: &Message<'_>) -> bool {
+        message.sender_comp_id() == Some(self.config.target_comp_id.as_bytes())
+            && message.target_comp_id() == Some(self.config.sender_comp_id.as_bytes())
+    }
+
+    fn sending_time_is_near(&self, now_ns: u64, message: &Message<'_>) -> bool {
+        let near = |sent: u64| sent.abs_diff(now_ns) <= self.config.sending_time_tolerance_ns;
+        message.sending_time_ns().is_some_and(near)
+    }
+
+    fn request(&mut self, now_ns: u64, request: Request) {
+        self.last_sent_ns = now_ns;
+        self.outputs.push(Output::Send(request));
+    }
+
+    fn send_logon(&mut self, now_ns: u64, reset: bool) {
+        let heart_bt_int = self.heart_bt_int();
+        self.request(now_ns, Request::logon(heart_bt_int, reset));
+    }
+
+    fn send_logout(&mut self, now_ns: u64, text: &str) {
+        self.request(now_ns, Request::logout(text));
+    }
+
+    fn send_reject(&mut self, now_ns: u64, message: &Message<'_>, reject: &Reject) {
+        self.request(now_ns, Request::reject(message, reject));
+    }
+}
+
+/// What a Logon says.
+#[derive(Debug, Clone, Copy)]
+struct Logon {
+    /// HeartBtInt(108) in seconds.
+    heart_bt_int: u64,
+    /// ResetSeqNumFlag(141)
+    reset: bool,
+    poss_dup: bool,
+}

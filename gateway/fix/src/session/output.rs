@@ -1,0 +1,238 @@
+//! What a session wants done.
+
+use super::COMP_ID_MAX;
+use crate::encode::Writer;
+use crate::field::{MsgSeqNum, NANOS_PER_SECOND};
+use crate::message::{BusinessReject, Message, MsgType, Reject};
+use std::collections::VecDeque;
+
+/// Most bytes of the body of a request. The longest is a BusinessMessageReject with six reversed routing
+/// fields of [`COMP_ID_MAX`] bytes, a reference of [`REF_ID_MAX`] and a text of [`TEXT_MAX`].
+pub const BODY_MAX: usize = 512;
+
+/// Longest Text(58) of a request in bytes; longer ones are cut.
+const TEXT_MAX: usize = 128;
+
+/// Longest BusinessRejectRefID(379); a longer one is left out.
+const REF_ID_MAX: usize = 64;
+
+/// Longest RefMsgType(372); a longer one is left out.
+const REF_MSG_TYPE_MAX: usize = 8;
+
+const _: () = assert!(
+    6 * (COMP_ID_MAX + 5) + (TEXT_MAX + 4) + (REF_ID_MAX + 5) + (REF_MSG_TYPE_MAX + 5) + 40
+        <= BODY_MAX
+);
+const _: () = assert!(super::TEST_REQ_ID_MAX + 5 <= BODY_MAX);
+
+/// Most outputs that wait to be polled. One `handle_*` call makes at most six: ResetSequence, Logon,
+/// LoggedOn, ResendRequest; or Reject, Logout, LoggedOut, Disconnect.
+pub const OUTPUTS_MAX: usize = 16;
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Transmit this message, now or when the journal has it: see
+    /// [`Session::transmit`](super::Session::transmit).
+    Send(Request),
+    /// Send the messages of this range again: application messages with
+    /// [`encode_resend`](super::Session::encode_resend), each run of others as one
+    /// [`encode_gap_fill`](super::Session::encode_gap_fill).
+    Resend {
+        /// The first one, at least 1.
+        begin: MsgSeqNum,
+        /// The last one, at most the last transmitted.
+        end: MsgSeqNum,
+    },
+    /// Both sequence numbers start at 1: call [`reset_outbound`](super::Session::reset_outbound) before
+    /// transmitting what follows, and forget what was kept for resending. The inbound number is reset.
+    ResetSequence,
+    /// The session is up: application messages may be transmitted.
+    LoggedOn,
+    /// The session is no longer up: application messages wait for the next Logon.
+    LoggedOut,
+    /// Close the connection once everything requested before is sent.
+    Disconnect(DisconnectReason),
+}
+
+/// Why a session ends its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DisconnectReason {
+    /// The first message wasn't a Logon of this session; nothing was answered.
+    NotLogon,
+    /// The Logon was refused with a Logout that says why.
+    BadLogon,
+    /// The counterparty refused our Logon.
+    LogonRefused,
+    /// No Logon came in time.
+    LogonTimeout,
+    /// Both ends logged out.
+    LoggedOut,
+    /// Our Logout wasn't answered in time.
+    LogoutTimeout,
+    /// The counterparty was silent, after a TestRequest too.
+    HeartbeatTimeout,
+    /// A message had a number used before.
+    MsgSeqNumTooLow,
+    /// A message that leaves nothing to go on with.
+    BadMessage,
+    /// The driver wanted it.
+    Requested,
+}
+
+/// A message to transmit: its type and its body, bounded so that it needs no allocation.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request {
+    msg_type: MsgType,
+    length: usize,
+    body: [u8; BODY_MAX],
+}
+
+impl Request {
+    fn new(msg_type: MsgType, write: impl FnOnce(&mut Writer<'_>)) -> Self {
+        let mut request = Self { msg_type, length: 0, body: [0; BODY_MAX] };
+        let mut writer = Writer::new(&mut request.body);
+        write(&mut writer);
+        request.length = writer.len();
+        request
+    }
+
+    /// MsgType(35)
+    #[must_use]
+    pub fn msg_type(&self) -> MsgType {
+        self.msg_type
+    }
+
+    /// The fields after the header.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body[..self.length]
+    }
+
+    pub(super) fn logon(heart_bt_int: u64, reset: bool) -> Self {
+        Self::new(MsgType::LOGON, |out| {
+            out.raw(b"98=0\x01");
+            out.number(b"108=", heart_bt_int);
+            if reset {
+                out.raw(b"141=Y\x01");
+            }
+        })
+    }
+
+    pub(super) fn logout(text: &str) -> Self {
+        Self::new(MsgType::LOGOUT, |out| out.text_if(b"58=", Some(cut(text))))
+    }
+
+    pub(super) fn logout_too_low(expected: MsgSeqNum, received: MsgSeqNum) -> Self {
+        let text = format!("MsgSeqNum too low, expecting {expected} but received {received}");
+        Self::logout(&text)
+    }
+
+    pub(super) fn heartbeat(test_req_id: &[u8]) -> Self {
+        Self::new(MsgType::HEARTBEAT, |out| out.text_if(b"112=", Some(test_req_id)))
+    }
+
+    /// TestReqID is the second of the clock, so that a log of both ends can be read side by side.
+    pub(super) fn test_request(now_ns: u64) -> Self {
+        Self::new(MsgType::TEST_REQUEST, |out| out.number(b"112=", now_ns / NANOS_PER_SECOND))
+    }
+
+    pub(super) fn resend_request(begin: MsgSeqNum) -> Self {
+        Self::new(MsgType::RESEND_REQUEST, |out| {
+            out.number(b"7=", begin.get());
+            out.raw(b"16=0\x01");
+        })
+    }
+
+    pub(super) fn gap_fill_body(new_seq_no: MsgSeqNum) -> Self {
+        Self::new(MsgType::SEQUENCE_RESET, |out| {
+            out.number(b"36=", new_seq_no.get());
+            out.raw(b"123=Y\x01");
+        })
+    }
+
+    pub(super) fn reject(message: &Message<'_>, reject: &Reject) -> Self {
+        Self::new(MsgType::REJECT, |out| {
+            reverse_route(message, out);
+            ref_seq_num(message, out);
+            out.text(b"58=", cut(reject.text()));
+            if let Some(tag) = &reject.ref_tag {
+                out.text(b"371=", tag.as_ref());
+            }
+            ref_msg_type(message, out);
+            out.number(b"373=", reject.reason as u64);
+        })
+    }
+
+    pub(super) fn business_reject(message: &Message<'_>, reject: &BusinessReject<'_>) -> Self {
+        Self::new(MsgType::BUSINESS_MESSAGE_REJECT, |out| {
+            reverse_route(message, out);
+            ref_seq_num(message, out);
+            out.text_if(b"58=", Some(cut(reject.text)));
+            ref_msg_type(message, out);
+            out.text_if(b"379=", reject.ref_id.filter(|id| id.len() <= REF_ID_MAX));
+            out.number(b"380=", reject.reason as u64);
+        })
+    }
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let body = String::from_utf8_lossy(self.body()).replace('\x01', "|");
+        write!(f, "Request({} {body})", self.msg_type)
+    }
+}
+
+/// The start of a text up to [`TEXT_MAX`] bytes, without what can't stand in a field.
+fn cut(text: &str) -> &[u8] {
+    let bytes = text.as_bytes();
+    let end = bytes.iter().position(u8::is_ascii_control).unwrap_or(bytes.len());
+    &bytes[..end.min(TEXT_MAX)]
+}
+
+fn ref_seq_num(message: &Message<'_>, out: &mut Writer<'_>) {
+    if let Some(seq) = message.msg_seq_num() {
+        out.number(b"45=", seq.get());
+    }
+}
+
+fn ref_msg_type(message: &Message<'_>, out: &mut Writer<'_>) {
+    out.text_if(b"372=", message.get(35).filter(|text| text.len() <= REF_MSG_TYPE_MAX));
+}
+
+/// Where a message came from on behalf of someone, its answer goes to them: OnBehalfOf and DeliverTo fields
+/// change places (specification volume 2, "Routing").
+fn reverse_route(message: &Message<'_>, out: &mut Writer<'_>) {
+    let part = |tag| message.get(tag).filter(|value| value.len() <= COMP_ID_MAX);
+    out.text_if(b"128=", part(115));
+    out.text_if(b"129=", part(116));
+    out.text_if(b"145=", part(144));
+    out.text_if(b"115=", part(128));
+    out.text_if(b"116=", part(129));
+    out.text_if(b"144=", part(145));
+}
+
+/// Outputs in the order they are to be done.
+#[derive(Debug)]
+pub(super) struct Outputs(VecDeque<Output>);
+
+impl Default for Outputs {
+    fn default() -> Self {
+        Self(VecDeque::with_capacity(OUTPUTS_MAX))
+    }
+}
+
+impl Outputs {
+    pub(super) fn push(&mut self, output: Output) {
+        assert!(self.0.len() < OUTPUTS_MAX, "poll() is called until None after every handle_*");
+        self.0.push_back(output);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Output> {
+        self.0.pop_front()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
