@@ -295,6 +295,32 @@ record! {
 /// Version of the rules of matching that this engine follows.
 pub const RULES_VERSION: u64 = 1;
 
+impl EngineLimits {
+    /// Most instruments or sessions that limits may allow.
+    pub const PARTIES_MAX: u32 = 1 << 20;
+
+    /// Whether an engine can be built with these limits: one to 2^24 live orders, at most 2^24
+    /// remembered ones, at most [`Self::PARTIES_MAX`] instruments and sessions, and rules that
+    /// this engine follows.
+    pub const fn is_valid(&self) -> bool {
+        self.orders_max >= 1
+            && self.orders_max <= 1 << OrderId::SLOT_BITS
+            && self.closed_orders_kept <= 1 << OrderId::SLOT_BITS
+            && self.instruments_max <= Self::PARTIES_MAX
+            && self.sessions_max <= Self::PARTIES_MAX
+            && self.rules_version == RULES_VERSION
+    }
+
+    /// Whether no bound of these limits is below the same bound of `before`. The interval of state
+    /// hashes is not a bound.
+    pub const fn only_grow(&self, before: &Self) -> bool {
+        self.orders_max >= before.orders_max
+            && self.closed_orders_kept >= before.closed_orders_kept
+            && self.instruments_max >= before.instruments_max
+            && self.sessions_max >= before.sessions_max
+    }
+}
+
 impl Default for EngineLimits {
     fn default() -> Self {
         Self {
@@ -415,6 +441,22 @@ impl DefineInstrument {
             reserved: [0; 2],
             symbol,
         }
+    }
+}
+
+impl DefineInstrument {
+    /// Whether the numbers make sense by themselves: scales of at most [`SCALE_MAX`], steps of at
+    /// least one, maxima of at least a step and at most [`MANTISSA_MAX`], no more than
+    /// [`TICKS_MAX`] ticks, and a symbol.
+    pub fn is_valid(&self) -> bool {
+        self.price_scale <= SCALE_MAX
+            && self.qty_scale <= SCALE_MAX
+            && self.tick >= 1
+            && self.lot >= 1
+            && (self.tick..=MANTISSA_MAX).contains(&self.price_max)
+            && (self.lot..=MANTISSA_MAX).contains(&self.order_qty_max)
+            && self.price_max / self.tick <= TICKS_MAX
+            && !self.symbol.is_empty()
     }
 }
 

@@ -291,6 +291,8 @@ code! {
         TooManyOrders = 14,
         /// A replace may not change OrdType or TimeInForce.
         ReplaceChangesType = 15,
+        /// The session is not defined, or is the venue itself, which does not trade.
+        UnknownSession = 16,
     }
 }
 

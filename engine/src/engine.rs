@@ -1,31 +1,198 @@
 //! The engine: one command in, its events out.
 
-use crate::{Command, EngineLimits, Sequence, Stamp, sink::EventSink};
+mod cancel;
+mod configure;
+mod entry;
+mod matching;
+mod query;
+mod replace;
+mod report;
+mod state;
+mod view;
+
+use std::collections::BTreeMap;
+
+pub use state::StateError;
+pub use view::{BookView, InstrumentView, LevelView, OrderView, SessionView, Totals};
+
+use crate::{
+    Command, EngineLimits, InstrumentId, Sequence, SessionId, Stamp, book::Pools, closed::Names,
+    event::StateHashed, hash::mix, instrument::Instrument, session::Session, sink::EventSink,
+};
+use report::Out;
 
 /// Matching for all instruments of a venue.
+///
+/// All memory is reserved by [`Engine::new`] from the limits, except what instruments and sessions
+/// need when they are defined and pages of the price indexes where prices lie far apart.
 #[derive(Debug)]
 pub struct Engine {
     limits: EngineLimits,
+    pools: Pools,
+    names: Names,
+    /// By id - 1.
+    instruments: Vec<Instrument>,
+    /// By id - 1.
+    sessions: Vec<Session>,
+    /// Instruments by padded symbol.
+    symbols: BTreeMap<[u8; 24], InstrumentId>,
+    /// Sequence of the last command or event.
+    last_sequence: Sequence,
+    /// Commands applied.
+    commands: u64,
+    /// How many commands will have been applied when the next state hash is journaled.
+    next_state_hash_at: u64,
+    /// Orders accepted, which is the count in the latest OrderID.
+    orders_accepted: u64,
+    /// Trades, which is the latest TradeId.
+    trades: u64,
+    /// Sum over resting orders of what each adds to the state hash.
+    orders_hash: u64,
+    /// Sum over instruments and sessions of what each adds to the state hash.
+    configuration_hash: u64,
 }
 
 impl Engine {
     /// An engine without instruments, sessions or orders, with room for what `limits` say.
+    ///
+    /// # Panics
+    /// When the limits are not [valid](EngineLimits::is_valid).
     pub fn new(limits: EngineLimits) -> Self {
-        Self { limits }
+        assert!(limits.is_valid(), "limits that no engine can be built with: {limits:?}");
+        let mut engine = Self {
+            limits,
+            pools: Pools::new(limits.orders_max),
+            names: Names::new(limits.orders_max, limits.closed_orders_kept),
+            instruments: Vec::new(),
+            sessions: Vec::new(),
+            symbols: BTreeMap::new(),
+            last_sequence: Sequence(0),
+            commands: 0,
+            next_state_hash_at: 0,
+            orders_accepted: 0,
+            trades: 0,
+            orders_hash: 0,
+            configuration_hash: 0,
+        };
+        engine.schedule_state_hash();
+        engine
     }
 
     /// Carries out a command and returns the sequence that comes after its last event.
+    ///
+    /// Event `i` of the command, from 0, has the sequence `stamp.sequence + 1 + i` and the time of
+    /// the command. Nothing but the commands decides what happens.
+    ///
+    /// # Panics
+    /// When the stamp's sequence was used before: then commands are lost or repeated, and going on
+    /// would make the journal a lie. The same goes for any invariant of the book that fails.
     pub fn apply(
         &mut self,
         stamp: Stamp,
-        _command: &Command,
-        _sink: &mut impl EventSink,
+        command: &Command,
+        sink: &mut impl EventSink,
     ) -> Sequence {
-        Sequence(stamp.sequence.0 + 1)
+        assert!(stamp.sequence > self.last_sequence, "sequence {} comes again", stamp.sequence);
+        let mut out = Out::new(stamp, sink);
+        match command {
+            Command::NewOrder(command) => self.new_order(command, &mut out),
+            Command::CancelOrder(command) => self.cancel_order(command, &mut out),
+            Command::ReplaceOrder(command) => self.replace_order(command, &mut out),
+            Command::MassCancel(command) => self.mass_cancel(command, &mut out),
+            Command::QueryOrder(command) => self.query_order(command, &mut out),
+            Command::Limits(limits) => self.set_limits(*limits),
+            Command::DefineInstrument(definition) => self.define_instrument(definition),
+            Command::SetInstrumentStatus(command) => self.set_status(command, &mut out),
+            Command::DefineSession(definition) => self.define_session(definition),
+        }
+        self.commands += 1;
+        if self.commands == self.next_state_hash_at {
+            self.schedule_state_hash();
+            out.emit(&StateHashed {
+                state_hash: self.state_hash(),
+                commands: self.commands,
+                live_orders: self.pools.orders.live().into(),
+            });
+        }
+        self.last_sequence = out.last();
+        out.next()
     }
 
     /// Bounds of the engine.
     pub fn limits(&self) -> &EngineLimits {
         &self.limits
+    }
+
+    /// Hash of the whole state but the sequence: all orders with their places in the queues, all
+    /// that is remembered, all definitions and counters. It is kept up to date with every change,
+    /// so asking costs nothing.
+    pub fn state_hash(&self) -> u64 {
+        self.hash_of(self.orders_hash, self.names.hash, self.configuration_hash)
+    }
+
+    /// The state hash computed afresh from every order, for audits: it must be equal.
+    pub fn recompute_state_hash(&self) -> u64 {
+        let orders = self.pools.orders.live_slots().fold(0u64, |sum, slot| {
+            let name_hash = self.pools.orders.cold(slot).name_hash();
+            sum.wrapping_add(self.order_hash(slot, name_hash))
+        });
+        let instruments = self.instruments.iter().map(configure::hash_of_instrument);
+        let sessions = self.sessions.iter().map(configure::hash_of_session);
+        let configuration = instruments.chain(sessions).fold(0, u64::wrapping_add);
+        self.hash_of(orders, self.names.recompute_hash(), configuration)
+    }
+
+    fn hash_of(&self, orders: u64, closed: u64, configuration: u64) -> u64 {
+        let limits = &self.limits;
+        let pair = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
+        mix(
+            0,
+            [
+                orders,
+                closed,
+                configuration,
+                self.commands,
+                self.orders_accepted,
+                self.trades,
+                self.names.closed_total,
+                self.pools.orders.live().into(),
+                pair(limits.orders_max, limits.closed_orders_kept),
+                pair(limits.instruments_max, limits.sessions_max),
+                pair(limits.state_hash_interval, 0),
+                limits.rules_version,
+            ],
+        )
+    }
+
+    /// What a resting order adds to the state hash.
+    #[inline]
+    fn order_hash(&self, slot: u32, name_hash: u64) -> u64 {
+        let terms = self.pools.orders.hash_of_terms(slot, name_hash);
+        terms.wrapping_add(self.pools.orders.hash_of_progress(slot, self.pools.ticks(slot)))
+    }
+
+    /// State hashes are journaled after every multiple of the interval.
+    fn schedule_state_hash(&mut self) {
+        let interval = u64::from(self.limits.state_hash_interval);
+        self.next_state_hash_at = match self.commands.checked_div(interval) {
+            Some(passed) => (passed + 1) * interval,
+            None => 0,
+        };
+    }
+
+    #[inline]
+    fn instrument_at(&self, instrument: InstrumentId) -> Option<&Instrument> {
+        self.instruments.get(instrument.0.wrapping_sub(1) as usize)
+    }
+
+    #[inline]
+    fn session_at(&self, session: SessionId) -> Option<&Session> {
+        self.sessions.get(session.0.wrapping_sub(1) as usize)
+    }
+
+    /// The instrument of a live order.
+    #[inline]
+    fn instrument_of(&self, slot: u32) -> &Instrument {
+        &self.instruments[self.pools.orders.cold(slot).instrument.0 as usize - 1]
     }
 }

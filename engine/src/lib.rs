@@ -22,12 +22,19 @@
 #[cfg(not(target_endian = "little"))]
 compile_error!("records are journaled in the machine's order, and the format is little-endian");
 
+mod book;
+mod closed;
 pub mod command;
 pub mod domain;
 pub mod engine;
 pub mod event;
+mod hash;
+mod id_index;
+mod instrument;
+mod order;
 pub mod record;
 pub mod sequencer;
+mod session;
 pub mod sink;
 pub mod text;
 
@@ -36,7 +43,7 @@ pub use domain::{
     CancelRejectTo, ExecType, InstrumentId, InstrumentStatus, LastLiquidity, OrdStatus, OrdType,
     OrderId, Sequence, SessionId, Side, SideFilter, TimeInForce, Timestamp, TradeId,
 };
-pub use engine::Engine;
+pub use engine::{Engine, StateError};
 pub use event::{Event, EventRecord};
 pub use sequencer::{Sequencer, Stamp};
 pub use text::{Account, ClOrdId, CompId, Symbol, Text, TextError};

@@ -1,0 +1,361 @@
+//! The price index of one side of a book: a trie of 64-way bitmap pages over keys.
+//!
+//! A key is a price in ticks that is ordered so that smaller is better. Six bits of it choose a
+//! place in a page; a page at height 0 (a leaf) holds levels, one above holds pages. The root is
+//! the lowest page that covers all levels, so a book whose prices lie close together is one or two
+//! pages high whatever its prices are, and a far price only stacks pages on top:
+//!
+//! ```text
+//!  key          | prefix, the same for all | 6 bits | 6 bits |
+//!                                             root     leaf    -> level
+//! ```
+//!
+//! The work of every operation is bounded by the height, at most [`HEIGHT_MAX`] pages, whatever
+//! the book holds. The best level and the last leaf are remembered: work near the touch walks
+//! nowhere.
+
+use crate::order::NIL;
+
+/// Bits of a key that a page resolves.
+const BITS: u32 = 6;
+/// Pages from the root to a leaf at most: keys have 36 bits.
+const HEIGHT_MAX: usize = 6;
+
+/// Pages of the indexes of all books.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    /// Bit `i` of a page: place `i` is taken.
+    bitmaps: Vec<u64>,
+    /// Levels of a leaf, pages of any other page; of a free page, the next free one at place 0.
+    places: Vec<[u32; 64]>,
+    free: u32,
+}
+
+impl Pages {
+    /// Pages for `orders_max` orders. Books rarely need a page for every four orders; where they
+    /// do, the pool grows by [`Pages::CHUNK`].
+    pub(crate) fn new(orders_max: u32) -> Self {
+        let room = orders_max as usize / 4 + Self::CHUNK;
+        Self { bitmaps: Vec::with_capacity(room), places: Vec::with_capacity(room), free: NIL }
+    }
+
+    /// Pages by which the pool grows.
+    const CHUNK: usize = 1024;
+
+    /// An empty page.
+    fn open(&mut self) -> u32 {
+        if self.free != NIL {
+            let page = self.free;
+            self.free = self.places[page as usize][0];
+            return page;
+        }
+        if self.bitmaps.len() == self.bitmaps.capacity() {
+            self.bitmaps.reserve_exact(Self::CHUNK);
+            self.places.reserve_exact(Self::CHUNK);
+        }
+        self.bitmaps.push(0);
+        self.places.push([NIL; 64]);
+        self.bitmaps.len() as u32 - 1
+    }
+
+    /// Frees an empty page.
+    fn close(&mut self, page: u32) {
+        assert!(self.bitmaps[page as usize] == 0);
+        self.places[page as usize][0] = self.free;
+        self.free = page;
+    }
+
+    #[inline]
+    fn get(&self, page: u32, place: usize) -> Option<u32> {
+        let taken = self.bitmaps[page as usize] >> place & 1 == 1;
+        taken.then(|| self.places[page as usize][place & 63])
+    }
+
+    #[inline]
+    fn set(&mut self, page: u32, place: usize, to: u32) {
+        self.bitmaps[page as usize] |= 1 << place;
+        self.places[page as usize][place & 63] = to;
+    }
+
+    /// Clears a place and returns whether the page is now empty.
+    #[inline]
+    fn clear(&mut self, page: u32, place: usize) -> bool {
+        let bitmap = &mut self.bitmaps[page as usize];
+        *bitmap &= !(1 << place);
+        *bitmap == 0
+    }
+
+    /// Bytes reserved.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.bitmaps.capacity() * size_of::<u64>() + self.places.capacity() * size_of::<[u32; 64]>()
+    }
+}
+
+/// The index of one side: which levels there are, in order of price.
+#[derive(Debug)]
+pub(crate) struct PriceIndex {
+    /// The best level, or [`NIL`] when there is none.
+    best: u32,
+    root: u32,
+    /// Height of the root.
+    height: u32,
+    /// The leaf that was used last, or [`NIL`], and the part of the key above it.
+    leaf: u32,
+    leaf_prefix: u64,
+    /// The part of the key above the root, the same for all levels.
+    prefix: u64,
+    /// Key of the best level; above every key when there is none.
+    best_key: u64,
+}
+
+impl PriceIndex {
+    /// An index without levels.
+    pub(crate) const EMPTY: Self = Self {
+        best: NIL,
+        root: NIL,
+        height: 0,
+        leaf: NIL,
+        leaf_prefix: 0,
+        prefix: 0,
+        best_key: u64::MAX,
+    };
+
+    /// The best level, if it is no worse than `limit`.
+    #[inline]
+    pub(crate) fn best_within(&self, limit: u64) -> Option<u32> {
+        (self.best != NIL && self.best_key <= limit).then_some(self.best)
+    }
+
+    /// Key of the best level; above every key when there is none.
+    #[inline]
+    pub(crate) fn best_key(&self) -> u64 {
+        self.best_key
+    }
+
+    /// The level at a key.
+    #[inline]
+    pub(crate) fn find(&mut self, pages: &Pages, key: u64) -> Option<u32> {
+        if key == self.best_key {
+            return Some(self.best);
+        }
+        let leaf = self.find_leaf(pages, key)?;
+        pages.get(leaf, place(key, 0))
+    }
+
+    /// Adds a level at a key that has none.
+    #[inline]
+    pub(crate) fn insert(&mut self, pages: &mut Pages, key: u64, level: u32) {
+        let leaf = match self.find_leaf(pages, key) {
+            Some(leaf) => leaf,
+            None => self.make_leaf(pages, key),
+        };
+        pages.set(leaf, place(key, 0), level);
+        if key < self.best_key {
+            (self.best, self.best_key) = (level, key);
+        }
+    }
+
+    /// Removes the level at a key that has one.
+    #[inline]
+    pub(crate) fn remove(&mut self, pages: &mut Pages, key: u64) {
+        let leaf = self.find_leaf(pages, key).expect("a level is in the index of its side");
+        let emptied = pages.clear(leaf, place(key, 0));
+        if emptied {
+            self.prune(pages, key);
+        }
+        if key == self.best_key {
+            // All other keys are larger: what the leaf still holds comes first.
+            let from = if emptied {
+                (self.root, self.height, self.prefix)
+            } else {
+                (leaf, 0, key >> BITS)
+            };
+            (self.best, self.best_key) = first(pages, from);
+        }
+    }
+
+    /// The best level whose key is above `key`.
+    pub(crate) fn next_after(&self, pages: &Pages, key: u64) -> Option<u32> {
+        if self.root == NIL {
+            return None;
+        }
+        let mut path = [NIL; HEIGHT_MAX];
+        let reached = self.walk(pages, key, &mut path);
+        for height in reached..=self.height {
+            let page = path[height as usize];
+            let above = pages.bitmaps[page as usize] & (!1 << place(key, height));
+            if above != 0 {
+                let at = above.trailing_zeros() as usize;
+                let next = pages.places[page as usize][at];
+                return Some(if height == 0 {
+                    next
+                } else {
+                    first(pages, (next, height - 1, 0)).0
+                });
+            }
+        }
+        None
+    }
+
+    /// The leaf of a key, if there is one.
+    #[inline]
+    fn find_leaf(&mut self, pages: &Pages, key: u64) -> Option<u32> {
+        if key >> BITS == self.leaf_prefix && self.leaf != NIL {
+            return Some(self.leaf);
+        }
+        if self.root == NIL || key >> shift(self.height + 1) != self.prefix {
+            return None;
+        }
+        let mut page = self.root;
+        for height in (1..=self.height).rev() {
+            page = pages.get(page, place(key, height))?;
+        }
+        (self.leaf, self.leaf_prefix) = (page, key >> BITS);
+        Some(page)
+    }
+
+    /// Makes the leaf of a key that has none.
+    fn make_leaf(&mut self, pages: &mut Pages, key: u64) -> u32 {
+        if self.root == NIL {
+            (self.root, self.height, self.prefix) = (pages.open(), 0, key >> BITS);
+        }
+        while key >> shift(self.height + 1) != self.prefix {
+            let root = pages.open();
+            pages.set(root, (self.prefix & 63) as usize, self.root);
+            (self.root, self.height, self.prefix) = (root, self.height + 1, self.prefix >> BITS);
+        }
+        let mut page = self.root;
+        for height in (1..=self.height).rev() {
+            let at = place(key, height);
+            page = pages.get(page, at).unwrap_or_else(|| {
+                let child = pages.open();
+                pages.set(page, at, child);
+                child
+            });
+        }
+        (self.leaf, self.leaf_prefix) = (page, key >> BITS);
+        page
+    }
+
+    /// Frees the leaf of `key`, which is empty, and every page that is left without places; then
+    /// lowers the root to the lowest page that covers what is left.
+    fn prune(&mut self, pages: &mut Pages, key: u64) {
+        self.leaf = NIL;
+        let mut path = [NIL; HEIGHT_MAX];
+        let reached = self.walk(pages, key, &mut path);
+        assert!(reached == 0);
+        let mut height = 0;
+        loop {
+            pages.close(path[height as usize]);
+            height += 1;
+            if height > self.height {
+                *self = Self { best: self.best, best_key: self.best_key, ..Self::EMPTY };
+                return;
+            }
+            if !pages.clear(path[height as usize], place(key, height)) {
+                break;
+            }
+        }
+        while self.height > 0 && pages.bitmaps[self.root as usize].is_power_of_two() {
+            let old = self.root;
+            let at = pages.bitmaps[old as usize].trailing_zeros() as usize;
+            self.root = pages.places[old as usize][at];
+            (self.height, self.prefix) = (self.height - 1, self.prefix << BITS | at as u64);
+            pages.clear(old, at);
+            pages.close(old);
+        }
+    }
+
+    /// Pages on the way to a key, by height, and the lowest height that there is.
+    fn walk(&self, pages: &Pages, key: u64, path: &mut [u32; HEIGHT_MAX]) -> u32 {
+        let mut page = self.root;
+        for height in (0..=self.height).rev() {
+            path[height as usize] = page;
+            match pages.get(page, place(key, height)) {
+                Some(next) if height > 0 => page = next,
+                _ => return height,
+            }
+        }
+        0
+    }
+}
+
+/// The first level below a page, and its key; none below no page.
+#[inline]
+fn first(pages: &Pages, from: (u32, u32, u64)) -> (u32, u64) {
+    let (mut page, height, mut key) = from;
+    if page == NIL {
+        return (NIL, u64::MAX);
+    }
+    for _ in 0..=height {
+        let at = pages.bitmaps[page as usize].trailing_zeros() as usize;
+        page = pages.places[page as usize][at & 63];
+        key = key << BITS | at as u64;
+    }
+    (page, key)
+}
+
+/// Bits of a key below a page of this height.
+#[inline]
+fn shift(height: u32) -> u32 {
+    BITS * height
+}
+
+/// The place of a key in a page of this height.
+#[inline]
+fn place(key: u64, height: u32) -> usize {
+    (key >> shift(height) & 63) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn check(index: &PriceIndex, pages: &Pages, naive: &BTreeMap<u64, u32>) {
+        let best = naive.first_key_value();
+        assert_eq!(index.best_within(u64::MAX), best.map(|(_, &level)| level));
+        assert_eq!(index.best_key(), best.map_or(u64::MAX, |(&key, _)| key));
+    }
+
+    #[test]
+    fn agrees_with_an_ordered_map() {
+        let mut random = 7u64;
+        for spread in [40u32, 200, 5_000, 1 << 20, u32::MAX] {
+            let (mut pages, mut index) = (Pages::new(64), PriceIndex::EMPTY);
+            let mut naive = BTreeMap::new();
+            for step in 0..30_000u32 {
+                random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                let key = (random >> 20) % u64::from(spread) + ((random >> 8 & 1) * (1 << 30));
+                if index.find(&pages, key).is_some() {
+                    assert!(naive.remove(&key).is_some());
+                    index.remove(&mut pages, key);
+                } else if naive.len() < 300 {
+                    assert!(naive.insert(key, step).is_none());
+                    index.insert(&mut pages, key, step);
+                } else {
+                    let key =
+                        *naive.range(key..).next().map_or(naive.keys().next().unwrap(), |e| e.0);
+                    naive.remove(&key);
+                    index.remove(&mut pages, key);
+                }
+                let next = naive.range(key + 1..).next().map(|(_, &level)| level);
+                if naive.contains_key(&key) {
+                    assert_eq!(index.next_after(&pages, key), next);
+                }
+                check(&index, &pages, &naive);
+            }
+            while let Some((&key, _)) = naive.last_key_value() {
+                naive.remove(&key);
+                index.remove(&mut pages, key);
+                check(&index, &pages, &naive);
+            }
+            assert_eq!(index.root, NIL);
+            let free = std::iter::successors(Some(pages.free), |&page| {
+                Some(pages.places[page as usize][0]).filter(|&next| next != NIL)
+            });
+            assert_eq!(free.count(), pages.bitmaps.len(), "pages leak");
+        }
+    }
+}

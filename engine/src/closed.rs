@@ -1,0 +1,306 @@
+//! The names of orders: which live or remembered order a ClOrdID or an OrderID means.
+//!
+//! Names of live orders are kept while they live. A closed order is remembered, with all that a
+//! status report tells, until [`EngineLimits::closed_orders_kept`](crate::EngineLimits) others have
+//! closed after it; the same goes for a ClOrdID that a replace superseded, which then is only good
+//! for being refused.
+
+use crate::{
+    Account, ClOrdId, InstrumentId, OrdStatus, OrdType, OrderId, SessionId, Side, TimeInForce,
+    hash::{mix, mix_name},
+    id_index::IdIndex,
+    order::Orders,
+};
+
+/// A closed order as it is remembered. 128 bytes.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct ClosedOrder {
+    pub order_id: OrderId,
+    /// Limit price; 0 for a market order.
+    pub price: i64,
+    pub order_qty: i64,
+    pub cum_qty: i64,
+    pub cum_notional: [u64; 2],
+    /// What it adds to the state hash.
+    contribution: u64,
+    pub session: SessionId,
+    pub instrument: InstrumentId,
+    /// Its tag in the index of names.
+    name_tag: u32,
+    pub side: Side,
+    pub ord_type: OrdType,
+    pub time_in_force: TimeInForce,
+    /// How it ended; for a superseded name, the status of its order then, which was live.
+    pub ord_status: OrdStatus,
+    pub account: Account,
+    pub cl_ord_id: ClOrdId,
+    /// Not an order: a ClOrdID that its order lost in a replace.
+    pub superseded: bool,
+}
+
+const _: () = assert!(size_of::<ClosedOrder>() == 128);
+
+impl ClosedOrder {
+    /// A closed order that is about to be remembered.
+    #[inline]
+    pub(crate) fn new(
+        orders: &Orders,
+        slot: u32,
+        price: i64,
+        ord_status: OrdStatus,
+        superseded: bool,
+    ) -> Self {
+        let (hot, cold) = (orders.hot(slot), orders.cold(slot));
+        Self {
+            order_id: cold.order_id,
+            price,
+            order_qty: cold.order_qty,
+            cum_qty: cold.cum_qty(hot),
+            cum_notional: cold.cum_notional,
+            contribution: 0,
+            session: cold.session,
+            instrument: cold.instrument,
+            name_tag: 0,
+            side: hot.side,
+            ord_type: hot.ord_type,
+            time_in_force: hot.time_in_force,
+            ord_status,
+            account: cold.account,
+            cl_ord_id: cold.cl_ord_id,
+            superseded,
+        }
+    }
+
+    /// What the `number`-th remembered order adds to the state hash.
+    #[inline]
+    fn hash(&self, number: u64, name_hash: u64) -> u64 {
+        let account = self.account.padded();
+        let word = |at: usize| {
+            u32::from_le_bytes([account[at], account[at + 1], account[at + 2], account[at + 3]])
+        };
+        let pair = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
+        let codes = u32::from_le_bytes([
+            self.side.code(),
+            self.ord_type.code(),
+            self.time_in_force.code(),
+            self.ord_status.code(),
+        ]);
+        let [notional_low, notional_high] = self.cum_notional;
+        mix(
+            3,
+            [
+                self.order_id.0,
+                name_hash,
+                number << 1 | u64::from(self.superseded),
+                self.price as u64,
+                self.order_qty as u64,
+                self.cum_qty as u64,
+                notional_low ^ notional_high.rotate_left(32),
+                pair(self.instrument.0, codes),
+                pair(word(0), word(4)),
+                pair(word(8), 0),
+            ],
+        )
+    }
+}
+
+/// What a name means.
+pub(crate) enum Named<'a> {
+    /// A live order, by slot.
+    Live(u32),
+    /// A closed order, or a superseded name of one that may still live.
+    Closed(&'a ClosedOrder),
+}
+
+/// The names in use, and the closed orders that are remembered.
+#[derive(Debug)]
+pub(crate) struct Names {
+    /// (session, ClOrdID) of live and remembered orders.
+    by_name: IdIndex,
+    /// OrderID of remembered orders.
+    by_order_id: IdIndex,
+    /// A ring: once full, the oldest gives its place to the next.
+    closed: Vec<ClosedOrder>,
+    kept_max: u32,
+    /// Where the next one goes once the ring is full: the place of the oldest.
+    oldest: u32,
+    /// Orders and names that were ever closed.
+    pub closed_total: u64,
+    /// Sum of the contributions of remembered orders to the state hash.
+    pub hash: u64,
+}
+
+/// Marks a place in the ring, where the index of names also holds slots.
+const CLOSED: u32 = 1 << 31;
+
+impl Names {
+    /// Room for the names of `orders_max` live and `kept_max` remembered orders.
+    pub(crate) fn new(orders_max: u32, kept_max: u32) -> Self {
+        Self {
+            by_name: IdIndex::new(orders_max as usize + kept_max as usize),
+            by_order_id: IdIndex::new(kept_max as usize),
+            closed: Vec::with_capacity(kept_max as usize),
+            kept_max,
+            oldest: 0,
+            closed_total: 0,
+            hash: 0,
+        }
+    }
+
+    /// The same names with more room.
+    pub(crate) fn grow(&mut self, orders: &Orders, orders_max: u32, kept_max: u32) {
+        let mut grown = Self::new(orders_max, kept_max);
+        grown.closed_total = self.closed_total;
+        grown.hash = self.hash;
+        for slot in orders.live_slots() {
+            grown.open(orders.cold(slot).name_hash(), slot);
+        }
+        for &closed in self.remembered() {
+            grown.append(closed);
+        }
+        *self = grown;
+    }
+
+    /// What the ClOrdID of a session means.
+    #[inline]
+    pub(crate) fn find(
+        &self,
+        orders: &Orders,
+        name_hash: u64,
+        session: SessionId,
+        cl_ord_id: &ClOrdId,
+    ) -> Option<Named<'_>> {
+        let place = self.by_name.find(tag(name_hash), |place| {
+            if place & CLOSED == 0 {
+                let cold = orders.cold(place);
+                cold.session == session && cold.cl_ord_id == *cl_ord_id
+            } else {
+                let closed = &self.closed[(place & !CLOSED) as usize];
+                closed.session == session && closed.cl_ord_id == *cl_ord_id
+            }
+        })?;
+        Some(match place & CLOSED {
+            0 => Named::Live(place),
+            _ => Named::Closed(&self.closed[(place & !CLOSED) as usize]),
+        })
+    }
+
+    /// The remembered order with this OrderID.
+    #[inline]
+    pub(crate) fn find_closed(&self, order_id: OrderId) -> Option<&ClosedOrder> {
+        let place = self
+            .by_order_id
+            .find(order_tag(order_id), |place| self.closed[place as usize].order_id == order_id)?;
+        Some(&self.closed[place as usize])
+    }
+
+    /// Names a new order.
+    #[inline]
+    pub(crate) fn open(&mut self, name_hash: u64, slot: u32) {
+        self.by_name.insert(tag(name_hash), slot);
+    }
+
+    /// Remembers an order whose slot is about to be freed, or a name that it loses, and forgets the
+    /// oldest if there is no room.
+    #[inline]
+    pub(crate) fn close(&mut self, name_hash: u64, slot: u32, mut closed: ClosedOrder) {
+        self.closed_total += 1;
+        closed.name_tag = tag(name_hash);
+        if self.kept_max == 0 {
+            self.by_name.remove(closed.name_tag, slot);
+            return;
+        }
+        closed.contribution = closed.hash(self.closed_total, name_hash);
+        self.hash = self.hash.wrapping_add(closed.contribution);
+        let place = self.make_room();
+        self.by_name.relocate(closed.name_tag, slot, place | CLOSED);
+        self.keep(place, closed);
+    }
+
+    /// Adds a closed order to the remembered ones as they were saved, oldest first. There must be
+    /// room, and its name must be free.
+    pub(crate) fn restore(&mut self, number: u64, mut closed: ClosedOrder) {
+        let name_hash = mix_name(closed.session, &closed.cl_ord_id);
+        closed.name_tag = tag(name_hash);
+        closed.contribution = closed.hash(number, name_hash);
+        self.hash = self.hash.wrapping_add(closed.contribution);
+        self.append(closed);
+    }
+
+    /// Remembered orders and names, oldest first.
+    pub(crate) fn remembered(&self) -> impl Iterator<Item = &ClosedOrder> {
+        let (newer, older) = self.closed.split_at(self.oldest as usize);
+        older.iter().chain(newer)
+    }
+
+    /// How many closed orders and names are remembered.
+    pub(crate) fn remembered_count(&self) -> usize {
+        self.closed.len()
+    }
+
+    /// Sum of the contributions to the state hash, computed afresh.
+    pub(crate) fn recompute_hash(&self) -> u64 {
+        let first = self.closed_total - self.closed.len() as u64 + 1;
+        self.remembered().zip(first..).fold(0u64, |sum, (closed, number)| {
+            let name_hash = mix_name(closed.session, &closed.cl_ord_id);
+            sum.wrapping_add(closed.hash(number, name_hash))
+        })
+    }
+
+    /// Bytes reserved.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.by_name.memory_bytes()
+            + self.by_order_id.memory_bytes()
+            + self.closed.capacity() * size_of::<ClosedOrder>()
+    }
+
+    /// The place of the next closed order. If it is the oldest's, that one is forgotten.
+    #[inline]
+    fn make_room(&mut self) -> u32 {
+        if self.closed.len() < self.kept_max as usize {
+            return self.closed.len() as u32;
+        }
+        let place = self.oldest;
+        let closed = &self.closed[place as usize];
+        self.hash = self.hash.wrapping_sub(closed.contribution);
+        self.by_name.remove(closed.name_tag, place | CLOSED);
+        if !closed.superseded {
+            self.by_order_id.remove(order_tag(closed.order_id), place);
+        }
+        self.oldest = if place + 1 == self.kept_max { 0 } else { place + 1 };
+        place
+    }
+
+    #[inline]
+    fn keep(&mut self, place: u32, closed: ClosedOrder) {
+        if !closed.superseded {
+            self.by_order_id.insert(order_tag(closed.order_id), place);
+        }
+        match self.closed.get_mut(place as usize) {
+            Some(oldest) => *oldest = closed,
+            None => self.closed.push(closed),
+        }
+    }
+
+    /// Adds a closed order behind the others while the ring has never been full.
+    fn append(&mut self, closed: ClosedOrder) {
+        let place = self.closed.len() as u32;
+        self.by_name.insert(closed.name_tag, place | CLOSED);
+        self.keep(place, closed);
+    }
+}
+
+#[inline]
+fn tag(name_hash: u64) -> u32 {
+    (name_hash >> 32) as u32
+}
+
+/// Eight orders that were accepted in a row are neighbors in the index: most close soon after
+/// another, and then share a cache line.
+#[inline]
+fn order_tag(order_id: OrderId) -> u32 {
+    let count = order_id.count();
+    let group = ((count >> 3).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
+    group & !7 | (count & 7) as u32
+}

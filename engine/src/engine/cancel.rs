@@ -1,0 +1,171 @@
+//! Cancels. They work in every status of an instrument.
+//!
+//! The ClOrdID of a cancel request is not judged: it names no order, and a cancel that is sent
+//! twice does no harm.
+
+use super::{
+    Engine,
+    report::{Out, Request},
+};
+use crate::{
+    InstrumentId, OrdStatus, OrderId, SideFilter,
+    closed::Named,
+    command::{CancelOrder, MassCancel},
+    domain::{ExecReason, RejectReason},
+    event::{CancelRejected, Execution, MassCanceled},
+    hash::mix_name,
+    instrument::Refusal,
+    session,
+    sink::EventSink,
+};
+
+impl Engine {
+    /// Cancels one order, or says why not.
+    pub(super) fn cancel_order<S: EventSink>(
+        &mut self,
+        command: &CancelOrder,
+        out: &mut Out<'_, S>,
+    ) {
+        match self.find_for(&command.into()) {
+            Ok(slot) => {
+                let price = self.price_of(slot);
+                out.emit(&Execution {
+                    cl_ord_id: command.cl_ord_id,
+                    orig_cl_ord_id: self.pools.orders.cold(slot).cl_ord_id,
+                    ..self.canceled(slot, price, ExecReason::None)
+                });
+                self.end_resting(slot, price);
+            }
+            Err(rejected) => out.emit(&rejected),
+        }
+    }
+
+    /// Cancels the session's orders that the filters cover, in the order of their acceptance.
+    pub(super) fn mass_cancel<S: EventSink>(&mut self, command: &MassCancel, out: &mut Out<'_, S>) {
+        let session = command.origin.session;
+        let known = self.session_at(session);
+        let first = known.and_then(|session| session.first());
+        let covers_all =
+            command.instrument == InstrumentId::NONE && command.side == SideFilter::Both;
+        let affected = match known {
+            Some(session) if covers_all => session.live,
+            _ => std::iter::successors(first, |&slot| session::next_of(&self.pools.orders, slot))
+                .filter(|&slot| self.covers(command, slot))
+                .count() as u32,
+        };
+        out.emit(&MassCanceled {
+            session,
+            instrument: command.instrument,
+            affected,
+            request_type: command.request_type,
+            reserved: [0; 3],
+            cl_ord_id: command.cl_ord_id,
+            reserved_tail: [0; 4],
+        });
+        let mut next = first;
+        while let Some(slot) = next {
+            next = session::next_of(&self.pools.orders, slot);
+            if covers_all || self.covers(command, slot) {
+                let price = self.price_of(slot);
+                out.emit(&self.canceled(slot, price, ExecReason::MassCancel));
+                self.end_resting(slot, price);
+            }
+        }
+    }
+
+    /// Whether the filters of a mass cancel cover an order.
+    fn covers(&self, command: &MassCancel, slot: u32) -> bool {
+        let any = command.instrument == InstrumentId::NONE;
+        (any || self.pools.orders.cold(slot).instrument == command.instrument)
+            && command.side.covers(self.pools.orders.hot(slot).side)
+    }
+
+    /// The slot of the live order that a cancel or replace means, or its refusal:
+    ///
+    /// | the request names                        | reason          | ord_status      |
+    /// |------------------------------------------|-----------------|-----------------|
+    /// | no order of this session, or forgotten   | UnknownOrder    | rejected        |
+    /// | a ClOrdID that a replace superseded      | UnknownOrder    | rejected        |
+    /// | a remembered closed order                | TooLateToCancel | how it ended    |
+    /// | another instrument or side than it has   | OrderMismatch   | of the order    |
+    ///
+    /// An OrderID decides alone; OrigClOrdID names the order only without one.
+    #[inline]
+    pub(super) fn find_for(&self, request: &Request<'_>) -> Result<u32, CancelRejected> {
+        let named = match request.order_id {
+            OrderId::NONE => self.find_by_name(request),
+            order_id => self.find_by_id(order_id),
+        };
+        match named {
+            Some(Named::Live(slot)) if self.pools.orders.cold(slot).session == request.session => {
+                let cold = self.pools.orders.cold(slot);
+                let instrument = request.instrument;
+                let same = (instrument == cold.instrument || instrument == InstrumentId::NONE)
+                    && request.side == self.pools.orders.hot(slot).side;
+                if same {
+                    return Ok(slot);
+                }
+                Err(self.rejected_for(request, slot, Refusal::plain(RejectReason::OrderMismatch)))
+            }
+            Some(Named::Closed(closed))
+                if closed.session == request.session && !closed.superseded =>
+            {
+                Err(CancelRejected {
+                    order_id: closed.order_id,
+                    instrument: closed.instrument,
+                    ord_status: closed.ord_status,
+                    account: closed.account,
+                    ..request.rejected(Refusal::plain(RejectReason::TooLateToCancel))
+                })
+            }
+            _ => Err(request.rejected(Refusal::plain(RejectReason::UnknownOrder))),
+        }
+    }
+
+    /// What an OrderID means, whoever's it is.
+    #[inline]
+    pub(super) fn find_by_id(&self, order_id: OrderId) -> Option<Named<'_>> {
+        match self.pools.orders.find(order_id) {
+            Some(slot) => Some(Named::Live(slot)),
+            None => self.names.find_closed(order_id).map(Named::Closed),
+        }
+    }
+
+    #[inline]
+    fn find_by_name(&self, request: &Request<'_>) -> Option<Named<'_>> {
+        let name_hash = mix_name(request.session, request.orig_cl_ord_id);
+        let orders = &self.pools.orders;
+        self.names.find(orders, name_hash, request.session, request.orig_cl_ord_id)
+    }
+
+    /// The refusal of a request that names a live order.
+    pub(super) fn rejected_for(
+        &self,
+        request: &Request<'_>,
+        slot: u32,
+        refusal: Refusal,
+    ) -> CancelRejected {
+        let cold = self.pools.orders.cold(slot);
+        CancelRejected {
+            order_id: cold.order_id,
+            instrument: cold.instrument,
+            ord_status: self.pools.orders.status(slot),
+            account: cold.account,
+            ..request.rejected(refusal)
+        }
+    }
+
+    /// Limit price of a resting order.
+    #[inline]
+    pub(super) fn price_of(&self, slot: u32) -> i64 {
+        self.instrument_of(slot).price(self.pools.ticks(slot))
+    }
+
+    /// Ends a resting order as canceled.
+    #[inline]
+    pub(super) fn end_resting(&mut self, slot: u32, price: i64) {
+        let name_hash = self.pools.orders.cold(slot).name_hash();
+        self.withdraw(slot, name_hash);
+        self.close(slot, price, OrdStatus::Canceled, name_hash);
+    }
+}

@@ -1,0 +1,73 @@
+//! Status requests.
+
+use super::{Engine, report::Out};
+use crate::{
+    Account, ExecType, InstrumentId, OrdType, OrderId, Side, TimeInForce, closed::Named,
+    command::QueryOrder, domain::RejectReason, event::OrderRejected, hash::mix_name,
+    sink::EventSink,
+};
+
+impl Engine {
+    /// Reports an order that lives or closed lately, or that there is none.
+    ///
+    /// An OrderID decides alone; ClOrdID names the order only without one. A ClOrdID that a replace
+    /// superseded names no order. A refusal carries the codes of a limit order for the day where
+    /// the request has none.
+    pub(super) fn query_order<S: EventSink>(&mut self, command: &QueryOrder, out: &mut Out<'_, S>) {
+        let session = command.origin.session;
+        let orders = &self.pools.orders;
+        let named = match command.order_id {
+            OrderId::NONE => {
+                let name_hash = mix_name(session, &command.cl_ord_id);
+                self.names.find(orders, name_hash, session, &command.cl_ord_id)
+            }
+            order_id => self.find_by_id(order_id),
+        };
+        let is_named = |instrument: InstrumentId, side: Side| {
+            let any = command.instrument == InstrumentId::NONE;
+            side == command.side && (any || instrument == command.instrument)
+        };
+        match named {
+            Some(Named::Live(slot)) if orders.cold(slot).session == session => {
+                if !is_named(orders.cold(slot).instrument, orders.hot(slot).side) {
+                    return out.emit(&query_rejected(command, RejectReason::OrderMismatch));
+                }
+                let (price, status) = (self.price_of(slot), orders.status(slot));
+                out.emit(&self.execution(slot, price, ExecType::OrderStatus, status));
+            }
+            Some(Named::Closed(closed)) if closed.session == session && !closed.superseded => {
+                if !is_named(closed.instrument, closed.side) {
+                    return out.emit(&query_rejected(command, RejectReason::OrderMismatch));
+                }
+                out.emit(&self.status_of_closed(closed));
+            }
+            _ => out.emit(&query_rejected(command, RejectReason::UnknownOrder)),
+        }
+    }
+}
+
+/// The refusal of a status request.
+fn query_rejected(command: &QueryOrder, reason: RejectReason) -> OrderRejected {
+    OrderRejected {
+        price: 0,
+        order_qty: 0,
+        limit: 0,
+        observed: 0,
+        session: command.origin.session,
+        instrument: command.instrument,
+        exec_type: ExecType::OrderStatus,
+        side: command.side,
+        ord_type: OrdType::Limit,
+        time_in_force: TimeInForce::Day,
+        price_scale: 0,
+        qty_scale: 0,
+        reason,
+        limit_scale: 0,
+        observed_scale: 0,
+        reserved: [0; 3],
+        account: Account::EMPTY,
+        cl_ord_id: command.cl_ord_id,
+        unknown_symbol: command.unknown_symbol,
+        reserved_tail: [0; 4],
+    }
+}

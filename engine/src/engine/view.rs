@@ -1,0 +1,218 @@
+//! Reading the state, for tools and tests. Nothing here changes it, or is on the path of an order.
+
+use super::Engine;
+use crate::{
+    Account, ClOrdId, CompId, InstrumentId, InstrumentStatus, OrdType, OrderId, Sequence,
+    SessionId, Side, Symbol, TimeInForce, book::Level, command::DefineInstrument,
+    instrument::Instrument, order::NIL,
+};
+
+/// An instrument as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InstrumentView {
+    /// What it was defined as.
+    pub definition: DefineInstrument,
+    /// Its status.
+    pub status: InstrumentStatus,
+}
+
+/// A session as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionView {
+    /// Its id.
+    pub session: SessionId,
+    /// Comp id of the client.
+    pub comp_id: CompId,
+    /// Its live orders.
+    pub live_orders: u32,
+}
+
+/// A live order as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderView {
+    /// OrderID (tag 37).
+    pub order_id: OrderId,
+    /// The command that gave the order its place in the queue.
+    pub priority: Sequence,
+    /// Its owner.
+    pub session: SessionId,
+    /// Its instrument.
+    pub instrument: InstrumentId,
+    /// Side (tag 54).
+    pub side: Side,
+    /// OrdType (tag 40).
+    pub ord_type: OrdType,
+    /// TimeInForce (tag 59).
+    pub time_in_force: TimeInForce,
+    /// Limit price in the instrument's scale.
+    pub price: i64,
+    /// OrderQty (tag 38) in the instrument's scale.
+    pub order_qty: i64,
+    /// LeavesQty (tag 151) in the instrument's scale.
+    pub leaves_qty: i64,
+    /// CumQty (tag 14) in the instrument's scale.
+    pub cum_qty: i64,
+    /// Sum of LastPx × LastQty over all its trades.
+    pub cum_notional: u128,
+    /// Account (tag 1).
+    pub account: Account,
+    /// ClOrdID (tag 11).
+    pub cl_ord_id: ClOrdId,
+}
+
+/// Counters of the engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Commands applied.
+    pub commands: u64,
+    /// Orders accepted.
+    pub orders_accepted: u64,
+    /// Trades.
+    pub trades: u64,
+    /// Orders that live.
+    pub live_orders: u32,
+    /// Closed orders and superseded ClOrdIDs that are remembered.
+    pub remembered: u32,
+}
+
+/// The book of one instrument.
+#[derive(Clone, Copy, Debug)]
+pub struct BookView<'a> {
+    engine: &'a Engine,
+    instrument: &'a Instrument,
+}
+
+/// A price level of a book.
+#[derive(Clone, Copy, Debug)]
+pub struct LevelView<'a> {
+    engine: &'a Engine,
+    level: &'a Level,
+    /// Price in the instrument's scale.
+    pub price: i64,
+}
+
+impl Engine {
+    /// Instruments, by id.
+    pub fn instruments(&self) -> impl ExactSizeIterator<Item = InstrumentView> {
+        self.instruments.iter().map(Instrument::view)
+    }
+
+    /// An instrument, or none when no instrument has this id.
+    pub fn instrument(&self, instrument: InstrumentId) -> Option<InstrumentView> {
+        self.instrument_at(instrument).map(Instrument::view)
+    }
+
+    /// The instrument with this symbol.
+    pub fn instrument_by_symbol(&self, symbol: &Symbol) -> Option<InstrumentView> {
+        self.instrument(*self.symbols.get(symbol.padded())?)
+    }
+
+    /// Sessions, by id.
+    pub fn sessions(&self) -> impl ExactSizeIterator<Item = SessionView> {
+        self.sessions.iter().map(|session| SessionView {
+            session: session.id,
+            comp_id: session.comp_id,
+            live_orders: session.live,
+        })
+    }
+
+    /// The book of an instrument, or none when no instrument has this id.
+    pub fn book(&self, instrument: InstrumentId) -> Option<BookView<'_>> {
+        Some(BookView { engine: self, instrument: self.instrument_at(instrument)? })
+    }
+
+    /// A live order.
+    pub fn order(&self, order_id: OrderId) -> Option<OrderView> {
+        self.pools.orders.find(order_id).map(|slot| self.order_view(slot))
+    }
+
+    /// Counters.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            commands: self.commands,
+            orders_accepted: self.orders_accepted,
+            trades: self.trades,
+            live_orders: self.pools.orders.live(),
+            remembered: self.names.remembered_count() as u32,
+        }
+    }
+
+    /// Sequence of the last command or event; 0 before the first.
+    pub fn last_sequence(&self) -> Sequence {
+        self.last_sequence
+    }
+
+    /// Bytes reserved for orders, levels, price indexes and names.
+    pub fn memory_bytes(&self) -> usize {
+        self.pools.memory_bytes()
+            + self.names.memory_bytes()
+            + self.instruments.capacity() * size_of::<Instrument>()
+            + self.sessions.capacity() * size_of::<crate::session::Session>()
+    }
+
+    fn order_view(&self, slot: u32) -> OrderView {
+        let (hot, cold) = (self.pools.orders.hot(slot), self.pools.orders.cold(slot));
+        let [low, high] = cold.cum_notional;
+        OrderView {
+            order_id: cold.order_id,
+            priority: cold.priority,
+            session: cold.session,
+            instrument: cold.instrument,
+            side: hot.side,
+            ord_type: hot.ord_type,
+            time_in_force: hot.time_in_force,
+            price: self.price_of(slot),
+            order_qty: cold.order_qty,
+            leaves_qty: hot.leaves_qty,
+            cum_qty: cold.cum_qty(hot),
+            cum_notional: u128::from(high) << 64 | u128::from(low),
+            account: cold.account,
+            cl_ord_id: cold.cl_ord_id,
+        }
+    }
+}
+
+impl Instrument {
+    fn view(&self) -> InstrumentView {
+        InstrumentView { definition: self.definition, status: self.status }
+    }
+}
+
+impl<'a> BookView<'a> {
+    /// Levels of a side, best first.
+    pub fn levels(&self, side: Side) -> impl Iterator<Item = LevelView<'a>> + use<'a> {
+        let (engine, instrument) = (self.engine, self.instrument);
+        instrument.book.levels(&engine.pools, side).map(move |level| LevelView {
+            engine,
+            level,
+            price: instrument.price(crate::book::key(side, level.key)),
+        })
+    }
+
+    /// The best level of a side.
+    pub fn best(&self, side: Side) -> Option<LevelView<'a>> {
+        self.levels(side).next()
+    }
+}
+
+impl<'a> LevelView<'a> {
+    /// Sum of leaves_qty of the orders, in the instrument's scale.
+    pub fn qty(&self) -> u128 {
+        self.level.total()
+    }
+
+    /// Orders at this price.
+    pub fn order_count(&self) -> u32 {
+        self.level.count
+    }
+
+    /// Orders at this price, the one that trades first first.
+    pub fn orders(&self) -> impl Iterator<Item = OrderView> + use<'a> {
+        let (engine, head) = (self.engine, self.level.head);
+        std::iter::successors((head != NIL).then_some(head), move |&slot| {
+            let next = engine.pools.orders.hot(slot).next;
+            (next != NIL).then_some(next)
+        })
+        .map(move |slot| engine.order_view(slot))
+    }
+}
