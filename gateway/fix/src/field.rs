@@ -186,13 +186,14 @@ impl Decimal {
             [b'-', rest @ ..] => (true, rest),
             rest => (false, rest),
         };
-        let mut mantissa = 0_i64;
+        // Unsigned, as ten times the largest mantissa doesn't fit an i64.
+        let mut mantissa = 0_u64;
         let mut point = None;
         for (at, &byte) in digits.iter().enumerate() {
             let digit = byte.wrapping_sub(b'0');
             if digit <= 9 {
-                mantissa = mantissa * 10 + i64::from(digit);
-                if mantissa > MANTISSA_MAX {
+                mantissa = mantissa * 10 + u64::from(digit);
+                if mantissa > MANTISSA_MAX as u64 {
                     return Err(Self::overflow(digits));
                 }
             } else if byte == b'.' && point.is_none() {
@@ -208,6 +209,7 @@ impl Decimal {
         if scale > DECIMAL_DIGITS_MAX {
             return Err(ValueError::Range);
         }
+        let mantissa = mantissa as i64;
         Ok(Self { mantissa: if negative { -mantissa } else { mantissa }, scale: scale as u8 })
     }
 
@@ -637,7 +639,8 @@ mod tests {
             let mut text = [0; INTEGER_TEXT_MAX];
             let length = write_u64(&mut text, number);
             prop_assert_eq!(parse_u64(&text[..length]), Ok(number));
-            prop_assert_eq!(&text[..length], number.to_string().as_bytes());
+            let expected = number.to_string();
+            prop_assert_eq!(&text[..length], expected.as_bytes());
         }
 
         #[test]
