@@ -23,11 +23,11 @@ pub(crate) struct ClosedOrder {
     pub cum_qty: i64,
     pub cum_notional: [u64; 2],
     /// What it adds to the state hash.
-    contribution: u64,
+    pub contribution: u64,
     pub session: SessionId,
     pub instrument: InstrumentId,
     /// Its tag in the index of names.
-    name_tag: u32,
+    pub name_tag: u32,
     pub side: Side,
     pub ord_type: OrdType,
     pub time_in_force: TimeInForce,

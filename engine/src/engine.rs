@@ -12,7 +12,7 @@ mod view;
 
 use std::collections::BTreeMap;
 
-pub use state::StateError;
+pub use state::{STATE_VERSION, StateError};
 pub use view::{BookView, InstrumentView, LevelView, OrderView, SessionView, Totals};
 
 use crate::{

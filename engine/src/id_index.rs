@@ -124,7 +124,7 @@ mod tests {
         for step in 0..20_000u32 {
             random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let pick = (random >> 33) as usize;
-            if pairs.len() < 24 && pick % 2 == 0 {
+            if pairs.len() < 24 && pick & 1 == 0 {
                 // Five tags share a home at the end of the table, so that runs wrap around.
                 let pair = ([62, 63, 127, 191, 255][pick / 2 % 5], step);
                 index.insert(pair.0, pair.1);

@@ -1,8 +1,6 @@
 //! An instrument: its definition, its status, its book, and the judgment of prices and quantities.
 
-use crate::{
-    InstrumentId, InstrumentStatus, book::Book, command::DefineInstrument, domain::RejectReason,
-};
+use crate::{InstrumentStatus, book::Book, command::DefineInstrument, domain::RejectReason};
 
 /// An instrument of the venue.
 #[derive(Debug)]
@@ -116,12 +114,6 @@ impl Instrument {
     /// A new instrument, open, without orders.
     pub(crate) fn new(definition: DefineInstrument) -> Self {
         Self { definition, status: InstrumentStatus::Open, book: Book::EMPTY }
-    }
-
-    /// Its id.
-    #[inline]
-    pub(crate) fn id(&self) -> InstrumentId {
-        self.definition.instrument
     }
 
     /// Judges a limit price and returns it in the instrument's scale.

@@ -150,15 +150,13 @@ impl Book {
         })
     }
 
-    /// Fails when the best buy is not below the best sell.
+    /// Whether the best buy is at or above the best sell.
     #[inline]
-    pub(crate) fn assert_not_crossed(&self) {
+    pub(crate) fn is_crossed(&self) -> bool {
         let [sells, buys] = &self.sides;
-        // A key above all prices stands for an empty side.
-        if sells.best_key() <= TICKS_MAX as u64 && buys.best_key() <= TICKS_MAX as u64 {
-            let (ask, bid) = (sells.best_key(), key(Side::Buy, buys.best_key()));
-            assert!(bid < ask, "crossed book: bid {bid}, ask {ask} ticks");
-        }
+        // The key of an empty side is above all prices; flipped, it is below none, so it needs a
+        // look of its own.
+        buys.best_key() != u64::MAX && key(Side::Buy, buys.best_key()) >= sells.best_key()
     }
 
     #[inline]

@@ -313,7 +313,7 @@ mod tests {
 
     use super::*;
 
-    fn check(index: &PriceIndex, pages: &Pages, naive: &BTreeMap<u64, u32>) {
+    fn check(index: &PriceIndex, naive: &BTreeMap<u64, u32>) {
         let best = naive.first_key_value();
         assert_eq!(index.best_within(u64::MAX), best.map(|(_, &level)| level));
         assert_eq!(index.best_key(), best.map_or(u64::MAX, |(&key, _)| key));
@@ -344,12 +344,12 @@ mod tests {
                 if naive.contains_key(&key) {
                     assert_eq!(index.next_after(&pages, key), next);
                 }
-                check(&index, &pages, &naive);
+                check(&index, &naive);
             }
             while let Some((&key, _)) = naive.last_key_value() {
                 naive.remove(&key);
                 index.remove(&mut pages, key);
-                check(&index, &pages, &naive);
+                check(&index, &naive);
             }
             assert_eq!(index.root, NIL);
             let free = std::iter::successors(Some(pages.free), |&page| {

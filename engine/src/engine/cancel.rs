@@ -26,17 +26,14 @@ impl Engine {
         command: &CancelOrder,
         out: &mut Out<'_, S>,
     ) {
-        match self.find_for(&command.into()) {
-            Ok(slot) => {
-                let price = self.price_of(slot);
-                out.emit(&Execution {
-                    cl_ord_id: command.cl_ord_id,
-                    orig_cl_ord_id: self.pools.orders.cold(slot).cl_ord_id,
-                    ..self.canceled(slot, price, ExecReason::None)
-                });
-                self.end_resting(slot, price);
-            }
-            Err(rejected) => out.emit(&rejected),
+        if let Some(slot) = self.find_or_reject(&command.into(), out) {
+            let price = self.price_of(slot);
+            out.emit(&Execution {
+                cl_ord_id: command.cl_ord_id,
+                orig_cl_ord_id: self.pools.orders.cold(slot).cl_ord_id,
+                ..self.canceled(slot, price, ExecReason::None)
+            });
+            self.end_resting(slot, price);
         }
     }
 
@@ -80,7 +77,7 @@ impl Engine {
             && command.side.covers(self.pools.orders.hot(slot).side)
     }
 
-    /// The slot of the live order that a cancel or replace means, or its refusal:
+    /// The slot of the live order that a cancel or replace means; without one, its refusal:
     ///
     /// | the request names                        | reason          | ord_status      |
     /// |------------------------------------------|-----------------|-----------------|
@@ -91,7 +88,11 @@ impl Engine {
     ///
     /// An OrderID decides alone; OrigClOrdID names the order only without one.
     #[inline]
-    pub(super) fn find_for(&self, request: &Request<'_>) -> Result<u32, CancelRejected> {
+    pub(super) fn find_or_reject<S: EventSink>(
+        &self,
+        request: &Request<'_>,
+        out: &mut Out<'_, S>,
+    ) -> Option<u32> {
         let named = match request.order_id {
             OrderId::NONE => self.find_by_name(request),
             order_id => self.find_by_id(order_id),
@@ -103,23 +104,25 @@ impl Engine {
                 let same = (instrument == cold.instrument || instrument == InstrumentId::NONE)
                     && request.side == self.pools.orders.hot(slot).side;
                 if same {
-                    return Ok(slot);
+                    return Some(slot);
                 }
-                Err(self.rejected_for(request, slot, Refusal::plain(RejectReason::OrderMismatch)))
+                let mismatch = Refusal::plain(RejectReason::OrderMismatch);
+                out.emit(&self.rejected_for(request, slot, mismatch));
             }
             Some(Named::Closed(closed))
                 if closed.session == request.session && !closed.superseded =>
             {
-                Err(CancelRejected {
+                out.emit(&CancelRejected {
                     order_id: closed.order_id,
                     instrument: closed.instrument,
                     ord_status: closed.ord_status,
                     account: closed.account,
                     ..request.rejected(Refusal::plain(RejectReason::TooLateToCancel))
-                })
+                });
             }
-            _ => Err(request.rejected(Refusal::plain(RejectReason::UnknownOrder))),
+            _ => out.emit(&request.rejected(Refusal::plain(RejectReason::UnknownOrder))),
         }
+        None
     }
 
     /// What an OrderID means, whoever's it is.

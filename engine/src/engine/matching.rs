@@ -40,7 +40,7 @@ impl Engine {
                 break;
             }
         }
-        self.instruments[instrument].book.assert_not_crossed();
+        assert!(!self.instruments[instrument].book.is_crossed(), "crossed book");
     }
 
     /// Trades an aggressor against the first order of a level, at that order's price.
@@ -107,7 +107,7 @@ impl Engine {
         let instrument = self.pools.orders.cold(slot).instrument.0 as usize - 1;
         self.instruments[instrument].book.rest(&mut self.pools, slot, ticks);
         self.orders_hash = self.orders_hash.wrapping_add(self.order_hash(slot, name_hash));
-        self.instruments[instrument].book.assert_not_crossed();
+        assert!(!self.instruments[instrument].book.is_crossed(), "crossed book");
     }
 
     /// Takes a resting order out of the book, out of the state hash and out of its session's chain.

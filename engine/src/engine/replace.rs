@@ -36,10 +36,7 @@ impl Engine {
         out: &mut Out<'_, S>,
     ) {
         let request = Request::from(command);
-        let slot = match self.find_for(&request) {
-            Ok(slot) => slot,
-            Err(rejected) => return out.emit(&rejected),
-        };
+        let Some(slot) = self.find_or_reject(&request, out) else { return };
         match self.judge_replace(command, slot) {
             Ok(terms) => self.replace(command, slot, &terms, out),
             Err(refusal) => out.emit(&self.rejected_for(&request, slot, refusal)),

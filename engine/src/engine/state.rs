@@ -1,11 +1,513 @@
-//! The state as bytes.
+//! The state as bytes, for snapshots.
+//!
+//! ```text
+//! header      magic, version, counters, limits, counts                         136 bytes
+//! instruments definition and status, by id                                      72 bytes each
+//! sessions    id and comp id, by id                                             40 bytes each
+//! orders      live orders, by slot                                             120 bytes each
+//! free slots  the one that is taken next first, in pairs                         4 bytes each
+//! closed      remembered orders and names, oldest first                        112 bytes each
+//! hashes      state hash, hash of all bytes before                              16 bytes
+//! ```
+//!
+//! Queues, chains, indexes and sums are not saved: they follow from the orders. A queue is in the
+//! order of priority, a session's chain in the order of OrderID. The free slots are saved because
+//! later OrderIDs depend on them.
 
 use thiserror::Error;
+use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
+
+use super::{Engine, configure};
+use crate::{
+    Account, ClOrdId, EngineLimits, InstrumentId, InstrumentStatus, OrdStatus, OrdType, OrderId,
+    Sequence, SessionId, Side, TimeInForce,
+    closed::ClosedOrder,
+    command::{DefineInstrument, DefineSession, MANTISSA_MAX},
+    hash::{mix_bytes, mix_name},
+    order::{Cold, Hot, NIL},
+};
+
+/// Version of the layout.
+pub const STATE_VERSION: u32 = 1;
+
+const MAGIC: [u8; 8] = *b"IRONBOOK";
+/// Domain of the hash of the bytes.
+const BYTES: u64 = 6;
 
 /// Why bytes are not the state of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum StateError {
-    /// Fewer or more bytes than the state has.
-    #[error("the state has another length than it says")]
-    Length,
+    /// The bytes do not begin like a state.
+    #[error("these bytes are not the state of an engine")]
+    Magic,
+    /// Another program wrote it.
+    #[error("state of version {found}, this program reads version {known}")]
+    Version {
+        /// Version of the state.
+        found: u32,
+        /// Version that this program reads.
+        known: u32,
+    },
+    /// Bytes are missing or left over.
+    #[error("state of {found} bytes, by its own counts it has another length")]
+    Length {
+        /// Bytes found.
+        found: usize,
+    },
+    /// The bytes changed since they were written.
+    #[error("the state's bytes do not have the hash that was written with them")]
+    Hash,
+    /// The bytes are as they were written, but no engine has such a state.
+    #[error("the state contradicts itself: {rule}")]
+    Contradiction {
+        /// What must hold and does not.
+        rule: &'static str,
+    },
+}
+
+/// Defines a saved record.
+macro_rules! saved {
+    ($(#[$doc:meta])* $name:ident, $size:expr; $($field:ident: $type:ty,)+) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
+        #[repr(C)]
+        struct $name { $($field: $type,)+ }
+        const _: () = assert!(size_of::<$name>() == $size);
+    };
+}
+
+saved! {
+    /// What comes first.
+    Header, 136;
+    magic: [u8; 8],
+    version: u32,
+    reserved: u32,
+    last_sequence: Sequence,
+    commands: u64,
+    orders_accepted: u64,
+    trades: u64,
+    closed_total: u64,
+    limits: EngineLimits,
+    instruments: u64,
+    sessions: u64,
+    orders: u64,
+    free_slots: u64,
+    closed: u64,
+    reserved_tail: u64,
+}
+
+saved! {
+    /// An instrument.
+    SavedInstrument, 72;
+    definition: DefineInstrument,
+    status: InstrumentStatus,
+    reserved: [u8; 7],
+}
+
+saved! {
+    /// A live order.
+    SavedOrder, 120;
+    order_id: OrderId,
+    priority: Sequence,
+    price: i64,
+    order_qty: i64,
+    leaves_qty: i64,
+    cum_notional: [u64; 2],
+    session: SessionId,
+    instrument: InstrumentId,
+    account: Account,
+    cl_ord_id: ClOrdId,
+    side: Side,
+    ord_type: OrdType,
+    time_in_force: TimeInForce,
+    reserved: [u8; 5],
+}
+
+saved! {
+    /// A remembered order or name.
+    SavedClosed, 112;
+    order_id: OrderId,
+    price: i64,
+    order_qty: i64,
+    cum_qty: i64,
+    cum_notional: [u64; 2],
+    session: SessionId,
+    instrument: InstrumentId,
+    account: Account,
+    cl_ord_id: ClOrdId,
+    side: Side,
+    ord_type: OrdType,
+    time_in_force: TimeInForce,
+    ord_status: OrdStatus,
+    superseded: u32,
+}
+
+impl Engine {
+    /// Appends the whole state.
+    pub fn write_state(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(self.saved_header().as_bytes());
+        for instrument in &self.instruments {
+            let (definition, status) = (instrument.definition, instrument.status);
+            out.extend_from_slice(
+                SavedInstrument { definition, status, reserved: [0; 7] }.as_bytes(),
+            );
+        }
+        for session in &self.sessions {
+            out.extend_from_slice(DefineSession::new(session.id, session.comp_id).as_bytes());
+        }
+        for slot in self.pools.orders.live_slots() {
+            out.extend_from_slice(self.saved_order(slot).as_bytes());
+        }
+        for slot in self.pools.orders.free_slots() {
+            out.extend_from_slice(&slot.to_le_bytes());
+        }
+        for closed in self.names.remembered() {
+            out.extend_from_slice(saved_closed(closed).as_bytes());
+        }
+        out.extend_from_slice(&self.state_hash().to_le_bytes());
+        let hash = mix_bytes(BYTES, &out[start..]);
+        out.extend_from_slice(&hash.to_le_bytes());
+    }
+
+    /// The engine whose state these bytes are. It goes on exactly as the one that wrote them: with
+    /// the same events, ids and state hashes.
+    ///
+    /// # Errors
+    /// [`StateError`] when the bytes are damaged, of another version, or no state of an engine.
+    pub fn read_state(bytes: &[u8]) -> Result<Self, StateError> {
+        let mut reader = Reader::new(bytes)?;
+        let header: Header = reader.record()?;
+        must(header.limits.is_valid(), "limits are valid")?;
+        reader.must_have_length_of(&header)?;
+        let mut engine = Self::new(header.limits);
+        engine.restore_counters(&header)?;
+        for _ in 0..header.instruments {
+            engine.restore_instrument(&reader.record()?)?;
+        }
+        for _ in 0..header.sessions {
+            engine.restore_session(&reader.record()?)?;
+        }
+        let orders: Vec<SavedOrder> = reader.records(header.orders)?;
+        let free: Vec<u32> = reader.records(header.free_slots)?;
+        engine.restore_slots(&orders, &free)?;
+        engine.restore_queues(&orders)?;
+        for number in 0..header.closed {
+            let first = header.closed_total - header.closed + 1;
+            engine.restore_closed(first + number, &reader.record()?)?;
+        }
+        engine.schedule_state_hash();
+        must(engine.state_hash() == reader.record()?, "the state has the hash that it had")?;
+        Ok(engine)
+    }
+
+    fn saved_header(&self) -> Header {
+        let live = self.pools.orders.live();
+        Header {
+            magic: MAGIC,
+            version: STATE_VERSION,
+            reserved: 0,
+            last_sequence: self.last_sequence,
+            commands: self.commands,
+            orders_accepted: self.orders_accepted,
+            trades: self.trades,
+            closed_total: self.names.closed_total,
+            limits: self.limits,
+            instruments: self.instruments.len() as u64,
+            sessions: self.sessions.len() as u64,
+            orders: live.into(),
+            free_slots: (self.pools.orders.slots() - live).into(),
+            closed: self.names.remembered_count() as u64,
+            reserved_tail: 0,
+        }
+    }
+
+    fn saved_order(&self, slot: u32) -> SavedOrder {
+        let (hot, cold) = (self.pools.orders.hot(slot), self.pools.orders.cold(slot));
+        SavedOrder {
+            order_id: cold.order_id,
+            priority: cold.priority,
+            price: self.price_of(slot),
+            order_qty: cold.order_qty,
+            leaves_qty: hot.leaves_qty,
+            cum_notional: cold.cum_notional,
+            session: cold.session,
+            instrument: cold.instrument,
+            account: cold.account,
+            cl_ord_id: cold.cl_ord_id,
+            side: hot.side,
+            ord_type: hot.ord_type,
+            time_in_force: hot.time_in_force,
+            reserved: [0; 5],
+        }
+    }
+
+    fn restore_counters(&mut self, header: &Header) -> Result<(), StateError> {
+        let last = header.last_sequence.0;
+        must(header.reserved == 0 && header.reserved_tail == 0, "what is reserved is zero")?;
+        must(last < 1 << 62, "the sequence has a future")?;
+        must(header.commands <= last, "every command has a sequence")?;
+        must(header.orders_accepted <= header.commands, "every order came with a command")?;
+        must(header.orders_accepted < 1 << 39, "OrderIDs have a future")?;
+        must(header.trades <= last, "every trade has a sequence")?;
+        must(header.closed_total <= last, "every end of an order has a sequence")?;
+        must(header.closed <= header.closed_total, "what is remembered has happened")?;
+        must(header.closed <= header.limits.closed_orders_kept.into(), "memory is bounded")?;
+        self.last_sequence = header.last_sequence;
+        self.commands = header.commands;
+        self.orders_accepted = header.orders_accepted;
+        self.trades = header.trades;
+        self.names.closed_total = header.closed_total;
+        Ok(())
+    }
+
+    fn restore_instrument(&mut self, saved: &SavedInstrument) -> Result<(), StateError> {
+        must(saved.reserved == [0; 7], "what is reserved is zero")?;
+        let known = self.instruments.len();
+        self.define_instrument(&saved.definition);
+        must(self.instruments.len() == known + 1, "instruments can be defined in this order")?;
+        let instrument = &mut self.instruments[known];
+        let before = configure::hash_of_instrument(instrument);
+        instrument.status = saved.status;
+        self.configuration_hash = self
+            .configuration_hash
+            .wrapping_sub(before)
+            .wrapping_add(configure::hash_of_instrument(instrument));
+        Ok(())
+    }
+
+    fn restore_session(&mut self, saved: &DefineSession) -> Result<(), StateError> {
+        must(saved.reserved == 0, "what is reserved is zero")?;
+        let known = self.sessions.len();
+        self.define_session(saved);
+        must(self.sessions.len() == known + 1, "sessions can be defined in this order")
+    }
+
+    /// Fills the slots with orders that have no queue yet.
+    fn restore_slots(&mut self, orders: &[SavedOrder], free: &[u32]) -> Result<(), StateError> {
+        let slots = orders.len() + free.len();
+        must(slots <= self.limits.orders_max as usize, "orders have room")?;
+        let mut places: Vec<Option<(Hot, Cold)>> = vec![None; slots];
+        for pair in orders.windows(2) {
+            must(pair[0].order_id.slot() < pair[1].order_id.slot(), "orders come by slot")?;
+        }
+        for order in orders {
+            self.check_order(order)?;
+            let place = places.get_mut(order.order_id.slot() as usize);
+            *place.ok_or(contradiction("an order's slot was used"))? = Some(unqueued(order));
+        }
+        let mut is_free = vec![false; slots];
+        for &slot in free {
+            let is_live = places.get(slot as usize).is_none_or(Option::is_some);
+            must(!is_live && !is_free[slot as usize], "a free slot is free, once")?;
+            is_free[slot as usize] = true;
+        }
+        self.pools.orders.restore(places, free);
+        Ok(())
+    }
+
+    /// Whether an order can be in a book of this engine.
+    fn check_order(&self, order: &SavedOrder) -> Result<(), StateError> {
+        let instrument = self.instrument_at(order.instrument);
+        let definition =
+            &instrument.ok_or(contradiction("an order's instrument is defined"))?.definition;
+        must(order.reserved == [0; 5], "what is reserved is zero")?;
+        must(self.session_at(order.session).is_some(), "an order's session is defined")?;
+        must(
+            (1..=self.orders_accepted).contains(&order.order_id.count()),
+            "an order was accepted",
+        )?;
+        must(order.priority <= self.last_sequence, "an order's priority is a past command")?;
+        must(
+            (1..=definition.price_max).contains(&order.price) && order.price % definition.tick == 0,
+            "an order's price is allowed",
+        )?;
+        must(
+            order.leaves_qty >= 1
+                && order.leaves_qty <= order.order_qty
+                && order.order_qty <= definition.order_qty_max,
+            "an order's quantity is allowed",
+        )?;
+        let cum_qty = (order.order_qty - order.leaves_qty) as u128;
+        must(
+            notional(order.cum_notional) <= cum_qty * MANTISSA_MAX as u128,
+            "an order traded at prices",
+        )?;
+        must(
+            order.ord_type == OrdType::Limit
+                && matches!(order.time_in_force, TimeInForce::Day | TimeInForce::Gtc),
+            "an order may rest",
+        )
+    }
+
+    /// Puts the orders into their queues, chains and indexes.
+    fn restore_queues(&mut self, orders: &[SavedOrder]) -> Result<(), StateError> {
+        let mut by_priority: Vec<&SavedOrder> = orders.iter().collect();
+        by_priority.sort_by_key(|order| (order.priority, order.order_id));
+        for order in by_priority {
+            let slot = order.order_id.slot();
+            let instrument = &mut self.instruments[order.instrument.0 as usize - 1];
+            let ticks = instrument.ticks(order.price);
+            instrument.book.rest(&mut self.pools, slot, ticks);
+            let name_hash = mix_name(order.session, &order.cl_ord_id);
+            must(!self.is_named(order.session, &order.cl_ord_id), "an order's name is its own")?;
+            self.names.open(name_hash, slot);
+            self.orders_hash = self.orders_hash.wrapping_add(self.order_hash(slot, name_hash));
+        }
+        let mut by_acceptance: Vec<&SavedOrder> = orders.iter().collect();
+        by_acceptance.sort_by_key(|order| order.order_id);
+        for order in by_acceptance {
+            let session = &mut self.sessions[order.session.0 as usize - 1];
+            session.link(&mut self.pools.orders, order.order_id.slot());
+        }
+        must(self.instruments.iter().all(|i| !i.book.is_crossed()), "no book is crossed")
+    }
+
+    fn restore_closed(&mut self, number: u64, saved: &SavedClosed) -> Result<(), StateError> {
+        must(self.instrument_at(saved.instrument).is_some(), "a closed order's instrument exists")?;
+        must(!self.is_named(saved.session, &saved.cl_ord_id), "a closed order's name is its own")?;
+        must(saved.superseded <= 1, "a flag is a flag")?;
+        let superseded = saved.superseded == 1;
+        let is_new = self.find_by_id(saved.order_id).is_none();
+        must(superseded || is_new, "an order closes once")?;
+        self.names.restore(
+            number,
+            ClosedOrder {
+                order_id: saved.order_id,
+                price: saved.price,
+                order_qty: saved.order_qty,
+                cum_qty: saved.cum_qty,
+                cum_notional: saved.cum_notional,
+                contribution: 0,
+                session: saved.session,
+                instrument: saved.instrument,
+                name_tag: 0,
+                side: saved.side,
+                ord_type: saved.ord_type,
+                time_in_force: saved.time_in_force,
+                ord_status: saved.ord_status,
+                account: saved.account,
+                cl_ord_id: saved.cl_ord_id,
+                superseded,
+            },
+        );
+        Ok(())
+    }
+
+    fn is_named(&self, session: SessionId, cl_ord_id: &ClOrdId) -> bool {
+        let name_hash = mix_name(session, cl_ord_id);
+        self.names.find(&self.pools.orders, name_hash, session, cl_ord_id).is_some()
+    }
+}
+
+/// A saved order without a queue.
+fn unqueued(order: &SavedOrder) -> (Hot, Cold) {
+    let hot = Hot {
+        leaves_qty: order.leaves_qty,
+        prev: NIL,
+        next: NIL,
+        level: NIL,
+        session_prev: NIL,
+        session_next: NIL,
+        side: order.side,
+        ord_type: order.ord_type,
+        time_in_force: order.time_in_force,
+    };
+    let cold = Cold {
+        order_id: order.order_id,
+        priority: order.priority,
+        order_qty: order.order_qty,
+        cum_notional: order.cum_notional,
+        session: order.session,
+        instrument: order.instrument,
+        account: order.account,
+        cl_ord_id: order.cl_ord_id,
+    };
+    (hot, cold)
+}
+
+fn saved_closed(closed: &ClosedOrder) -> SavedClosed {
+    SavedClosed {
+        order_id: closed.order_id,
+        price: closed.price,
+        order_qty: closed.order_qty,
+        cum_qty: closed.cum_qty,
+        cum_notional: closed.cum_notional,
+        session: closed.session,
+        instrument: closed.instrument,
+        account: closed.account,
+        cl_ord_id: closed.cl_ord_id,
+        side: closed.side,
+        ord_type: closed.ord_type,
+        time_in_force: closed.time_in_force,
+        ord_status: closed.ord_status,
+        superseded: closed.superseded.into(),
+    }
+}
+
+fn notional([low, high]: [u64; 2]) -> u128 {
+    u128::from(high) << 64 | u128::from(low)
+}
+
+fn contradiction(rule: &'static str) -> StateError {
+    StateError::Contradiction { rule }
+}
+
+fn must(holds: bool, rule: &'static str) -> Result<(), StateError> {
+    if holds { Ok(()) } else { Err(contradiction(rule)) }
+}
+
+/// Reads records off bytes whose hash is checked.
+struct Reader<'a> {
+    rest: &'a [u8],
+    found: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(bytes: &'a [u8]) -> Result<Self, StateError> {
+        let found = bytes.len();
+        let (magic, after) = bytes.split_first_chunk::<8>().ok_or(StateError::Magic)?;
+        if *magic != MAGIC {
+            return Err(StateError::Magic);
+        }
+        let (version, _) = after.split_first_chunk().ok_or(StateError::Length { found })?;
+        let version = u32::from_le_bytes(*version);
+        if version != STATE_VERSION {
+            return Err(StateError::Version { found: version, known: STATE_VERSION });
+        }
+        let (rest, hash) = bytes.split_last_chunk().ok_or(StateError::Length { found })?;
+        if u64::from_le_bytes(*hash) != mix_bytes(BYTES, rest) {
+            return Err(StateError::Hash);
+        }
+        Ok(Self { rest, found })
+    }
+
+    /// Checks the counts before anything is reserved for them.
+    fn must_have_length_of(&self, header: &Header) -> Result<(), StateError> {
+        let parts = [
+            (header.instruments, size_of::<SavedInstrument>()),
+            (header.sessions, size_of::<DefineSession>()),
+            (header.orders, size_of::<SavedOrder>()),
+            (header.free_slots, size_of::<u32>()),
+            (header.closed, size_of::<SavedClosed>()),
+            (1, size_of::<u64>()),
+        ];
+        let length: u128 = parts.iter().map(|&(n, size)| u128::from(n) * size as u128).sum();
+        match length == self.rest.len() as u128 {
+            true => Ok(()),
+            false => Err(StateError::Length { found: self.found }),
+        }
+    }
+
+    fn record<T: TryFromBytes>(&mut self) -> Result<T, StateError> {
+        let found = self.found;
+        let (bytes, rest) =
+            self.rest.split_at_checked(size_of::<T>()).ok_or(StateError::Length { found })?;
+        self.rest = rest;
+        T::try_read_from_bytes(bytes).map_err(|_| contradiction("codes are known"))
+    }
+
+    fn records<T: TryFromBytes>(&mut self, count: u64) -> Result<Vec<T>, StateError> {
+        (0..count).map(|_| self.record()).collect()
+    }
 }
