@@ -1,17 +1,11 @@
 //! What is appended comes back: to tails, to readers, after a restart.
 
+mod common;
+
 use std::time::Duration;
 
-use ironbook_journal::{Options, Position, Reader, SEGMENT_BYTES_MIN, open, verify};
-
-fn small() -> Options {
-    Options { segment_bytes: SEGMENT_BYTES_MIN, ..Options::default() }
-}
-
-/// Frame `sequence` of the tests: everything about it follows from the number.
-fn payload(sequence: u64) -> Vec<u8> {
-    vec![sequence as u8; (sequence * 37 % 300) as usize]
-}
+use common::*;
+use ironbook_journal::{Position, Reader, open, verify};
 
 #[test]
 fn frames_come_back_from_tail_reader_and_reopened_journal() {

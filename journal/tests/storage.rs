@@ -1,0 +1,150 @@
+//! Storage that refuses: a full disk, a read-only directory.
+//!
+//! These tests mount file systems of their own, so they need root; without it they fail and say so.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use common::*;
+use ironbook_journal::{OpenError, Options, Reader, open, verify};
+
+struct Mount(tempfile::TempDir);
+
+impl Mount {
+    fn tmpfs(options: &str) -> Mount {
+        let dir = tempfile::tempdir().unwrap();
+        run("mount", &["-t", "tmpfs", "-o", options, "none"], dir.path());
+        Mount(dir)
+    }
+
+    fn remount(&self, options: &str) {
+        run("mount", &["-o", options], self.path());
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        run("umount", &[], self.0.path());
+    }
+}
+
+fn run(program: &str, arguments: &[&str], path: &Path) {
+    let status = Command::new(program).args(arguments).arg(path).status();
+    assert!(
+        status.as_ref().is_ok_and(|status| status.success()),
+        "{program} {arguments:?} {} failed ({status:?}): this test needs root and the right to \
+         mount",
+        path.display()
+    );
+}
+
+#[test]
+fn a_full_disk_is_back_pressure_and_loses_nothing() {
+    let mount = Mount::tmpfs("size=1m");
+    let dir = mount.path().join("journal");
+    let (mut writer, _) = open(&dir, small()).unwrap();
+    fs::write(mount.path().join("ballast"), vec![1; 512 * 1024]).unwrap();
+    let (kind, bytes) = (1, [9; 1_000]);
+    let needed = ironbook_journal::frame_bytes(bytes.len());
+    let mut append = |writer: &mut ironbook_journal::Writer| {
+        writer.append(kind, writer.next_sequence(), 5, &bytes);
+        writer.commit();
+    };
+    wait_for("back-pressure", || {
+        for _ in 0..100 {
+            if writer.has_room(needed) {
+                append(&mut writer);
+            }
+        }
+        !writer.has_room(needed) && writer.status().is_some()
+    });
+    let status = writer.status().unwrap();
+    assert!(status.contains("can't be prepared in"), "{status}");
+    assert!(status.contains("No space left on device"), "{status}");
+    let full = writer.next_sequence() - 1;
+    assert!(full > 100);
+    let durable = writer.durable();
+    wait_for("what was written to become durable", || durable.get() == durable.written());
+
+    fs::remove_file(mount.path().join("ballast")).unwrap();
+    wait_for("room", || writer.has_room(needed));
+    wait_for("a clear status", || writer.status().is_none());
+    append(&mut writer);
+    writer.close().unwrap();
+    let report = verify(&dir).unwrap();
+    assert_eq!((report.frames, report.findings), (full + 1, vec![]));
+}
+
+#[test]
+fn a_journal_reopens_on_a_full_disk() {
+    let mount = Mount::tmpfs("size=1m");
+    let dir = mount.path().join("journal");
+    let (mut writer, _) = open(&dir, small()).unwrap();
+    fill(&mut writer, 100, 1);
+    writer.close().unwrap();
+    let ballast = fs::write(mount.path().join("ballast"), vec![1; 1024 * 1024]);
+    assert!(ballast.is_err(), "the disk is full");
+    let (mut writer, recovery) = open(&dir, small()).unwrap();
+    assert_eq!(recovery.frames, 100);
+    fill(&mut writer, 110, 1);
+    writer.close().unwrap();
+    assert_eq!(verify(&dir).unwrap().frames, 110);
+}
+
+#[test]
+fn a_disk_too_small_for_the_first_segments_is_refused() {
+    let mount = Mount::tmpfs("size=1m");
+    let dir = mount.path().join("journal");
+    let options = Options { segment_bytes: 1024 * 1024, ..Options::default() };
+    let refused = open(&dir, options).err().expect("no room");
+    assert!(matches!(refused, OpenError::DiskFull { needed: 2_097_152, .. }), "{refused}");
+    let left: Vec<_> = fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["LOCK"]);
+}
+
+#[test]
+fn a_read_only_file_system_is_refused_but_readable() {
+    let mount = Mount::tmpfs("size=4m");
+    let (mut writer, _) = open(mount.path(), small()).unwrap();
+    fill(&mut writer, 50, 1);
+    writer.close().unwrap();
+    mount.remount("remount,ro");
+    let refused = open(mount.path(), small()).err().expect("read-only");
+    assert!(matches!(refused, OpenError::NotWritable { .. }), "{refused}");
+    assert!(refused.to_string().contains("Read-only file system"), "{refused}");
+    assert_eq!(read_all(&mut Reader::open(mount.path()).unwrap()).0, 50);
+    assert_eq!(verify(mount.path()).unwrap().findings, []);
+}
+
+#[test]
+fn options_out_of_range_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    for segment_bytes in [0, 1 << 15, 100_000, 1 << 31] {
+        let refused = open(dir.path(), Options { segment_bytes, ..small() }).err().unwrap();
+        assert!(matches!(refused, OpenError::InvalidOptions { .. }), "{refused}");
+    }
+    let none_ahead = Options { prepared_ahead: 0, ..small() };
+    assert!(matches!(open(dir.path(), none_ahead), Err(OpenError::InvalidOptions { .. })));
+}
+
+#[test]
+fn the_segment_size_of_the_journal_wins() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), small()).unwrap();
+    fill(&mut writer, 10, 1);
+    writer.close().unwrap();
+    let larger = Options { segment_bytes: 4 * SEGMENT_BYTES, ..Options::default() };
+    let (mut writer, _) = open(dir.path(), larger).unwrap();
+    fill(&mut writer, 1_000, 1);
+    assert!(writer.position().get() > 2 * SEGMENT_BYTES);
+    writer.close().unwrap();
+    assert_eq!(fs::metadata(segment(dir.path(), 1)).unwrap().len(), SEGMENT_BYTES);
+    assert_eq!(verify(dir.path()).unwrap().findings, []);
+}
