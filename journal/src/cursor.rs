@@ -329,7 +329,7 @@ impl Cursor {
     #[cold]
     fn map_segment(&mut self) -> Result<bool, ReadError> {
         if let Source::Shared(shared) = &self.source {
-            if self.segment > shared.segment_of(shared.written()) {
+            if self.segment > shared.current() {
                 return Ok(false);
             }
             if let Some(map) = shared.map(self.segment) {

@@ -84,6 +84,7 @@ impl Shared {
         self.durable.0.store(position.get(), Ordering::Release);
     }
 
+    /// The segment the writer appends to. Whoever followed an END mark to it sees it here.
     pub fn current(&self) -> u64 {
         self.current.0.load(Ordering::Relaxed)
     }

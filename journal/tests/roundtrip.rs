@@ -95,3 +95,23 @@ fn the_durable_position_follows_the_written_one() {
     }
     panic!("not durable after 10 s: {:?}", durable.status());
 }
+
+#[test]
+fn readers_wait_in_a_new_segment_whose_first_group_is_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), small()).unwrap();
+    let mut tail = writer.tail();
+    writer.append(1, 1, 1, &[1; 30_000]);
+    writer.append(1, 2, 2, &[2; 30_000]);
+    writer.commit();
+    // Doesn't fit: the roll ends segment 0 before anything is committed in segment 1.
+    writer.append(1, 3, 3, &[3; 30_000]);
+    let mut reader = Reader::open(dir.path()).unwrap();
+    for _ in 0..2 {
+        assert!(tail.next().unwrap().is_some() && reader.next().unwrap().is_some());
+    }
+    assert!(tail.next().unwrap().is_none() && reader.next().unwrap().is_none());
+    writer.commit();
+    assert_eq!(tail.next().unwrap().unwrap().payload, [3; 30_000]);
+    assert_eq!(reader.next().unwrap().unwrap().payload, [3; 30_000]);
+}
