@@ -245,11 +245,17 @@ impl std::fmt::Display for Decimal {
     }
 }
 
+#[inline]
 fn is_unsigned_float(digits: &[u8]) -> bool {
-    let points = digits.iter().filter(|byte| **byte == b'.').count();
-    points <= 1
-        && digits.len() > points
-        && digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
+    let mut points = 0;
+    for &byte in digits {
+        if byte == b'.' {
+            points += 1;
+        } else if !byte.is_ascii_digit() {
+            return false;
+        }
+    }
+    points <= 1 && digits.len() > points
 }
 
 /// Whether the value has the syntax of data type float, of any length.
@@ -394,9 +400,10 @@ const fn days_in_month(year: i64, month: i64) -> i64 {
     }
 }
 
+/// A number of two digits.
 #[inline]
-fn two(value: &[u8], at: usize) -> Result<i64, ValueError> {
-    let (tens, ones) = (value[at].wrapping_sub(b'0'), value[at + 1].wrapping_sub(b'0'));
+fn two(tens: u8, ones: u8) -> Result<i64, ValueError> {
+    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
     if tens > 9 || ones > 9 {
         return Err(ValueError::Format);
     }
@@ -407,12 +414,11 @@ fn two(value: &[u8], at: usize) -> Result<i64, ValueError> {
 ///
 /// # Errors
 /// [`ValueError::Format`] for another syntax or a day that isn't in the calendar.
+#[inline]
 pub fn parse_date(value: &[u8]) -> Result<i64, ValueError> {
-    if value.len() != 8 {
-        return Err(ValueError::Format);
-    }
-    let year = two(value, 0)? * 100 + two(value, 2)?;
-    let (month, day) = (two(value, 4)?, two(value, 6)?);
+    let &[a, b, c, d, e, f, g, h] = value else { return Err(ValueError::Format) };
+    let year = two(a, b)? * 100 + two(c, d)?;
+    let (month, day) = (two(e, f)?, two(g, h)?);
     if !(1..=12).contains(&month) || !(1..=days_in_month(year, month)).contains(&day) {
         return Err(ValueError::Format);
     }
@@ -424,21 +430,27 @@ pub fn parse_date(value: &[u8]) -> Result<i64, ValueError> {
 ///
 /// # Errors
 /// [`ValueError::Format`] for another syntax.
+#[inline]
 pub fn parse_time(value: &[u8]) -> Result<u64, ValueError> {
-    if value.len() < 8 || value[2] != b':' || value[5] != b':' {
+    let &[a, b, b':', c, d, b':', e, f, ref fraction @ ..] = value else {
         return Err(ValueError::Format);
-    }
-    let (hour, minute, second) = (two(value, 0)?, two(value, 3)?, two(value, 6)?);
+    };
+    let (hour, minute, second) = (two(a, b)?, two(c, d)?, two(e, f)?);
     if hour > 23 || minute > 59 || second > 60 {
         return Err(ValueError::Format);
     }
     let seconds = (hour * 3600 + minute * 60 + second.min(59)) as u64;
-    Ok(seconds * NANOS_PER_SECOND + parse_fraction(&value[8..])?)
+    Ok(seconds * NANOS_PER_SECOND + parse_fraction(fraction)?)
 }
 
+#[inline]
 fn parse_fraction(value: &[u8]) -> Result<u64, ValueError> {
     match value {
         [] => Ok(0),
+        &[b'.', a, b, c] => {
+            let millis = two(b'0', a)? * 100 + two(b, c)?;
+            Ok(millis as u64 * 1_000_000)
+        }
         [b'.', digits @ ..] if (1..=9).contains(&digits.len()) => {
             let mut nanos = parse_u64(digits)?;
             for _ in digits.len()..9 {
@@ -455,12 +467,12 @@ fn parse_fraction(value: &[u8]) -> Result<u64, ValueError> {
 ///
 /// # Errors
 /// [`ValueError::Format`] for another syntax, [`ValueError::Range`] before 1970 or past 2553.
+#[inline]
 pub fn parse_timestamp(value: &[u8]) -> Result<u64, ValueError> {
-    if value.len() < 17 || value[8] != b'-' {
+    let Some((date, [b'-', time @ ..])) = value.split_at_checked(8) else {
         return Err(ValueError::Format);
-    }
-    let days = parse_date(&value[..8])?;
-    let within = parse_time(&value[9..])?;
+    };
+    let (days, within) = (parse_date(date)?, parse_time(time)?);
     let days = u64::try_from(days).map_err(|_| ValueError::Range)?;
     // 2554-07-21 is the first day that doesn't fit 64 bits of nanoseconds.
     if days >= 213_503 {
@@ -547,7 +559,7 @@ mod tests {
 
     #[test]
     fn decimals_read_as_sent() {
-        let table: &[(&str, Result<(i64, u8), ValueError>)] = &[
+        for (text, expected) in [
             ("0", Ok((0, 0))),
             ("12.50", Ok((1250, 2))),
             ("-12.5", Ok((-125, 1))),
@@ -572,10 +584,9 @@ mod tests {
             (" 1", Err(ValueError::Format)),
             ("--1", Err(ValueError::Format)),
             ("NaN", Err(ValueError::Format)),
-        ];
-        for (text, expected) in table {
+        ] {
             let got = Decimal::parse(text.as_bytes()).map(|d| (d.mantissa, d.scale));
-            assert_eq!(got, *expected, "{text}");
+            assert_eq!(got, expected, "{text}");
         }
     }
 

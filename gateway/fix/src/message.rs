@@ -146,6 +146,7 @@ pub struct Message<'a> {
     msg_type: Option<MsgType>,
     bad_tag: Option<BadTag>,
     overflowed: bool,
+    printable: bool,
 }
 
 impl<'a> Message<'a> {
@@ -195,7 +196,9 @@ impl<'a> Message<'a> {
             count += 1;
         }
         let (tags, spans) = (&fields.tags[..count], &fields.spans[..count]);
-        let mut message = Self { bytes, tags, spans, msg_type: None, bad_tag, overflowed };
+        let printable = is_printable(bytes);
+        let mut message =
+            Self { bytes, tags, spans, msg_type: None, bad_tag, overflowed, printable };
         message.msg_type = message.get(35).and_then(MsgType::parse);
         Ok(message)
     }
@@ -205,6 +208,14 @@ impl<'a> Message<'a> {
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// Whether no byte of the message is a control character other than SOH. One vectorized look at all of
+    /// it is cheaper than a look at each text field.
+    #[inline]
+    #[must_use]
+    pub fn is_printable(&self) -> bool {
+        self.printable
     }
 
     /// The first field with this tag.
@@ -362,6 +373,13 @@ fn read_bad_tag(bytes: &[u8], at: usize) -> Result<(Option<u32>, usize), Garbled
         return Err(Garbled::Field);
     }
     Ok((None, at + equals + 1))
+}
+
+/// Whether no byte is a control character other than SOH.
+#[inline]
+fn is_printable(bytes: &[u8]) -> bool {
+    let control = |byte: u8| (byte < b' ' && byte != SOH) | (byte == 0x7f);
+    !bytes.iter().fold(false, |found, byte| found | control(*byte))
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;

@@ -4,16 +4,15 @@
 //! messages: volume 4. The fields of every message of an order session are listed; types of other business
 //! areas are listed by name.
 
-use super::{Codes, Dictionary, GroupDef, Kind, MessageDef, TagSet, fields};
+use super::{Codes, Dictionary, GroupDef, Kind, MessageDef, TagSet, fields, parts};
 use crate::message::MsgType;
 
 /// The tables of FIX 4.4.
 pub static FIX44: Dictionary = Dictionary {
     begin_string: "FIX.4.4",
     fields: fields(956, UNUSED, KINDS, CODES),
-    header: TagSet::of(&[HEADER]),
+    parts: parts(HEADER, &[93, 89, 10]),
     header_required: &[8, 9, 35, 49, 56, 34, 52],
-    trailer: TagSet::of(&[&[93, 89, 10]]),
     messages: MESSAGES,
     groups: GROUPS,
 };
@@ -46,9 +45,9 @@ const KINDS: &[(Kind, &[u16])] = &[
         Kind::Int,
         &[
             98, 102, 103, 108, 157, 201, 203, 216, 226, 244, 251, 315, 323, 371, 373, 378, 380,
-            423, 427, 452, 460, 462, 519, 533, 537, 538, 549, 581, 582, 585, 607, 638, 660, 661,
-            668, 690, 694, 698, 775, 788, 803, 805, 827, 835, 836, 837, 838, 840, 841, 842, 843,
-            844, 846, 847, 851, 854, 865, 871, 875, 891, 911, 919,
+            423, 427, 452, 460, 462, 519, 533, 537, 538, 549, 565, 581, 582, 585, 607, 638, 660,
+            661, 663, 668, 690, 694, 698, 775, 788, 803, 805, 827, 835, 836, 837, 838, 840, 841,
+            842, 843, 844, 846, 847, 851, 854, 865, 871, 875, 891, 911, 919,
         ],
     ),
     (
@@ -74,7 +73,7 @@ const KINDS: &[(Kind, &[u16])] = &[
             424, 425, 437, 561, 562, 652, 687, 863, 879, // PriceOffset
             189, 191, 195, 218, 639, 641, // float and Percentage
             155, 211, 228, 231, 246, 253, 389, 436, 485, 520, 614, 623, 811, 850, 158, 223, 227,
-            236, 245, 252, 516, 615, 849, 869, 898,
+            236, 245, 252, 435, 469, 516, 615, 849, 869, 898,
         ],
     ),
     (
@@ -98,12 +97,12 @@ const KINDS: &[(Kind, &[u16])] = &[
 
 const CODES: &[(u16, Codes)] = &[
     (13, Codes::chars("123456")),
-    (18, Codes::chars("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcde")),
+    (18, Codes::chars("0123456789ABCDEFGHIJKLMNOPQRSUVWXYZabcde")),
     (21, Codes::chars("123")),
     (22, Codes::chars("123456789ABCDEFGHIJ")),
     (29, Codes::chars("1234")),
-    (39, Codes::chars("0123456789ABCDE")),
-    (40, Codes::chars("123456789DEGIJKLMP")),
+    (39, Codes::chars("012346789ABCDE")),
+    (40, Codes::chars("12346789DEGIJKLMP")),
     (54, Codes::chars("123456789ABCDEFG")),
     (59, Codes::chars("01234567")),
     (63, Codes::chars("0123456789")),
@@ -112,14 +111,15 @@ const CODES: &[(u16, Codes)] = &[
     (94, Codes::chars("012")),
     (98, Codes::numbers(0, 6, &[])),
     (102, Codes::numbers(0, 6, &[99])),
-    (103, Codes::numbers(0, 15, &[99])),
-    (150, Codes::chars("03456789ABCDEFGHI")),
+    (103, Codes::numbers(0, 11, &[13, 14, 15, 99])),
+    // L, triggered, came with extension pack 28 and is what venues report for stop orders.
+    (150, Codes::chars("03456789ABCDEFGHIL")),
     (156, Codes::chars("MD")),
     (167, Codes::Words(SECURITY_TYPES)),
     (201, Codes::numbers(0, 1, &[])),
     (203, Codes::numbers(0, 1, &[])),
     (216, Codes::numbers(1, 4, &[])),
-    (323, Codes::numbers(1, 6, &[])),
+    (323, Codes::numbers(1, 2, &[5, 6])),
     (373, Codes::numbers(0, 17, &[99])),
     (378, Codes::numbers(0, 10, &[99])),
     // 8 and 9 are throttle codes of extension pack 116, which is offered for every version.
@@ -131,7 +131,7 @@ const CODES: &[(u16, Codes)] = &[
     (434, Codes::chars("12")),
     (442, Codes::chars("123")),
     (447, Codes::chars("BCDEFGHI123456789A")),
-    (452, Codes::numbers(1, 38, &[])),
+    (452, Codes::numbers(1, 22, &PARTY_ROLES_HIGH)),
     (460, Codes::numbers(1, 13, &[])),
     (468, Codes::chars("012")),
     (480, Codes::chars("YNMO")),
@@ -146,7 +146,7 @@ const CODES: &[(u16, Codes)] = &[
     (532, Codes::numbers(0, 6, &[99])),
     (544, Codes::chars("123")),
     (549, Codes::numbers(1, 4, &[])),
-    (581, Codes::numbers(1, 8, &[])),
+    (581, Codes::numbers(1, 4, &[6, 7, 8])),
     (582, Codes::numbers(1, 4, &[])),
     (585, Codes::numbers(1, 8, &[])),
     (589, Codes::chars("012")),
@@ -156,7 +156,7 @@ const CODES: &[(u16, Codes)] = &[
     (638, Codes::numbers(0, 1, &[])),
     (660, Codes::numbers(1, 5, &[99])),
     (668, Codes::numbers(1, 2, &[])),
-    (690, Codes::numbers(1, 5, &[])),
+    (690, Codes::numbers(1, 2, &[4, 5])),
     (775, Codes::numbers(0, 2, &[])),
     (788, Codes::numbers(1, 4, &[])),
     (803, Codes::numbers(1, 26, &[])),
@@ -180,6 +180,9 @@ const CODES: &[(u16, Codes)] = &[
     (891, Codes::numbers(0, 2, &[])),
     (919, Codes::numbers(0, 3, &[])),
 ];
+
+/// PartyRole(452) from 24 on; 23 was never given.
+const PARTY_ROLES_HIGH: [u8; 15] = [24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38];
 
 /// SecurityType(167), by product: agency, corporate, currency, equity, government, financing, loan, money
 /// market, mortgage, municipal, other.
@@ -279,7 +282,6 @@ const SECURITY_TYPES: &[&str] = &[
     "NONE",
     "FUT",
     "OPT",
-    "?",
 ];
 
 const HEADER: &[u16] = &[
@@ -307,7 +309,7 @@ const UNDERLYING: &[u16] = &[
 /// What the groups inside an underlying hold.
 const UNDERLYING_INNER: &[u16] = &[458, 459, 888, 889];
 
-const UNDERLYINGS: &[&[u16]] = &[&[711], UNDERLYING, UNDERLYING_INNER];
+const UNDERLYING_COUNT: &[u16] = &[711];
 
 const LEG: &[u16] = &[
     600, 601, 602, 603, 604, 607, 608, 609, 764, 610, 611, 248, 249, 250, 251, 252, 253, 257, 599,
@@ -396,7 +398,7 @@ const MESSAGES: &[MessageDef] = &[
             PARTIES,
             INSTRUMENT,
             FINANCING,
-            UNDERLYINGS[0],
+            UNDERLYING_COUNT,
             UNDERLYING,
             UNDERLYING_INNER,
             ORDER_QTY,
@@ -418,7 +420,7 @@ const MESSAGES: &[MessageDef] = &[
             PARTIES,
             INSTRUMENT,
             FINANCING,
-            UNDERLYINGS[0],
+            UNDERLYING_COUNT,
             UNDERLYING,
             UNDERLYING_INNER,
             ORDER_QTY,
@@ -436,7 +438,7 @@ const MESSAGES: &[MessageDef] = &[
             PARTIES,
             INSTRUMENT,
             FINANCING,
-            UNDERLYINGS[0],
+            UNDERLYING_COUNT,
             UNDERLYING,
             UNDERLYING_INNER,
             ORDER_QTY,
@@ -456,7 +458,7 @@ const MESSAGES: &[MessageDef] = &[
             PARTIES,
             INSTRUMENT,
             FINANCING,
-            UNDERLYINGS[0],
+            UNDERLYING_COUNT,
             UNDERLYING,
             UNDERLYING_INNER,
             &[555],
@@ -501,7 +503,7 @@ const MESSAGES: &[MessageDef] = &[
             PARTIES,
             INSTRUMENT,
             FINANCING,
-            UNDERLYINGS[0],
+            UNDERLYING_COUNT,
             UNDERLYING,
             UNDERLYING_INNER,
         ],
@@ -544,7 +546,7 @@ const MESSAGES: &[MessageDef] = &[
         &[
             &[320, 322, 323, 15, 336, 625, 827, 561, 562, 668, 869, 870, 871, 872],
             INSTRUMENT,
-            UNDERLYINGS[0],
+            UNDERLYING_COUNT,
             UNDERLYING,
             UNDERLYING_INNER,
             &[555],
@@ -559,7 +561,7 @@ const MESSAGES: &[MessageDef] = &[
         &[
             &[164, 94, 42, 147, 356, 357, 215, 216, 217, 146, 37, 11, 33, 95, 96],
             INSTRUMENT,
-            UNDERLYINGS[0],
+            UNDERLYING_COUNT,
             UNDERLYING,
             UNDERLYING_INNER,
             &[555],
@@ -635,8 +637,8 @@ const MESSAGES: &[MessageDef] = &[
     known("AZ", "CollateralResponse"),
     known("BA", "CollateralReport"),
     known("BB", "CollateralInquiry"),
-    known("BC", "NetworkStatusRequest"),
-    known("BD", "NetworkStatusResponse"),
+    known("BC", "NetworkCounterpartySystemStatusRequest"),
+    known("BD", "NetworkCounterpartySystemStatusResponse"),
     known("BE", "UserRequest"),
     known("BF", "UserResponse"),
     known("BG", "CollateralInquiryAck"),
@@ -649,10 +651,9 @@ const ORDER_STATE: &[u16] = &[
     66, 548, 551, 549, 17, 19, 150, 39, 636, 103, 378, 1, 660, 581, 589, 590, 591, 63, 64, 54, 40,
     423, 44, 99, 839, 845, 850, 15, 376, 377, 59, 168, 432, 126, 18, 528, 529, 582, 32, 652, 31,
     651, 669, 194, 195, 30, 336, 625, 29, 851, 151, 14, 6, 424, 425, 426, 427, 60, 113, 119, 120,
-    155, 156, 118, 157, 158, 159, 230, 236, 237, 238, 738, 920, 921, 922, 258, 259, 260, 238, 381,
-    737, 442, 797, 136, 137, 138, 139, 891, 775, 210, 110, 111, 77, 21, 192, 193, 193, 483, 513,
-    515, 484, 485, 494, 480, 481, 518, 519, 520, 521, 638, 639, 641, 635, 851, 854, 847, 797, 126,
-    544, 64, 100, 114, 121, 203, 640, 641, 700, 711, 126,
+    155, 156, 118, 157, 158, 159, 230, 236, 237, 238, 738, 920, 921, 922, 258, 259, 260, 381, 442,
+    797, 136, 137, 138, 139, 891, 775, 210, 110, 111, 77, 21, 192, 193, 483, 513, 515, 484, 485,
+    494, 480, 481, 518, 519, 520, 521, 638, 639, 641, 635, 854, 847, 544, 943,
 ];
 
 /// A leg of a definition, which has neither quantity nor parties.

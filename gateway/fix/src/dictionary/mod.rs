@@ -137,10 +137,11 @@ impl Codes {
     fn allow(self, value: &[u8]) -> bool {
         match self {
             Self::Any => true,
-            Self::Chars(bits) => value.split(|byte| *byte == b' ').all(|one| match one {
-                [byte] => *byte < 128 && bits >> byte & 1 == 1,
-                _ => false,
-            }),
+            Self::Chars(bits) => {
+                let allow =
+                    |one: &[u8]| matches!(one, [byte] if *byte < 128 && bits >> byte & 1 == 1);
+                allow(value) || value.len() > 1 && value.split(|byte| *byte == b' ').all(allow)
+            }
             Self::Numbers(bits) => {
                 field::parse_u64(value).is_ok_and(|number| number < 128 && bits >> number & 1 == 1)
             }
@@ -161,9 +162,12 @@ pub struct FieldDef {
 impl FieldDef {
     const UNDEFINED: Self = Self { kind: Kind::Undefined, codes: Codes::Any };
 
-    /// Checks a value that isn't empty.
+    /// Checks a value that isn't empty; `printable` says that it has no control characters.
     #[inline]
-    fn check(&self, value: &[u8]) -> Result<(), SessionRejectReason> {
+    fn check(&self, value: &[u8], printable: bool) -> Result<(), SessionRejectReason> {
+        if self.kind == Kind::Text && printable && self.codes == Codes::Any {
+            return Ok(());
+        }
         if !self.kind.accepts(value) {
             return Err(SessionRejectReason::IncorrectDataFormat);
         }
@@ -238,15 +242,38 @@ pub struct GroupDef {
     pub members: &'static [u16],
 }
 
+/// The three parts of a message, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Header,
+    Body,
+    Trailer,
+}
+
+/// Builds the table of parts.
+const fn parts(header: &[u16], trailer: &[u16]) -> [Part; TAGS] {
+    let mut table = [Part::Body; TAGS];
+    let mut at = 0;
+    while at < header.len() {
+        table[header[at] as usize] = Part::Header;
+        at += 1;
+    }
+    at = 0;
+    while at < trailer.len() {
+        table[trailer[at] as usize] = Part::Trailer;
+        at += 1;
+    }
+    table
+}
+
 /// A version of FIX.
 #[derive(Debug)]
 pub struct Dictionary {
     /// BeginString(8)
     pub begin_string: &'static str,
     fields: [FieldDef; TAGS],
-    header: TagSet,
+    parts: [Part; TAGS],
     header_required: &'static [u16],
-    trailer: TagSet,
     messages: &'static [MessageDef],
     groups: &'static [GroupDef],
 }
@@ -280,14 +307,19 @@ impl Dictionary {
     #[inline]
     #[must_use]
     pub fn is_header(&self, tag: u32) -> bool {
-        self.header.has(tag)
+        self.part(tag) == Part::Header
     }
 
     /// Whether the tag belongs to the standard trailer.
     #[inline]
     #[must_use]
     pub fn is_trailer(&self, tag: u32) -> bool {
-        self.trailer.has(tag)
+        self.part(tag) == Part::Trailer
+    }
+
+    #[inline]
+    fn part(&self, tag: u32) -> Part {
+        self.parts.get(tag as usize).copied().unwrap_or(Part::Body)
     }
 
     /// Checks a message against the tables.
@@ -317,16 +349,10 @@ impl Dictionary {
     /// Header before body before trailer.
     #[inline]
     fn check_order(&self, message: &Message<'_>) -> Result<(), Reject> {
-        let mut part = 0;
+        let mut part = Part::Header;
         for at in 0..message.len() {
             let tag = message.tag(at);
-            let of = if self.header.has(tag) {
-                0
-            } else if self.trailer.has(tag) {
-                2
-            } else {
-                1
-            };
+            let of = self.part(tag);
             if of < part {
                 return Err(Reject::new(SessionRejectReason::TagOutOfOrder, Some(tag)));
             }
@@ -344,10 +370,11 @@ impl Dictionary {
         strictness: Strictness,
     ) -> Result<TagSet, Reject> {
         let mut seen = TagSet([0; TAGS / 64]);
+        let printable = message.is_printable();
         let mut at = 0;
         while at < message.len() {
             let tag = message.tag(at);
-            self.check_field(tag, message.value(at), def, strictness)?;
+            self.check_field((tag, message.value(at), printable), def, strictness)?;
             if (tag as usize) < TAGS && !seen.insert(tag) {
                 return Err(Reject::new(SessionRejectReason::TagRepeated, Some(tag)));
             }
@@ -365,8 +392,7 @@ impl Dictionary {
     #[inline]
     fn check_field(
         &self,
-        tag: u32,
-        value: &[u8],
+        (tag, value, printable): (u32, &[u8], bool),
         def: &MessageDef,
         strictness: Strictness,
     ) -> Result<(), Reject> {
@@ -377,10 +403,9 @@ impl Dictionary {
         if value.is_empty() {
             return Err(Reject::new(SessionRejectReason::TagWithoutValue, Some(tag)));
         }
-        field.check(value).map_err(|reason| Reject::new(reason, Some(tag)))?;
-        let allowed = def.body.is_none_or(|body| body.has(tag))
-            || self.header.has(tag)
-            || self.trailer.has(tag);
+        field.check(value, printable).map_err(|reason| Reject::new(reason, Some(tag)))?;
+        let allowed =
+            def.body.as_ref().is_none_or(|body| body.has(tag)) || self.part(tag) != Part::Body;
         if !allowed && strictness == Strictness::Strict {
             return Err(Reject::new(SessionRejectReason::TagNotDefinedForMsgType, Some(tag)));
         }
@@ -421,8 +446,8 @@ impl Group<'_> {
             } else if instances == 0 {
                 return wrong(SessionRejectReason::GroupOutOfOrder, tag);
             }
-            let value = self.message.value(at);
-            self.dictionary.check_field(tag, value, self.def, self.strictness)?;
+            let field = (tag, self.message.value(at), self.message.is_printable());
+            self.dictionary.check_field(field, self.def, self.strictness)?;
             if !seen.insert(tag) {
                 return wrong(SessionRejectReason::TagRepeated, tag);
             }

@@ -20,6 +20,8 @@
 
 mod held;
 mod output;
+#[cfg(test)]
+mod tests;
 
 pub use held::HELD_BYTES_MAX;
 pub use output::{BODY_MAX, DisconnectReason, OUTPUTS_MAX, Output, Request};
@@ -288,7 +290,7 @@ impl Session {
                 held::Taken::None => return false,
                 held::Taken::Message => return true,
                 // Its purpose was served when it came; only its number was still to be counted.
-                held::Taken::Number => self.next_in = self.next_in.next(),
+                held::Taken::Number => self.advance(self.next_in.next()),
             }
         }
     }
@@ -416,6 +418,12 @@ impl Session {
     /// came after.
     pub fn reset_outbound(&mut self) {
         self.next_out = MsgSeqNum::FIRST;
+    }
+
+    /// Goes on with `next_out`: a driver whose journal counted messages while nobody was connected calls it
+    /// before it transmits the next one.
+    pub fn resume_outbound(&mut self, next_out: MsgSeqNum) {
+        self.next_out = next_out;
     }
 
     /// Encodes a message again that was sent as `seq`: PossDupFlag(43) Y, OrigSendingTime(122) its first
@@ -606,20 +614,19 @@ impl Session {
 
     fn in_sequence(&mut self, now_ns: u64, seq: MsgSeqNum, message: &Message<'_>) -> Handled {
         if let Err(reject) = self.check(message) {
-            self.next_in = seq.next();
+            self.advance(seq.next());
             self.send_reject(now_ns, message, &reject);
             return Handled::Consumed;
         }
         if let Some(reject) = Self::poss_dup_fault(message) {
-            self.next_in = seq.next();
+            self.advance(seq.next());
             return self.refuse_poss_dup(now_ns, message, &reject);
         }
         let msg_type = message.msg_type().expect("the dictionary knows the type");
         if msg_type == MsgType::SEQUENCE_RESET {
             return self.gap_fill(now_ns, seq, message);
         }
-        self.next_in = seq.next();
-        self.close_gap();
+        self.advance(seq.next());
         match msg_type {
             MsgType::LOGOUT => self.answer_logout(now_ns),
             MsgType::TEST_REQUEST => self.answer_test_request(now_ns, message),
@@ -706,8 +713,7 @@ impl Session {
             self.send_reject(now_ns, message, &reject);
         }
         if seq == self.next_in {
-            self.next_in = seq.next();
-            self.close_gap();
+            self.advance(seq.next());
         } else if seq > self.next_in {
             self.held.keep_number(seq);
             self.ask_for_gap(now_ns, seq, message.poss_dup());
@@ -743,10 +749,7 @@ impl Session {
             return Handled::Consumed;
         }
         match self.new_seq_no(message) {
-            Some(new_seq_no) => {
-                self.next_in = new_seq_no;
-                self.close_gap();
-            }
+            Some(new_seq_no) => self.advance(new_seq_no),
             None => self.send_reject(now_ns, message, &Self::new_seq_no_fault()),
         }
         Handled::Consumed
@@ -755,13 +758,12 @@ impl Session {
     /// SequenceReset-GapFill in sequence: the messages up to NewSeqNo(36) won't be sent again.
     fn gap_fill(&mut self, now_ns: u64, seq: MsgSeqNum, message: &Message<'_>) -> Handled {
         match self.new_seq_no(message).filter(|new_seq_no| *new_seq_no > seq) {
-            Some(new_seq_no) => self.next_in = new_seq_no,
+            Some(new_seq_no) => self.advance(new_seq_no),
             None => {
-                self.next_in = seq.next();
+                self.advance(seq.next());
                 self.send_reject(now_ns, message, &Self::new_seq_no_fault());
             }
         }
-        self.close_gap();
         Handled::Consumed
     }
 
@@ -793,11 +795,14 @@ impl Session {
         self.request(now_ns, Request::resend_request(begin));
     }
 
-    fn close_gap(&mut self) {
-        if self.gap.is_some_and(|gap| self.next_in > gap.through) {
+    /// Expects another number; a gap is closed when everything known past it has come too.
+    fn advance(&mut self, next_in: MsgSeqNum) {
+        debug_assert!(next_in >= self.next_in, "numbers fall only with a reset");
+        self.next_in = next_in;
+        if self.gap.is_some_and(|gap| next_in > gap.through) {
             self.gap = None;
         }
-        self.held.forget_below(self.next_in);
+        self.held.forget_below(next_in);
     }
 
     fn forget_gap(&mut self) {
@@ -877,7 +882,7 @@ impl Session {
     /// Counts a message that is in sequence, whatever else is wrong with it.
     fn count(&mut self, message: &Message<'_>) {
         if message.msg_seq_num() == Some(self.next_in) {
-            self.next_in = self.next_in.next();
+            self.advance(self.next_in.next());
         }
     }
 

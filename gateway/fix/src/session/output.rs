@@ -31,6 +31,10 @@ pub const OUTPUTS_MAX: usize = 16;
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a request needs no allocation; outputs are few and taken at once"
+)]
 pub enum Output {
     /// Transmit this message, now or when the journal has it: see
     /// [`Session::transmit`](super::Session::transmit).
