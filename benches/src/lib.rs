@@ -1,1 +1,11 @@
-//! benches
+//! One workload, measured at three distances: the engine; ring, engine and journal; FIX socket to
+//! FIX socket. Beside each stands the floor of the machine, so that every figure is a ratio.
+//!
+//! - [`flow`]: what to do to which order, synthetic or from files of market data.
+//! - [`load`]: sends a flow over FIX and measures the answers; `ironbook load` is this.
+//! - [`distance`]: the three distances and the floors.
+
+pub mod distance;
+pub mod flow;
+pub mod load;
+pub mod workload;

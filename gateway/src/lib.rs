@@ -1,1 +1,31 @@
-//! gateway
+//! The venue put together: the only package with sockets, clocks and threads.
+//!
+//! ```text
+//! clients -- acceptor -- desk -- ring --> core --> journal
+//!               ^          ^                          |
+//!               +----------+---------- tail ----------+
+//! ```
+//!
+//! - [`config`]: what can be set.
+//! - [`venue`]: the composition root.
+//! - [`acceptor`], [`connection`], [`desk`]: sockets, bytes, sessions.
+//! - [`translate`]: the one file that names both FIX messages and engine types.
+//! - [`core`]: the matching core, only writer of the journal.
+//! - [`replay`], [`sessions`]: folds over the journal that give back the state and the sequence
+//!   numbers.
+//! - [`client`]: the other end, for tools and benchmarks.
+#![forbid(unsafe_code)]
+
+pub mod acceptor;
+pub mod agent;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod connection;
+pub mod core;
+pub mod desk;
+pub mod replay;
+pub mod session_record;
+pub mod sessions;
+pub mod translate;
+pub mod venue;

@@ -1,1 +1,55 @@
-fn main() {}
+//! The `ironbook` command line: a venue, and the tools around it.
+//!
+//! Each subcommand is a module that says what it does and ends with one of the [`Exit`] codes.
+
+mod config;
+mod inspect;
+mod load;
+mod output;
+mod replay;
+mod send;
+mod start;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Order-matching venue: FIX in, deterministic matching, every event in a journal that replays.
+///
+/// Without a command it starts a venue with the default configuration.
+#[derive(Debug, Parser)]
+#[command(name = "ironbook", version, max_term_width = 100)]
+#[command(after_help = "Exit status: 0 all is well, 1 a finding or a failure, 2 wrong usage, \
+    3 the journal is corrupt, 4 the journal has another version.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Tool>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Tool {
+    Start(start::Arguments),
+    Config(config::Arguments),
+    Send(send::Arguments),
+    Load(load::Arguments),
+    Verify(verify::Arguments),
+    Replay(replay::Arguments),
+    Inspect(inspect::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let level = env_logger::Env::new().filter_or("IRONBOOK_LOG", "info");
+    env_logger::Builder::from_env(level).format_timestamp_micros().format_target(false).init();
+    let result = match arguments.command.unwrap_or_else(|| Tool::Start(Default::default())) {
+        Tool::Start(arguments) => start::run(&arguments),
+        Tool::Config(arguments) => config::run(&arguments),
+        Tool::Send(arguments) => send::run(&arguments),
+        Tool::Load(arguments) => load::run(&arguments),
+        Tool::Verify(arguments) => verify::run(&arguments),
+        Tool::Replay(arguments) => replay::run(&arguments),
+        Tool::Inspect(arguments) => inspect::run(&arguments),
+    };
+    result.unwrap_or_else(|failure| failure.report()).into()
+}

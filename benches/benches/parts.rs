@@ -1,0 +1,149 @@
+//! Micro-benchmarks of the parts: engine, ring, journal append, FIX decode and encode.
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use ironbook_benches::{distance, workload};
+use ironbook_engine::{Command, Timestamp, sink::CountingSink};
+use ironbook_fix::{
+    codec::{Framed, frame},
+    field::{Decimal, MsgSeqNum},
+    message::{Fields, Message},
+    order::{NewOrderSingle, OrdType, OrderMessage, Side, TimeInForce},
+    report::{ExecType, ExecutionReport, OrdStatus},
+    session::{Role, Session, SessionConfig},
+};
+
+fn engine(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("engine");
+    for instruments in [1, 100] {
+        let commands = workload::commands(7, instruments, 100_000);
+        group.throughput(Throughput::Elements(commands.len() as u64));
+        group.bench_function(format!("{instruments} instruments"), |bencher| {
+            bencher.iter_batched_ref(
+                || distance::prepared_engine(instruments),
+                |(engine, sequencer)| {
+                    let mut sink = CountingSink::default();
+                    for (number, command) in commands.iter().enumerate() {
+                        let stamp = sequencer.stamp(Timestamp(number as u64));
+                        sequencer.resume_at(engine.apply(stamp, command, &mut sink));
+                    }
+                    sink.events
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+fn ring(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("ring");
+    group.throughput(Throughput::Elements(1));
+    let (inputs, outputs) = ironbook_gateway::core::ring(4_096);
+    let command: Command = workload::commands(7, 1, 1)[0];
+    group.bench_function("put and take, one thread", |bencher| {
+        bencher.iter(|| {
+            let _ = inputs.try_send(ironbook_gateway::core::Input::Command(command));
+            outputs.try_recv().is_ok()
+        });
+    });
+    group.finish();
+}
+
+fn journal(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("journal");
+    group.throughput(Throughput::Elements(1));
+    let payload = [7_u8; 128];
+    let Ok(dir) = tempfile::tempdir() else { return };
+    let Ok((mut journal, _)) = ironbook_journal::open(dir.path(), Default::default()) else {
+        return;
+    };
+    let mut sequence = journal.next_sequence();
+    group.bench_function("append and commit 128 bytes", |bencher| {
+        bencher.iter(|| {
+            journal.append(1, sequence, sequence, &payload);
+            journal.commit();
+            sequence += 1;
+        });
+    });
+    group.finish();
+}
+
+fn new_order() -> NewOrderSingle<'static> {
+    NewOrderSingle {
+        cl_ord_id: b"ORDER-0000123456",
+        account: Some(b"ACCOUNT1"),
+        symbol: b"AAPL",
+        side: Side::Buy,
+        order_qty: Decimal::new(100, 0),
+        ord_type: OrdType::Limit,
+        price: Some(Decimal::new(18_950, 2)),
+        stop_px: None,
+        time_in_force: TimeInForce::Day,
+        exec_inst: None,
+        min_qty: None,
+        max_floor: None,
+        expire_time_ns: None,
+        transact_time_ns: 1_430_438_404_518_000_000,
+        poss_resend: false,
+    }
+}
+
+fn report() -> ExecutionReport<'static> {
+    ExecutionReport {
+        order_id: b"16777216",
+        exec_id: b"123456",
+        cl_ord_id: Some(b"ORDER-0000123456"),
+        orig_cl_ord_id: None,
+        ord_status_req_id: None,
+        exec_type: ExecType::New,
+        ord_status: OrdStatus::New,
+        ord_rej_reason: None,
+        exec_restatement_reason: None,
+        account: Some(b"ACCOUNT1"),
+        symbol: b"AAPL",
+        side: Side::Buy,
+        order_qty: Some(Decimal::new(100, 0)),
+        ord_type: Some(OrdType::Limit),
+        price: Some(Decimal::new(18_950, 2)),
+        stop_px: None,
+        time_in_force: Some(TimeInForce::Day),
+        last_qty: None,
+        last_px: None,
+        last_liquidity_ind: None,
+        leaves_qty: Decimal::new(100, 0),
+        cum_qty: Decimal::ZERO,
+        avg_px: Decimal::ZERO,
+        transact_time_ns: Some(1_430_438_404_518_000_000),
+        text: None,
+    }
+}
+
+fn fix(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("fix");
+    group.throughput(Throughput::Elements(1));
+    let config = SessionConfig::new(Role::Initiator, "TRADER1", "IRONBOOK");
+    let mut session = Session::new(config, MsgSeqNum::FIRST, MsgSeqNum::FIRST);
+    let mut bytes = Vec::new();
+    session.transmit_typed(1_430_438_404_518_000_000, &new_order(), &mut bytes);
+    let mut fields = Fields::new();
+    group.bench_function(format!("decode NewOrderSingle, {} bytes", bytes.len()), |bencher| {
+        bencher.iter(|| {
+            let Framed::Message { len } = frame(&bytes) else { return false };
+            let Ok(message) = Message::parse(&bytes[..len], &mut fields) else { return false };
+            std::hint::black_box(OrderMessage::parse(&message)).is_ok()
+        });
+    });
+    let report = report();
+    let mut output = Vec::with_capacity(1_024);
+    session.transmit_typed(1_430_438_404_518_000_000, &report, &mut output);
+    group.bench_function(format!("encode ExecutionReport, {} bytes", output.len()), |bencher| {
+        bencher.iter(|| {
+            output.clear();
+            session.transmit_typed(1_430_438_404_518_000_000, &report, &mut output)
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(parts, engine, ring, journal, fix);
+criterion_main!(parts);

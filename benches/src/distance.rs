@@ -1,0 +1,338 @@
+//! The three distances, and beside each the floor of the machine.
+//!
+//! | distance | what is inside | its floor |
+//! |---|---|---|
+//! | [`engine`] | commands applied, events built and dropped | |
+//! | [`pipeline`] | ring, engine, journal: commands in at one thread, frames out at another | [`ring_hop`], [`copy`] |
+//! | [`socket`] | FIX socket to FIX socket | [`echo`]: the same sizes, echoed without a thought |
+
+use std::{
+    io::{self, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use hdrhistogram::Histogram;
+use ironbook_engine::{Command, Engine, EngineLimits, Sequencer, Timestamp, sink::CountingSink};
+use ironbook_fix::{
+    field::Decimal,
+    order::{NewOrderSingle, OrdType, Side, TimeInForce},
+};
+use ironbook_gateway::{
+    agent::Agent,
+    client::{Client, ClientError},
+    clock::{Clock, SystemClock},
+    config::{Config, Cpu},
+    core::{CoreAgent, Input, ring},
+    venue::{StartError, Venue},
+};
+use ironbook_journal::{OpenError, Options};
+use thiserror::Error;
+
+use crate::{
+    load::latency_histogram,
+    workload::{RequestId, preparation},
+};
+
+/// Why a measurement could not be made.
+#[derive(Debug, Error)]
+pub enum MeasureError {
+    /// The system refused something.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The journal can't be opened.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// The venue does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The client can't go on.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// Pins this thread to a processor, if the machine has it.
+pub fn pin(cpu: usize) {
+    core_affinity::set_for_current(core_affinity::CoreId { id: cpu });
+}
+
+/// Processor of the measuring side.
+pub const NEAR_CPU: usize = 0;
+/// Processor of what is measured.
+pub const FAR_CPU: usize = 1;
+
+/// An engine with its instruments defined, and the sequencer behind it.
+pub fn prepared_engine(instruments: u32) -> (Engine, Sequencer) {
+    let mut sequencer = Sequencer::default();
+    let mut engine = Engine::new(EngineLimits::default());
+    let mut sink = CountingSink::default();
+    for command in preparation(instruments) {
+        let stamp = sequencer.stamp(Timestamp(1));
+        sequencer.resume_at(engine.apply(stamp, &command, &mut sink));
+    }
+    (engine, sequencer)
+}
+
+/// Applies commands in this thread; returns the time and the number of events.
+pub fn engine(instruments: u32, commands: &[Command]) -> (Duration, u64) {
+    let (mut engine, mut sequencer) = prepared_engine(instruments);
+    let mut sink = CountingSink::default();
+    let start = Instant::now();
+    for (number, command) in commands.iter().enumerate() {
+        let stamp = sequencer.stamp(Timestamp(number as u64));
+        sequencer.resume_at(engine.apply(stamp, command, &mut sink));
+    }
+    (start.elapsed(), sink.events)
+}
+
+/// Sends commands through the ring to a core on another processor that journals everything in
+/// `dir`; returns the time from the first command to the last one published.
+///
+/// # Errors
+/// When the journal can't be opened in `dir`.
+pub fn pipeline(
+    instruments: u32,
+    commands: Vec<Command>,
+    dir: &Path,
+    options: Options,
+) -> Result<Duration, MeasureError> {
+    let (journal, _) = ironbook_journal::open(dir, options)?;
+    let (inputs, outputs) = ring(4_096);
+    let limits = EngineLimits::default();
+    let sequencer = Sequencer::default();
+    let mut core = CoreAgent::new(outputs, sequencer, Engine::new(limits), journal, SystemClock);
+    for command in preparation(instruments) {
+        core.apply_now(command);
+    }
+    let count = commands.len();
+    let ready = Arc::new(AtomicBool::new(false));
+    let core_ready = ready.clone();
+    let core = thread::spawn(move || {
+        pin(FAR_CPU);
+        core_ready.store(true, Ordering::Release);
+        let mut taken = 0;
+        while taken < count {
+            match core.do_work() {
+                0 => std::hint::spin_loop(),
+                done => taken += done,
+            }
+        }
+        let end = Instant::now();
+        let (_, journal) = core.into_journal();
+        drop(journal);
+        end
+    });
+    pin(NEAR_CPU);
+    while !ready.load(Ordering::Acquire) {
+        thread::yield_now();
+    }
+    let start = Instant::now();
+    for command in commands {
+        let mut input = Input::Command(command);
+        while let Err(full) = inputs.try_send(input) {
+            input = full.into_inner();
+            std::hint::spin_loop();
+        }
+    }
+    let end = core.join().map_err(|_| io::Error::other("the core panicked"))?;
+    Ok(end - start)
+}
+
+/// Round trips over two rings between two processors, nothing else: the floor of a hand-over.
+///
+/// # Errors
+/// When the other thread fails.
+pub fn ring_hop(rounds: u64) -> Result<Histogram<u64>, MeasureError> {
+    let (to, at_far) = crossbeam_ring::<u64>();
+    let (back, at_near) = crossbeam_ring::<u64>();
+    let far = thread::spawn(move || {
+        pin(FAR_CPU);
+        for _ in 0..rounds {
+            let value = spin_receive(&at_far);
+            while back.try_send(value).is_err() {
+                std::hint::spin_loop();
+            }
+        }
+    });
+    pin(NEAR_CPU);
+    let mut latency = latency_histogram();
+    for round in 0..rounds {
+        let start = Instant::now();
+        while to.try_send(round).is_err() {
+            std::hint::spin_loop();
+        }
+        spin_receive(&at_near);
+        latency.saturating_record(start.elapsed().as_nanos() as u64);
+    }
+    far.join().map_err(|_| io::Error::other("the other thread panicked"))?;
+    Ok(latency)
+}
+
+fn crossbeam_ring<T>() -> (crossbeam_channel::Sender<T>, crossbeam_channel::Receiver<T>) {
+    crossbeam_channel::bounded(1_024)
+}
+
+fn spin_receive<T: Default>(from: &crossbeam_channel::Receiver<T>) -> T {
+    loop {
+        match from.try_recv() {
+            Ok(value) => return value,
+            Err(crossbeam_channel::TryRecvError::Empty) => std::hint::spin_loop(),
+            Err(crossbeam_channel::TryRecvError::Disconnected) => return T::default(),
+        }
+    }
+}
+
+/// Nanoseconds to copy `bytes` bytes into memory that was written before: the floor of an append.
+pub fn copy(bytes: usize, rounds: usize) -> f64 {
+    let source = vec![7_u8; bytes];
+    let mut target = vec![1_u8; 64 << 20];
+    let start = Instant::now();
+    let mut at = 0;
+    for _ in 0..rounds {
+        target[at..at + bytes].copy_from_slice(std::hint::black_box(&source));
+        at += bytes;
+        if at + bytes > target.len() {
+            at = 0;
+        }
+    }
+    std::hint::black_box(&target);
+    start.elapsed().as_nanos() as f64 / rounds as f64
+}
+
+/// Nanoseconds between two looks at the clock in a loop that does nothing else: what the machine
+/// takes away by itself.
+pub fn noise(duration: Duration) -> Histogram<u64> {
+    let mut gaps = latency_histogram();
+    let start = Instant::now();
+    let mut last = start;
+    while last - start < duration {
+        let now = Instant::now();
+        gaps.saturating_record((now - last).as_nanos() as u64);
+        last = now;
+    }
+    gaps
+}
+
+/// Bytes of the workload's NewOrderSingle and of its report, which the echo takes over.
+pub const REQUEST_BYTES: usize = 160;
+/// See [`REQUEST_BYTES`].
+pub const REPORT_BYTES: usize = 250;
+
+/// Round trips of a request and a report over loopback TCP, both ends spinning: the floor of
+/// [`socket`].
+///
+/// # Errors
+/// When the system refuses a socket.
+pub fn echo(rounds: u64) -> Result<Histogram<u64>, MeasureError> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    let far = thread::spawn(move || -> io::Result<()> {
+        pin(FAR_CPU);
+        let (mut stream, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        let mut bytes = [0; 4_096];
+        let report = [7; REPORT_BYTES];
+        for _ in 0..rounds {
+            read_spinning(&mut stream, &mut bytes, REQUEST_BYTES)?;
+            stream.write_all(&report)?;
+        }
+        Ok(())
+    });
+    pin(NEAR_CPU);
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
+    let mut latency = latency_histogram();
+    let mut bytes = [0; 4_096];
+    let request = [7; REQUEST_BYTES];
+    for _ in 0..rounds {
+        let start = Instant::now();
+        stream.write_all(&request)?;
+        read_spinning(&mut stream, &mut bytes, REPORT_BYTES)?;
+        latency.saturating_record(start.elapsed().as_nanos() as u64);
+    }
+    far.join().map_err(|_| io::Error::other("the echo panicked"))??;
+    Ok(latency)
+}
+
+fn read_spinning(stream: &mut TcpStream, bytes: &mut [u8], wanted: usize) -> io::Result<()> {
+    let mut got = 0;
+    while got < wanted {
+        match stream.read(bytes) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => got += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A venue for measuring, in this process: pinned, on a free port, with its journal in `dir`.
+///
+/// # Errors
+/// When the venue does not start.
+pub fn venue(dir: &Path) -> Result<Venue, MeasureError> {
+    let mut config = Config::default();
+    config.venue.data_dir = dir.to_owned();
+    config.fix.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    config.threads.core_cpu = Cpu::Index(FAR_CPU);
+    Ok(Venue::start(&config)?)
+}
+
+/// Round trips from a NewOrderSingle to its report, one at a time, both ends spinning. Every order
+/// rests, so that each has one report; at the end a mass of them is left in the book.
+///
+/// # Errors
+/// When the venue refuses the client.
+pub fn socket(address: SocketAddr, rounds: u64) -> Result<Histogram<u64>, MeasureError> {
+    pin(NEAR_CPU);
+    let mut client = Client::log_on(address, "LOADGEN", "IRONBOOK", Duration::from_secs(5))?;
+    let mut latency = latency_histogram();
+    let run = SystemClock.now().0 / 1_000_000 % 1_000_000_000;
+    let prefix = format!("R{run}-");
+    for round in 0..rounds {
+        let start = Instant::now();
+        let now = SystemClock.now().0;
+        let id = RequestId::new(prefix.as_bytes(), round);
+        client.queue(&resting_order(id.as_bytes(), round, now), now);
+        client.flush()?;
+        let mut answered = false;
+        while !answered {
+            client.poll(|message| answered |= message.get(11) == Some(id.as_bytes()))?;
+        }
+        latency.saturating_record(start.elapsed().as_nanos() as u64);
+    }
+    client.log_out(Duration::from_secs(5))?;
+    Ok(latency)
+}
+
+/// A limit order that rests, on changing levels.
+fn resting_order(cl_ord_id: &[u8], round: u64, now: u64) -> NewOrderSingle<'_> {
+    let buy = round.is_multiple_of(2);
+    let away = (round / 2 % 50) as i64;
+    NewOrderSingle {
+        cl_ord_id,
+        account: None,
+        symbol: b"AAPL",
+        side: if buy { Side::Buy } else { Side::Sell },
+        order_qty: Decimal::new(100, 0),
+        ord_type: OrdType::Limit,
+        price: Some(Decimal::new(if buy { 18_900 - away } else { 19_000 + away }, 2)),
+        stop_px: None,
+        time_in_force: TimeInForce::Day,
+        exec_inst: None,
+        min_qty: None,
+        max_floor: None,
+        expire_time_ns: None,
+        transact_time_ns: now,
+        poss_resend: false,
+    }
+}

@@ -1,0 +1,340 @@
+//! Sends a flow to a venue over FIX and measures how long each answer takes.
+//!
+//! Open loop: each request has an intended time, and its latency counts from there, whether or not
+//! it could be sent then; a venue that stalls can't hide it.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use hdrhistogram::Histogram;
+use ironbook_fix::{
+    field::{Decimal, parse_u64},
+    message::{Message, MsgType},
+    order::{
+        NewOrderSingle, OrdType, OrderCancelReplaceRequest, OrderCancelRequest, Side, TimeInForce,
+    },
+};
+use ironbook_gateway::{
+    client::{Client, ClientError},
+    clock::{Clock, SystemClock},
+};
+
+use crate::{
+    flow::{FlowAction, FlowEvent, Scaled},
+    workload::{RequestId, Requests},
+};
+
+/// How a flow is sent.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// The venue.
+    pub address: SocketAddr,
+    /// Comp id to log on as.
+    pub comp_id: String,
+    /// Comp id of the venue.
+    pub venue: String,
+    /// Symbols of the flow's instruments; more instruments than symbols share them.
+    pub symbols: Vec<String>,
+    /// When each request is meant to be sent.
+    pub pace: Pace,
+    /// Requests that may wait for their answers when the pace is unlimited.
+    pub in_flight_max: u64,
+    /// Begins every ClOrdID; a venue refuses one that it saw before.
+    pub prefix: String,
+}
+
+/// When each request is meant to be sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// As soon as the one before is sent and few enough wait for their answers.
+    Unlimited,
+    /// So many a second, evenly.
+    PerSecond(f64),
+    /// By the flow's own times, so many times faster.
+    Recorded(f64),
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct LoadReport {
+    /// New orders sent.
+    pub orders: u64,
+    /// Replaces sent.
+    pub replaces: u64,
+    /// Cancels sent.
+    pub cancels: u64,
+    /// Execution reports and refusals received.
+    pub reports: u64,
+    /// Fills reported to this session; a trade between two of its orders has two.
+    pub fills: u64,
+    /// Refusals by their Text (58), with the numbers in it left out.
+    pub rejects: BTreeMap<String, u64>,
+    /// Requests that were never answered.
+    pub unanswered: u64,
+    /// From the first request to the last answer.
+    pub duration: Duration,
+    /// Nanoseconds from the intended time of a request to its first answer.
+    pub latency: Histogram<u64>,
+}
+
+/// Longest silence of the venue before the load gives up.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// Bytes that may wait to be sent: more would only hide how late requests are.
+const QUEUED_BYTES_MAX: usize = 32 * 1024;
+
+/// Longest latency that the histogram tells apart, ns.
+const LATENCY_MAX_NS: u64 = 600_000_000_000;
+
+/// Steps between two reports of progress, and looks at timeouts.
+const STEPS_PER_PROGRESS: u64 = 1_024;
+
+impl LoadReport {
+    fn new() -> Self {
+        Self {
+            orders: 0,
+            replaces: 0,
+            cancels: 0,
+            reports: 0,
+            fills: 0,
+            rejects: BTreeMap::new(),
+            unanswered: 0,
+            duration: Duration::ZERO,
+            latency: latency_histogram(),
+        }
+    }
+
+    /// Requests of all kinds.
+    pub fn requests(&self) -> u64 {
+        self.orders + self.replaces + self.cancels
+    }
+}
+
+/// A histogram of nanoseconds with three significant digits.
+///
+/// # Panics
+/// Never: the bounds are constants that the library allows.
+pub fn latency_histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_MAX_NS, 3).expect("bounds that the library allows")
+}
+
+/// Sends a flow and waits for all answers; `progress` hears now and then how many requests are
+/// sent.
+///
+/// # Errors
+/// [`ClientError`] when the venue refuses the session or the connection breaks.
+pub fn run(
+    flow: impl Iterator<Item = FlowEvent>,
+    options: &LoadOptions,
+    mut progress: impl FnMut(u64),
+) -> Result<LoadReport, ClientError> {
+    let client = Client::log_on(options.address, &options.comp_id, &options.venue, SILENCE_MAX)?;
+    let mut load = Load::new(client, options);
+    let mut flow = flow.peekable();
+    let start = SystemClock.now().0;
+    let mut last_answer = start;
+    let mut steps = 0_u64;
+    loop {
+        let now = SystemClock.now().0;
+        load.send_due(&mut flow, start, now)?;
+        if load.receive()? {
+            last_answer = now;
+        }
+        steps += 1;
+        if steps.is_multiple_of(STEPS_PER_PROGRESS) {
+            progress(load.report.requests());
+            load.client.keep_alive();
+        }
+        let sent_all = flow.peek().is_none() && load.client.queued_bytes() == 0;
+        if sent_all && load.answered == load.report.requests() {
+            break;
+        }
+        let waiting = load.answered < load.report.requests();
+        if waiting && now.saturating_sub(last_answer) > SILENCE_MAX.as_nanos() as u64 {
+            break;
+        }
+        if !waiting {
+            last_answer = now;
+        }
+    }
+    load.report.duration = Duration::from_nanos(SystemClock.now().0 - start);
+    load.report.unanswered = load.report.requests() - load.answered;
+    progress(load.report.requests());
+    load.client.log_out(SILENCE_MAX)?;
+    Ok(load.report)
+}
+
+/// A load under way.
+struct Load<'a> {
+    client: Client,
+    options: &'a LoadOptions,
+    requests: Requests,
+    /// Intended time of each request, ns; 0 once it is answered.
+    intended: Vec<u64>,
+    answered: u64,
+    report: LoadReport,
+}
+
+impl<'a> Load<'a> {
+    fn new(client: Client, options: &'a LoadOptions) -> Self {
+        Self {
+            client,
+            options,
+            requests: Requests::default(),
+            intended: Vec::new(),
+            answered: 0,
+            report: LoadReport::new(),
+        }
+    }
+
+    /// Sends what is due.
+    #[inline]
+    fn send_due(
+        &mut self,
+        flow: &mut std::iter::Peekable<impl Iterator<Item = FlowEvent>>,
+        start: u64,
+        now: u64,
+    ) -> Result<(), ClientError> {
+        while self.client.queued_bytes() < QUEUED_BYTES_MAX
+            && let Some(event) = flow.peek()
+        {
+            let sent = self.report.requests();
+            let intended = match self.options.pace {
+                Pace::Unlimited if sent - self.answered >= self.options.in_flight_max => break,
+                Pace::Unlimited => now,
+                Pace::PerSecond(rate) => start + (sent as f64 * 1e9 / rate) as u64,
+                Pace::Recorded(speed) => start + (event.at_ns as f64 / speed) as u64,
+            };
+            if intended > now {
+                break;
+            }
+            self.intended.push(intended);
+            let event = *event;
+            flow.next();
+            self.send(&event, now);
+        }
+        self.client.flush()
+    }
+
+    #[inline]
+    fn send(&mut self, event: &FlowEvent, now: u64) {
+        let (number, named) = self.requests.number(event);
+        let prefix = self.options.prefix.as_bytes();
+        let (id, orig) = (RequestId::new(prefix, number), RequestId::new(prefix, named));
+        let symbols = &self.options.symbols;
+        let symbol = symbols[event.instrument as usize % symbols.len()].as_bytes();
+        let side = if event.side == ironbook_engine::Side::Buy { Side::Buy } else { Side::Sell };
+        let order = |ord_type, time_in_force, price, order_qty| NewOrderSingle {
+            cl_ord_id: id.as_bytes(),
+            account: None,
+            symbol,
+            side,
+            order_qty: decimal(order_qty),
+            ord_type,
+            price: Some(decimal(price)),
+            stop_px: None,
+            time_in_force,
+            exec_inst: None,
+            min_qty: None,
+            max_floor: None,
+            expire_time_ns: None,
+            transact_time_ns: now,
+            poss_resend: false,
+        };
+        match event.action {
+            FlowAction::New { ord_type, time_in_force, price, order_qty } => {
+                let ord_type = match ord_type {
+                    ironbook_engine::OrdType::Market => OrdType::Market,
+                    ironbook_engine::OrdType::Limit => OrdType::Limit,
+                };
+                let time_in_force = match time_in_force {
+                    ironbook_engine::TimeInForce::Day => TimeInForce::Day,
+                    ironbook_engine::TimeInForce::Gtc => TimeInForce::GoodTillCancel,
+                    ironbook_engine::TimeInForce::Ioc => TimeInForce::ImmediateOrCancel,
+                    ironbook_engine::TimeInForce::Fok => TimeInForce::FillOrKill,
+                };
+                self.client.queue(&order(ord_type, time_in_force, price, order_qty), now);
+                self.report.orders += 1;
+            }
+            FlowAction::Replace { price, order_qty } => {
+                let order = order(OrdType::Limit, TimeInForce::Day, price, order_qty);
+                let orig_cl_ord_id = orig.as_bytes();
+                let request = OrderCancelReplaceRequest { orig_cl_ord_id, order_id: None, order };
+                self.client.queue(&request, now);
+                self.report.replaces += 1;
+            }
+            FlowAction::Cancel => {
+                let request = OrderCancelRequest {
+                    cl_ord_id: id.as_bytes(),
+                    orig_cl_ord_id: orig.as_bytes(),
+                    order_id: None,
+                    account: None,
+                    symbol,
+                    side,
+                    order_qty: None,
+                    transact_time_ns: now,
+                };
+                self.client.queue(&request, now);
+                self.report.cancels += 1;
+            }
+        }
+    }
+
+    /// Takes what came; whether anything did.
+    #[inline]
+    fn receive(&mut self) -> Result<bool, ClientError> {
+        let Self { client, options, intended, answered, report, .. } = self;
+        let prefix = options.prefix.as_bytes();
+        let mut now = 0;
+        let count = client.poll(|message| {
+            if now == 0 {
+                now = SystemClock.now().0;
+            }
+            report.reports += 1;
+            count_outcome(message, report);
+            if let Some(place) = request_of(message, prefix).and_then(|number| {
+                intended.get_mut((number as usize).wrapping_sub(1)).filter(|place| **place != 0)
+            }) {
+                let latency = now.saturating_sub(*place).clamp(1, LATENCY_MAX_NS);
+                report.latency.saturating_record(latency);
+                *place = 0;
+                *answered += 1;
+            }
+        })?;
+        Ok(count > 0)
+    }
+}
+
+fn decimal((mantissa, scale): Scaled) -> Decimal {
+    Decimal::new(mantissa, scale)
+}
+
+/// Number of the request that a message answers: by ClOrdID, or by the reference of a reject.
+#[inline]
+fn request_of(message: &Message<'_>, prefix: &[u8]) -> Option<u64> {
+    let id = message.get(11).or_else(|| message.get(379))?;
+    parse_u64(id.strip_prefix(prefix)?).ok()
+}
+
+fn count_outcome(message: &Message<'_>, report: &mut LoadReport) {
+    let refused = match message.msg_type() {
+        Some(MsgType::EXECUTION_REPORT) => match message.get(150) {
+            Some(b"F") => {
+                report.fills += 1;
+                false
+            }
+            Some(b"8") => true,
+            _ => false,
+        },
+        _ => true,
+    };
+    if refused {
+        let text = String::from_utf8_lossy(message.get(58).unwrap_or(b"no reason given"));
+        let text: Vec<_> =
+            text.split(' ').map(|word| if is_number(word) { "_" } else { word }).collect();
+        *report.rejects.entry(text.join(" ")).or_default() += 1;
+    }
+}
+
+fn is_number(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'-')
+}

@@ -1,0 +1,526 @@
+//! The gateway: accepts connections, reads messages, writes what the journal says.
+//!
+//! It reads sockets without waiting. Connections that were busy a moment ago are read directly; all
+//! others are looked at through the system's poll, which costs the same for one as for a thousand.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use ironbook_engine::{InstrumentId, Symbol, Timestamp};
+use ironbook_fix::{
+    codec::{Framed, Garbled, frame},
+    message::{Fields, Message},
+};
+use ironbook_journal::{DurablePosition, Reader, Tail};
+use mio::{Events, Interest, Poll, Token, net::TcpListener};
+
+use crate::{
+    agent::Agent,
+    clock::Clock,
+    config::Config,
+    connection::{Connection, ReadOutcome, WriteFailure},
+    core::InputSender,
+    desk::{Desk, Outputs, SessionSetup},
+    sessions::SessionTable,
+    venue::StartError,
+};
+
+/// What a gateway is made of.
+pub struct GatewayParts {
+    /// Its end of the ring.
+    pub inputs: InputSender,
+    /// The journal, from where its sessions stand.
+    pub tail: Tail,
+    /// What reports wait for, or none when they wait for nothing but the journal.
+    pub durable: Option<DurablePosition>,
+    /// Sequence numbers of all sessions.
+    pub sessions: SessionTable,
+    /// Its sessions.
+    pub setups: Vec<SessionSetup>,
+    /// All instruments.
+    pub symbols: Vec<(Symbol, InstrumentId)>,
+    /// The journal, for resends.
+    pub resend: Reader,
+}
+
+/// The agent that owns the sockets.
+pub struct GatewayAgent<C> {
+    clock: C,
+    listener: TcpListener,
+    address: SocketAddr,
+    poll: Poll,
+    events: Events,
+    tail: Tail,
+    durable: Option<DurablePosition>,
+    desk: Desk,
+    lines: Lines,
+    fields: Box<Fields>,
+    turns: u32,
+    next_deadline: Option<u64>,
+    closing: bool,
+    logon_timeout_ns: u64,
+    message_bytes_max: usize,
+}
+
+/// Connections by number.
+#[derive(Debug)]
+struct Lines {
+    lines: Vec<Option<Line>>,
+    /// Connections that have something to write.
+    dirty: Vec<usize>,
+    /// Connections to be read without asking the system first.
+    hot: Vec<usize>,
+    output_max: usize,
+    message_max: usize,
+}
+
+/// A connection and whose it is.
+#[derive(Debug)]
+struct Line {
+    io: Connection,
+    /// The session, once it is known.
+    session: Option<usize>,
+    accepted: Timestamp,
+    last_read: Timestamp,
+    /// There may be bytes in the socket.
+    readable: bool,
+    /// There are unused bytes that the ring had no room for.
+    stalled: bool,
+    dirty: bool,
+    hot: bool,
+}
+
+const LISTENER: Token = Token(usize::MAX);
+
+/// Events that one poll returns at the most.
+const EVENTS_MAX: usize = 256;
+
+/// Frames of the journal that are delivered in one turn, so that sockets are read in between.
+const FRAMES_PER_TURN: usize = 256;
+
+/// Messages that one connection may have handled in one turn, so that all are served alike.
+const MESSAGES_PER_TURN: usize = 64;
+
+/// Connections that are read directly at the most: a read that finds nothing costs about as much
+/// as asking the system about all of them.
+const HOT_MAX: usize = 4;
+
+/// How long a connection stays hot after its last bytes.
+const HOT_NS: u64 = 2_000_000;
+
+/// Turns between two polls while there are hot connections.
+const TURNS_PER_POLL: u32 = 16;
+
+impl<C: Clock> GatewayAgent<C> {
+    /// A gateway that listens as configured.
+    ///
+    /// # Errors
+    /// [`StartError::Listen`] when the address is taken or not ours.
+    pub fn new(config: &Config, parts: GatewayParts, clock: C) -> Result<Self, StartError> {
+        let listen = config.fix.listen;
+        let failed = |source| StartError::Listen { address: listen, source };
+        let mut listener = TcpListener::bind(listen).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let poll = Poll::new()?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let lines = (0..config.fix.connections_max).map(|_| None).collect();
+        let symbols = parts.symbols.into_iter().collect();
+        Ok(Self {
+            clock,
+            listener,
+            address,
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            tail: parts.tail,
+            durable: parts.durable,
+            desk: Desk::new(
+                config,
+                parts.setups,
+                parts.sessions,
+                parts.inputs,
+                symbols,
+                parts.resend,
+            ),
+            lines: Lines {
+                lines,
+                dirty: Vec::with_capacity(config.fix.connections_max),
+                hot: Vec::with_capacity(HOT_MAX),
+                output_max: config.fix.out_buffer_bytes_max,
+                message_max: config.fix.message_bytes_max,
+            },
+            fields: Fields::new(),
+            turns: 0,
+            next_deadline: None,
+            closing: false,
+            logon_timeout_ns: config.fix.logon_timeout_ms * 1_000_000,
+            message_bytes_max: config.fix.message_bytes_max,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Delivers what the journal has, and writes it.
+    #[inline]
+    fn deliver(&mut self) -> usize {
+        let mut delivered = 0;
+        while delivered < FRAMES_PER_TURN {
+            if let Some(durable) = &self.durable
+                && self.tail.position() >= durable.get()
+            {
+                break;
+            }
+            match self.tail.next() {
+                Ok(Some(frame)) => self.desk.deliver(&frame, &mut self.lines),
+                Ok(None) => break,
+                Err(error) => {
+                    log::error!("the gateway can't follow the journal: {error}");
+                    break;
+                }
+            }
+            delivered += 1;
+        }
+        delivered
+    }
+
+    /// Writes to every connection that has something to write.
+    #[inline]
+    fn flush(&mut self) {
+        let mut index = 0;
+        while index < self.lines.dirty.len() {
+            let number = self.lines.dirty[index];
+            let Some(line) = &mut self.lines.lines[number] else {
+                self.lines.dirty.swap_remove(index);
+                continue;
+            };
+            match line.io.write() {
+                Ok(()) if line.io.has_output() => index += 1,
+                Ok(()) => {
+                    line.dirty = false;
+                    self.lines.dirty.swap_remove(index);
+                }
+                Err(failure) => {
+                    self.lines.dirty.swap_remove(index);
+                    self.close(number, &describe(&failure));
+                }
+            }
+        }
+    }
+
+    /// Asks the system which sockets have something.
+    fn poll_sockets(&mut self, timeout: Duration, now: Timestamp) -> usize {
+        if let Err(error) = self.poll.poll(&mut self.events, Some(timeout)) {
+            if error.kind() != io::ErrorKind::Interrupted {
+                log::error!("poll: {error}");
+            }
+            return 0;
+        }
+        let mut found = 0;
+        let mut accept = false;
+        for event in &self.events {
+            found += 1;
+            if event.token() == LISTENER {
+                accept = true;
+            } else if let Some(Some(line)) = self.lines.lines.get_mut(event.token().0)
+                && (event.is_readable() || event.is_error() || event.is_read_closed())
+            {
+                line.readable = true;
+            }
+        }
+        if accept {
+            self.accept(now);
+        }
+        found
+    }
+
+    fn accept(&mut self, now: Timestamp) {
+        loop {
+            let (mut stream, peer) = match self.listener.accept() {
+                Ok(accepted) => accepted,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    log::warn!("a connection can't be accepted: {error}");
+                    return;
+                }
+            };
+            let free = self.lines.lines.iter().position(Option::is_none);
+            let Some(number) = free.filter(|_| !self.closing) else {
+                log::debug!("{peer} refused: fix.connections_max connections are open");
+                continue;
+            };
+            let interest = Interest::READABLE;
+            if let Err(error) = self.poll.registry().register(&mut stream, Token(number), interest)
+            {
+                log::warn!("{peer}: {error}");
+                continue;
+            }
+            match Connection::new(stream, peer, self.lines.message_max, self.lines.output_max) {
+                Ok(io) => self.lines.lines[number] = Some(Line::new(io, now)),
+                Err(error) => log::debug!("{peer}: {error}"),
+            }
+        }
+    }
+
+    /// Reads every connection that has something, or may have.
+    #[inline]
+    fn read_all(&mut self, now: Timestamp, polled: bool) -> usize {
+        let mut done = 0;
+        if polled {
+            for number in 0..self.lines.lines.len() {
+                let wanted = self.lines.lines[number]
+                    .as_ref()
+                    .is_some_and(|line| line.readable || line.stalled);
+                if wanted {
+                    done += self.read(number, now);
+                }
+            }
+            return done;
+        }
+        let mut index = 0;
+        while index < self.lines.hot.len() {
+            let number = self.lines.hot[index];
+            done += self.read(number, now);
+            let keep = self.lines.lines[number]
+                .as_ref()
+                .is_some_and(|line| line.stalled || line.last_read.0 + HOT_NS > now.0);
+            if keep {
+                index += 1;
+            } else {
+                self.lines.cool(index);
+            }
+        }
+        done
+    }
+
+    /// Reads a connection and handles its messages.
+    #[inline]
+    fn read(&mut self, number: usize, now: Timestamp) -> usize {
+        let Some(line) = &mut self.lines.lines[number] else { return 0 };
+        let outcome = if line.stalled { ReadOutcome::Full } else { line.io.read() };
+        match outcome {
+            ReadOutcome::Bytes(_) => {
+                line.last_read = now;
+                line.readable = true;
+                self.lines.heat(number);
+            }
+            ReadOutcome::Nothing => {
+                line.readable = false;
+                return 0;
+            }
+            ReadOutcome::Full => {}
+            ReadOutcome::Closed => {
+                self.close(number, "the client closed the connection");
+                return 1;
+            }
+        }
+        self.handle(number, now)
+    }
+
+    /// Handles the messages that a connection has.
+    #[inline]
+    fn handle(&mut self, number: usize, now: Timestamp) -> usize {
+        for handled in 0..MESSAGES_PER_TURN {
+            let Some(line) = &mut self.lines.lines[number] else { return handled };
+            if !self.desk.has_room() {
+                line.stalled = true;
+                return handled;
+            }
+            let bytes = line.io.unused();
+            match frame(bytes) {
+                Framed::Incomplete if bytes.len() > self.message_bytes_max => {
+                    self.close(number, "a message longer than fix.message_bytes_max");
+                    return handled;
+                }
+                Framed::Incomplete => {
+                    line.stalled = false;
+                    return handled;
+                }
+                Framed::Garbled { skip, reason } => {
+                    log::debug!("{}: {reason}; {skip} bytes skipped", line.io.peer());
+                    let too_long = reason == Garbled::TooLong;
+                    line.io.consume(skip);
+                    let session = line.session;
+                    match session {
+                        Some(session) if !too_long => self.desk.handle_garbled(session, now),
+                        _ => self.close(number, &format!("no FIX message: {reason}")),
+                    }
+                }
+                Framed::Message { len } => self.handle_message(number, len, now),
+            }
+        }
+        if let Some(line) = &mut self.lines.lines[number] {
+            line.stalled = true;
+        }
+        MESSAGES_PER_TURN
+    }
+
+    #[inline]
+    fn handle_message(&mut self, number: usize, len: usize, now: Timestamp) {
+        let Some(line) = &mut self.lines.lines[number] else { return };
+        let peer = line.io.peer();
+        let parsed = Message::parse(&line.io.unused()[..len], &mut self.fields);
+        let mut refused = None;
+        match (parsed, line.session) {
+            (Ok(message), Some(session)) => self.desk.handle_message(session, &message, now),
+            (Ok(message), None) => match self.desk.admit(&message, peer.ip(), number, now) {
+                Ok(session) => {
+                    line.session = Some(session);
+                    self.desk.handle_message(session, &message, now);
+                }
+                Err(reason) => refused = Some(reason),
+            },
+            (Err(reason), Some(session)) => {
+                log::debug!("{peer}: {reason}");
+                self.desk.handle_garbled(session, now);
+            }
+            (Err(_), None) => refused = Some("the first message is garbled"),
+        }
+        line.io.consume(len);
+        if let Some(reason) = refused {
+            self.close(number, reason);
+        }
+    }
+
+    fn close(&mut self, number: usize, reason: &str) {
+        let Some(mut line) = self.lines.lines[number].take() else { return };
+        let _ = self.poll.registry().deregister(line.io.stream_mut());
+        let peer = line.io.peer();
+        if let Some(session) = line.session {
+            log::info!("{} disconnected from {peer}: {reason}", self.desk.comp_id(session));
+            self.desk.handle_disconnected(session);
+        } else {
+            log::info!("{peer} disconnected: {reason}");
+        }
+        self.lines.hot.retain(|&other| other != number);
+        self.lines.dirty.retain(|&other| other != number);
+    }
+
+    /// Closes connections whose session has ended, or that never began one.
+    fn close_ended(&mut self, now: Timestamp) {
+        for number in 0..self.lines.lines.len() {
+            let Some(line) = &self.lines.lines[number] else { continue };
+            match line.session {
+                Some(session) => {
+                    if !line.io.has_output()
+                        && let Some(reason) = self.desk.wants_close(session)
+                    {
+                        self.close(number, &format!("{reason:?}"));
+                    }
+                }
+                None if line.accepted.0 + self.logon_timeout_ns < now.0 => {
+                    self.close(number, "no Logon in time");
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// What is done now and then: timeouts, endings.
+    fn keep_time(&mut self, now: Timestamp) -> usize {
+        self.close_ended(now);
+        let mut done = 0;
+        if self.next_deadline.is_none_or(|due| due <= now.0) {
+            done = self.desk.handle_timeouts(now);
+        }
+        self.next_deadline = self.desk.next_deadline();
+        done
+    }
+}
+
+fn describe(failure: &WriteFailure) -> String {
+    match failure {
+        WriteFailure::Broken(error) => error.to_string(),
+        WriteFailure::TooSlow { waiting } => format!(
+            "it reads too slowly: {waiting} bytes wait, more than fix.out_buffer_bytes_max; it gets them resent"
+        ),
+    }
+}
+
+impl<C: Clock> Agent for GatewayAgent<C> {
+    #[inline]
+    fn do_work(&mut self) -> usize {
+        let mut done = self.deliver();
+        if !self.lines.dirty.is_empty() {
+            self.flush();
+        }
+        let now = self.clock.now();
+        self.turns = self.turns.wrapping_add(1);
+        let poll = self.lines.hot.is_empty() || self.turns % TURNS_PER_POLL == 0;
+        if poll {
+            done += self.poll_sockets(Duration::ZERO, now);
+            done += self.keep_time(now);
+            let half = self.lines.output_max / 2;
+            done += self.desk.resend(&mut self.lines, now, half);
+        }
+        done + self.read_all(now, poll)
+    }
+
+    fn park(&mut self, limit: Duration) {
+        let now = self.clock.now();
+        self.poll_sockets(limit, now);
+    }
+
+    fn close(&mut self) -> bool {
+        let now = self.clock.now();
+        if !self.closing {
+            self.closing = true;
+            self.desk.logout_all(now);
+        }
+        !self.desk.has_connections()
+    }
+}
+
+impl Line {
+    fn new(io: Connection, now: Timestamp) -> Self {
+        Self {
+            io,
+            session: None,
+            accepted: now,
+            last_read: now,
+            readable: true,
+            stalled: false,
+            dirty: false,
+            hot: false,
+        }
+    }
+}
+
+impl Lines {
+    #[inline]
+    fn heat(&mut self, number: usize) {
+        if let Some(line) = &mut self.lines[number]
+            && !line.hot
+            && self.hot.len() < HOT_MAX
+        {
+            line.hot = true;
+            self.hot.push(number);
+        }
+    }
+
+    fn cool(&mut self, index: usize) {
+        let number = self.hot.swap_remove(index);
+        if let Some(line) = &mut self.lines[number] {
+            line.hot = false;
+            // Bytes may have come since the last look; the poll tells of new ones only.
+            line.readable = true;
+        }
+    }
+}
+
+impl Outputs for Lines {
+    #[inline]
+    fn output(&mut self, connection: usize) -> Option<&mut Vec<u8>> {
+        let line = self.lines.get_mut(connection)?.as_mut()?;
+        if !line.dirty {
+            line.dirty = true;
+            self.dirty.push(connection);
+        }
+        Some(&mut line.io.output)
+    }
+
+    fn waiting(&self, connection: usize) -> usize {
+        self.lines.get(connection).and_then(Option::as_ref).map_or(0, |line| line.io.waiting())
+    }
+}

@@ -1,0 +1,190 @@
+//! Agents: loops that do a turn of work at a time, so that they can run on a thread each, share
+//! one, or be stepped by a test.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::config::ThreadsConfig;
+
+/// A loop of the venue.
+pub trait Agent: Send {
+    /// Does what there is to do now, without waiting; returns how much was done, 0 for nothing.
+    fn do_work(&mut self) -> usize;
+
+    /// Waits for work for at most `limit`, where the agent has something better than sleeping.
+    fn park(&mut self, limit: Duration) {
+        thread::sleep(limit);
+    }
+
+    /// Finishes what is under way. Called once, after the last turn, until it returns true.
+    fn close(&mut self) -> bool {
+        true
+    }
+}
+
+/// Two agents that take turns.
+pub struct Composed<A, B>(pub A, pub B);
+
+impl<A: Agent, B: Agent> Agent for Composed<A, B> {
+    fn do_work(&mut self) -> usize {
+        self.0.do_work() + self.1.do_work() + self.0.do_work()
+    }
+
+    /// Waits as the first agent does: what wakes the second one comes from the first.
+    fn park(&mut self, limit: Duration) {
+        self.0.park(limit);
+    }
+
+    fn close(&mut self) -> bool {
+        let first = self.0.close();
+        self.1.do_work();
+        first && self.1.close()
+    }
+}
+
+/// How long an agent without work spins, then yields, before it parks.
+///
+/// Waking a parked thread costs about ten times a loopback round trip, so a thread that had work a
+/// moment ago stays awake; a thread without work for longer leaves the processor to others.
+#[derive(Clone, Copy, Debug)]
+pub struct IdleStrategy {
+    spin: Duration,
+    yielding: Duration,
+    park_max: Duration,
+}
+
+/// Shortest sleep of a parked agent; it doubles up to the configured longest.
+const PARK_MIN: Duration = Duration::from_micros(20);
+
+/// Turns without work between two looks at the clock.
+const TURNS_PER_CLOCK: u32 = 64;
+
+/// Times an agent is asked to finish, a millisecond apart, before its thread ends anyway.
+const CLOSE_TURNS_MAX: u32 = 5_000;
+
+impl IdleStrategy {
+    /// As configured.
+    pub fn new(config: &ThreadsConfig) -> Self {
+        Self {
+            spin: Duration::from_micros(config.spin_us),
+            yielding: Duration::from_micros(config.yield_us),
+            park_max: Duration::from_micros(config.park_us),
+        }
+    }
+}
+
+/// Where a thread without work stands.
+#[derive(Debug)]
+struct Idle {
+    strategy: IdleStrategy,
+    turns: u32,
+    since: Option<Instant>,
+    waited: Duration,
+    park: Duration,
+}
+
+impl Idle {
+    fn new(strategy: IdleStrategy) -> Self {
+        Self { strategy, turns: 0, since: None, waited: Duration::ZERO, park: PARK_MIN }
+    }
+
+    fn reset(&mut self) {
+        self.turns = 0;
+        self.since = None;
+        self.waited = Duration::ZERO;
+        self.park = PARK_MIN;
+    }
+
+    fn wait(&mut self, agent: &mut impl Agent) {
+        if self.turns % TURNS_PER_CLOCK == 0 {
+            self.waited = self.since.get_or_insert_with(Instant::now).elapsed();
+        }
+        self.turns = self.turns.wrapping_add(1);
+        if self.waited < self.strategy.spin {
+            std::hint::spin_loop();
+        } else if self.waited < self.strategy.spin + self.strategy.yielding {
+            thread::yield_now();
+        } else {
+            agent.park(self.park);
+            self.park = (self.park * 2).min(self.strategy.park_max);
+        }
+    }
+}
+
+/// A running agent's thread.
+#[derive(Debug)]
+pub struct AgentThread {
+    name: String,
+    thread: thread::JoinHandle<()>,
+}
+
+/// Starts a thread that runs an agent until `stop` is set, pinned to `cpu` if one is given.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn spawn(
+    name: &str,
+    mut agent: impl Agent + 'static,
+    idle: IdleStrategy,
+    cpu: Option<usize>,
+    stop: Arc<AtomicBool>,
+) -> io::Result<AgentThread> {
+    let owned = name.to_owned();
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        pin(&owned, cpu);
+        run(&mut agent, idle, &stop);
+    })?;
+    Ok(AgentThread { name: name.to_owned(), thread })
+}
+
+fn pin(name: &str, cpu: Option<usize>) {
+    let Some(id) = cpu else { return };
+    if !core_affinity::set_for_current(core_affinity::CoreId { id }) {
+        log::warn!(
+            "thread {name} can't be pinned to processor {id}; it runs where the system puts it"
+        );
+    }
+}
+
+fn run(agent: &mut impl Agent, strategy: IdleStrategy, stop: &AtomicBool) {
+    let mut idle = Idle::new(strategy);
+    while !stop.load(Ordering::Relaxed) {
+        if agent.do_work() > 0 {
+            idle.reset();
+        } else {
+            idle.wait(agent);
+        }
+    }
+    for _ in 0..CLOSE_TURNS_MAX {
+        agent.do_work();
+        if agent.close() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    log::warn!("an agent had work left when its thread ended");
+}
+
+impl AgentThread {
+    /// Whether the thread has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits for the end of the thread.
+    ///
+    /// # Panics
+    /// When the agent panicked.
+    pub fn join(self) {
+        if self.thread.join().is_err() {
+            panic!("thread {} panicked; the journal holds what was acknowledged", self.name);
+        }
+    }
+}

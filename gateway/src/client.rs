@@ -1,0 +1,277 @@
+//! A FIX client: the initiator's end of a session over one TCP connection, without waiting of its
+//! own. For tools, tests and benchmarks.
+//!
+//! It keeps no messages: when the venue asks for a resend it fills the gap, because an order that
+//! did not arrive in time is not wanted later.
+
+use std::{
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+
+use ironbook_fix::{
+    codec::{Framed, frame},
+    encode::Body,
+    field::MsgSeqNum,
+    message::{Fields, Message},
+    session::{DisconnectReason, Handled, Output, Role, Session, SessionConfig, State},
+};
+use thiserror::Error;
+
+use crate::clock::{Clock, SystemClock};
+
+/// Room for what comes in.
+const IN_BYTES: usize = 256 * 1024;
+
+/// Room for what goes out.
+const OUT_BYTES: usize = 64 * 1024;
+
+/// Why a client can't go on.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// No connection.
+    #[error("no connection to {address}: {source}; is the venue running (ironbook start)?")]
+    Connect {
+        /// The venue.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(#[from] io::Error),
+    /// The venue ended the session.
+    #[error("the venue ended the session: {}", describe(.reason, .text))]
+    Ended {
+        /// Why the session ended here, if it is known.
+        reason: Option<DisconnectReason>,
+        /// Text (58) of the venue's Logout.
+        text: String,
+    },
+    /// Nothing came in time.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+}
+
+fn describe(reason: &Option<DisconnectReason>, text: &str) -> String {
+    match (reason, text.is_empty()) {
+        (_, false) => format!("\"{text}\""),
+        (Some(reason), true) => format!("{reason:?}"),
+        (None, true) => {
+            "it closed the connection without a word: check the comp id (--as), and that it is not \
+             logged on elsewhere"
+                .to_owned()
+        }
+    }
+}
+
+/// A FIX client.
+pub struct Client {
+    stream: TcpStream,
+    session: Session,
+    input: Vec<u8>,
+    used: usize,
+    filled: usize,
+    output: Vec<u8>,
+    written: usize,
+    fields: Box<Fields>,
+    logout_text: String,
+    ended: Option<DisconnectReason>,
+}
+
+impl Client {
+    /// Connects and logs on, starting both sequence numbers at 1.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the venue is not there, does not know the comp id, or does not answer
+    /// within `timeout`.
+    pub fn log_on(
+        address: SocketAddr,
+        comp_id: &str,
+        venue: &str,
+        timeout: Duration,
+    ) -> Result<Self, ClientError> {
+        let failed = |source| ClientError::Connect { address, source };
+        let stream = TcpStream::connect_timeout(&address, timeout).map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        stream.set_nonblocking(true).map_err(failed)?;
+        let config = SessionConfig {
+            reset_on_logon: true,
+            ..SessionConfig::new(Role::Initiator, comp_id, venue)
+        };
+        let mut client = Self {
+            stream,
+            session: Session::new(config, MsgSeqNum::FIRST, MsgSeqNum::FIRST),
+            input: vec![0; IN_BYTES],
+            used: 0,
+            filled: 0,
+            output: Vec::with_capacity(OUT_BYTES),
+            written: 0,
+            fields: Fields::new(),
+            logout_text: String::new(),
+            ended: None,
+        };
+        let now = SystemClock.now().0;
+        client.session.handle_connected(now);
+        client.session.logon(now);
+        client.drain(now);
+        client.wait_until(timeout, |client| client.session.state() == State::LoggedOn)?;
+        Ok(client)
+    }
+
+    /// Numbers and encodes a message, to be sent with the next [`Client::flush`]; returns its
+    /// MsgSeqNum.
+    #[inline]
+    pub fn queue<B: Body>(&mut self, message: &B, sending_time_ns: u64) -> u64 {
+        self.session.transmit_typed(sending_time_ns, message, &mut self.output).get()
+    }
+
+    /// Bytes that wait to be sent.
+    pub fn queued_bytes(&self) -> usize {
+        self.output.len() - self.written
+    }
+
+    /// Sends what the connection takes.
+    ///
+    /// # Errors
+    /// [`ClientError::Broken`].
+    #[inline]
+    pub fn flush(&mut self) -> Result<(), ClientError> {
+        while self.written < self.output.len() {
+            match self.stream.write(&self.output[self.written..]) {
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.output.clear();
+        self.written = 0;
+        Ok(())
+    }
+
+    /// Reads what is there, hands every application message to `on_message`, and answers what the
+    /// session has to answer. Returns the bytes read.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the connection or the session has ended.
+    #[inline]
+    pub fn poll(&mut self, mut on_message: impl FnMut(&Message<'_>)) -> Result<usize, ClientError> {
+        let count = self.read()?;
+        if count == 0 {
+            return Ok(0);
+        }
+        let now = SystemClock.now().0;
+        loop {
+            match frame(&self.input[self.used..self.filled]) {
+                Framed::Incomplete => break,
+                Framed::Garbled { skip, .. } => self.used += skip,
+                Framed::Message { len } => {
+                    let bytes = &self.input[self.used..self.used + len];
+                    if let Ok(message) = Message::parse(bytes, &mut self.fields) {
+                        if message.msg_type() == Some(ironbook_fix::message::MsgType::LOGOUT) {
+                            let text = message.get(58).unwrap_or_default();
+                            self.logout_text = String::from_utf8_lossy(text).into_owned();
+                        }
+                        if let Handled::Application(_) = self.session.handle_message(now, &message)
+                        {
+                            on_message(&message);
+                        }
+                    }
+                    self.used += len;
+                    self.drain(now);
+                }
+            }
+        }
+        self.flush()?;
+        Ok(count)
+    }
+
+    fn read(&mut self) -> Result<usize, ClientError> {
+        if self.used == self.filled {
+            (self.used, self.filled) = (0, 0);
+        } else if self.filled == self.input.len() {
+            self.input.copy_within(self.used..self.filled, 0);
+            (self.used, self.filled) = (0, self.filled - self.used);
+        }
+        match self.stream.read(&mut self.input[self.filled..]) {
+            Ok(0) => {
+                let text = std::mem::take(&mut self.logout_text);
+                Err(ClientError::Ended { reason: self.ended, text })
+            }
+            Ok(count) => {
+                self.filled += count;
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Heartbeats and timeouts that are due; call now and then.
+    pub fn keep_alive(&mut self) {
+        let now = SystemClock.now().0;
+        if self.session.next_deadline().is_some_and(|due| due <= now) {
+            self.session.handle_timeout(now);
+            self.drain(now);
+        }
+    }
+
+    fn drain(&mut self, now: u64) {
+        while let Some(output) = self.session.poll() {
+            match output {
+                Output::Send(request) => {
+                    self.session.transmit(
+                        now,
+                        request.msg_type(),
+                        request.body(),
+                        &mut self.output,
+                    );
+                }
+                Output::Resend { begin, end } => {
+                    self.session.encode_gap_fill(begin, end.next(), now, &mut self.output);
+                }
+                Output::ResetSequence => self.session.reset_outbound(),
+                Output::Disconnect(reason) => self.ended = Some(reason),
+                Output::LoggedOn | Output::LoggedOut => {}
+            }
+        }
+    }
+
+    /// Logs out and waits for the answer.
+    ///
+    /// # Errors
+    /// [`ClientError::Timeout`] when the venue does not answer.
+    pub fn log_out(mut self, timeout: Duration) -> Result<(), ClientError> {
+        let now = SystemClock.now().0;
+        self.session.logout(now, None);
+        self.drain(now);
+        match self.wait_until(timeout, |client| client.ended.is_some()) {
+            Ok(()) | Err(ClientError::Ended { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn wait_until(
+        &mut self,
+        timeout: Duration,
+        done: impl Fn(&Self) -> bool,
+    ) -> Result<(), ClientError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            self.flush()?;
+            let count = self.poll(|_| {})?;
+            if done(self) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(ClientError::Timeout(timeout));
+            }
+            if count == 0 {
+                std::thread::yield_now();
+            }
+        }
+    }
+}

@@ -1,0 +1,703 @@
+//! The venue's configuration: a TOML file, every key optional, unknown keys refused.
+//!
+//! [`Config::default`] is a complete venue for a laptop. [`render`] prints a configuration with the
+//! meaning, unit and default of every key; [`KEYS`] is the one place where these are written.
+
+use std::{fmt::Write as _, net::IpAddr, net::SocketAddr, path::Path, path::PathBuf};
+
+use ironbook_engine::{CompId, EngineLimits, Symbol, command::MANTISSA_MAX, command::TICKS_MAX};
+use ironbook_fix::field::Decimal;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Everything that can be set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The venue itself.
+    pub venue: VenueConfig,
+    /// FIX sessions over TCP.
+    pub fix: FixConfig,
+    /// Threads, processors and how idle threads wait.
+    pub threads: ThreadsConfig,
+    /// The journal.
+    pub journal: JournalConfig,
+    /// Bounds of the matching core.
+    pub engine: EngineConfig,
+    /// What is traded.
+    #[serde(rename = "instrument")]
+    pub instruments: Vec<InstrumentConfig>,
+    /// Who may log on.
+    #[serde(rename = "session")]
+    pub sessions: Vec<SessionConfig>,
+}
+
+/// The venue itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct VenueConfig {
+    pub comp_id: String,
+    pub data_dir: PathBuf,
+    pub acknowledge: Acknowledge,
+}
+
+/// What an execution report waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Acknowledge {
+    /// The journal holds it: it survives the death of the process.
+    Written,
+    /// The disk holds it: it survives the loss of power.
+    Durable,
+}
+
+/// FIX sessions over TCP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct FixConfig {
+    pub listen: SocketAddr,
+    pub connections_max: usize,
+    pub logon_timeout_ms: u64,
+    pub logout_timeout_ms: u64,
+    pub heart_bt_int_max_s: u32,
+    pub sending_time_tolerance_s: u32,
+    pub message_bytes_max: usize,
+    pub out_buffer_bytes_max: usize,
+    pub resend_messages_per_turn: u32,
+}
+
+/// Threads, processors and how idle threads wait.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct ThreadsConfig {
+    pub layout: Layout,
+    pub core_cpu: Cpu,
+    pub gateway_cpu: Cpu,
+    pub ring_slots: usize,
+    pub spin_us: u64,
+    pub yield_us: u64,
+    pub park_us: u64,
+}
+
+/// Which agents share a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// Shared on up to three processors, dedicated on more.
+    Auto,
+    /// Gateway and core take turns on one thread.
+    Shared,
+    /// Gateway and core have a thread each.
+    Dedicated,
+}
+
+/// A processor to pin a thread to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cpu {
+    /// The venue chooses: the last processors.
+    Auto,
+    /// Not pinned.
+    None,
+    /// This one, counted from 0.
+    #[serde(untagged)]
+    Index(usize),
+}
+
+/// The journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct JournalConfig {
+    pub segment_bytes: u64,
+    pub prepared_ahead: u32,
+    pub sync_interval_ms: u64,
+}
+
+/// Bounds of the matching core.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct EngineConfig {
+    pub orders_max: u32,
+    pub instruments_max: u32,
+    pub sessions_max: u32,
+    pub closed_orders_kept: u32,
+    pub state_hash_interval: u32,
+}
+
+/// An instrument.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct InstrumentConfig {
+    pub symbol: String,
+    pub tick: String,
+    pub lot: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_qty_max: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_max: Option<String>,
+    #[serde(default = "open")]
+    pub status: StatusConfig,
+}
+
+/// Status of an instrument from the start of the venue on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum StatusConfig {
+    Open,
+    Halted,
+    Closed,
+}
+
+fn open() -> StatusConfig {
+    StatusConfig::Open
+}
+
+/// A client that may log on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct SessionConfig {
+    pub comp_id: String,
+    #[serde(default = "loopback")]
+    pub allow_from: Vec<IpAddr>,
+    #[serde(default)]
+    pub reset_on_logon: bool,
+    #[serde(default)]
+    pub read_only: bool,
+}
+
+fn loopback() -> Vec<IpAddr> {
+    vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])]
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            venue: VenueConfig::default(),
+            fix: FixConfig::default(),
+            threads: ThreadsConfig::default(),
+            journal: JournalConfig::default(),
+            engine: EngineConfig::default(),
+            instruments: default_instruments(),
+            sessions: default_sessions(),
+        }
+    }
+}
+
+impl Default for VenueConfig {
+    fn default() -> Self {
+        Self {
+            comp_id: "IRONBOOK".to_owned(),
+            data_dir: PathBuf::from("data"),
+            acknowledge: Acknowledge::Written,
+        }
+    }
+}
+
+impl Default for FixConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9878)),
+            connections_max: 256,
+            logon_timeout_ms: 10_000,
+            logout_timeout_ms: 2_000,
+            heart_bt_int_max_s: 60,
+            sending_time_tolerance_s: 120,
+            message_bytes_max: 8_192,
+            out_buffer_bytes_max: 4 << 20,
+            resend_messages_per_turn: 256,
+        }
+    }
+}
+
+impl Default for ThreadsConfig {
+    fn default() -> Self {
+        Self {
+            layout: Layout::Auto,
+            core_cpu: Cpu::Auto,
+            gateway_cpu: Cpu::Auto,
+            ring_slots: 4_096,
+            spin_us: 200,
+            yield_us: 20_000,
+            park_us: 500,
+        }
+    }
+}
+
+impl Default for JournalConfig {
+    fn default() -> Self {
+        Self { segment_bytes: 64 << 20, prepared_ahead: 2, sync_interval_ms: 1_000 }
+    }
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        let limits = EngineLimits::default();
+        Self {
+            orders_max: limits.orders_max,
+            instruments_max: limits.instruments_max,
+            sessions_max: limits.sessions_max,
+            closed_orders_kept: limits.closed_orders_kept,
+            state_hash_interval: limits.state_hash_interval,
+        }
+    }
+}
+
+fn default_instruments() -> Vec<InstrumentConfig> {
+    [
+        ("AAPL", "0.01", "1"),
+        ("MSFT", "0.01", "1"),
+        ("NVDA", "0.01", "1"),
+        ("BTC-USD", "0.01", "0.00000001"),
+        ("ETH-USD", "0.01", "0.00000001"),
+        ("EUR/USD", "0.00001", "1000"),
+    ]
+    .into_iter()
+    .map(|(symbol, tick, lot)| InstrumentConfig {
+        symbol: symbol.to_owned(),
+        tick: tick.to_owned(),
+        lot: lot.to_owned(),
+        order_qty_max: None,
+        price_max: None,
+        status: open(),
+    })
+    .collect()
+}
+
+fn default_sessions() -> Vec<SessionConfig> {
+    (1..=8)
+        .map(|number| format!("TRADER{number}"))
+        .chain(["LOADGEN".to_owned(), "DROPCOPY".to_owned()])
+        .map(|comp_id| SessionConfig {
+            read_only: comp_id == "DROPCOPY",
+            comp_id,
+            allow_from: loopback(),
+            reset_on_logon: false,
+        })
+        .collect()
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("configuration {path}: {source}; check the path given with --config")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not the TOML that is expected; the message has line and column.
+    #[error("configuration {path}: {message}\nevery key with its meaning: ironbook config")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line, column, and what is wrong there.
+        message: String,
+    },
+    /// A value that can't be.
+    #[error("configuration: {key} = {value}: {reason}")]
+    Value {
+        /// Section and key.
+        key: String,
+        /// The value found.
+        value: String,
+        /// What is wrong with it, and what is allowed.
+        reason: String,
+    },
+}
+
+/// An instrument's numbers, ready for the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InstrumentTerms {
+    /// Decimals of prices.
+    pub price_scale: u8,
+    /// Decimals of quantities.
+    pub qty_scale: u8,
+    /// Price step at `price_scale`.
+    pub tick: i64,
+    /// Quantity step at `qty_scale`.
+    pub lot: i64,
+    /// Largest quantity at `qty_scale`.
+    pub order_qty_max: i64,
+    /// Largest price at `price_scale`.
+    pub price_max: i64,
+}
+
+impl Config {
+    /// The configuration in a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the line, or the key and value, and what is allowed.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// The configuration in a text; `path` is for messages only.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
+            path: path.to_owned(),
+            message: error.to_string().trim_end().to_owned(),
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Refuses what can't be.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] with the key, the value, and what is allowed.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        comp_id("venue.comp_id", &self.venue.comp_id)?;
+        self.check_bounds()?;
+        let mut symbols = Vec::new();
+        for instrument in &self.instruments {
+            let key = format!("instrument {}", instrument.symbol);
+            Symbol::try_from(instrument.symbol.as_str())
+                .map_err(|error| value("instrument.symbol", &instrument.symbol, &error))?;
+            if instrument.symbol.is_empty() || symbols.contains(&&instrument.symbol) {
+                return Err(value(&key, "symbol", &"empty or listed twice"));
+            }
+            symbols.push(&instrument.symbol);
+            instrument.terms()?;
+        }
+        let mut comp_ids = vec![&self.venue.comp_id];
+        for session in &self.sessions {
+            comp_id("session.comp_id", &session.comp_id)?;
+            if comp_ids.contains(&&session.comp_id) {
+                let reason = "listed twice, or the venue's own; comp ids must differ";
+                return Err(value("session.comp_id", &session.comp_id, &reason));
+            }
+            comp_ids.push(&session.comp_id);
+        }
+        Ok(())
+    }
+
+    fn check_bounds(&self) -> Result<(), ConfigError> {
+        let (fix, threads, journal) = (&self.fix, &self.threads, &self.journal);
+        let engine = &self.engine;
+        let instruments = self.instruments.len() as u64;
+        let sessions = self.sessions.len() as u64;
+        let within = [
+            ("fix.connections_max", fix.connections_max as u64, 1, 65_536),
+            ("fix.logon_timeout_ms", fix.logon_timeout_ms, 1, 3_600_000),
+            ("fix.logout_timeout_ms", fix.logout_timeout_ms, 1, 3_600_000),
+            ("fix.heart_bt_int_max_s", fix.heart_bt_int_max_s.into(), 1, 86_400),
+            ("fix.sending_time_tolerance_s", fix.sending_time_tolerance_s.into(), 1, 86_400),
+            ("fix.message_bytes_max", fix.message_bytes_max as u64, 512, 65_536),
+            ("fix.out_buffer_bytes_max", fix.out_buffer_bytes_max as u64, 65_536, 1 << 30),
+            ("fix.resend_messages_per_turn", fix.resend_messages_per_turn.into(), 1, 65_536),
+            ("threads.ring_slots", threads.ring_slots as u64, 2, 1 << 20),
+            ("threads.park_us", threads.park_us, 1, 1_000_000),
+            ("journal.segment_bytes", journal.segment_bytes, 1 << 16, 1 << 30),
+            ("journal.prepared_ahead", journal.prepared_ahead.into(), 1, 64),
+            ("journal.sync_interval_ms", journal.sync_interval_ms, 1, 3_600_000),
+            ("engine.orders_max", engine.orders_max.into(), 1, 1 << 24),
+            ("engine.instruments_max", engine.instruments_max.into(), instruments.max(1), 1 << 20),
+            ("engine.sessions_max", engine.sessions_max.into(), sessions.max(1), 1 << 20),
+            ("engine.closed_orders_kept", engine.closed_orders_kept.into(), 0, 1 << 24),
+        ];
+        for (key, found, least, most) in within {
+            if found < least || found > most {
+                return Err(value(
+                    key,
+                    &found.to_string(),
+                    &format!("{least} to {most} is allowed"),
+                ));
+            }
+        }
+        if !journal.segment_bytes.is_power_of_two() {
+            let found = journal.segment_bytes.to_string();
+            return Err(value("journal.segment_bytes", &found, &"a power of two is needed"));
+        }
+        Ok(())
+    }
+
+    /// The engine's bounds.
+    pub fn engine_limits(&self) -> EngineLimits {
+        EngineLimits {
+            orders_max: self.engine.orders_max,
+            instruments_max: self.engine.instruments_max,
+            sessions_max: self.engine.sessions_max,
+            closed_orders_kept: self.engine.closed_orders_kept,
+            state_hash_interval: self.engine.state_hash_interval,
+            ..EngineLimits::default()
+        }
+    }
+}
+
+impl InstrumentConfig {
+    /// The instrument's numbers.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a number that is none, or not positive, or too large.
+    pub fn terms(&self) -> Result<InstrumentTerms, ConfigError> {
+        let tick = self.positive("tick", &self.tick)?;
+        let lot = self.positive("lot", &self.lot)?;
+        let price_limit = tick.mantissa.saturating_mul(TICKS_MAX);
+        let price_limit = price_limit.min(MANTISSA_MAX / tick.mantissa * tick.mantissa);
+        let terms = InstrumentTerms {
+            price_scale: tick.scale,
+            qty_scale: lot.scale,
+            tick: tick.mantissa,
+            lot: lot.mantissa,
+            order_qty_max: MANTISSA_MAX / lot.mantissa * lot.mantissa,
+            price_max: price_limit,
+        };
+        Ok(InstrumentTerms {
+            order_qty_max: self.bound(
+                "order_qty_max",
+                &self.order_qty_max,
+                lot,
+                terms.order_qty_max,
+            )?,
+            price_max: self.bound("price_max", &self.price_max, tick, terms.price_max)?,
+            ..terms
+        })
+    }
+
+    fn positive(&self, name: &str, text: &str) -> Result<Decimal, ConfigError> {
+        let key = format!("instrument {}: {name}", self.symbol);
+        match Decimal::parse(text.as_bytes()) {
+            Ok(number) if number.mantissa > 0 => Ok(number),
+            Ok(_) => Err(value(&key, text, &"must be greater than zero")),
+            Err(_) => Err(value(&key, text, &"must be a decimal number such as \"0.01\"")),
+        }
+    }
+
+    /// A bound in units of `step`'s scale; a multiple of `step`, no more than `most`.
+    fn bound(
+        &self,
+        name: &str,
+        text: &Option<String>,
+        step: Decimal,
+        most: i64,
+    ) -> Result<i64, ConfigError> {
+        let Some(text) = text else { return Ok(most) };
+        let number = self.positive(name, text)?;
+        let digits = step.scale.checked_sub(number.scale);
+        let scaled = digits
+            .and_then(|digits| 10_i64.checked_pow(digits.into()))
+            .and_then(|factor| number.mantissa.checked_mul(factor))
+            .filter(|scaled| scaled % step.mantissa == 0 && *scaled <= most);
+        scaled.ok_or_else(|| {
+            let key = format!("instrument {}: {name}", self.symbol);
+            value(
+                &key,
+                text,
+                &format!("must be a multiple of the step, at most {most} of its last decimal"),
+            )
+        })
+    }
+}
+
+fn comp_id(key: &str, text: &str) -> Result<CompId, ConfigError> {
+    match CompId::try_from(text) {
+        Ok(id) if !id.is_empty() && !text.contains(['=', '\u{1}']) => Ok(id),
+        Ok(_) => Err(value(key, text, &"must not be empty or contain '='")),
+        Err(error) => Err(value(key, text, &error)),
+    }
+}
+
+fn value(key: &str, value: &str, reason: &dyn std::fmt::Display) -> ConfigError {
+    ConfigError::Value { key: key.to_owned(), value: value.to_owned(), reason: reason.to_string() }
+}
+
+/// Meaning and unit of every key, by section.
+pub const KEYS: &[(&str, &str, &str)] = &[
+    ("venue", "comp_id", "Comp id of the venue: TargetCompID (56) of its clients."),
+    ("venue", "data_dir", "Directory of the journal; made when it is missing."),
+    (
+        "venue",
+        "acknowledge",
+        "What a report waits for: \"written\" survives the death of the process, \"durable\" the loss of power.",
+    ),
+    ("fix", "listen", "Address and port that clients connect to."),
+    ("fix", "connections_max", "Most connections at once; one more is closed at once."),
+    ("fix", "logon_timeout_ms", "Milliseconds from connection to Logon; then it is closed."),
+    ("fix", "logout_timeout_ms", "Milliseconds that a Logout waits for its answer."),
+    ("fix", "heart_bt_int_max_s", "Largest HeartBtInt (108) that a client may ask for, seconds."),
+    (
+        "fix",
+        "sending_time_tolerance_s",
+        "Seconds by which SendingTime (52) may differ from the venue's clock.",
+    ),
+    ("fix", "message_bytes_max", "Largest message, bytes; a longer one closes the connection."),
+    (
+        "fix",
+        "out_buffer_bytes_max",
+        "Bytes that wait for a client who reads slowly; then he is disconnected and gets them resent.",
+    ),
+    (
+        "fix",
+        "resend_messages_per_turn",
+        "Messages resent in one turn, so that a long resend delays nobody else.",
+    ),
+    (
+        "threads",
+        "layout",
+        "\"shared\": gateway and core on one thread; \"dedicated\": one each; \"auto\": shared on up to three processors.",
+    ),
+    (
+        "threads",
+        "core_cpu",
+        "Processor of the matching core: \"auto\", \"none\" or a number from 0.",
+    ),
+    (
+        "threads",
+        "gateway_cpu",
+        "Processor of the gateway when dedicated: \"auto\", \"none\" or a number.",
+    ),
+    (
+        "threads",
+        "ring_slots",
+        "Requests that may wait for the core; when full, sockets are not read.",
+    ),
+    ("threads", "spin_us", "Microseconds without work for which a thread spins."),
+    ("threads", "yield_us", "Microseconds for which it then yields its processor."),
+    ("threads", "park_us", "Longest sleep after that, microseconds, between two looks for work."),
+    ("journal", "segment_bytes", "Size of a segment file of a new journal, bytes, a power of two."),
+    ("journal", "prepared_ahead", "Segments made ready ahead of need."),
+    (
+        "journal",
+        "sync_interval_ms",
+        "Milliseconds between two syncs under \"written\"; \"durable\" syncs at once.",
+    ),
+    ("engine", "orders_max", "Most live orders; one more is rejected."),
+    ("engine", "instruments_max", "Most instruments."),
+    ("engine", "sessions_max", "Most sessions."),
+    (
+        "engine",
+        "closed_orders_kept",
+        "Closed orders remembered, to refuse a used ClOrdID and answer late cancels.",
+    ),
+    ("engine", "state_hash_interval", "Commands between two journaled state hashes; 0 for none."),
+    ("instrument", "symbol", "Symbol (55), at most 24 characters."),
+    ("instrument", "tick", "Smallest price step, a decimal in quotes."),
+    ("instrument", "lot", "Smallest quantity step, a decimal in quotes."),
+    (
+        "instrument",
+        "order_qty_max",
+        "Largest OrderQty, a decimal in quotes; default: eighteen digits.",
+    ),
+    ("instrument", "price_max", "Largest price, a decimal in quotes; default: 2^36 - 1 ticks."),
+    (
+        "instrument",
+        "status",
+        "Status at the start of the venue: \"open\", \"halted\" or \"closed\".",
+    ),
+    ("session", "comp_id", "Comp id of the client: his SenderCompID (49)."),
+    ("session", "allow_from", "Addresses that he may connect from."),
+    ("session", "reset_on_logon", "Whether each Logon starts both sequence numbers at 1."),
+    ("session", "read_only", "Whether requests of this session are refused: a drop copy."),
+];
+
+/// The configuration as a TOML file with the meaning, unit and default of every key.
+pub fn render(config: &Config) -> String {
+    let table = |config: &Config| toml::Table::try_from(config).unwrap_or_default();
+    let (values, defaults) = (table(config), table(&Config::default()));
+    let mut text =
+        String::from("# Configuration of an Ironbook venue. Every key may be left out.\n");
+    let mut section = "";
+    for &(in_section, key, meaning) in KEYS {
+        if matches!(in_section, "instrument" | "session") {
+            continue;
+        }
+        if in_section != section {
+            section = in_section;
+            let _ = write!(text, "\n[{section}]\n");
+        }
+        let default = &defaults[section][key];
+        let _ = writeln!(text, "# {meaning} Default: {default}\n{key} = {}", values[section][key]);
+    }
+    for section in ["instrument", "session"] {
+        render_list(&mut text, section, &values);
+    }
+    text
+}
+
+/// Entries of a list of tables; the first one carries the meaning of the keys.
+fn render_list(text: &mut String, section: &str, values: &toml::Table) {
+    let _ = write!(text, "\n# Keys of each {section}:\n");
+    for (_, key, meaning) in KEYS.iter().filter(|(in_section, ..)| *in_section == section) {
+        let _ = writeln!(text, "#   {key}: {meaning}");
+    }
+    let entries = values.get(section).and_then(toml::Value::as_array);
+    for entry in entries.into_iter().flatten() {
+        let _ = write!(text, "[[{section}]]\n{}", toml::to_string(entry).unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(text, Path::new("test.toml"))
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn what_is_printed_reads_back() {
+        let mut config = Config::default();
+        config.threads.core_cpu = Cpu::Index(1);
+        config.instruments[0].price_max = Some("5000".to_owned());
+        config.instruments[1].status = StatusConfig::Halted;
+        assert_eq!(parse(&render(&config)).unwrap(), config);
+    }
+
+    #[test]
+    fn every_key_has_a_meaning() {
+        let table = toml::Table::try_from(Config::default()).unwrap();
+        for (section, values) in &table {
+            let entry = values.as_array().map_or(values, |list| &list[0]);
+            for key in entry.as_table().unwrap().keys() {
+                assert!(
+                    KEYS.iter().any(|(s, k, _)| s == section && k == key),
+                    "{section}.{key} is not in KEYS"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn refusals_name_line_or_key() {
+        for (text, expected) in [
+            ("[fix]\nlisten = \"127.0.0.1:1\"\nconections_max = 3\n", "line 3"),
+            ("[fix]\nconections_max = 3\n", "conections_max"),
+            ("[fix]\nconnections_max = 0\n", "fix.connections_max = 0: 1 to 65536"),
+            ("[journal]\nsegment_bytes = 100000\n", "power of two"),
+            ("[[instrument]]\nsymbol = \"A\"\ntick = \"0\"\nlot = \"1\"\n", "greater than zero"),
+            ("[[instrument]]\nsymbol = \"A\"\ntick = \"1e3\"\nlot = \"1\"\n", "decimal number"),
+            ("[[session]]\ncomp_id = \"IRONBOOK\"\n", "the venue's own"),
+            ("[threads]\nlayout = \"fast\"\n", "line 2"),
+        ] {
+            let message = parse(text).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn terms_take_their_scale_from_the_step() {
+        let terms = default_instruments()[3].terms().unwrap();
+        assert_eq!((terms.price_scale, terms.tick), (2, 1));
+        assert_eq!((terms.qty_scale, terms.lot), (8, 1));
+    }
+}

@@ -1,0 +1,135 @@
+//! The matching core: takes inputs from the ring, stamps them, applies them, journals everything.
+//!
+//! It is the only writer of the journal and the only owner of the engine. It does no I/O and waits
+//! for nobody; where the journal has no room it leaves the inputs in the ring, and the gateways
+//! stop reading their sockets.
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use ironbook_engine::{Command, Engine, Event, EventRecord, Sequencer, Stamp, sink::EventSink};
+use ironbook_journal::Writer;
+
+use crate::{agent::Agent, clock::Clock, session_record::SessionRecord};
+
+/// What a gateway puts into the ring.
+#[derive(Debug)]
+pub enum Input {
+    /// For the engine.
+    Command(Command),
+    /// For the journal only. Boxed: it is rare, and the ring's slots stay small.
+    Session(Box<SessionRecord>),
+}
+
+/// A gateway's end of the ring.
+pub type InputSender = Sender<Input>;
+
+/// The ring of inputs: bounded, lock-free, several gateways to one core.
+pub fn ring(slots: usize) -> (InputSender, Receiver<Input>) {
+    bounded(slots)
+}
+
+/// Inputs that are published together at the most: enough to share the cost of publishing, few
+/// enough that the first one does not wait long (about 20 µs).
+const BATCH_MAX: usize = 64;
+
+/// Room in the journal, in bytes, that must be ready before an input is taken: a command with some
+/// dozens of events. A longer group waits for the next segment in the middle.
+const ROOM: usize = 16 * 1024;
+
+/// The agent that owns engine and journal.
+pub struct CoreAgent<C> {
+    inputs: Receiver<Input>,
+    sequencer: Sequencer,
+    engine: Engine,
+    journal: Writer,
+    clock: C,
+}
+
+impl<C: Clock> CoreAgent<C> {
+    /// A core that goes on where `sequencer`, `engine` and `journal` stand.
+    pub fn new(
+        inputs: Receiver<Input>,
+        sequencer: Sequencer,
+        engine: Engine,
+        journal: Writer,
+        clock: C,
+    ) -> Self {
+        assert_eq!(sequencer.next().0, journal.next_sequence(), "one sequence for all frames");
+        Self { inputs, sequencer, engine, journal, clock }
+    }
+
+    /// The engine, for those who step the core themselves.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Takes one input and journals what follows from it; visible with the next commit.
+    #[inline]
+    pub fn take(&mut self, stamp: Stamp, input: &Input) {
+        match input {
+            Input::Command(command) => {
+                self.append(stamp, command.kind(), command.payload());
+                let mut sink = JournalSink(&mut self.journal);
+                let next = self.engine.apply(stamp, command, &mut sink);
+                self.sequencer.resume_at(next);
+            }
+            Input::Session(record) => self.append(stamp, record.kind(), &record.payload()),
+        }
+    }
+
+    #[inline]
+    fn append(&mut self, stamp: Stamp, kind: u16, payload: &[u8]) {
+        self.journal.append(kind, stamp.sequence.0, stamp.time.0, payload);
+    }
+
+    /// Applies a command now, past the ring: for a start or a tool, not for trading.
+    pub fn apply_now(&mut self, command: Command) {
+        let stamp = self.sequencer.stamp(self.clock.now());
+        self.take(stamp, &Input::Command(command));
+        self.journal.commit();
+    }
+
+    /// Journals a session record now, past the ring.
+    pub fn record_now(&mut self, record: SessionRecord) {
+        let stamp = self.sequencer.stamp(self.clock.now());
+        self.take(stamp, &Input::Session(Box::new(record)));
+        self.journal.commit();
+    }
+
+    /// Ends the core and gives its journal back, to be closed.
+    pub fn into_journal(self) -> (Engine, Writer) {
+        (self.engine, self.journal)
+    }
+}
+
+impl<C: Clock> Agent for CoreAgent<C> {
+    #[inline]
+    fn do_work(&mut self) -> usize {
+        let mut taken = 0;
+        let mut now = None;
+        while taken < BATCH_MAX && self.journal.has_room(ROOM) {
+            let Ok(input) = self.inputs.try_recv() else { break };
+            let now = *now.get_or_insert_with(|| self.clock.now());
+            let stamp = self.sequencer.stamp(now);
+            self.take(stamp, &input);
+            taken += 1;
+        }
+        if taken > 0 {
+            self.journal.commit();
+        }
+        taken
+    }
+
+    fn close(&mut self) -> bool {
+        self.inputs.is_empty()
+    }
+}
+
+/// Journals events as they come.
+struct JournalSink<'a>(&'a mut Writer);
+
+impl EventSink for JournalSink<'_> {
+    #[inline]
+    fn emit<E: EventRecord + Into<Event>>(&mut self, stamp: Stamp, event: &E) {
+        self.0.append(E::KIND, stamp.sequence.0, stamp.time.0, event.payload());
+    }
+}

@@ -1,0 +1,713 @@
+//! The sessions of a gateway: what a message asks for goes into the ring, what the journal says
+//! goes out.
+//!
+//! ```text
+//! message -> fix::Session -> command -> ring            (handle_message)
+//!                 \-> request (Logon, Heartbeat, Reject ...) -> ring
+//! journal frame -> number of the session -> message     (deliver)
+//! ```
+//!
+//! Nothing is sent that the journal does not hold, so a MsgSeqNum is the same before and after a
+//! restart, and a resend reads the journal.
+
+use std::collections::VecDeque;
+
+use ironbook_engine::{Event, Sequence, SessionId, Timestamp, command::Origin};
+use ironbook_fix::{
+    encode::Body,
+    field::{MsgSeqNum, Precision, TimestampText, write_u64},
+    message::{BusinessReject, BusinessRejectReason, Message, MsgType, Refusal},
+    session::{
+        DisconnectReason, Handled, Output, Request, Role, Session,
+        SessionConfig as FixSessionConfig,
+    },
+};
+use ironbook_journal::{Frame, Position, Reader};
+
+use crate::{
+    config::{Config, SessionConfig},
+    core::{Input, InputSender},
+    session_record::SessionRecord,
+    sessions::{Audience, SessionTable},
+    translate::{self, MessageVisitor, SymbolTable, Unserved},
+};
+
+/// Inputs that one message, or one timeout, can bring about at the most: a reset, a command, and
+/// one for each output of the session.
+pub const INPUTS_PER_TURN: usize = 2 + ironbook_fix::session::OUTPUTS_MAX;
+
+/// ResendRequests of one session that may wait for the one in progress.
+const RESENDS_MAX: usize = 8;
+
+/// A session as the venue knows it.
+#[derive(Clone, Debug)]
+pub struct SessionSetup {
+    /// Its number.
+    pub id: SessionId,
+    /// Its configuration.
+    pub config: SessionConfig,
+}
+
+/// A session and where it stands.
+#[derive(Debug)]
+struct Slot {
+    setup: SessionSetup,
+    fix: Session,
+    /// The connection that the session is bound to.
+    connection: Option<usize>,
+    /// Whether the journal has passed the answer to this connection's Logon: what the journal says
+    /// from there on goes to this connection.
+    live: bool,
+    /// Answers to Logons that are in the ring or the journal ahead; those of connections that are
+    /// gone bring nobody to life.
+    logons_ahead: u32,
+    /// Requested messages that are in the ring or the journal ahead.
+    sends_ahead: u32,
+    /// Set when the connection ends once everything requested is out.
+    closing: Option<DisconnectReason>,
+    /// MsgSeqNum expected next, as it was last put into the ring.
+    told_next_in: u64,
+    resends: VecDeque<Resend>,
+}
+
+/// A range of messages to be sent again.
+#[derive(Clone, Copy, Debug)]
+struct Resend {
+    /// The next message to send.
+    next: u64,
+    /// The last one.
+    end: u64,
+    /// Where to read on, and the number of the first outbound message from there on.
+    at: Option<(Position, u64)>,
+    /// First of a run of messages that are not sent again but filled as a gap.
+    gap_from: Option<u64>,
+}
+
+/// All sessions of a gateway.
+pub struct Desk {
+    slots: Vec<Slot>,
+    table: SessionTable,
+    inputs: InputSender,
+    symbols: SymbolTable,
+    resend_reader: Reader,
+    resend_per_turn: u32,
+    text: TimestampText,
+    body: Vec<u8>,
+}
+
+/// What a message did to its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Goes on.
+    Open,
+    /// Is to be closed at once.
+    Close(&'static str),
+}
+
+/// Bytes that go out on each connection; the gateway owns the connections.
+pub trait Outputs {
+    /// Buffer of a connection; marks it to be written.
+    fn output(&mut self, connection: usize) -> Option<&mut Vec<u8>>;
+    /// Bytes that wait on a connection.
+    fn waiting(&self, connection: usize) -> usize;
+}
+
+impl Desk {
+    /// The sessions of a configuration, as the journal left them.
+    pub fn new(
+        config: &Config,
+        setups: Vec<SessionSetup>,
+        table: SessionTable,
+        inputs: InputSender,
+        symbols: SymbolTable,
+        mut resend_reader: Reader,
+    ) -> Self {
+        resend_reader.set_verify(false);
+        let slots = setups.into_iter().map(|setup| Slot::new(config, setup, &table)).collect();
+        Self {
+            slots,
+            table,
+            inputs,
+            symbols,
+            resend_reader,
+            resend_per_turn: config.fix.resend_messages_per_turn,
+            text: TimestampText::new(Precision::Millis),
+            body: Vec::with_capacity(1024),
+        }
+    }
+
+    /// Whether the ring has room for what one message can bring about.
+    #[inline]
+    pub fn has_room(&self) -> bool {
+        let capacity = self.inputs.capacity().unwrap_or(usize::MAX);
+        self.inputs.len() + INPUTS_PER_TURN <= capacity
+    }
+
+    fn put(&self, input: Input) {
+        // Room was checked before the message was taken, and a disconnected core means that the
+        // venue stops.
+        let _ = self.inputs.send(input);
+    }
+
+    /// The session that a first message logs on to, if that may be from there.
+    ///
+    /// # Errors
+    /// Why it may not; nothing is answered then, so that a stranger learns nothing.
+    pub fn admit(
+        &mut self,
+        message: &Message<'_>,
+        peer: std::net::IpAddr,
+        connection: usize,
+        now: Timestamp,
+    ) -> Result<usize, &'static str> {
+        if message.msg_type() != Some(MsgType::LOGON) {
+            return Err("the first message is not a Logon");
+        }
+        let comp_id = message.sender_comp_id().unwrap_or_default();
+        let found =
+            self.slots.iter().position(|slot| slot.setup.config.comp_id.as_bytes() == comp_id);
+        let index = found.ok_or("unknown SenderCompID")?;
+        let slot = &mut self.slots[index];
+        if !slot.setup.config.allow_from.contains(&peer.to_canonical()) {
+            return Err("this comp id may not connect from there");
+        }
+        if slot.connection.is_some() {
+            return Err("the session is connected already");
+        }
+        slot.connection = Some(connection);
+        slot.live = false;
+        slot.closing = None;
+        slot.fix.handle_connected(now.0);
+        Ok(index)
+    }
+
+    /// Takes a message of a session.
+    #[inline]
+    pub fn handle_message(&mut self, index: usize, message: &Message<'_>, now: Timestamp) {
+        self.take(index, message, now);
+        let mut held = Vec::new();
+        while self.has_room() && self.slots[index].fix.release_held(&mut held) {
+            self.take_held(index, &held, now);
+        }
+    }
+
+    /// A message that came past a gap, now that the gap is filled.
+    #[cold]
+    fn take_held(&mut self, index: usize, bytes: &[u8], now: Timestamp) {
+        let mut fields = ironbook_fix::message::Fields::new();
+        if let Ok(message) = Message::parse(bytes, &mut fields) {
+            self.take(index, &message, now);
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, index: usize, message: &Message<'_>, now: Timestamp) {
+        if let Handled::Application(msg_seq_num) =
+            self.slots[index].fix.handle_message(now.0, message)
+        {
+            self.take_application(index, message, msg_seq_num, now);
+        }
+        self.drain(index);
+    }
+
+    #[inline]
+    fn take_application(
+        &mut self,
+        index: usize,
+        message: &Message<'_>,
+        msg_seq_num: MsgSeqNum,
+        now: Timestamp,
+    ) {
+        let slot = &mut self.slots[index];
+        let origin = Origin::new(slot.setup.id, msg_seq_num.get(), now);
+        let unserved = if slot.setup.config.read_only {
+            Unserved::Message(not_authorized())
+        } else {
+            match translate::command(message, origin, &self.symbols) {
+                Ok(command) => {
+                    slot.told_next_in = msg_seq_num.get() + 1;
+                    self.put(Input::Command(command));
+                    return;
+                }
+                Err(unserved) => unserved,
+            }
+        };
+        self.refuse(index, message, &unserved, now);
+    }
+
+    /// Answers a request that the engine has no words for.
+    #[cold]
+    fn refuse(
+        &mut self,
+        index: usize,
+        message: &Message<'_>,
+        unserved: &Unserved<'_>,
+        now: Timestamp,
+    ) {
+        if let Unserved::Message(refusal) = unserved {
+            self.slots[index].fix.refuse(now.0, message, refusal);
+            return;
+        }
+        // Ids of answers that are no event: the time makes them unique, the letter tells them
+        // from those of events.
+        let mut id = [b'G'; 21];
+        let length = 1 + write_u64(&mut id[1..], now.0);
+        let id = &id[..length];
+        let (mut body, text) = (Vec::new(), &mut self.text);
+        let msg_type = match unserved {
+            Unserved::Order(order, unsupported) => {
+                encode(&translate::unsupported_order(order, *unsupported, id, now), &mut body, text)
+            }
+            Unserved::Replace(request, unsupported) => {
+                encode(&translate::unsupported_replace(request, *unsupported, now), &mut body, text)
+            }
+            Unserved::MassCancel(request) => {
+                encode(&translate::unsupported_mass_cancel(request, id, now), &mut body, text)
+            }
+            Unserved::Message(_) => return,
+        };
+        self.send(index, msg_type, &body);
+    }
+
+    /// Does what a session wants done.
+    #[inline]
+    fn drain(&mut self, index: usize) {
+        while let Some(output) = self.slots[index].fix.poll() {
+            self.carry_out(index, output);
+        }
+        let slot = &mut self.slots[index];
+        let next = slot.fix.next_in().get();
+        if next != slot.told_next_in {
+            slot.told_next_in = next;
+            let session = slot.setup.id;
+            self.put(Input::Session(Box::new(SessionRecord::Inbound { session, next })));
+        }
+    }
+
+    fn carry_out(&mut self, index: usize, output: Output) {
+        let slot = &mut self.slots[index];
+        match output {
+            Output::Send(request) => self.request(index, &request),
+            Output::ResetSequence => {
+                slot.told_next_in = 1;
+                slot.resends.clear();
+                let session = slot.setup.id;
+                self.put(Input::Session(Box::new(SessionRecord::Reset { session })));
+            }
+            Output::Resend { begin, end } => {
+                let resend = Resend { next: begin.get(), end: end.get(), at: None, gap_from: None };
+                if slot.resends.len() < RESENDS_MAX && resend.next <= resend.end {
+                    slot.resends.push_back(resend);
+                }
+            }
+            Output::LoggedOn => log::info!("{} logged on", slot.setup.config.comp_id),
+            Output::LoggedOut => log::info!("{} logged out", slot.setup.config.comp_id),
+            Output::Disconnect(reason) => slot.closing = Some(reason),
+        }
+    }
+
+    fn request(&mut self, index: usize, request: &Request) {
+        if request.msg_type() == MsgType::LOGON {
+            self.slots[index].logons_ahead += 1;
+        }
+        self.send(index, request.msg_type(), request.body());
+    }
+
+    /// Puts a message that is no report of an event into the ring; it goes out when the journal
+    /// has it.
+    fn send(&mut self, index: usize, msg_type: MsgType, body: &[u8]) {
+        let slot = &mut self.slots[index];
+        slot.sends_ahead += 1;
+        let record = SessionRecord::Outbound {
+            session: slot.setup.id,
+            msg_type: msg_type.text().as_ref().to_vec(),
+            body: body.to_vec(),
+        };
+        self.put(Input::Session(Box::new(record)));
+    }
+
+    /// Bytes came that are no message.
+    pub fn handle_garbled(&mut self, index: usize, now: Timestamp) {
+        self.slots[index].fix.handle_garbled(now.0);
+        self.drain(index);
+    }
+
+    /// The connection of a session is gone.
+    pub fn handle_disconnected(&mut self, index: usize) {
+        let slot = &mut self.slots[index];
+        slot.fix.handle_disconnected();
+        slot.connection = None;
+        slot.live = false;
+        slot.closing = None;
+        slot.resends.clear();
+    }
+
+    /// Heartbeats, test requests and timeouts that are due.
+    pub fn handle_timeouts(&mut self, now: Timestamp) -> usize {
+        let mut done = 0;
+        for index in 0..self.slots.len() {
+            let due = self.slots[index].fix.next_deadline().is_some_and(|due| due <= now.0);
+            if due && self.has_room() {
+                self.slots[index].fix.handle_timeout(now.0);
+                self.drain(index);
+                done += 1;
+            }
+        }
+        done
+    }
+
+    /// When the next timeout is due.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.slots.iter().filter_map(|slot| slot.fix.next_deadline()).min()
+    }
+
+    /// Whether the connection of a session is to be closed, and everything requested is out.
+    pub fn wants_close(&self, index: usize) -> Option<DisconnectReason> {
+        let slot = &self.slots[index];
+        slot.closing.filter(|_| slot.sends_ahead == 0)
+    }
+
+    /// Logs everybody out: the venue stops.
+    pub fn logout_all(&mut self, now: Timestamp) {
+        for index in 0..self.slots.len() {
+            if self.slots[index].connection.is_some() && self.has_room() {
+                self.slots[index].fix.logout(now.0, Some("the venue stops"));
+                self.drain(index);
+            }
+        }
+    }
+
+    /// Whether any session has a connection.
+    pub fn has_connections(&self) -> bool {
+        self.slots.iter().any(|slot| slot.connection.is_some())
+    }
+
+    /// Name of a session, for the log.
+    pub fn comp_id(&self, index: usize) -> &str {
+        &self.slots[index].setup.config.comp_id
+    }
+
+    /// Sends what a frame of the journal has to say to sessions of this gateway.
+    #[inline]
+    pub fn deliver(&mut self, frame: &Frame<'_>, outputs: &mut impl Outputs) {
+        let Ok(audience) = self.table.fold(frame) else {
+            log::error!("sequence {}: a frame that this program did not write", frame.sequence);
+            return;
+        };
+        match audience {
+            Audience::Nobody => self.pass_reset(frame),
+            Audience::Session(session) => self.deliver_to(session, frame, outputs),
+            Audience::SessionAndCopies(session) => {
+                self.deliver_to(session, frame, outputs);
+                for index in 0..self.table.drop_copies().len() {
+                    self.deliver_to(self.table.drop_copies()[index], frame, outputs);
+                }
+            }
+        }
+    }
+
+    /// The outbound numbers of a session start anew where the journal says so.
+    #[inline]
+    fn pass_reset(&mut self, frame: &Frame<'_>) {
+        if !SessionRecord::is_kind(frame.kind) {
+            return;
+        }
+        if let Some(SessionRecord::Reset { session }) =
+            SessionRecord::decode(frame.kind, frame.payload)
+            && let Some(slot) = self.slots.iter_mut().find(|slot| slot.setup.id == session)
+        {
+            slot.fix.reset_outbound();
+        }
+    }
+
+    fn slot_of(&self, session: SessionId) -> Option<usize> {
+        // Sessions are numbered from 1 in the order of the configuration unless it was changed.
+        let guess = (session.0 as usize).wrapping_sub(1);
+        if self.slots.get(guess).is_some_and(|slot| slot.setup.id == session) {
+            return Some(guess);
+        }
+        self.slots.iter().position(|slot| slot.setup.id == session)
+    }
+
+    #[inline]
+    fn deliver_to(&mut self, session: SessionId, frame: &Frame<'_>, outputs: &mut impl Outputs) {
+        let Some(index) = self.slot_of(session) else { return };
+        if SessionRecord::is_kind(frame.kind) {
+            self.come_alive(index, frame);
+        }
+        let slot = &mut self.slots[index];
+        if !slot.live {
+            return;
+        }
+        let Some(output) = slot.connection.and_then(|connection| outputs.output(connection)) else {
+            return;
+        };
+        let time = Timestamp(frame.time_ns);
+        visit(frame, &self.symbols, &mut Transmit { fix: &mut slot.fix, time, output });
+    }
+
+    /// A requested message has come through the journal; the answer to a Logon opens the way for
+    /// everything behind it.
+    fn come_alive(&mut self, index: usize, frame: &Frame<'_>) {
+        let Some(SessionRecord::Outbound { session, msg_type, .. }) =
+            SessionRecord::decode(frame.kind, frame.payload)
+        else {
+            return;
+        };
+        let numbers = self.table.get(session).map_or(1, |numbers| numbers.next_out);
+        let slot = &mut self.slots[index];
+        slot.sends_ahead = slot.sends_ahead.saturating_sub(1);
+        if msg_type == MsgType::LOGON.text().as_ref() {
+            slot.logons_ahead = slot.logons_ahead.saturating_sub(1);
+            if slot.logons_ahead == 0 && slot.connection.is_some() {
+                slot.live = true;
+            }
+        }
+        if !slot.live && slot.connection.is_some() && slot.logons_ahead == 0 {
+            // A Logout that refuses a Logon: nothing else goes to this connection.
+            slot.live = slot.closing.is_some();
+        }
+        // The table has counted this message already.
+        slot.fix.resume_outbound(MsgSeqNum::new(numbers - 1));
+    }
+
+    /// Sends messages again where that was asked for, a bounded number in one turn.
+    pub fn resend(
+        &mut self,
+        outputs: &mut impl Outputs,
+        now: Timestamp,
+        waiting_max: usize,
+    ) -> usize {
+        let mut done = 0;
+        for index in 0..self.slots.len() {
+            if !self.slots[index].resends.is_empty() && self.slots[index].live {
+                done += self.resend_turn(index, outputs, now, waiting_max);
+            }
+        }
+        done
+    }
+
+    #[cold]
+    fn resend_turn(
+        &mut self,
+        index: usize,
+        outputs: &mut impl Outputs,
+        now: Timestamp,
+        waiting_max: usize,
+    ) -> usize {
+        let slot = &mut self.slots[index];
+        let (Some(resend), Some(connection)) = (slot.resends.front_mut(), slot.connection) else {
+            return 0;
+        };
+        if outputs.waiting(connection) > waiting_max {
+            return 0;
+        }
+        let Some(output) = outputs.output(connection) else { return 0 };
+        let session = slot.setup.id;
+        let start = resend.at.or_else(|| {
+            let sent = &self.table.get(session)?.sent;
+            sent.at_or_before(resend.next).map(|(number, position)| (position, number))
+        });
+        let Some((position, number)) = start else {
+            slot.resends.pop_front();
+            return 1;
+        };
+        let mut run = ResendRun {
+            fix: &mut slot.fix,
+            symbols: &self.symbols,
+            text: &mut self.text,
+            body: &mut self.body,
+            output,
+            now,
+        };
+        self.resend_reader.seek(position);
+        let finished = run.read(
+            &mut self.resend_reader,
+            session,
+            number,
+            resend,
+            self.resend_per_turn,
+            self.table.drop_copies().contains(&session),
+        );
+        if finished {
+            slot.resends.pop_front();
+        }
+        1
+    }
+}
+
+/// One turn of a resend.
+struct ResendRun<'a> {
+    fix: &'a mut Session,
+    symbols: &'a SymbolTable,
+    text: &'a mut TimestampText,
+    body: &'a mut Vec<u8>,
+    output: &'a mut Vec<u8>,
+    now: Timestamp,
+}
+
+impl ResendRun<'_> {
+    /// Reads on in the journal and sends again what belongs to the range; true when it is done.
+    fn read(
+        &mut self,
+        reader: &mut Reader,
+        session: SessionId,
+        mut number: u64,
+        resend: &mut Resend,
+        mut messages: u32,
+        copies: bool,
+    ) -> bool {
+        /// Frames read in one turn, whoever they are for.
+        const FRAMES_MAX: u32 = 4_096;
+        for _ in 0..FRAMES_MAX {
+            if resend.next > resend.end {
+                self.fill_gap(resend);
+                return true;
+            }
+            if messages == 0 {
+                break;
+            }
+            let Ok(Some(frame)) = reader.next() else {
+                self.fill_gap(resend);
+                return true;
+            };
+            let ours = match crate::sessions::audience(&frame) {
+                Ok(Audience::Session(to)) => to == session,
+                Ok(Audience::SessionAndCopies(to)) => to == session || copies,
+                _ => false,
+            };
+            if ours {
+                if number == resend.next {
+                    self.send_again(&frame, resend);
+                    messages -= 1;
+                }
+                number += 1;
+            }
+            resend.at = Some((frame.end, number));
+        }
+        false
+    }
+
+    fn send_again(&mut self, frame: &Frame<'_>, resend: &mut Resend) {
+        self.body.clear();
+        let mut restore = Restore { body: self.body, text: self.text, msg_type: None };
+        visit(frame, self.symbols, &mut restore);
+        match restore.msg_type {
+            Some(msg_type) if !msg_type.is_admin() => {
+                self.fill_gap(resend);
+                self.fix.encode_resend(
+                    MsgSeqNum::new(resend.next),
+                    frame.time_ns,
+                    self.now.0,
+                    msg_type,
+                    self.body,
+                    self.output,
+                );
+            }
+            _ => {
+                resend.gap_from.get_or_insert(resend.next);
+            }
+        }
+        resend.next += 1;
+    }
+
+    fn fill_gap(&mut self, resend: &mut Resend) {
+        if let Some(from) = resend.gap_from.take() {
+            let (begin, next) = (MsgSeqNum::new(from), MsgSeqNum::new(resend.next));
+            self.fix.encode_gap_fill(begin, next, self.now.0, self.output);
+        }
+    }
+}
+
+impl Slot {
+    fn new(config: &Config, setup: SessionSetup, table: &SessionTable) -> Self {
+        let ms = 1_000_000_u64;
+        let (next_in, next_out) =
+            table.get(setup.id).map_or((1, 1), |numbers| (numbers.next_in, numbers.next_out));
+        let fix = FixSessionConfig {
+            heart_bt_int: 1..=u64::from(config.fix.heart_bt_int_max_s),
+            sending_time_tolerance_ns: u64::from(config.fix.sending_time_tolerance_s) * 1_000 * ms,
+            reset_on_logon: setup.config.reset_on_logon,
+            logon_timeout_ns: config.fix.logon_timeout_ms * ms,
+            logout_timeout_ns: config.fix.logout_timeout_ms * ms,
+            ..FixSessionConfig::new(Role::Acceptor, &config.venue.comp_id, &setup.config.comp_id)
+        };
+        Self {
+            fix: Session::new(fix, MsgSeqNum::new(next_in), MsgSeqNum::new(next_out)),
+            setup,
+            connection: None,
+            live: false,
+            logons_ahead: 0,
+            sends_ahead: 0,
+            closing: None,
+            told_next_in: next_in,
+            resends: VecDeque::with_capacity(RESENDS_MAX),
+        }
+    }
+}
+
+fn not_authorized<'a>() -> Refusal<'a> {
+    Refusal::Business(BusinessReject {
+        reason: BusinessRejectReason::NotAuthorized,
+        ref_id: None,
+        text: "this session is read-only: it gets copies of reports and sends no requests",
+    })
+}
+
+fn encode<B: Body>(message: &B, body: &mut Vec<u8>, text: &mut TimestampText) -> MsgType {
+    message.encode_body(body, text);
+    B::MSG_TYPE
+}
+
+/// Sends the message that a frame stands for, with the session's next number. SendingTime is the
+/// frame's time, so that the message is the same whenever it is made.
+struct Transmit<'a> {
+    fix: &'a mut Session,
+    time: Timestamp,
+    output: &'a mut Vec<u8>,
+}
+
+impl MessageVisitor for Transmit<'_> {
+    #[inline]
+    fn typed<B: Body>(&mut self, message: &B) {
+        self.fix.transmit_typed(self.time.0, message, self.output);
+    }
+
+    fn stored(&mut self, msg_type: MsgType, body: &[u8]) {
+        self.fix.transmit(self.time.0, msg_type, body, self.output);
+    }
+}
+
+/// Writes the body of the message that a frame stands for.
+struct Restore<'a> {
+    body: &'a mut Vec<u8>,
+    text: &'a mut TimestampText,
+    msg_type: Option<MsgType>,
+}
+
+impl MessageVisitor for Restore<'_> {
+    fn typed<B: Body>(&mut self, message: &B) {
+        self.msg_type = Some(encode(message, self.body, self.text));
+    }
+
+    fn stored(&mut self, msg_type: MsgType, body: &[u8]) {
+        self.body.extend_from_slice(body);
+        self.msg_type = Some(msg_type);
+    }
+}
+
+/// Shows a visitor the message that a frame stands for, if it stands for one.
+#[inline]
+fn visit(frame: &Frame<'_>, symbols: &SymbolTable, visitor: &mut impl MessageVisitor) {
+    if SessionRecord::is_kind(frame.kind) {
+        if let Some(SessionRecord::Outbound { msg_type, body, .. }) =
+            SessionRecord::decode(frame.kind, frame.payload)
+            && let Some(msg_type) = MsgType::parse(&msg_type)
+        {
+            visitor.stored(msg_type, &body);
+        }
+    } else if let Ok(event) = Event::decode(frame.kind, frame.payload) {
+        let (time, sequence) = (Timestamp(frame.time_ns), Sequence(frame.sequence));
+        translate::report(&event, sequence, time, symbols, visitor);
+    }
+}

@@ -1,0 +1,155 @@
+//! What the journal holds of FIX sessions beside commands and events.
+//!
+//! MsgSeqNum of a session is a count of journaled frames, in both directions:
+//!
+//! - *in*: a command carries the MsgSeqNum of its message; [`Inbound`](SessionRecord::Inbound)
+//!   says it of a message that is no command.
+//! - *out*: every event for the session and every [`Outbound`](SessionRecord::Outbound) is one
+//!   message, in the order of the journal.
+//!
+//! So sequence numbers survive whatever the journal survives, and a resend reads the journal.
+//!
+//! ```text
+//! 0x0301 inbound    session u32, reserved u32, next MsgSeqNum u64
+//! 0x0302 outbound   session u32, MsgType length u16, reserved u16, MsgType, body
+//! 0x0303 reset      session u32, reserved u32
+//! 0x0304 role       session u32, read-only u8, reserved [u8; 3]
+//! ```
+
+use ironbook_engine::SessionId;
+
+/// A frame that concerns a session and not the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionRecord {
+    /// A message was taken that is no command; `next` is the MsgSeqNum that must come now.
+    Inbound {
+        /// The session.
+        session: SessionId,
+        /// MsgSeqNum expected next.
+        next: u64,
+    },
+    /// A message that goes to the client and is no report of an event.
+    Outbound {
+        /// The session.
+        session: SessionId,
+        /// MsgType (tag 35).
+        msg_type: Vec<u8>,
+        /// The fields between header and trailer.
+        body: Vec<u8>,
+    },
+    /// Both sequence numbers start again at 1.
+    Reset {
+        /// The session.
+        session: SessionId,
+    },
+    /// Whether the session only listens: it gets copies of what all others get.
+    Role {
+        /// The session.
+        session: SessionId,
+        /// Whether it is a drop copy.
+        read_only: bool,
+    },
+}
+
+/// Longest MsgType.
+const MSG_TYPE_MAX: usize = 16;
+
+impl SessionRecord {
+    const INBOUND: u16 = 0x0301;
+    pub(crate) const OUTBOUND: u16 = 0x0302;
+    const RESET: u16 = 0x0303;
+    const ROLE: u16 = 0x0304;
+
+    /// Kinds of these records: 0x0300 to 0x03ff.
+    pub const fn is_kind(kind: u16) -> bool {
+        kind >> 8 == 3
+    }
+
+    /// Kind of the record in the journal.
+    pub fn kind(&self) -> u16 {
+        match self {
+            Self::Inbound { .. } => Self::INBOUND,
+            Self::Outbound { .. } => Self::OUTBOUND,
+            Self::Reset { .. } => Self::RESET,
+            Self::Role { .. } => Self::ROLE,
+        }
+    }
+
+    /// The session that it concerns.
+    pub fn session(&self) -> SessionId {
+        match self {
+            Self::Inbound { session, .. }
+            | Self::Outbound { session, .. }
+            | Self::Reset { session }
+            | Self::Role { session, .. } => *session,
+        }
+    }
+
+    /// Bytes of the record in the journal.
+    pub fn payload(&self) -> Vec<u8> {
+        let mut bytes = self.session().0.to_le_bytes().to_vec();
+        match self {
+            Self::Inbound { next, .. } => {
+                bytes.extend([0; 4]);
+                bytes.extend(next.to_le_bytes());
+            }
+            Self::Outbound { msg_type, body, .. } => {
+                bytes.extend((msg_type.len() as u16).to_le_bytes());
+                bytes.extend([0; 2]);
+                bytes.extend(msg_type);
+                bytes.extend(body);
+            }
+            Self::Reset { .. } => bytes.extend([0; 4]),
+            Self::Role { read_only, .. } => bytes.extend([u8::from(*read_only), 0, 0, 0]),
+        }
+        bytes
+    }
+
+    /// The record that a journaled frame holds, or none when it is not one of these.
+    pub fn decode(kind: u16, payload: &[u8]) -> Option<Self> {
+        let (session, rest) = payload.split_first_chunk::<4>()?;
+        let session = SessionId(u32::from_le_bytes(*session));
+        match kind {
+            Self::INBOUND => {
+                let next = rest.get(4..12)?.first_chunk::<8>()?;
+                Some(Self::Inbound { session, next: u64::from_le_bytes(*next) })
+            }
+            Self::OUTBOUND => {
+                let length = usize::from(u16::from_le_bytes(*rest.first_chunk::<2>()?));
+                let (msg_type, body) = rest.get(4..)?.split_at_checked(length)?;
+                (length <= MSG_TYPE_MAX).then(|| Self::Outbound {
+                    session,
+                    msg_type: msg_type.to_vec(),
+                    body: body.to_vec(),
+                })
+            }
+            Self::RESET => Some(Self::Reset { session }),
+            Self::ROLE => Some(Self::Role { session, read_only: *rest.first()? != 0 }),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_back_what_it_writes() {
+        let session = SessionId(7);
+        for record in [
+            SessionRecord::Inbound { session, next: 12 },
+            SessionRecord::Outbound {
+                session,
+                msg_type: b"j".to_vec(),
+                body: b"45=3\x01".to_vec(),
+            },
+            SessionRecord::Reset { session },
+            SessionRecord::Role { session, read_only: true },
+        ] {
+            let read = SessionRecord::decode(record.kind(), &record.payload());
+            assert_eq!(read, Some(record));
+        }
+        assert_eq!(SessionRecord::decode(SessionRecord::INBOUND, &[1, 2, 3]), None);
+    }
+}

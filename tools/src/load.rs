@@ -1,0 +1,217 @@
+//! `ironbook load`: sends order flow over FIX and measures the answers.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use ironbook_benches::{
+    flow::{self, FileFormat, FlowEvent, Mix, Synthetic},
+    load::{self, LoadOptions, LoadReport, Pace},
+    workload::SCALES,
+};
+use ironbook_gateway::clock::{Clock, SystemClock};
+use serde_json::json;
+
+use crate::output::{Exit, Failure, Outcome, grouped};
+
+/// Send order flow to a venue over FIX, open loop, and print throughput, rejects and latency.
+///
+/// Latency counts from the intended time of each request, so a venue that stalls can't hide it.
+/// Files keep their own sequence of events: created becomes a new order, changed a replace, deleted
+/// a cancel.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Address of the venue
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9878")]
+    fix: SocketAddr,
+    /// Comp id to log on as
+    #[arg(long = "as", value_name = "COMP_ID", default_value = "LOADGEN")]
+    comp_id: String,
+    /// Comp id of the venue
+    #[arg(long, value_name = "COMP_ID", default_value = "IRONBOOK")]
+    venue: String,
+    /// Requests of the synthetic flow; with --file, the first so many events
+    #[arg(long, value_name = "N")]
+    orders: Option<usize>,
+    /// Seed of the synthetic flow
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    seed: u64,
+    /// Symbols to trade, separated by commas; with --file the first one [default: AAPL, or BTC-USD
+    /// with a Bitstamp file]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    symbols: Vec<String>,
+    /// File of real level-3 events; a name that ends in .xz is unpacked
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Format of the file
+    #[arg(long, value_enum, default_value_t = Format::Bitstamp)]
+    format: Format,
+    /// Requests a second; without it, full speed
+    #[arg(long, value_name = "N", conflicts_with = "speed")]
+    rate: Option<f64>,
+    /// Send a file by its own times, so many times faster
+    #[arg(long, value_name = "FACTOR", requires = "file")]
+    speed: Option<f64>,
+    /// Requests that may wait for their answers at full speed
+    #[arg(long, value_name = "N", default_value_t = 4_096, value_parser = clap::value_parser!(u64).range(1..))]
+    in_flight: u64,
+    /// Begins every ClOrdID, which a venue takes only once [default: from the clock]
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Format {
+    Bitstamp,
+    Lobster,
+}
+
+/// Requests of a synthetic flow when none are asked for.
+const ORDERS: usize = 100_000;
+
+/// Longest prefix: with twenty digits behind it a ClOrdID has its 36 characters.
+const PREFIX_MAX: usize = 16;
+
+pub fn run(arguments: &Arguments) -> Outcome {
+    let options = options(arguments)?;
+    let report = match &arguments.file {
+        Some(file) => {
+            let format = match arguments.format {
+                Format::Bitstamp => FileFormat::Bitstamp,
+                Format::Lobster => FileFormat::Lobster,
+            };
+            let mut events =
+                flow::read_file(file, format).map_err(|error| Failure::new(Exit::Usage, error))?;
+            events.truncate(arguments.orders.unwrap_or(usize::MAX));
+            send(events.len(), events.into_iter(), &options, arguments.json)?
+        }
+        None => {
+            let count = arguments.orders.unwrap_or(ORDERS);
+            let flow =
+                Synthetic::new(arguments.seed, options.symbols.len(), Mix::default(), SCALES);
+            send(count, flow.take(count), &options, arguments.json)?
+        }
+    };
+    if arguments.json {
+        print_json(&report);
+    } else {
+        print(&report);
+    }
+    Ok(if report.unanswered == 0 { Exit::Fine } else { Exit::Finding })
+}
+
+fn options(arguments: &Arguments) -> Result<LoadOptions, Failure> {
+    let positive = |name: &str, value: f64| {
+        if value.is_finite() && value > 0.0 {
+            Ok(value)
+        } else {
+            Err(Failure::new(Exit::Usage, format!("{name} must be greater than zero")))
+        }
+    };
+    let pace = match (arguments.rate, arguments.speed) {
+        (Some(rate), _) => Pace::PerSecond(positive("--rate", rate)?),
+        (None, Some(speed)) => Pace::Recorded(positive("--speed", speed)?),
+        (None, None) => Pace::Unlimited,
+    };
+    let prefix = arguments
+        .prefix
+        .clone()
+        .unwrap_or_else(|| format!("L{:x}-", SystemClock.now().0 / 1_000_000));
+    if prefix.len() > PREFIX_MAX {
+        let message = format!("--prefix may have {PREFIX_MAX} characters at the most");
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let mut symbols = arguments.symbols.clone();
+    if symbols.is_empty() {
+        let bitstamp = arguments.file.is_some() && matches!(arguments.format, Format::Bitstamp);
+        symbols.push(if bitstamp { "BTC-USD" } else { "AAPL" }.to_owned());
+    }
+    Ok(LoadOptions {
+        address: arguments.fix,
+        comp_id: arguments.comp_id.clone(),
+        venue: arguments.venue.clone(),
+        symbols,
+        pace,
+        in_flight_max: arguments.in_flight,
+        prefix,
+    })
+}
+
+fn send(
+    count: usize,
+    flow: impl Iterator<Item = FlowEvent>,
+    options: &LoadOptions,
+    quiet: bool,
+) -> Result<LoadReport, Failure> {
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(count as u64) };
+    let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} {per_sec} {eta}");
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    let report = load::run(flow, options, |sent| bar.set_position(sent))?;
+    bar.finish_and_clear();
+    Ok(report)
+}
+
+/// Quantiles of the latency table.
+const QUANTILES: [(&str, f64); 5] =
+    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
+
+fn rate(report: &LoadReport) -> f64 {
+    report.requests() as f64 / report.duration.as_secs_f64().max(f64::EPSILON)
+}
+
+fn print(report: &LoadReport) {
+    println!(
+        "Requests     {} ({} orders, {} replaces, {} cancels)",
+        grouped(report.requests()),
+        grouped(report.orders),
+        grouped(report.replaces),
+        grouped(report.cancels)
+    );
+    println!("Reports      {}", grouped(report.reports));
+    println!(
+        "Fills        {} ({} trades with both sides here)",
+        grouped(report.fills),
+        grouped(report.fills / 2)
+    );
+    println!("Rejects      {}", grouped(report.rejects.values().sum()));
+    for (text, count) in &report.rejects {
+        println!("             {:>10}  {text}", grouped(*count));
+    }
+    if report.unanswered > 0 {
+        println!("Unanswered   {}", grouped(report.unanswered));
+    }
+    println!("Time         {:.3} s", report.duration.as_secs_f64());
+    println!("Throughput   {} requests/s", grouped(rate(report) as u64));
+    println!("Latency      from the intended time of a request to its first report, µs");
+    for (name, quantile) in QUANTILES {
+        let latency = report.latency.value_at_quantile(quantile) as f64 / 1e3;
+        println!("             {name:>6} {latency:>12.1}");
+    }
+    println!("\nNext: ironbook replay DIR (the journal's directory is in the venue's first lines)");
+}
+
+fn print_json(report: &LoadReport) {
+    let latency: serde_json::Map<_, _> = QUANTILES
+        .iter()
+        .map(|(name, quantile)| {
+            ((*name).to_owned(), json!(report.latency.value_at_quantile(*quantile)))
+        })
+        .collect();
+    let value = json!({
+        "orders": report.orders,
+        "replaces": report.replaces,
+        "cancels": report.cancels,
+        "reports": report.reports,
+        "fills": report.fills,
+        "rejects": report.rejects,
+        "unanswered": report.unanswered,
+        "seconds": report.duration.as_secs_f64(),
+        "requests_per_second": rate(report),
+        "latency_ns": latency,
+    });
+    println!("{value:#}");
+}

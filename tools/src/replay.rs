@@ -1,0 +1,185 @@
+//! `ironbook replay`: rebuilds the state from a journal and proves it.
+
+use std::path::PathBuf;
+
+use ironbook_engine::{Engine, Side};
+use ironbook_gateway::replay::{Counts, Replayer};
+use ironbook_journal::Reader;
+use serde_json::{Value, json};
+
+use crate::output::{Exit, Outcome, decimal, grouped, hash};
+
+/// Rebuild the state from a journal: every event is computed again and compared byte for byte.
+///
+/// Works on a stopped venue's journal and on a running one's; never writes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Directory of the journal
+    dir: PathBuf,
+    /// Stop after the frame with this sequence
+    #[arg(long, value_name = "SEQ")]
+    until: Option<u64>,
+    /// Price levels to print for each side; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    depth: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Outcome {
+    let mut reader = Reader::open(&arguments.dir)?;
+    let mut replayer = Replayer::default();
+    let mut last = None;
+    let until = arguments.until.unwrap_or(u64::MAX);
+    let mut cut_short = false;
+    while let Some(frame) = reader.next()? {
+        if frame.sequence > until {
+            cut_short = true;
+            break;
+        }
+        last = Some((frame.sequence, frame.time_ns));
+        replayer.step(&frame)?;
+    }
+    let replayed = if cut_short { replayer.stop() } else { replayer.finish()? };
+    let summary = Summary {
+        counts: replayed.counts,
+        last_sequence: last.map_or(0, |(sequence, _)| sequence),
+        last_time_ns: last.map_or(0, |(_, time)| time),
+        state_hash: replayed.engine.as_ref().map_or(0, Engine::state_hash),
+        books: replayed.engine.as_ref().map(|engine| books(engine, arguments.depth)),
+    };
+    if arguments.json {
+        println!("{:#}", summary.json());
+    } else {
+        summary.print(arguments);
+    }
+    Ok(Exit::Fine)
+}
+
+/// What a replay came to.
+struct Summary {
+    counts: Counts,
+    last_sequence: u64,
+    last_time_ns: u64,
+    state_hash: u64,
+    books: Option<Vec<BookView>>,
+}
+
+/// One instrument at the end.
+struct BookView {
+    symbol: String,
+    status: String,
+    live_orders: u64,
+    /// Best first.
+    bids: Vec<LevelView>,
+    asks: Vec<LevelView>,
+}
+
+/// One price level.
+struct LevelView {
+    price: String,
+    qty: String,
+    orders: u64,
+}
+
+fn books(engine: &Engine, depth: usize) -> Vec<BookView> {
+    let depth = if depth == 0 { usize::MAX } else { depth };
+    let mut views = Vec::new();
+    for instrument in engine.instruments() {
+        let definition = instrument.definition;
+        let Some(book) = engine.book(definition.instrument) else { continue };
+        let side = |side| -> Vec<LevelView> {
+            let view = |level: ironbook_engine::engine::LevelView<'_>| LevelView {
+                price: decimal(level.price.unsigned_abs().into(), definition.price_scale),
+                qty: decimal(level.qty(), definition.qty_scale),
+                orders: u64::from(level.order_count()),
+            };
+            book.levels(side).take(depth).map(view).collect()
+        };
+        let orders =
+            |side| book.levels(side).map(|level| u64::from(level.order_count())).sum::<u64>();
+        views.push(BookView {
+            symbol: definition.symbol.to_string(),
+            status: format!("{:?}", instrument.status).to_lowercase(),
+            live_orders: orders(Side::Buy) + orders(Side::Sell),
+            bids: side(Side::Buy),
+            asks: side(Side::Sell),
+        });
+    }
+    views
+}
+
+impl Summary {
+    fn json(&self) -> Value {
+        let level = |level: &LevelView| json!([level.price, level.qty, level.orders]);
+        let book = |book: &BookView| {
+            json!({
+                "symbol": book.symbol,
+                "status": book.status,
+                "live_orders": book.live_orders,
+                "bids": book.bids.iter().map(level).collect::<Vec<_>>(),
+                "asks": book.asks.iter().map(level).collect::<Vec<_>>(),
+            })
+        };
+        json!({
+            "frames": self.counts.frames,
+            "commands": self.counts.commands,
+            "events": self.counts.events,
+            "trades": self.counts.trades,
+            "rejects": self.counts.rejects,
+            "session_records": self.counts.session_records,
+            "last_sequence": self.last_sequence,
+            "last_time_ns": self.last_time_ns,
+            "state_hash": hash(self.state_hash),
+            "identical": true,
+            "books": self.books.iter().flatten().map(book).collect::<Vec<_>>(),
+        })
+    }
+
+    fn print(&self, arguments: &Arguments) {
+        let Counts { frames, commands, events, trades, rejects, session_records } = self.counts;
+        println!("Journal      {}", arguments.dir.display());
+        println!("Frames       {} up to sequence {}", grouped(frames), grouped(self.last_sequence));
+        println!("Commands     {}", grouped(commands));
+        println!("Events       {}, each computed again and identical", grouped(events));
+        println!("Trades       {}", grouped(trades));
+        println!("Rejects      {}", grouped(rejects));
+        println!("Sessions     {} records", grouped(session_records));
+        println!("State        {}", hash(self.state_hash));
+        for book in self.books.iter().flatten().filter(|book| book.live_orders > 0) {
+            book.print();
+        }
+        let dir = arguments.dir.display();
+        println!("\nNext: ironbook inspect {dir} --from {}", self.last_sequence.saturating_sub(20));
+    }
+}
+
+impl BookView {
+    /// The book as a table: bids left, asks right, best first.
+    fn print(&self) {
+        println!("\n{} ({}, {} live orders)", self.symbol, self.status, grouped(self.live_orders));
+        println!(
+            "  {:>6} {:>18} {:>14} | {:<14} {:<18} {:<6}",
+            "orders", "qty", "bid", "ask", "qty", "orders"
+        );
+        let empty = LevelView { price: String::new(), qty: String::new(), orders: 0 };
+        for row in 0..self.bids.len().max(self.asks.len()) {
+            let bid = self.bids.get(row).unwrap_or(&empty);
+            let ask = self.asks.get(row).unwrap_or(&empty);
+            let orders = |level: &LevelView| match level.orders {
+                0 => String::new(),
+                orders => orders.to_string(),
+            };
+            println!(
+                "  {:>6} {:>18} {:>14} | {:<14} {:<18} {:<6}",
+                orders(bid),
+                bid.qty,
+                bid.price,
+                ask.price,
+                ask.qty,
+                orders(ask)
+            );
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! `ironbook start`: runs a venue until it is told to stop.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use ironbook_gateway::{
+    config::{Config, Cpu},
+    venue::{Started, Venue, data_dir},
+};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::output::{Exit, Failure, Outcome, grouped, hash, mib};
+
+/// Start a venue; Ctrl-C or SIGTERM drains it, syncs, and leaves a clean journal.
+#[derive(Debug, Default, clap::Args)]
+pub struct Arguments {
+    /// Configuration file (TOML); without it, a venue for this machine only
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory of the journal, instead of the configured one
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Address and port for FIX, instead of the configured one; port 0 picks a free one
+    #[arg(long, value_name = "ADDR")]
+    fix: Option<SocketAddr>,
+}
+
+/// How often the signals are looked at.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
+
+pub fn run(arguments: &Arguments) -> Outcome {
+    let mut config = match &arguments.config {
+        Some(path) => Config::read(path)?,
+        None => Config::default(),
+    };
+    if let Some(data) = &arguments.data {
+        config.venue.data_dir = data.clone();
+    }
+    if let Some(fix) = arguments.fix {
+        config.fix.listen = fix;
+    }
+    let stop = stop_on_signals()?;
+    let venue = Venue::start(&config)?;
+    print_started(&config, &venue);
+    let failed = wait(&venue, &stop);
+    println!("\nStopping: draining, logging clients out, syncing the journal.");
+    let Some(ended) = venue.stop() else {
+        return Err(Failure::new(Exit::Finding, "the core did not end cleanly; see the log above"));
+    };
+    println!(
+        "Stopped at sequence {}, state {}.",
+        grouped(ended.last_sequence),
+        hash(ended.state_hash)
+    );
+    println!("Next: ironbook replay {}", data_dir(&config).display());
+    ended.sync.map_err(|error| {
+        Failure::new(
+            Exit::Finding,
+            format!("the last sync of {} failed: {error}", data_dir(&config).display()),
+        )
+    })?;
+    Ok(if failed { Exit::Finding } else { Exit::Fine })
+}
+
+fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, stop.clone())
+            .map_err(|error| Failure::new(Exit::Finding, format!("no signal handler: {error}")))?;
+    }
+    Ok(stop)
+}
+
+/// Waits for a signal; returns whether the venue failed by itself before.
+fn wait(venue: &Venue, stop: &AtomicBool) -> bool {
+    let mut storage = None;
+    while !stop.load(Ordering::Relaxed) {
+        if venue.has_failed() {
+            log::error!("a thread of the venue ended by itself; stopping");
+            return true;
+        }
+        let status = venue.storage_status();
+        if status != storage {
+            match &status {
+                Some(problem) => log::error!("{problem}; trading waits until this is mended"),
+                None => log::info!("the journal's storage works again"),
+            }
+            storage = status;
+        }
+        std::thread::sleep(SIGNAL_INTERVAL);
+    }
+    false
+}
+
+fn print_started(config: &Config, venue: &Venue) {
+    let Started { counts, torn_bytes, live_orders, state_hash, .. } = venue.started();
+    let address = venue.address();
+    let names = |list: Vec<&str>| list.join(" ");
+    let symbols = names(config.instruments.iter().map(|known| known.symbol.as_str()).collect());
+    let comp_ids = names(config.sessions.iter().map(|known| known.comp_id.as_str()).collect());
+    println!("Ironbook {} is ready.\n", env!("CARGO_PKG_VERSION"));
+    println!("  FIX          {address}, FIX.4.4, venue comp id {}", config.venue.comp_id);
+    println!("  Instruments  {symbols}");
+    println!("  Comp ids     {comp_ids}");
+    println!("  Journal      {}", data_dir(config).display());
+    if counts.frames == 0 {
+        println!("               new");
+    } else {
+        println!(
+            "               {} frames replayed, {} live orders, state {}",
+            grouped(counts.frames),
+            grouped(*live_orders),
+            hash(*state_hash)
+        );
+    }
+    if let Some(bytes) = torn_bytes {
+        println!("               {bytes} bytes of an unfinished write were cut and moved aside");
+    }
+    print_machine(config, venue.started());
+    println!(
+        "\nNext, in another terminal (cargo run --release -- in place of ironbook works too):"
+    );
+    println!("  ironbook send --fix {address} buy 100 AAPL 189.50");
+    println!("  ironbook load --fix {address} --orders 100000");
+    println!("  ironbook replay {}\n", data_dir(config).display());
+    println!("Ctrl-C stops the venue.");
+}
+
+fn print_machine(config: &Config, started: &Started) {
+    let threads: Vec<_> = started
+        .threads
+        .iter()
+        .map(|(name, cpu)| match cpu {
+            Some(cpu) => format!("{name} on processor {cpu}"),
+            None => format!("{name} not pinned"),
+        })
+        .collect();
+    let pinned = config.threads.core_cpu != Cpu::None;
+    println!(
+        "  Threads      {}{}",
+        threads.join(", "),
+        if pinned { "" } else { " (core_cpu = none)" }
+    );
+    println!(
+        "  Reserved     {} for orders and ring, {} of journal segments",
+        mib(started.reserved_bytes),
+        mib(started.journal_bytes)
+    );
+}

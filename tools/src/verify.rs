@@ -1,0 +1,108 @@
+//! `ironbook verify`: judges a journal's bytes.
+
+use std::path::PathBuf;
+
+use ironbook_journal::{Finding, Report};
+use serde_json::json;
+
+use crate::output::{Exit, Outcome, grouped, mib};
+
+/// Check every byte of a journal: headers, checksums, sequence, times, the chain of hashes.
+///
+/// Changes nothing; works while the venue runs. Exit status: 0 fine, 1 an unfinished write at the
+/// end, 3 corrupt, 4 another version.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Directory of the journal
+    dir: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Outcome {
+    let report = ironbook_journal::verify(&arguments.dir)?;
+    let exit = report.findings.iter().map(exit).max_by_key(|exit| *exit as u8);
+    let exit = exit.unwrap_or(Exit::Fine);
+    if arguments.json {
+        print_json(&report, exit);
+    } else {
+        print(&report, arguments, exit);
+    }
+    Ok(exit)
+}
+
+fn exit(finding: &Finding) -> Exit {
+    match finding {
+        Finding::VersionMismatch { .. } => Exit::Version,
+        Finding::TornTail { .. } => Exit::Finding,
+        _ => Exit::Corrupt,
+    }
+}
+
+fn print(report: &Report, arguments: &Arguments, exit: Exit) {
+    let dir = arguments.dir.display();
+    println!("Journal      {dir}{}", if report.live { " (a venue is writing it)" } else { "" });
+    println!("Frames       {} in {} segments", grouped(report.frames), grouped(report.segments));
+    println!("Sequence     {} to {}", report.first_sequence, report.last_sequence);
+    println!("Time         {} to {} ns since 1970", report.first_time_ns, report.last_time_ns);
+    println!("Size         {}", mib(report.bytes));
+    println!("Hash         {:016x}", report.running_hash);
+    for finding in &report.findings {
+        println!("Finding      {}", describe(finding));
+    }
+    match exit {
+        Exit::Fine => println!("Every byte is as it was written.\n\nNext: ironbook replay {dir}"),
+        Exit::Finding => println!(
+            "An unfinished write at the end; the next start cuts it and keeps a copy aside.\n\nNext: ironbook replay {dir}"
+        ),
+        _ => println!(
+            "Nothing was changed. Make a copy of {dir} before anything else.\n\nNext: ironbook replay {dir} --until {}",
+            report.last_sequence
+        ),
+    }
+}
+
+fn describe(finding: &Finding) -> String {
+    match finding {
+        Finding::TornTail { file, offset, last_good_sequence, .. } => format!(
+            "unfinished write in {} at offset {offset}, after sequence {last_good_sequence}",
+            file.display()
+        ),
+        Finding::Corrupt { file, offset, last_good_sequence, what } => format!(
+            "{} is corrupt at offset {offset}, after sequence {last_good_sequence}: {what}",
+            file.display()
+        ),
+        Finding::VersionMismatch { file, found, supported } => format!(
+            "{} has format version {found}, this program reads version {supported}",
+            file.display()
+        ),
+        other => format!("{other:?}"),
+    }
+}
+
+fn print_json(report: &Report, exit: Exit) {
+    let findings: Vec<_> = report
+        .findings
+        .iter()
+        .map(|finding| json!({ "exit": exit_of(finding), "text": describe(finding) }))
+        .collect();
+    let value = json!({
+        "frames": report.frames,
+        "segments": report.segments,
+        "first_sequence": report.first_sequence,
+        "last_sequence": report.last_sequence,
+        "first_time_ns": report.first_time_ns,
+        "last_time_ns": report.last_time_ns,
+        "bytes": report.bytes,
+        "running_hash": format!("{:016x}", report.running_hash),
+        "live": report.live,
+        "findings": findings,
+        "exit": exit as u8,
+    });
+    println!("{value:#}");
+}
+
+fn exit_of(finding: &Finding) -> u8 {
+    exit(finding) as u8
+}
