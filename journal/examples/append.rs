@@ -15,6 +15,7 @@ const BATCH: u64 = 1_000;
 const PAYLOAD: [u8; 128] = [0x5A; 128];
 /// Large enough for all frames, so that no roll is measured.
 const SEGMENT_BYTES: u64 = 512 * 1024 * 1024;
+const DURABLE_FRAMES: u64 = 2_000;
 const NO_SYNC: Duration = Duration::from_secs(3600);
 
 fn main() {
@@ -25,6 +26,38 @@ fn main() {
     append(&parent, "append+commit, not synced", NO_SYNC, 1);
     append(&parent, "append+commit in groups of 4, not synced", NO_SYNC, 4);
     append(&parent, "append+commit, synced continuously", Duration::ZERO, 1);
+    durable(&parent);
+}
+
+/// From commit to durable, one frame at a time.
+fn durable(parent: &Path) {
+    let dir = tempfile::tempdir_in(parent).expect("a directory to write in");
+    let (mut writer, _) = open(dir.path(), Options::default()).expect("a new journal");
+    while !writer.has_room(100_000_000) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let durable = writer.durable();
+    let (mut appends, mut waits) = (Vec::new(), Vec::new());
+    for sequence in 1..=DURABLE_FRAMES {
+        let start = Instant::now();
+        writer.append(1, sequence, sequence, black_box(&PAYLOAD));
+        writer.commit();
+        appends.push(start.elapsed());
+        while durable.get() < writer.position() {
+            std::thread::yield_now();
+        }
+        waits.push(start.elapsed());
+    }
+    for (name, mut times) in [("append+commit after a sync", appends), ("until durable", waits)] {
+        times.sort();
+        let (p50, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+        println!("{name:42} p50 {:6.1}  p99 {:7.1} us", micros(p50), micros(p99));
+    }
+    writer.close().expect("synced");
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_nanos() as f64 / 1e3
 }
 
 fn copy() {

@@ -4,14 +4,19 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::format::Position;
 use crate::map::Map;
 use crate::segment;
 use crate::shared::Shared;
 
 /// How often it looks for work. Waking it from the writer would cost the writer a system call.
 const POLL: Duration = Duration::from_millis(1);
+/// More than the writer fills between two looks at 1 GB/s.
+const WINDOW_BYTES: usize = 2 * 1024 * 1024;
+/// Costs the helper 50 µs; an idle writer finds its pages ready after a sync of this age.
+const WINDOW_REFRESH: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) fn start(shared: Arc<Shared>, ahead: u64) -> io::Result<JoinHandle<()>> {
@@ -19,7 +24,9 @@ pub(crate) fn start(shared: Arc<Shared>, ahead: u64) -> io::Result<JoinHandle<()
 }
 
 fn run(shared: &Shared, ahead: u64) {
+    let mut window = Window::default();
     while !shared.stop_preparer.load(Ordering::Acquire) {
+        window.keep_writable(shared);
         if shared.prepared() > shared.current() + ahead {
             shared.prune();
             thread::park_timeout(POLL);
@@ -27,6 +34,46 @@ fn run(shared: &Shared, ahead: u64) {
             prepare_next(shared);
         }
     }
+}
+
+/// The pages just ahead of the writer. The kernel writes prepared pages back when they have been
+/// dirty for half a minute, or somebody calls sync, and write-protects them: every new page then
+/// costs the writer a page fault, ten times the append. So they are made writable again shortly
+/// before they are needed.
+struct Window {
+    /// Where the writer was the last time.
+    from: Position,
+    at: Instant,
+}
+
+impl Default for Window {
+    fn default() -> Window {
+        Window { from: Position::START, at: Instant::now() }
+    }
+}
+
+impl Window {
+    fn keep_writable(&mut self, shared: &Shared) {
+        let written = shared.written();
+        let moved = written.get() - self.from.get() >= WINDOW_BYTES as u64 / 2;
+        if !moved && self.at.elapsed() < WINDOW_REFRESH {
+            return;
+        }
+        *self = Window { from: written, at: Instant::now() };
+        let offset = (written.get() % shared.segment_bytes) as usize;
+        let segment = shared.segment_of(written);
+        let rest = populate(shared, segment, offset, WINDOW_BYTES);
+        populate(shared, segment + 1, 0, rest);
+    }
+}
+
+/// Makes `bytes` bytes of a segment writable and returns how many of them lie behind its end. A
+/// failure only means that the writer takes the page faults.
+fn populate(shared: &Shared, segment: u64, from: usize, bytes: usize) -> usize {
+    let Some(map) = shared.map(segment) else { return 0 };
+    let to = (from + bytes).min(map.len());
+    let _ = map.populate(from, to);
+    from + bytes - to
 }
 
 fn prepare_next(shared: &Shared) {

@@ -1,14 +1,20 @@
 //! Segment files: names, listing, preparing, reading into memory.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
 
 use crate::error::OpenError;
-use crate::format::{DURABLE_OFFSET, HEADER_BYTES, HeaderFault, SegmentHeader, read_u64};
+use crate::format::{
+    DURABLE_OFFSET, HEADER_BYTES, HeaderFault, SEGMENT_BYTES_MIN, SegmentHeader, read_u64,
+};
 use crate::map::Map;
+
+/// Written at a time when a segment is filled with zeros; divides every segment size.
+const ZEROS_BYTES: usize = 64 * 1024;
+const _: () = assert!(SEGMENT_BYTES_MIN.is_multiple_of(ZEROS_BYTES as u64));
 
 /// What a segment's header says.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -87,8 +93,15 @@ pub(crate) fn create(dir: &Path, index: u64, segment_bytes: u64) -> io::Result<F
 }
 
 fn create_as(path: &Path, segment_bytes: u64) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
     rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, segment_bytes)?;
+    // Blocks that were only allocated would be converted as they fill, by syncs that then commit
+    // metadata as well.
+    let zeros = vec![0; ZEROS_BYTES];
+    for _ in 0..segment_bytes / ZEROS_BYTES as u64 {
+        file.write_all(&zeros)?;
+    }
     file.sync_all()?;
     Ok(file)
 }

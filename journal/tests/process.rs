@@ -45,7 +45,7 @@ fn write_for_ever(dir: &std::path::Path) {
     loop {
         let last = writer.next_sequence() - 1 + GROUP;
         fill(&mut writer, last, GROUP);
-        if last % 1_000 == 0 {
+        if last.is_multiple_of(1_000) {
             println!("committed {last}");
         }
     }
