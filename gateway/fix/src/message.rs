@@ -120,13 +120,20 @@ pub struct Fields {
     tags: [u32; FIELDS_MAX],
     /// Start and end of each value in the message.
     spans: [(u16, u16); FIELDS_MAX],
+    /// For low tags, one more than the place of the first field that has it; 0 when there is none.
+    places: [u16; PLACES],
 }
+
+/// Tags below this are found without a search: the header of a session and most of an order.
+const PLACES: usize = 128;
+
+const _: () = assert!(FIELDS_MAX < u16::MAX as usize, "places are u16");
 
 impl Fields {
     /// An empty table.
     #[must_use]
     pub fn new() -> Box<Self> {
-        Box::new(Self { tags: [0; FIELDS_MAX], spans: [(0, 0); FIELDS_MAX] })
+        Box::new(Self { tags: [0; FIELDS_MAX], spans: [(0, 0); FIELDS_MAX], places: [0; PLACES] })
     }
 }
 
@@ -143,6 +150,7 @@ pub struct Message<'a> {
     bytes: &'a [u8],
     tags: &'a [u32],
     spans: &'a [(u16, u16)],
+    places: &'a [u16; PLACES],
     msg_type: Option<MsgType>,
     bad_tag: Option<BadTag>,
     overflowed: bool,
@@ -167,6 +175,7 @@ impl<'a> Message<'a> {
         let mut at = 0;
         let mut bad_tag = None;
         let mut overflowed = false;
+        fields.places = [0; PLACES];
         while at < bytes.len() {
             let (tag, value_at) = match read_tag(bytes, at)? {
                 (Some(tag), value_at) => (tag, value_at),
@@ -194,11 +203,22 @@ impl<'a> Message<'a> {
             fields.tags[count] = tag;
             fields.spans[count] = (value_at as u16, end as u16);
             count += 1;
+            if let Some(place @ 0) = fields.places.get_mut(tag as usize) {
+                *place = count as u16;
+            }
         }
         let (tags, spans) = (&fields.tags[..count], &fields.spans[..count]);
         let printable = is_printable(bytes);
-        let mut message =
-            Self { bytes, tags, spans, msg_type: None, bad_tag, overflowed, printable };
+        let mut message = Self {
+            bytes,
+            tags,
+            spans,
+            places: &fields.places,
+            msg_type: None,
+            bad_tag,
+            overflowed,
+            printable,
+        };
         message.msg_type = message.get(35).and_then(MsgType::parse);
         Ok(message)
     }
@@ -222,7 +242,10 @@ impl<'a> Message<'a> {
     #[inline]
     #[must_use]
     pub fn get(&self, tag: u32) -> Option<&'a [u8]> {
-        let at = self.tags.iter().position(|other| *other == tag)?;
+        let at = match self.places.get(tag as usize) {
+            Some(place) => usize::from(place.checked_sub(1)?),
+            None => self.tags.iter().position(|other| *other == tag)?,
+        };
         Some(self.value(at))
     }
 

@@ -601,3 +601,167 @@ impl Body for OrderStatusRequest<'_> {
         out.char(b"54=", self.side.code());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{Framed, frame};
+    use crate::dictionary::{Strictness, fix44::FIX44};
+    use crate::encode::Encoder;
+    use crate::field::{MANTISSA_MAX, MsgSeqNum};
+    use crate::message::Fields;
+    use proptest::prelude::*;
+
+    /// A body as a whole message in strict FIX 4.4, split and typed again.
+    fn sent<B: Body>(body: &B, check: impl FnOnce(&OrderMessage<'_>)) {
+        let mut encoder = Encoder::new("FIX.4.4", "CLIENT", "VENUE", TimestampText::default());
+        let mut out = Vec::new();
+        encoder.typed(MsgSeqNum::new(7), 1_709_251_200_123_000_000, body, &mut out);
+        assert_eq!(frame(&out), Framed::Message { len: out.len() });
+        let mut fields = Fields::new();
+        let message = Message::parse(&out, &mut fields).unwrap();
+        FIX44.check(&message, Strictness::Strict).unwrap();
+        check(&OrderMessage::parse(&message).unwrap());
+    }
+
+    fn refused(row: &str) -> String {
+        let bytes = row.replace('|', "\x01").into_bytes();
+        let mut fields = Fields::new();
+        let message = Message::parse(&bytes, &mut fields).unwrap();
+        match OrderMessage::parse(&message) {
+            Ok(_) => "accepted".to_owned(),
+            Err(Refusal::Session(reject)) => {
+                let tag =
+                    reject.ref_tag.map(|tag| String::from_utf8_lossy(tag.as_ref()).into_owned());
+                format!("3 {} {}: {}", reject.reason as u8, tag.unwrap_or_default(), reject.text())
+            }
+            Err(Refusal::Business(reject)) => format!("j {}: {}", reject.reason as u8, reject.text),
+        }
+    }
+
+    #[test]
+    fn orders_are_refused_with_a_reason() {
+        let order = "35=D|11=1|55=A|54=1|60=20240301-00:00:00|38=1|40=2|44=1|";
+        let with = |from: &str, to: &str| order.replace(from, to);
+        let long = "x".repeat(37);
+        for (row, expected) in [
+            (order.to_owned(), "accepted"),
+            (with("|11=1", ""), "3 1 11: Required tag missing"),
+            (with("|55=A", ""), "3 1 55: Required tag missing"),
+            (with("|54=1", ""), "3 1 54: Required tag missing"),
+            (with("|38=1", ""), "3 1 38: Required tag missing"),
+            (with("|40=2", ""), "3 1 40: Required tag missing"),
+            (with("|60=20240301-00:00:00", ""), "3 1 60: Required tag missing"),
+            (with("|44=1", ""), "j 5: Price (44) is required for this OrdType"),
+            (with("40=2", "40=1"), "accepted"),
+            (with("40=2", "40=3"), "j 5: StopPx (99) is required for this OrdType"),
+            (with("40=2", "40=4"), "j 5: StopPx (99) is required for this OrdType"),
+            (with("40=2", "40=4|99=2"), "accepted"),
+            (with("54=1", "54=Z"), "3 5 54: Value is incorrect (out of range) for this tag"),
+            (with("54=1", "54=11"), "3 6 54: Incorrect data format for value"),
+            (with("44=1", "44=1e3"), "3 6 44: Incorrect data format for value"),
+            (
+                with("44=1", "44=1234567890123456789"),
+                "3 5 44: Number has more than 18 significant digits",
+            ),
+            (
+                with("11=1", &format!("11={long}")),
+                "3 5 11: Identifier is longer than 36 characters",
+            ),
+            (with("11=1", &format!("11={}", &long[1..])), "accepted"),
+            (with("11=1", "11=a\tb"), "3 6 11: Incorrect data format for value"),
+            (
+                with("55=A", "55=AAAAAAAAAAAAAAAAAAAAAAAAA"),
+                "3 5 55: Symbol is longer than 24 characters",
+            ),
+            (with("55=A", "55=A|1=1234567890123"), "3 5 1: Account is longer than 12 characters"),
+            (with("35=D", "35=G"), "3 1 41: Required tag missing"),
+            (with("35=D", "35=F"), "3 1 41: Required tag missing"),
+            (with("35=D", "35=q"), "3 1 530: Required tag missing"),
+            (
+                "35=q|11=1|530=1|60=20240301-00:00:00|".to_owned(),
+                "j 5: Symbol (55) is required for this MassCancelRequestType",
+            ),
+            ("35=q|11=1|530=7|60=20240301-00:00:00|".to_owned(), "accepted"),
+            (with("35=D", "35=6"), "j 3: Unsupported Message Type"),
+        ] {
+            assert_eq!(refused(&row), expected, "{row}");
+        }
+    }
+
+    fn decimal() -> impl Strategy<Value = Decimal> {
+        (-MANTISSA_MAX..=MANTISSA_MAX, 0_u8..=18)
+            .prop_map(|(mantissa, scale)| Decimal::new(mantissa, scale))
+    }
+
+    fn text(length_max: usize) -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(b' '..=b'~', 1..=length_max)
+    }
+
+    /// Milliseconds, as times are written.
+    fn time_ns() -> impl Strategy<Value = u64> {
+        (0_u64..4_000_000_000_000).prop_map(|millis| millis * 1_000_000)
+    }
+
+    proptest! {
+        #[test]
+        fn orders_arrive_as_sent(
+            (id, original, account, symbol) in (text(CL_ORD_ID_MAX), text(CL_ORD_ID_MAX), prop::option::of(text(ACCOUNT_MAX)), text(SYMBOL_MAX)),
+            (side, ord_type, time_in_force) in (prop::sample::select(Side::ALL), prop::sample::select(OrdType::ALL), prop::sample::select(TimeInForce::ALL)),
+            (order_qty, price, stop_px) in (decimal(), decimal(), decimal()),
+            (min_qty, max_floor) in (prop::option::of(decimal()), prop::option::of(decimal())),
+            (transact_time_ns, expire_time_ns, poss_resend) in (time_ns(), prop::option::of(time_ns()), any::<bool>()),
+        ) {
+            // 5 isn't an OrdType of FIX 4.4.
+            prop_assume!(ord_type != OrdType::MarketOnClose);
+            let order = NewOrderSingle {
+                cl_ord_id: &id,
+                account: account.as_deref(),
+                symbol: &symbol,
+                side,
+                order_qty,
+                ord_type,
+                price: Some(price),
+                stop_px: Some(stop_px),
+                time_in_force,
+                exec_inst: Some(b"6 G"),
+                min_qty,
+                max_floor,
+                expire_time_ns,
+                transact_time_ns,
+                poss_resend,
+            };
+            sent(&order, |got| assert_eq!(*got, OrderMessage::New(order)));
+            let replace = OrderCancelReplaceRequest { orig_cl_ord_id: &original, order_id: Some(b"9"), order };
+            sent(&replace, |got| assert_eq!(*got, OrderMessage::Replace(replace)));
+            let cancel = OrderCancelRequest {
+                cl_ord_id: &id,
+                orig_cl_ord_id: &original,
+                order_id: None,
+                account: account.as_deref(),
+                symbol: &symbol,
+                side,
+                order_qty: min_qty,
+                transact_time_ns,
+            };
+            sent(&cancel, |got| assert_eq!(*got, OrderMessage::Cancel(cancel)));
+            let status = OrderStatusRequest {
+                cl_ord_id: &id,
+                order_id: Some(b"9"),
+                ord_status_req_id: Some(&original),
+                account: account.as_deref(),
+                symbol: &symbol,
+                side,
+            };
+            sent(&status, |got| assert_eq!(*got, OrderMessage::Status(status)));
+            let mass = OrderMassCancelRequest {
+                cl_ord_id: &id,
+                request_type: MassCancelRequestType::Security,
+                symbol: Some(&symbol),
+                side: Some(side),
+                transact_time_ns,
+            };
+            sent(&mass, |got| assert_eq!(*got, OrderMessage::MassCancel(mass)));
+        }
+    }
+}

@@ -522,3 +522,185 @@ impl BusinessMessageReject<'_> {
         reason as u8
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{Framed, frame};
+    use crate::dictionary::{Strictness, fix44::FIX44};
+    use crate::encode::Encoder;
+    use crate::field::MANTISSA_MAX;
+    use crate::message::Fields;
+    use proptest::prelude::*;
+
+    /// A body as a whole message in strict FIX 4.4, split and typed again; gives the message as text.
+    fn sent<B: Body>(body: &B, check: impl FnOnce(&ReportMessage<'_>)) -> String {
+        let mut encoder = Encoder::new("FIX.4.4", "VENUE", "CLIENT", TimestampText::default());
+        let mut out = Vec::new();
+        encoder.typed(MsgSeqNum::new(7), 1_709_251_200_123_000_000, body, &mut out);
+        assert_eq!(frame(&out), Framed::Message { len: out.len() });
+        let mut fields = Fields::new();
+        let message = Message::parse(&out, &mut fields).unwrap();
+        FIX44.check(&message, Strictness::Strict).unwrap();
+        check(&ReportMessage::parse(&message).unwrap());
+        String::from_utf8_lossy(&out).replace('\x01', "|")
+    }
+
+    fn acknowledgement<'a>() -> ExecutionReport<'a> {
+        ExecutionReport {
+            order_id: b"O1",
+            exec_id: b"E1",
+            cl_ord_id: Some(b"C1"),
+            orig_cl_ord_id: None,
+            ord_status_req_id: None,
+            exec_type: ExecType::New,
+            ord_status: OrdStatus::New,
+            ord_rej_reason: None,
+            exec_restatement_reason: None,
+            account: None,
+            symbol: b"ABC",
+            side: Side::Buy,
+            order_qty: Some(Decimal::new(100, 0)),
+            ord_type: Some(OrdType::Limit),
+            price: Some(Decimal::new(1050, 2)),
+            stop_px: None,
+            time_in_force: None,
+            last_qty: None,
+            last_px: None,
+            last_liquidity_ind: None,
+            leaves_qty: Decimal::new(100, 0),
+            cum_qty: Decimal::ZERO,
+            avg_px: Decimal::ZERO,
+            transact_time_ns: Some(1_709_251_200_000_000_000),
+            text: None,
+        }
+    }
+
+    #[test]
+    fn a_report_byte_by_byte() {
+        let report = acknowledgement();
+        assert_eq!(
+            sent(&report, |got| assert_eq!(*got, ReportMessage::Execution(report))),
+            "8=FIX.4.4|9=158|35=8|34=7|49=VENUE|52=20240301-00:00:00.123|56=CLIENT|37=O1|11=C1|17=E1|150=0|39=0|\
+             55=ABC|54=1|38=100|40=2|44=10.50|151=100|14=0|6=0|60=20240301-00:00:00.000|10=236|"
+        );
+    }
+
+    /// BodyLength takes two to five digits.
+    #[test]
+    fn any_length_of_body() {
+        let reject = BusinessMessageReject {
+            ref_seq_num: None,
+            ref_msg_type: b"D",
+            ref_id: None,
+            reason: 3,
+            text: None,
+        };
+        let short = sent(&reject, |got| assert_eq!(*got, ReportMessage::BusinessReject(reject)));
+        assert!(short.starts_with("8=FIX.4.4|9=66|"), "{short}");
+        for length in [1, 30, 31, 32, 100, 899, 931, 932, 9_930, 9_931, 9_932, 60_000] {
+            let text = vec![b'x'; length];
+            let report = ExecutionReport { text: Some(&text), ..acknowledgement() };
+            sent(&report, |got| assert_eq!(*got, ReportMessage::Execution(report)));
+            let reject = BusinessMessageReject { text: Some(&text), ..reject };
+            sent(&reject, |got| assert_eq!(*got, ReportMessage::BusinessReject(reject)));
+        }
+    }
+
+    /// No text is longer than what is reserved for it, nor any number.
+    #[test]
+    fn the_largest_report_fits() {
+        let (id, most) = ([b'x'; 36], Decimal::new(-MANTISSA_MAX, 18));
+        let report = ExecutionReport {
+            order_id: &id,
+            exec_id: &id,
+            cl_ord_id: Some(&id),
+            orig_cl_ord_id: Some(&id),
+            ord_status_req_id: Some(&id),
+            exec_type: ExecType::Rejected,
+            ord_status: OrdStatus::Rejected,
+            ord_rej_reason: Some(99),
+            exec_restatement_reason: Some(99),
+            account: Some(&id),
+            symbol: &id,
+            side: Side::Sell,
+            order_qty: Some(most),
+            ord_type: Some(OrdType::StopLimit),
+            price: Some(most),
+            stop_px: Some(most),
+            time_in_force: Some(TimeInForce::GoodTillDate),
+            last_qty: Some(most),
+            last_px: Some(most),
+            last_liquidity_ind: Some(3),
+            leaves_qty: most,
+            cum_qty: most,
+            avg_px: most,
+            transact_time_ns: Some(4_000_000_000_000_000_000),
+            text: Some(&id),
+        };
+        sent(&report, |got| assert_eq!(*got, ReportMessage::Execution(report)));
+    }
+
+    fn decimal() -> impl Strategy<Value = Decimal> {
+        (-MANTISSA_MAX..=MANTISSA_MAX, 0_u8..=18)
+            .prop_map(|(mantissa, scale)| Decimal::new(mantissa, scale))
+    }
+
+    fn text() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(b' '..=b'~', 1..40)
+    }
+
+    proptest! {
+        #[test]
+        fn reports_arrive_as_sent(
+            (order_id, exec_id, id) in (text(), text(), prop::option::of(text())),
+            (exec_type, ord_status, side) in (prop::sample::select(ExecType::ALL), prop::sample::select(OrdStatus::ALL), prop::sample::select(Side::ALL)),
+            (last_qty, last_px, leaves_qty, cum_qty, avg_px) in (prop::option::of(decimal()), prop::option::of(decimal()), decimal(), decimal(), decimal()),
+            (reason, total) in (prop::option::of(0_u8..=6), prop::option::of(0_u64..1_000_000)),
+            response in prop::sample::select(MassCancelResponse::ALL),
+        ) {
+            let report = ExecutionReport {
+                order_id: &order_id,
+                exec_id: &exec_id,
+                cl_ord_id: id.as_deref(),
+                exec_type,
+                ord_status,
+                side,
+                ord_rej_reason: reason,
+                last_qty,
+                last_px,
+                leaves_qty,
+                cum_qty,
+                avg_px,
+                text: id.as_deref(),
+                ..acknowledgement()
+            };
+            sent(&report, |got| assert_eq!(*got, ReportMessage::Execution(report)));
+            let reject = OrderCancelReject {
+                order_id: &order_id,
+                cl_ord_id: &exec_id,
+                orig_cl_ord_id: &order_id,
+                ord_status,
+                account: id.as_deref(),
+                transact_time_ns: None,
+                response_to: CxlRejResponseTo::Replace,
+                cxl_rej_reason: reason,
+                text: None,
+            };
+            sent(&reject, |got| assert_eq!(*got, ReportMessage::CancelReject(reject)));
+            let mass = OrderMassCancelReport {
+                cl_ord_id: id.as_deref(),
+                order_id: &order_id,
+                request_type: MassCancelRequestType::All,
+                response,
+                reject_reason: reason,
+                total_affected_orders: total,
+                symbol: id.as_deref(),
+                side: Some(side),
+                transact_time_ns: Some(1_709_251_200_000_000_000),
+                text: None,
+            };
+            sent(&mass, |got| assert_eq!(*got, ReportMessage::MassCancel(mass)));
+        }
+    }
+}
