@@ -9,7 +9,7 @@ use crate::{
     Account, ClOrdId, InstrumentId, OrdStatus, OrdType, OrderId, SessionId, Side, TimeInForce,
     hash::{mix, mix_name},
     id_index::IdIndex,
-    order::Orders,
+    order::{Orders, account_word},
 };
 
 /// A closed order as it is remembered. 128 bytes.
@@ -75,31 +75,24 @@ impl ClosedOrder {
     /// What the `number`-th remembered order adds to the state hash.
     #[inline]
     fn hash(&self, number: u64, name_hash: u64) -> u64 {
-        let account = self.account.padded();
-        let word = |at: usize| {
-            u32::from_le_bytes([account[at], account[at + 1], account[at + 2], account[at + 3]])
-        };
-        let pair = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
-        let codes = u32::from_le_bytes([
+        let codes = [
             self.side.code(),
             self.ord_type.code(),
             self.time_in_force.code(),
             self.ord_status.code(),
-        ]);
+        ];
         let [notional_low, notional_high] = self.cum_notional;
         mix(
             3,
             [
-                self.order_id.0,
+                self.order_id.0 ^ account_word(&self.account),
                 name_hash,
-                number << 1 | u64::from(self.superseded),
+                u64::from(u32::from_le_bytes(codes)) << 32 | u64::from(self.instrument.0),
                 self.price as u64,
                 self.order_qty as u64,
                 self.cum_qty as u64,
+                number << 1 | u64::from(self.superseded),
                 notional_low ^ notional_high.rotate_left(32),
-                pair(self.instrument.0, codes),
-                pair(word(0), word(4)),
-                pair(word(8), 0),
             ],
         )
     }

@@ -134,7 +134,7 @@ impl Engine {
     pub fn recompute_state_hash(&self) -> u64 {
         let orders = self.pools.orders.live_slots().fold(0u64, |sum, slot| {
             let name_hash = self.pools.orders.cold(slot).name_hash();
-            sum.wrapping_add(self.order_hash(slot, name_hash))
+            sum.wrapping_add(self.pools.orders.hash(slot, self.pools.ticks(slot), name_hash))
         });
         let instruments = self.instruments.iter().map(configure::hash_of_instrument);
         let sessions = self.sessions.iter().map(configure::hash_of_session);
@@ -162,13 +162,6 @@ impl Engine {
                 limits.rules_version,
             ],
         )
-    }
-
-    /// What a resting order adds to the state hash.
-    #[inline]
-    fn order_hash(&self, slot: u32, name_hash: u64) -> u64 {
-        let terms = self.pools.orders.hash_of_terms(slot, name_hash);
-        terms.wrapping_add(self.pools.orders.hash_of_progress(slot, self.pools.ticks(slot)))
     }
 
     /// State hashes are journaled after every multiple of the interval.

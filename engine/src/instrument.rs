@@ -63,6 +63,17 @@ impl Rules {
     /// The value in the instrument's scale, a positive multiple of the step.
     #[inline]
     fn judge(&self, value: Decimal) -> Result<i64, Refusal> {
+        // Most numbers come in the instrument's scale and break no rule.
+        let mantissa = value.mantissa;
+        let plain = value.scale == self.scale && mantissa > 0 && mantissa <= self.max;
+        if plain && (self.step == 1 || mantissa % self.step == 0) {
+            return Ok(mantissa);
+        }
+        self.judge_closely(value)
+    }
+
+    #[cold]
+    fn judge_closely(&self, value: Decimal) -> Result<i64, Refusal> {
         let limit = |mantissa| Decimal { mantissa, scale: self.scale };
         let refuse = |reason, limit: Decimal| Err(Refusal { reason, limit, observed: value });
         if value.mantissa <= 0 {

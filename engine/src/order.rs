@@ -201,32 +201,18 @@ impl Orders {
         }
     }
 
-    /// What an order adds to the state hash as long as it keeps its name.
+    /// What a resting order adds to the state hash.
     #[inline]
-    pub(crate) fn hash_of_terms(&self, slot: u32, name_hash: u64) -> u64 {
-        let (hot, cold) = (self.hot(slot), self.cold(slot));
-        let codes =
-            u32::from_le_bytes([hot.side.code(), hot.ord_type.code(), hot.time_in_force.code(), 0]);
-        let account = cold.account.padded();
-        let word = |at: usize| {
-            u32::from_le_bytes([account[at], account[at + 1], account[at + 2], account[at + 3]])
-        };
-        let pair = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
-        let instrument = pair(cold.instrument.0, codes);
-        let words =
-            [cold.order_id.0, name_hash, instrument, pair(word(0), word(4)), word(8).into()];
-        mix(1, words)
-    }
-
-    /// What an order adds to the state hash until it trades or is replaced.
-    #[inline]
-    pub(crate) fn hash_of_progress(&self, slot: u32, ticks: u64) -> u64 {
+    pub(crate) fn hash(&self, slot: u32, ticks: u64, name_hash: u64) -> u64 {
         let (hot, cold) = (self.hot(slot), self.cold(slot));
         let [notional_low, notional_high] = cold.cum_notional;
+        let codes = [hot.side.code(), hot.ord_type.code(), hot.time_in_force.code(), 0];
         mix(
-            2,
+            1,
             [
-                cold.order_id.0,
+                cold.order_id.0 ^ account_word(&cold.account),
+                name_hash,
+                u64::from(u32::from_le_bytes(codes)) << 32 | u64::from(cold.instrument.0),
                 ticks,
                 hot.leaves_qty as u64,
                 cold.order_qty as u64,
@@ -270,6 +256,15 @@ impl Orders {
     pub(crate) fn memory_bytes(&self) -> usize {
         self.hot.capacity() * size_of::<Hot>() + self.cold.capacity() * size_of::<Cold>()
     }
+}
+
+/// An account as one word of a hash.
+#[inline]
+pub(crate) fn account_word(account: &Account) -> u64 {
+    let text = account.padded();
+    let low = u64::from_le_bytes(std::array::from_fn(|i| text[i]));
+    let high = u32::from_le_bytes(std::array::from_fn(|i| text[8 + i]));
+    (low ^ u64::from(high)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// A free slot.

@@ -40,7 +40,6 @@ impl Engine {
                 break;
             }
         }
-        assert!(!self.instruments[instrument].book.is_crossed(), "crossed book");
     }
 
     /// Trades an aggressor against the first order of a level, at that order's price.
@@ -59,25 +58,23 @@ impl Engine {
         self.trades += 1;
         let trade = Trade { id: TradeId(self.trades), price, qty };
 
-        let progress = self.pools.orders.hash_of_progress(maker, ticks);
+        let name_hash = self.pools.orders.cold(maker).name_hash();
+        let hash = self.pools.orders.hash(maker, ticks, name_hash);
         let maker_status = self.pools.orders.fill(maker, qty, price);
         let taker_status = self.pools.orders.fill(taker, qty, price);
         self.pools.levels.get_mut(level).subtract(qty);
-        self.orders_hash = self.orders_hash.wrapping_sub(progress);
+        self.orders_hash = self.orders_hash.wrapping_sub(hash);
 
         self.report_trade(maker, taker, trade, (price, maker_status, LastLiquidity::Added), out);
         let removed = LastLiquidity::Removed;
         self.report_trade(taker, maker, trade, (taker_price, taker_status, removed), out);
 
         if maker_status == OrdStatus::Filled {
-            let name_hash = self.pools.orders.cold(maker).name_hash();
-            let terms = self.pools.orders.hash_of_terms(maker, name_hash);
-            self.orders_hash = self.orders_hash.wrapping_sub(terms);
             self.unlink(maker);
             self.close(maker, price, OrdStatus::Filled, name_hash);
         } else {
-            let progress = self.pools.orders.hash_of_progress(maker, ticks);
-            self.orders_hash = self.orders_hash.wrapping_add(progress);
+            let hash = self.pools.orders.hash(maker, ticks, name_hash);
+            self.orders_hash = self.orders_hash.wrapping_add(hash);
         }
     }
 
@@ -105,15 +102,18 @@ impl Engine {
     #[inline]
     pub(super) fn rest(&mut self, slot: u32, ticks: u64, name_hash: u64) {
         let instrument = self.pools.orders.cold(slot).instrument.0 as usize - 1;
-        self.instruments[instrument].book.rest(&mut self.pools, slot, ticks);
-        self.orders_hash = self.orders_hash.wrapping_add(self.order_hash(slot, name_hash));
-        assert!(!self.instruments[instrument].book.is_crossed(), "crossed book");
+        let book = &mut self.instruments[instrument].book;
+        book.rest(&mut self.pools, slot, ticks);
+        assert!(!book.is_crossed(), "crossed book");
+        let hash = self.pools.orders.hash(slot, ticks, name_hash);
+        self.orders_hash = self.orders_hash.wrapping_add(hash);
     }
 
     /// Takes a resting order out of the book, out of the state hash and out of its session's chain.
     #[inline]
     pub(super) fn withdraw(&mut self, slot: u32, name_hash: u64) {
-        self.orders_hash = self.orders_hash.wrapping_sub(self.order_hash(slot, name_hash));
+        let hash = self.pools.orders.hash(slot, self.pools.ticks(slot), name_hash);
+        self.orders_hash = self.orders_hash.wrapping_sub(hash);
         self.unlink(slot);
     }
 

@@ -91,7 +91,7 @@ impl Engine {
             ..self.execution(slot, terms.price, ExecType::Replaced, status)
         });
         if !moves {
-            let hash = self.order_hash(slot, terms.name_hash);
+            let hash = self.pools.orders.hash(slot, terms.ticks, terms.name_hash);
             self.orders_hash = self.orders_hash.wrapping_add(hash);
             return;
         }
@@ -115,7 +115,7 @@ impl Engine {
     ) -> bool {
         let ticks = self.pools.ticks(slot);
         let old_name_hash = self.pools.orders.cold(slot).name_hash();
-        let hash = self.order_hash(slot, old_name_hash);
+        let hash = self.pools.orders.hash(slot, ticks, old_name_hash);
         self.orders_hash = self.orders_hash.wrapping_sub(hash);
         self.rename(slot, old_name_hash, (cl_ord_id, terms.name_hash));
 

@@ -352,7 +352,8 @@ impl Engine {
             let name_hash = mix_name(order.session, &order.cl_ord_id);
             must(!self.is_named(order.session, &order.cl_ord_id), "an order's name is its own")?;
             self.names.open(name_hash, slot);
-            self.orders_hash = self.orders_hash.wrapping_add(self.order_hash(slot, name_hash));
+            let hash = self.pools.orders.hash(slot, ticks, name_hash);
+            self.orders_hash = self.orders_hash.wrapping_add(hash);
         }
         let mut by_acceptance: Vec<&SavedOrder> = orders.iter().collect();
         by_acceptance.sort_by_key(|order| order.order_id);
