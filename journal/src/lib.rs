@@ -20,6 +20,8 @@ mod lock;
 mod map;
 mod preparer;
 mod recover;
+#[cfg(test)]
+mod recovery_table;
 mod scan;
 mod segment;
 mod shared;

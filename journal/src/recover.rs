@@ -9,7 +9,7 @@ use rustix::fs::{Access, FallocateFlags};
 
 use crate::error::OpenError;
 use crate::format::{
-    DURABLE_OFFSET, HEADER_BYTES, HeaderFault, Position, SegmentHeader, durable_word,
+    DURABLE_OFFSET, HEADER_BYTES, HeaderFault, Position, SegmentHeader, UNCOMMITTED, durable_word,
     segment_bytes_valid,
 };
 use crate::map::Map;
@@ -245,22 +245,30 @@ fn create_error(dir: &Path, needed: u64, source: io::Error) -> OpenError {
     }
 }
 
-/// Cuts the torn tail: last segment first, and in the tail's segment the word at the tail last, so
-/// that an interruption leaves something that is recognised as torn again.
+/// Cuts the torn tail, so that an interruption at any point leaves something that is recognised as
+/// torn again: the bytes are put aside; what is left of the first group is marked uncommitted, so
+/// that its members prove nothing; the last segment is zeroed first, and the mark last.
 fn cut(dir: &Path, found: &Found, segments: &[u64]) -> Result<Torn, OpenError> {
     let tail = found.scan.walk.tail;
-    let mut bytes_cut = 0;
-    for &index in segments.iter().rev().filter(|&&index| index > tail.segment) {
-        let put = put_aside(dir, index, 0)?;
-        if put > 0 {
-            zero_from(dir, index, 0, found.segment_bytes)?;
-        }
-        bytes_cut += put;
-    }
     // A header that is no good goes with the frames it should have announced.
     let from = if found.scan.tail_begun { tail.offset as u64 } else { 0 };
-    bytes_cut += put_aside(dir, tail.segment, from)?;
-    zero_from(dir, tail.segment, from, found.segment_bytes)?;
+    let start = |index| if index == tail.segment { from } else { 0 };
+    let concerned = segments.iter().rev().filter(|&&index| index >= tail.segment);
+    let mut used = Vec::new();
+    let mut bytes_cut = 0;
+    for &index in concerned {
+        let bytes = put_aside(dir, index, start(index))?;
+        if bytes > 0 || index == tail.segment {
+            used.push(index);
+        }
+        bytes_cut += bytes;
+    }
+    if found.scan.tail_begun {
+        mark_uncommitted(dir, tail.segment, from)?;
+    }
+    for index in used {
+        zero_from(dir, index, start(index), found.segment_bytes)?;
+    }
     let torn = Torn {
         segment: tail.segment,
         offset: tail.offset as u64,
@@ -305,6 +313,22 @@ fn unused_name(dir: &Path, index: u64, from: u64) -> PathBuf {
     path
 }
 
+fn mark_uncommitted(dir: &Path, index: u64, offset: u64) -> Result<(), OpenError> {
+    let mark = || {
+        let file = segment::open_writable(dir, index)?;
+        let mut len = [0; 4];
+        // Nothing there, not even a length: nothing to mark.
+        if file.read_at(&mut len, offset)? == len.len() && len != [0; 4] {
+            let len = u32::from_le_bytes(len) | UNCOMMITTED;
+            file.write_all_at(&len.to_le_bytes(), offset)?;
+            file.sync_data()?;
+        }
+        Ok(())
+    };
+    mark().map_err(OpenError::io("cut the torn tail of", segment::path(dir, index)))
+}
+
+/// Zeros a segment from an offset on, the word there last.
 fn zero_from(dir: &Path, index: u64, from: u64, segment_bytes: u64) -> Result<(), OpenError> {
     static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
     let path = segment::path(dir, index);

@@ -214,3 +214,39 @@ fn torn_bytes_are_put_aside() {
     assert!(aside.ends_with(b"never committed"));
     assert_eq!(torn.offset as usize, used_bytes(9));
 }
+
+#[test]
+fn an_interrupted_cut_is_taken_up_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), small_unsynced()).unwrap();
+    fill(&mut writer, 9, 3);
+    for sequence in 10..=400 {
+        writer.append(1, sequence, 100, &[3; 300]);
+    }
+    let torn = crash_image(dir.path());
+    // The same group, committed, but the disk lost its last segment.
+    writer.commit();
+    let incomplete = crash_image(dir.path());
+    fs::write(segment(incomplete.path(), 2), vec![0; SEGMENT_BYTES as usize]).unwrap();
+
+    for image in [torn, incomplete] {
+        let (first, tail) = (segment(image.path(), 0), used_bytes(9));
+        let mut bytes = fs::read(&first).unwrap();
+        bytes[tail + 3] |= 0x80;
+        fs::write(&first, &bytes).unwrap();
+        assert_opens_at(&crash_image(image.path()), 9);
+        // The zeros may reach the disk in any sequence.
+        for hole in [tail + 8..tail + 400, tail + 400..tail + 800, tail + 8..bytes.len()] {
+            bytes[hole].fill(0);
+            fs::write(&first, &bytes).unwrap();
+            assert_opens_at(&image, 9);
+        }
+    }
+}
+
+fn assert_opens_at(image: &tempfile::TempDir, last: u64) {
+    let image = crash_image(image.path());
+    let (_, recovery) = open(image.path(), small_unsynced()).unwrap();
+    assert_eq!(recovery.last_sequence, last);
+    assert!(recovery.torn.is_some());
+}

@@ -53,7 +53,7 @@ fn a_full_disk_is_back_pressure_and_loses_nothing() {
     fs::write(mount.path().join("ballast"), vec![1; 512 * 1024]).unwrap();
     let (kind, bytes) = (1, [9; 1_000]);
     let needed = ironbook_journal::frame_bytes(bytes.len());
-    let mut append = |writer: &mut ironbook_journal::Writer| {
+    let append = |writer: &mut ironbook_journal::Writer| {
         writer.append(kind, writer.next_sequence(), 5, &bytes);
         writer.commit();
     };

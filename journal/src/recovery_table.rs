@@ -1,0 +1,235 @@
+//! Walks the table of `scan.rs`: every combination of header, durable position, what stands at the
+//! stop and what follows, made of real files and judged by [`recover`].
+//!
+//! The journal has three groups: A of two frames, B of two, C of one. The cases spoil B, and keep
+//! or wipe what follows it.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::format::{
+    DURABLE_OFFSET, FRAME_HEADER_BYTES, FrameHead, HEADER_BYTES, SEGMENT_BYTES_MIN, UNCOMMITTED,
+    durable_word, frame_bytes, seal, word,
+};
+use crate::scan::{Follower, Stop, Verdict, judge};
+use crate::{Finding, OpenError, Options, open, verify};
+
+const PAYLOAD: [u8; 40] = [0xA5; 40];
+const FRAME: usize = frame_bytes(PAYLOAD.len());
+const B: usize = HEADER_BYTES + 2 * FRAME;
+const C: usize = B + 2 * FRAME;
+const END: usize = C + FRAME;
+
+#[derive(Copy, Clone, Debug, PartialEq)]
+enum AtStop {
+    Zeros,
+    Uncommitted,
+    BadCrc,
+    BadLength,
+    WrongSequence,
+}
+
+const AT_STOP: [AtStop; 5] =
+    [AtStop::Zeros, AtStop::Uncommitted, AtStop::BadCrc, AtStop::BadLength, AtStop::WrongSequence];
+
+#[derive(Copy, Clone, Debug, PartialEq)]
+enum Header {
+    Good,
+    BadCrc,
+    Zeros,
+}
+
+fn options() -> Options {
+    Options {
+        segment_bytes: SEGMENT_BYTES_MIN,
+        sync_interval: Duration::from_secs(3600),
+        ..Options::default()
+    }
+}
+
+/// Groups A, B and C as a killed process leaves them, nothing marked durable.
+fn journal() -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), options()).unwrap();
+    for sequence in 1..=5 {
+        writer.append(7, sequence, 100, &PAYLOAD);
+        if sequence != 1 && sequence != 3 {
+            writer.commit();
+        }
+    }
+    let bytes = fs::read(crate::segment::path(dir.path(), 0)).unwrap();
+    assert_eq!(writer.position().get() as usize, END);
+    assert!(bytes[END..].iter().all(|&byte| byte == 0));
+    bytes
+}
+
+fn put(bytes: &mut [u8], offset: usize, word: u64) {
+    bytes[offset..offset + 8].copy_from_slice(&word.to_le_bytes());
+}
+
+fn put_frame(bytes: &mut [u8], offset: usize, head: FrameHead, flag: u32) {
+    let len = (FRAME_HEADER_BYTES + PAYLOAD.len()) as u32;
+    let crc = seal(head.crc(len, &PAYLOAD), head.group_frames);
+    put(bytes, offset, word(len | flag, crc));
+    for (i, word) in head.words().into_iter().enumerate() {
+        put(bytes, offset + 8 + i * 8, word);
+    }
+}
+
+fn spoil(bytes: &mut [u8], at: AtStop) {
+    let head = FrameHead::read(&bytes[B..]);
+    assert_eq!((head.sequence, head.group_frames), (3, 2));
+    match at {
+        AtStop::Zeros => bytes[B..B + FRAME].fill(0),
+        AtStop::Uncommitted => {
+            put_frame(bytes, B, FrameHead { group_frames: 0, ..head }, UNCOMMITTED);
+        }
+        AtStop::BadCrc => bytes[B + FRAME_HEADER_BYTES] ^= 1,
+        AtStop::BadLength => bytes[B..B + 4].copy_from_slice(&5u32.to_le_bytes()),
+        AtStop::WrongSequence => put_frame(bytes, B, FrameHead { sequence: 2, ..head }, 0),
+    }
+}
+
+fn leave(bytes: &mut [u8], follower: Follower) {
+    match follower {
+        Follower::None => bytes[B + FRAME..].fill(0),
+        Follower::Member => bytes[C..].fill(0),
+        Follower::Group => {}
+    }
+}
+
+fn expected(durable: bool, at: AtStop, follower: Follower) -> Verdict {
+    match (durable, at, follower) {
+        (true, _, _) => Verdict::Corrupt,
+        (_, AtStop::Zeros, Follower::None) => Verdict::Clean,
+        (_, AtStop::Uncommitted, Follower::None | Follower::Member) => Verdict::Torn,
+        (_, _, Follower::None) => Verdict::Torn,
+        _ => Verdict::Corrupt,
+    }
+}
+
+/// Opens and verifies, and checks that both say `expected`.
+fn check(bytes: &[u8], expected: Verdict, last: u64, case: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = crate::segment::path(dir.path(), 0);
+    fs::write(&path, bytes).unwrap();
+    let findings = verify(dir.path()).unwrap().findings;
+    match expected {
+        Verdict::Clean => assert_eq!(findings, [], "{case}"),
+        Verdict::Torn => {
+            assert!(matches!(findings[..], [Finding::TornTail { .. }]), "{case}: {findings:?}");
+        }
+        Verdict::Corrupt => {
+            assert!(matches!(findings[..], [Finding::Corrupt { .. }]), "{case}: {findings:?}");
+        }
+    }
+    match (expected, open(dir.path(), options())) {
+        (Verdict::Corrupt, Err(OpenError::Corrupt { .. })) => {
+            assert_eq!(fs::read(&path).unwrap(), bytes, "{case}: changed");
+        }
+        (Verdict::Clean | Verdict::Torn, Ok((mut writer, recovery))) => {
+            assert_eq!(recovery.torn.is_some(), expected == Verdict::Torn, "{case}");
+            assert_eq!(recovery.last_sequence, last, "{case}");
+            writer.append(8, last + 1, 200, b"goes on");
+            writer.close().unwrap();
+            reopens(dir.path(), last + 1, case);
+        }
+        (_, other) => panic!("{case}: {:?}", other.map(|(_, recovery)| recovery)),
+    }
+}
+
+fn reopens(dir: &Path, last: u64, case: &str) {
+    assert_eq!(verify(dir).unwrap().findings, [], "{case}");
+    let (_, recovery) = open(dir, options()).unwrap();
+    assert_eq!((recovery.last_sequence, recovery.torn), (last, None), "{case}");
+}
+
+#[test]
+fn every_case_of_the_table_is_judged_as_it_says() {
+    let whole = journal();
+    for durable in [false, true] {
+        for at in AT_STOP {
+            for follower in [Follower::None, Follower::Member, Follower::Group] {
+                let mut bytes = whole.clone();
+                spoil(&mut bytes, at);
+                leave(&mut bytes, follower);
+                // Group A alone is durable, or B as well.
+                let word = durable_word(if durable { C } else { B } as u64);
+                put(&mut bytes, DURABLE_OFFSET, word);
+                let case = format!("durable {durable}, {at:?}, {follower:?}");
+                check(&bytes, expected(durable, at, follower), 2, &case);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_first_header_that_is_no_good_is_torn_only_when_nothing_follows() {
+    let whole = journal();
+    for header in [Header::Good, Header::BadCrc, Header::Zeros] {
+        for frames in [false, true] {
+            for durable in [false, true] {
+                let mut bytes = whole.clone();
+                if !frames {
+                    bytes[HEADER_BYTES..].fill(0);
+                }
+                match header {
+                    Header::Good => {}
+                    Header::BadCrc => bytes[50] ^= 1,
+                    Header::Zeros => bytes[..HEADER_BYTES].fill(0),
+                }
+                if durable {
+                    put(&mut bytes, DURABLE_OFFSET, durable_word(END as u64));
+                }
+                let (verdict, last) = match (header, frames, durable) {
+                    (Header::Good, true, _) => (Verdict::Clean, 5),
+                    (Header::Good, false, false) => (Verdict::Clean, 0),
+                    (Header::BadCrc, false, false) => (Verdict::Torn, 0),
+                    // Only zeros: a creation that was interrupted.
+                    (Header::Zeros, false, false) => continue,
+                    _ => (Verdict::Corrupt, 0),
+                };
+                let case = format!("header {header:?}, frames {frames}, durable {durable}");
+                check(&bytes, verdict, last, &case);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_group_that_is_not_whole_is_cut_at_its_start() {
+    let mut bytes = journal();
+    bytes[B + FRAME..].fill(0);
+    check(&bytes, Verdict::Torn, 2, "second frame of B lost");
+    let mut bytes = journal();
+    bytes[C + 33] ^= 1;
+    check(&bytes, Verdict::Torn, 4, "C damaged");
+    bytes[END + 800] = 1;
+    check(&bytes, Verdict::Torn, 4, "C damaged, and bytes behind");
+}
+
+#[test]
+fn segments_of_zeros_are_an_interrupted_creation() {
+    let dir = tempfile::tempdir().unwrap();
+    for index in 0..2 {
+        let zeros = vec![0; SEGMENT_BYTES_MIN as usize];
+        fs::write(crate::segment::path(dir.path(), index), zeros).unwrap();
+    }
+    let (mut writer, recovery) = open(dir.path(), options()).unwrap();
+    assert_eq!((recovery.frames, recovery.torn), (0, None));
+    writer.append(1, 1, 1, b"");
+    writer.close().unwrap();
+    reopens(dir.path(), 1, "zeros");
+}
+
+#[test]
+fn durable_damage_is_corrupt_whatever_else_is_so() {
+    for stop in [Stop::Empty, Stop::Uncommitted, Stop::Damaged("")] {
+        for follower in [Follower::None, Follower::Member, Follower::Group] {
+            for residue in [false, true] {
+                assert_eq!(judge(true, stop, follower, residue), Verdict::Corrupt);
+            }
+        }
+    }
+}
