@@ -13,7 +13,7 @@ const LAST: u64 = 24;
 
 /// A closed journal of one and a bit segments: all of it is durable.
 fn closed_journal() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = memory_dir();
     let (mut writer, _) = open(dir.path(), small()).unwrap();
     fill(&mut writer, LAST, 3);
     writer.close().unwrap();
@@ -77,7 +77,7 @@ fn a_flipped_byte_behind_the_tail_is_reported() {
 
 #[test]
 fn damage_in_one_segment_leaves_the_others_readable_for_verify() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = memory_dir();
     let (mut writer, _) = open(dir.path(), small()).unwrap();
     fill(&mut writer, 2_000, 1);
     let end = writer.position();
@@ -101,7 +101,7 @@ fn damage_in_one_segment_leaves_the_others_readable_for_verify() {
 
 #[test]
 fn flips_in_an_end_mark_and_in_later_headers_are_found() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = memory_dir();
     let (mut writer, _) = open(dir.path(), small()).unwrap();
     fill(&mut writer, 500, 1);
     writer.close().unwrap();
@@ -124,7 +124,7 @@ fn flips_in_an_end_mark_and_in_later_headers_are_found() {
 
 #[test]
 fn truncation_at_every_byte_of_the_last_frames_keeps_whole_groups() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = memory_dir();
     let (mut writer, _) = open(dir.path(), small_unsynced()).unwrap();
     fill(&mut writer, LAST, 3);
     let image = crash_image(dir.path());
@@ -132,7 +132,7 @@ fn truncation_at_every_byte_of_the_last_frames_keeps_whole_groups() {
     let whole = fs::read(segment(image.path(), 0)).unwrap();
     let (first, end) = (used_bytes(LAST - 6), used_bytes(LAST));
     for cut in first..=end {
-        let image = tempfile::tempdir().unwrap();
+        let image = memory_dir();
         fs::write(segment(image.path(), 0), &whole[..cut]).unwrap();
         let (writer, recovery) = open(image.path(), small_unsynced()).unwrap();
         // Bytes a file lacks are zeros, so lost padding is no loss.
@@ -151,7 +151,7 @@ fn truncation_of_durable_bytes_is_refused() {
     let dir = closed_journal();
     let whole = fs::read(segment(dir.path(), 0)).unwrap();
     for cut in (used_bytes(LAST - 3)..used_bytes(LAST)).step_by(5) {
-        let image = tempfile::tempdir().unwrap();
+        let image = memory_dir();
         // The last payload ends before its frame's padding does.
         fs::write(segment(image.path(), 0), &whole[..cut]).unwrap();
         if whole[cut..used_bytes(LAST)].iter().all(|&byte| byte == 0) {
@@ -166,7 +166,7 @@ fn truncation_of_durable_bytes_is_refused() {
 
 #[test]
 fn a_missing_segment_is_named() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = memory_dir();
     let (mut writer, _) = open(dir.path(), small()).unwrap();
     fill(&mut writer, 1_500, 1);
     writer.close().unwrap();
@@ -200,7 +200,7 @@ fn another_format_version_is_refused_and_named() {
 
 #[test]
 fn torn_bytes_are_put_aside() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = memory_dir();
     let (mut writer, _) = open(dir.path(), small_unsynced()).unwrap();
     fill(&mut writer, 9, 3);
     writer.append(77, 10, 100, b"never committed");
@@ -217,7 +217,7 @@ fn torn_bytes_are_put_aside() {
 
 #[test]
 fn an_interrupted_cut_is_taken_up_again() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = memory_dir();
     let (mut writer, _) = open(dir.path(), small_unsynced()).unwrap();
     fill(&mut writer, 9, 3);
     for sequence in 10..=400 {

@@ -59,7 +59,7 @@ proptest! {
 
     #[test]
     fn the_journal_is_a_vector(steps in prop::collection::vec(step(), 1..120)) {
-        let mut dir = tempfile::tempdir().unwrap();
+        let mut dir = memory_dir();
         let (mut writer, _) = open(dir.path(), small()).unwrap();
         let mut tail = writer.tail();
         let (mut seen, mut committed, mut pending) = (Vec::new(), Vec::new(), Vec::new());

@@ -60,9 +60,16 @@ pub fn segment(dir: &Path, index: u64) -> PathBuf {
     dir.join(format!("{index:010}.seg"))
 }
 
+/// In memory where there is such a place: syncs cost nothing there, and thousands of journals are
+/// opened. The other tests use the disk.
+pub fn memory_dir() -> tempfile::TempDir {
+    let shm = Path::new("/dev/shm");
+    if shm.is_dir() { tempfile::tempdir_in(shm).unwrap() } else { tempfile::tempdir().unwrap() }
+}
+
 /// What a journal would be after a SIGKILL now: the page cache outlives the process.
 pub fn crash_image(dir: &Path) -> tempfile::TempDir {
-    let image = tempfile::tempdir().unwrap();
+    let image = memory_dir();
     copy(dir, image.path());
     image
 }
