@@ -25,11 +25,12 @@ pub(crate) fn start(shared: Arc<Shared>, interval: Duration) -> io::Result<JoinH
 }
 
 fn run(shared: &Shared, interval: Duration) {
+    let mut failed = false;
     loop {
         // Read before the work: what was committed before the stop is synced in the last round.
         let stopping = shared.stop_syncer.load(Ordering::Acquire);
         let worked = shared.written() > shared.durable();
-        let failed = worked && !sync_reporting(shared);
+        failed = worked && !sync_reporting(shared, failed);
         if stopping {
             mark_durable_word(shared);
             return;
@@ -53,8 +54,8 @@ fn idle(shared: &Shared) {
     thread::park_timeout(IDLE_SLEEP);
 }
 
-fn sync_reporting(shared: &Shared) -> bool {
-    match sync(shared) {
+fn sync_reporting(shared: &Shared, failed_before: bool) -> bool {
+    match sync(shared, failed_before) {
         Ok(()) => {
             shared.syncer_status.clear();
             true
@@ -68,12 +69,18 @@ fn sync_reporting(shared: &Shared) -> bool {
 }
 
 /// Moves the durable position to where the written position is now.
-fn sync(shared: &Shared) -> io::Result<()> {
+///
+/// The kernel tells of a failed write once and takes its pages for clean: another sync would
+/// succeed without them. So after a failure all pages are made dirty before they are synced again.
+fn sync(shared: &Shared, failed_before: bool) -> io::Result<()> {
     let written = shared.written();
     let last = shared.segment_of(written);
     for index in shared.segment_of(shared.durable())..=last {
         let end = if index == last { offset(shared, written) } else { shared.segment_bytes };
         let map = shared.map(index).expect("maps are kept until they are durable");
+        if failed_before {
+            map.populate(0, end as usize)?;
+        }
         map.sync(end as usize)?;
         map.publish(DURABLE_OFFSET, durable_word(end));
         if index == last {

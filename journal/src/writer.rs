@@ -25,13 +25,16 @@ use crate::scan::Chain;
 use crate::shared::{DurablePosition, Shared};
 use crate::{preparer, syncer};
 
+/// All of them are mapped and in memory.
+const PREPARED_AHEAD_MAX: u32 = 64;
+
 /// How a journal is written.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Bytes of a segment: a power of two from [`SEGMENT_BYTES_MIN`] to [`SEGMENT_BYTES_MAX`]. Only
     /// for a new journal; an existing one keeps the size it was created with.
     pub segment_bytes: u64,
-    /// Segments kept ready behind the current one, at least 1.
+    /// Segments kept ready behind the current one: 1 to 64.
     pub prepared_ahead: u32,
     /// Time between two syncs; zero syncs as fast as the disk allows.
     pub sync_interval: Duration,
@@ -63,8 +66,9 @@ impl Options {
             );
             return Err(OpenError::InvalidOptions { what });
         }
-        if self.prepared_ahead == 0 {
-            let what = "prepared segments ahead is 0, at least 1 is needed".into();
+        if !(1..=PREPARED_AHEAD_MAX).contains(&self.prepared_ahead) {
+            let ahead = self.prepared_ahead;
+            let what = format!("{ahead} segments prepared ahead is not 1 to {PREPARED_AHEAD_MAX}");
             return Err(OpenError::InvalidOptions { what });
         }
         Ok(())
