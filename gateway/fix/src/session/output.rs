@@ -7,7 +7,7 @@ use crate::message::{BusinessReject, Message, MsgType, Reject};
 use std::collections::VecDeque;
 
 /// Most bytes of the body of a request. The longest is a BusinessMessageReject with six reversed routing
-/// fields of [`COMP_ID_MAX`] bytes, a reference of [`REF_ID_MAX`] and a text of [`TEXT_MAX`].
+/// fields of [`COMP_ID_MAX`] bytes, a reference of 64 and a text of 128.
 pub const BODY_MAX: usize = 512;
 
 /// Longest Text(58) of a request in bytes; longer ones are cut.
