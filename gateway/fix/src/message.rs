@@ -766,7 +766,11 @@ mod tests {
         let message = read("35=A|95=5|96=a|b|c|108=30|10=000|", &mut bytes, &mut fields).unwrap();
         assert_eq!(message.get(96), Some(&b"a\x01b\x01c"[..]));
         assert_eq!(message.get(108), Some(&b"30"[..]));
-        for text in ["35=A|95=4|96=a|b|c|10=000|", "35=A|95=999999|96=abc|10=000|"] {
+        for text in [
+            "35=A|95=4|96=a|b|c|10=000|",
+            "35=A|95=999999|96=abc|10=000|",
+            "35=A|95=2|96=abc1=1|10=000|",
+        ] {
             assert_eq!(read(text, &mut bytes, &mut fields).err(), Some(Garbled::Field), "{text}");
         }
     }

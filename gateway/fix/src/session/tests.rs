@@ -442,6 +442,17 @@ fn silence_is_answered_by_heartbeat_test_request_and_the_end() {
     );
 }
 
+#[test]
+fn whatever_is_sent_postpones_the_heartbeat() {
+    let mut session = acceptor();
+    play(&mut session, START, "35=A|34=1|98=0|108=10|");
+    session.transmit(START + 9 * SECOND, MsgType::NEW_ORDER_SINGLE, b"", &mut Vec::new());
+    play(&mut session, START + 10 * SECOND, "35=0|34=2|");
+    session.handle_timeout(START + 10 * SECOND);
+    assert_eq!(session.poll(), None);
+    assert_eq!(session.next_deadline(), Some(START + 19 * SECOND));
+}
+
 /// One end of a connection with a driver that transmits at once.
 struct End {
     session: Session,
