@@ -282,9 +282,9 @@ impl<C: Clock> GatewayAgent<C> {
         while index < self.lines.hot.len() {
             let number = self.lines.hot[index];
             done += self.read(number, now);
-            let keep = self.lines.lines[number]
-                .as_ref()
-                .is_some_and(|line| line.stalled || line.last_read.0 + HOT_NS > now.0);
+            // A connection that was closed has left the list already.
+            let Some(line) = &self.lines.lines[number] else { continue };
+            let keep = line.stalled || line.last_read.0 + HOT_NS > now.0;
             if keep {
                 index += 1;
             } else {
