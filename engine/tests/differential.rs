@@ -14,8 +14,8 @@ use ironbook_engine::{
 };
 use naive::Naive;
 
-/// Commands per profile and seed; a debug build does a tenth.
-const COMMANDS: u64 = if cfg!(debug_assertions) { 6_000 } else { 60_000 };
+/// Commands per profile and seed; a debug build does fewer.
+const COMMANDS: u64 = if cfg!(debug_assertions) { 6_000 } else { 120_000 };
 const SEEDS: u64 = 2;
 
 fn limits(orders_max: u32, closed_orders_kept: u32, state_hash_interval: u32) -> EngineLimits {

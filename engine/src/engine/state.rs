@@ -512,3 +512,86 @@ impl<'a> Reader<'a> {
         (0..count).map(|_| self.record()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Command, Stamp, Symbol, Timestamp,
+        command::{NewOrder, OrderTerms, Origin, ReplaceOrder},
+        sink::CountingSink,
+    };
+
+    fn state() -> Vec<u8> {
+        let limits = EngineLimits { orders_max: 8, closed_orders_kept: 4, ..Default::default() };
+        let mut engine = Engine::new(limits);
+        let instrument = InstrumentId(1);
+        let symbol = Symbol::try_from("ONE").unwrap();
+        let mut commands: Vec<Command> = vec![
+            DefineSession::new(SessionId(1), "A".try_into().unwrap()).into(),
+            DefineInstrument::new(instrument, symbol, 2, 0, 1, 1).into(),
+        ];
+        let origin = Origin::new(SessionId(1), 0, Timestamp(0));
+        let terms = |side, price| OrderTerms {
+            side,
+            ord_type: OrdType::Limit,
+            time_in_force: TimeInForce::Day,
+            price: (price, 2),
+            order_qty: (10, 0),
+        };
+        let name = |number: i64| ClOrdId::try_from(format!("N{number}").as_str()).unwrap();
+        for number in 0..9 {
+            let side = if number % 3 == 0 { Side::Sell } else { Side::Buy };
+            let terms = terms(side, 100 + number % 4);
+            let account = Account::try_from("ACC").unwrap();
+            commands.push(NewOrder::new(origin, instrument, terms, account, name(number)).into());
+        }
+        let (ids, terms) = ((name(90), name(8)), terms(Side::Buy, 99));
+        commands
+            .push(ReplaceOrder::new(origin, OrderId::NONE, InstrumentId::NONE, terms, ids).into());
+        let mut next = Sequence(1);
+        for command in &commands {
+            let stamp = Stamp { sequence: next, time: Timestamp(0) };
+            next = engine.apply(stamp, command, &mut CountingSink::default());
+        }
+        assert!(engine.pools.orders.live() > 2 && engine.names.remembered_count() == 4);
+        let mut bytes = Vec::new();
+        engine.write_state(&mut bytes);
+        bytes
+    }
+
+    /// Gives bytes the hash that they would have had if they had been written so.
+    fn seal(bytes: &mut [u8]) {
+        let at = bytes.len() - 8;
+        let hash = mix_bytes(BYTES, &bytes[..at]);
+        bytes[at..].copy_from_slice(&hash.to_le_bytes());
+    }
+
+    #[test]
+    fn forged_states_never_panic_and_are_kept_as_they_are_if_taken() {
+        let bytes = state();
+        for at in 12..bytes.len() - 8 {
+            for value in [0, 1, 0x7f, 0x80, 0xff, bytes[at] ^ 1, bytes[at].wrapping_add(1)] {
+                let mut forged = bytes.clone();
+                forged[at] = value;
+                seal(&mut forged);
+                if let Ok(engine) = Engine::read_state(&forged) {
+                    let mut again = Vec::new();
+                    engine.write_state(&mut again);
+                    assert!(forged == again, "byte {at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn contradictions_name_the_rule() {
+        let mut bytes = state();
+        // The first order's quantity.
+        let at = size_of::<Header>() + size_of::<SavedInstrument>() + 40 + 24;
+        bytes[at..at + 8].copy_from_slice(&0i64.to_le_bytes());
+        seal(&mut bytes);
+        let error = Engine::read_state(&bytes).unwrap_err();
+        assert_eq!(error, contradiction("an order's quantity is allowed"));
+    }
+}

@@ -1,0 +1,98 @@
+//! A warmed-up engine allocates nothing.
+
+#[path = "naive/flow.rs"]
+#[allow(dead_code)]
+mod flow;
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+};
+
+use flow::{Flow, Profile};
+use ironbook_engine::{
+    Command, Engine, EngineLimits, Sequence, Stamp, Timestamp,
+    sink::{CountingSink, VecSink},
+};
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting per thread.
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator as it came; counting touches no memory of it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn steady_state_allocates_nothing() {
+    let limits = EngineLimits {
+        orders_max: 2_000,
+        closed_orders_kept: 1_000,
+        state_hash_interval: 500,
+        ..EngineLimits::default()
+    };
+    let profile = Profile {
+        name: "steady state",
+        limits,
+        instruments: 8,
+        sessions: 4,
+        spread: 2_000,
+        lots: 20,
+        steps: (2, 1, 1),
+        weights: [500, 300, 150, 30, 2, 2],
+        hostile: 300,
+        names: 1 << 40,
+    };
+    let commands = make(profile, 60_000);
+    let (mut engine, mut sink) = (Engine::new(limits), CountingSink::default());
+    let mut next = Sequence(1);
+    let mut allocations = 0;
+    for (number, command) in commands.iter().enumerate() {
+        let before = ALLOCATIONS.with(Cell::get);
+        next = engine.apply(Stamp { sequence: next, time: Timestamp(0) }, command, &mut sink);
+        if number >= 10_000 {
+            allocations += ALLOCATIONS.with(Cell::get) - before;
+        }
+    }
+    assert!(engine.totals().trades > 5_000 && sink.events > 60_000);
+    assert_eq!(allocations, 0);
+}
+
+/// Commands whose targets live, because an engine played them before. No limits or definitions
+/// after the first: those may allocate.
+fn make(profile: Profile, count: usize) -> Vec<Command> {
+    let (mut flow, mut commands) = (Flow::new(profile, 5), Vec::new());
+    let (mut engine, mut next) = (Engine::new(profile.limits), Sequence(1));
+    while commands.len() < count {
+        let command = flow.next();
+        let configures = matches!(
+            command,
+            Command::Limits(_) | Command::DefineInstrument(_) | Command::DefineSession(_)
+        );
+        if configures && commands.len() > 100 {
+            continue;
+        }
+        let mut sink = VecSink::default();
+        let stamp = Stamp { sequence: next, time: Timestamp(0) };
+        next = engine.apply(stamp, &command, &mut sink);
+        sink.events.iter().for_each(|(_, event)| flow.learn(event));
+        commands.push(command);
+    }
+    commands
+}

@@ -1,0 +1,515 @@
+//! Scenarios as text: a row is a command and what it must report, or the book as a picture.
+//!
+//! ```text
+//! A new a1 buy 10@100 ioc     => report; report          session A, ClOrdID a1
+//! A cancel c1 a1              => c1/a1 canceled          request c1 for order a1
+//! A cancel c1 #2              => ..                      request c1 for the second accepted order
+//! A replace a2 a1 12@101      => a2/a1 replaced 12@101 left 12
+//! book 4@100 a1:4 | 7@101 b1:3 b2:4                      buys | sells, each best level first
+//! ```
+
+use std::collections::HashMap;
+
+use ironbook_engine::{
+    Account, ClOrdId, Command, CompId, Engine, EngineLimits, Event, ExecType, InstrumentId,
+    InstrumentStatus, OrdType, OrderId, Sequencer, SessionId, Side, SideFilter, Symbol,
+    TimeInForce, Timestamp,
+    command::{
+        CancelOrder, DefineInstrument, DefineSession, MassCancel, NewOrder, OrderTerms, Origin,
+        QueryOrder, ReplaceOrder, SetInstrumentStatus,
+    },
+    domain::ExecReason,
+    sink::VecSink,
+};
+
+const ONE: InstrumentId = InstrumentId(1);
+
+fn name(text: &str) -> ClOrdId {
+    ClOrdId::try_from(text).unwrap()
+}
+
+/// A venue with one instrument, whose prices and quantities are whole, and sessions A, B and C.
+struct Stage {
+    engine: Engine,
+    sequencer: Sequencer,
+    /// Sides by ClOrdID, and OrderIDs by count.
+    sides: HashMap<String, Side>,
+    ids: HashMap<u64, OrderId>,
+}
+
+impl Stage {
+    fn new(limits: EngineLimits) -> Self {
+        let engine = Engine::new(limits);
+        let (sequencer, sides, ids) = (Sequencer::default(), HashMap::new(), HashMap::new());
+        let mut stage = Self { engine, sequencer, sides, ids };
+        stage.apply(limits.into());
+        for id in 1..=3 {
+            stage.apply(DefineSession::new(SessionId(id), CompId::EMPTY).into());
+        }
+        let symbol = Symbol::try_from("ONE").unwrap();
+        stage.apply(DefineInstrument::new(ONE, symbol, 0, 0, 1, 1).into());
+        stage
+    }
+
+    fn apply(&mut self, command: Command) -> Vec<Event> {
+        let mut sink = VecSink::default();
+        let stamp = self.sequencer.stamp(Timestamp(0));
+        let next = self.engine.apply(stamp, &command, &mut sink);
+        self.sequencer.resume_at(next);
+        assert_eq!(self.engine.state_hash(), self.engine.recompute_state_hash());
+        let events: Vec<Event> = sink.events.into_iter().map(|(_, event)| event).collect();
+        for event in &events {
+            if let Event::Execution(report) = event {
+                self.ids.insert(report.order_id.count(), report.order_id);
+            }
+        }
+        events
+    }
+
+    fn play(&mut self, script: &str) {
+        for row in script.lines().map(str::trim).filter(|row| !row.is_empty()) {
+            if let Some(picture) = row.strip_prefix("book") {
+                assert_eq!(squeeze(&self.book()), squeeze(picture), "{row}\n{script}");
+                continue;
+            }
+            let (command, expected) = row.split_once("=>").expect(row);
+            let command = self.command(command.trim());
+            let reports: Vec<String> = self.apply(command).iter().map(tell).collect();
+            assert_eq!(squeeze(&reports.join("; ")), squeeze(expected), "{row}\n{script}");
+        }
+    }
+
+    fn command(&mut self, row: &str) -> Command {
+        let words: Vec<&str> = row.split_whitespace().collect();
+        let status =
+            |status| SetInstrumentStatus::new(Origin::venue(Timestamp(0)), ONE, status).into();
+        match words[..] {
+            ["halt"] => return status(InstrumentStatus::Halted),
+            ["close"] => return status(InstrumentStatus::Closed),
+            ["open"] => return status(InstrumentStatus::Open),
+            _ => {}
+        }
+        let session = SessionId(u32::from(words[0].as_bytes()[0] - b'A') + 1);
+        let origin = Origin::new(session, 0, Timestamp(0));
+        match words[1..] {
+            ["new", id, side, terms] => self.new_order(origin, id, side, terms, "day"),
+            ["new", id, side, terms, tif] => self.new_order(origin, id, side, terms, tif),
+            ["cancel", id, order] => {
+                let (order_id, side, orig) = self.order(order);
+                CancelOrder::new(origin, order_id, ONE, side, name(id), orig).into()
+            }
+            ["replace", id, order, terms] => {
+                let (order_id, side, orig) = self.order(order);
+                self.sides.entry(id.to_owned()).or_insert(side);
+                let ids = (name(id), orig);
+                ReplaceOrder::new(origin, order_id, ONE, parse(side, terms, "day"), ids).into()
+            }
+            ["query", order] => {
+                let (order_id, side, orig) = self.order(order);
+                QueryOrder::new(origin, order_id, ONE, side, orig).into()
+            }
+            ["mass", id, ref side @ ..] => {
+                let side = match side {
+                    ["buy"] => SideFilter::Buy,
+                    ["sell"] => SideFilter::Sell,
+                    _ => SideFilter::Both,
+                };
+                MassCancel::new(origin, ONE, side, b'1', name(id)).into()
+            }
+            _ => panic!("no such command: {row}"),
+        }
+    }
+
+    fn new_order(
+        &mut self,
+        origin: Origin,
+        id: &str,
+        side: &str,
+        terms: &str,
+        tif: &str,
+    ) -> Command {
+        let side = if side == "buy" { Side::Buy } else { Side::Sell };
+        self.sides.entry(id.to_owned()).or_insert(side);
+        NewOrder::new(origin, ONE, parse(side, terms, tif), Account::EMPTY, name(id)).into()
+    }
+
+    /// `#2` is an OrderID, anything else a ClOrdID.
+    fn order(&self, order: &str) -> (OrderId, Side, ClOrdId) {
+        match order.strip_prefix('#') {
+            Some(count) => {
+                let count = count.parse().unwrap();
+                let id = self.ids.get(&count).copied().unwrap_or(OrderId::new(count, 0));
+                let side = self.engine.order(id).map_or(Side::Buy, |order| order.side);
+                (id, side, name("-"))
+            }
+            None => {
+                let side = self.sides.get(order).copied().unwrap_or(Side::Buy);
+                (OrderId::NONE, side, name(order))
+            }
+        }
+    }
+
+    fn book(&self) -> String {
+        let side = |side| {
+            let levels = self.engine.book(ONE).unwrap().levels(side).map(|level| {
+                let orders: Vec<String> =
+                    level.orders().map(|o| format!("{}:{}", o.cl_ord_id, o.leaves_qty)).collect();
+                assert_eq!(level.order_count() as usize, orders.len());
+                format!("{}@{} {}", level.qty(), level.price, orders.join(" "))
+            });
+            levels.collect::<Vec<_>>().join(", ")
+        };
+        format!("{} | {}", side(Side::Buy), side(Side::Sell))
+    }
+}
+
+/// `10@100`, or `10` for a market order.
+fn parse(side: Side, terms: &str, tif: &str) -> OrderTerms {
+    let (qty, price) = terms.split_once('@').unwrap_or((terms, "0"));
+    let time_in_force = match tif {
+        "gtc" => TimeInForce::Gtc,
+        "ioc" => TimeInForce::Ioc,
+        "fok" => TimeInForce::Fok,
+        _ => TimeInForce::Day,
+    };
+    OrderTerms {
+        side,
+        ord_type: if terms.contains('@') { OrdType::Limit } else { OrdType::Market },
+        time_in_force,
+        price: (price.parse().unwrap(), 0),
+        order_qty: (qty.parse().unwrap(), 0),
+    }
+}
+
+/// An event as a scenario writes it.
+fn tell(event: &Event) -> String {
+    match event {
+        Event::Execution(e) => {
+            let name = match e.orig_cl_ord_id.is_empty() {
+                true => e.cl_ord_id.to_string(),
+                false => format!("{}/{}", e.cl_ord_id, e.orig_cl_ord_id),
+            };
+            let (qty, price, left) = (e.order_qty, e.price, e.leaves_qty);
+            assert!(left == 0 || left == qty - e.cum_qty);
+            match (e.exec_type, e.reason) {
+                (ExecType::New, _) => format!("{name} new"),
+                (ExecType::Trade, _) => {
+                    format!("{name} {}@{} left {left}", e.last_qty, e.last_px)
+                }
+                (ExecType::Canceled, ExecReason::None) => format!("{name} canceled"),
+                (ExecType::Canceled, reason) => format!("{name} canceled {reason:?}"),
+                (ExecType::Replaced, _) => format!("{name} replaced {qty}@{price} left {left}"),
+                (_, _) => format!("{name} is {:?} {qty}@{price} left {left}", e.ord_status),
+            }
+        }
+        Event::OrderRejected(e) => format!("{} rejected {:?}", e.cl_ord_id, e.reason),
+        Event::CancelRejected(e) => {
+            let (name, orig) = (e.cl_ord_id, e.orig_cl_ord_id);
+            format!("{name}/{orig} refused {:?} {:?}", e.reason, e.ord_status)
+        }
+        Event::MassCanceled(e) => format!("{} mass canceled {}", e.cl_ord_id, e.affected),
+        Event::StatusChanged(e) => format!("{:?}", e.status),
+        Event::StateHashed(_) => "hash".to_owned(),
+    }
+}
+
+fn squeeze(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn play(script: &str) {
+    let limits = EngineLimits { orders_max: 64, closed_orders_kept: 64, ..Default::default() };
+    Stage::new(limits).play(script);
+}
+
+#[test]
+fn cancel_head_and_middle_then_sweep() {
+    play(
+        "A new a1 sell 5@100 => a1 new
+         A new a2 sell 5@100 => a2 new
+         A new a3 sell 5@100 => a3 new
+         A new a4 sell 5@100 => a4 new
+         A cancel c1 a1      => c1/a1 canceled
+         A cancel c2 #3      => c2/a3 canceled
+         book | 10@100 a2:5 a4:5
+         B new b1 buy 10@100 => b1 new; a2 5@100 left 0; b1 5@100 left 5; a4 5@100 left 0; b1 5@100 left 0
+         book |",
+    );
+}
+
+#[test]
+fn immediate_sweep_stops_at_the_exact_boundary() {
+    play(
+        "A new a1 sell 5@100 => a1 new
+         A new a2 sell 5@101 => a2 new
+         A new a3 sell 5@102 => a3 new
+         B new b1 buy 10@105 ioc => b1 new; a1 5@100 left 0; b1 5@100 left 5; a2 5@101 left 0; b1 5@101 left 0
+         book                 | 5@102 a3:5
+         B new b2 buy 9@101 ioc  => b2 new; b2 canceled ImmediateOrCancel
+         B new b3 buy 9@102 ioc  => b3 new; a3 5@102 left 0; b3 5@102 left 4; b3 canceled ImmediateOrCancel
+         book                 |",
+    );
+}
+
+#[test]
+fn limit_stops_at_its_own_price_and_the_rest_becomes_the_best() {
+    play(
+        "A new a1 sell 5@100 => a1 new
+         A new a2 sell 5@102 => a2 new
+         B new b0 buy 1@99   => b0 new
+         B new b1 buy 8@101  => b1 new; a1 5@100 left 0; b1 5@100 left 3
+         book 3@101 b1:3, 1@99 b0:1 | 5@102 a2:5
+         C new c1 sell 2@101 => c1 new; b1 2@101 left 1; c1 2@101 left 0",
+    );
+}
+
+#[test]
+fn replace_into_cross_trades_at_the_makers_price_on_both_sides() {
+    play(
+        "A new a1 sell 5@100     => a1 new
+         B new b1 buy 5@90       => b1 new
+         B replace b2 b1 7@105   => b2/b1 replaced 7@105 left 7; a1 5@100 left 0; b2 5@100 left 2
+         book 2@105 b2:2 |
+         A new a2 sell 3@110     => a2 new
+         A replace a3 a2 3@95    => a3/a2 replaced 3@95 left 3; b2 2@105 left 0; a3 2@105 left 1
+         book | 1@95 a3:1",
+    );
+}
+
+#[test]
+fn one_of_two_siblings_is_replaced() {
+    play(
+        "A new a1 buy 5@100      => a1 new
+         A new a2 buy 5@100      => a2 new
+         A replace a3 a1 5@101   => a3/a1 replaced 5@101 left 5
+         book 5@101 a3:5, 5@100 a2:5 |
+         A replace a4 a3 5@100   => a4/a3 replaced 5@100 left 5
+         book 10@100 a2:5 a4:5 |",
+    );
+}
+
+#[test]
+fn replace_keeps_or_loses_the_place() {
+    play(
+        "A new a1 buy 5@100      => a1 new
+         A new a2 buy 5@100      => a2 new
+         A replace a3 a1 4@100   => a3/a1 replaced 4@100 left 4
+         book 9@100 a3:4 a2:5 |
+         A replace a4 a3 4@100   => a4/a3 replaced 4@100 left 4
+         book 9@100 a4:4 a2:5 |
+         A replace a5 a4 5@100   => a5/a4 replaced 5@100 left 5
+         book 10@100 a2:5 a5:5 |",
+    );
+}
+
+#[test]
+fn replace_counts_what_has_traded() {
+    play(
+        "A new a1 buy 10@100     => a1 new
+         B new b1 sell 4@100     => b1 new; a1 4@100 left 6; b1 4@100 left 0
+         A replace a2 a1 7@100   => a2/a1 replaced 7@100 left 3
+         A query a2              => a2 is PartiallyFilled 7@100 left 3
+         A replace a3 a2 4@100   => a3/a2 canceled ReplacedBelowCumQty
+         book |
+         A query a2              => a2 is Canceled 7@100 left 0
+         A replace a4 a2 9@100   => a4/a2 refused TooLateToCancel Canceled
+         A new a3 buy 1@100      => a3 new",
+    );
+}
+
+#[test]
+fn superseded_names_are_good_for_nothing_but_refusal() {
+    play(
+        "A new a1 buy 5@100      => a1 new
+         A replace a2 a1 4@100   => a2/a1 replaced 4@100 left 4
+         A cancel c1 a1          => c1/a1 refused UnknownOrder Rejected
+         A replace a3 a1 3@100   => a3/a1 refused UnknownOrder Rejected
+         A query a1              => a1 rejected UnknownOrder
+         A new a1 buy 1@1        => a1 rejected DuplicateClOrdId
+         A replace a1 a2 3@100   => a1/a2 refused DuplicateClOrdId New
+         A replace a2 a2 3@100   => a2/a2 refused DuplicateClOrdId New
+         A cancel c2 #1          => c2/a2 canceled",
+    );
+}
+
+#[test]
+fn late_requests_are_refused_and_ids_are_never_taken_for_others() {
+    play(
+        "A new a1 buy 5@100      => a1 new
+         B new b1 sell 5@100     => b1 new; a1 5@100 left 0; b1 5@100 left 0
+         A cancel c1 a1          => c1/a1 refused TooLateToCancel Filled
+         A cancel c2 #1          => c2/- refused TooLateToCancel Filled
+         A replace a2 a1 6@100   => a2/a1 refused TooLateToCancel Filled
+         A new a3 buy 5@100      => a3 new
+         A cancel c3 #1          => c3/- refused TooLateToCancel Filled
+         A cancel c4 a3          => c4/a3 canceled
+         A cancel c5 a3          => c5/a3 refused TooLateToCancel Canceled
+         A cancel c6 #99         => c6/- refused UnknownOrder Rejected
+         A cancel c7 no          => c7/no refused UnknownOrder Rejected
+         A new a1 buy 1@1        => a1 rejected DuplicateClOrdId
+         B new a1 buy 1@1        => a1 new
+         A cancel c8 a1          => c8/a1 refused TooLateToCancel Filled
+         A cancel c9 #4          => c9/- refused UnknownOrder Rejected
+         book 1@1 a1:1 |",
+    );
+}
+
+#[test]
+fn partial_fill_then_cancel_and_replace() {
+    play(
+        "A new a1 sell 10@100    => a1 new
+         B new b1 buy 3@100      => b1 new; a1 3@100 left 7; b1 3@100 left 0
+         A replace a2 a1 10@101  => a2/a1 replaced 10@101 left 7
+         book | 7@101 a2:7
+         A cancel c1 a2          => c1/a2 canceled
+         book |",
+    );
+}
+
+#[test]
+fn no_phantom_level_after_the_best_is_canceled() {
+    play(
+        "A new a1 buy 5@100      => a1 new
+         A new a2 buy 5@37       => a2 new
+         A cancel c1 a1          => c1/a1 canceled
+         book 5@37 a2:5 |
+         B new b1 sell 5@38      => b1 new
+         book 5@37 a2:5 | 5@38 b1:5",
+    );
+}
+
+#[test]
+fn first_come_first_served_across_calls() {
+    play(
+        "A new a1 buy 2@100      => a1 new
+         B new b1 buy 2@100      => b1 new
+         C new c1 sell 1@100     => c1 new; a1 1@100 left 1; c1 1@100 left 0
+         A new a2 buy 2@100      => a2 new
+         C new c2 sell 2@100     => c2 new; a1 1@100 left 0; c2 1@100 left 1; b1 1@100 left 1; c2 1@100 left 0
+         book 3@100 b1:1 a2:2 |",
+    );
+}
+
+#[test]
+fn fill_or_kill_trades_whole_or_leaves_the_book_alone() {
+    play(
+        "A new a1 sell 5@100     => a1 new
+         A new a2 sell 5@101     => a2 new
+         B new b1 buy 11@101 fok => b1 new; b1 canceled FillOrKill
+         B new b2 buy 6@100 fok  => b2 new; b2 canceled FillOrKill
+         B new b3 buy 11 fok     => b3 new; b3 canceled FillOrKill
+         book | 5@100 a1:5, 5@101 a2:5
+         B new b4 buy 10@101 fok => b4 new; a1 5@100 left 0; b4 5@100 left 5; a2 5@101 left 0; b4 5@101 left 0
+         book |",
+    );
+}
+
+#[test]
+fn market_orders_never_rest() {
+    play(
+        "B new b1 buy 5          => b1 new; b1 canceled NoLiquidity
+         A new a1 sell 3@100     => a1 new
+         B new b2 buy 5 gtc      => b2 new; a1 3@100 left 0; b2 3@100 left 2; b2 canceled NoLiquidity
+         book |
+         B query b2              => b2 is Canceled 5@0 left 0",
+    );
+}
+
+#[test]
+fn halt_refuses_all_but_cancels() {
+    play(
+        "A new a1 buy 5@100      => a1 new
+         A new a2 buy 5@99       => a2 new
+         A new a3 buy 5@98       => a3 new
+         halt                    => Halted
+         halt                    =>
+         A new a4 buy 5@100      => a4 rejected InstrumentHalted
+         A replace a5 a1 4@100   => a5/a1 refused InstrumentHalted New
+         A query a1              => a1 is New 5@100 left 5
+         A cancel c1 a1          => c1/a1 canceled
+         close                   => Closed
+         A new a6 buy 5@100      => a6 rejected InstrumentClosed
+         A replace a7 a2 4@99    => a7/a2 refused InstrumentClosed New
+         A cancel c2 a2          => c2/a2 canceled
+         A mass m1               => m1 mass canceled 1; a3 canceled MassCancel
+         open                    => Open
+         A new a4 buy 5@100      => a4 new",
+    );
+}
+
+#[test]
+fn mass_cancel_goes_by_acceptance_and_by_filter() {
+    play(
+        "A new a1 buy 5@100      => a1 new
+         B new b1 buy 5@100      => b1 new
+         A new a2 sell 5@103     => a2 new
+         A new a3 buy 5@101      => a3 new
+         A replace a4 a1 6@102   => a4/a1 replaced 6@102 left 6
+         A mass m1 sell          => m1 mass canceled 1; a2 canceled MassCancel
+         A mass m2               => m2 mass canceled 2; a4 canceled MassCancel; a3 canceled MassCancel
+         C mass m3               => m3 mass canceled 0
+         book 5@100 b1:5 |",
+    );
+}
+
+#[test]
+fn replace_may_not_change_the_type() {
+    play(
+        "A new a1 buy 5@100      => a1 new
+         A replace a2 a1 5       => a2/a1 refused ReplaceChangesType New
+         book 5@100 a1:5 |",
+    );
+}
+
+#[test]
+fn price_at_the_ceiling() {
+    play(
+        "A new a1 sell 5@68719476735 => a1 new
+         A new a2 sell 5@68719476736 => a2 rejected PriceTooHigh
+         B new b1 buy 5@1        => b1 new
+         book 5@1 b1:5 | 5@68719476735 a1:5
+         B new b2 buy 2@68719476735  => b2 new; a1 2@68719476735 left 3; b2 2@68719476735 left 0
+         A new a3 sell 6@1       => a3 new; b1 5@1 left 0; a3 5@1 left 1
+         book | 1@1 a3:1, 3@68719476735 a1:3",
+    );
+}
+
+#[test]
+fn a_full_venue_still_cancels() {
+    let limits = EngineLimits { orders_max: 2, closed_orders_kept: 1, ..Default::default() };
+    Stage::new(limits).play(
+        "A new a1 buy 5@100      => a1 new
+         A new a2 buy 5@100      => a2 new
+         A new a3 sell 5@100     => a3 rejected TooManyOrders
+         A cancel c1 a1          => c1/a1 canceled
+         A new a3 sell 5@100     => a3 new; a2 5@100 left 0; a3 5@100 left 0
+         A cancel c2 a1          => c2/a1 refused UnknownOrder Rejected
+         A cancel c3 a3          => c3/a3 refused TooLateToCancel Filled
+         A new a1 buy 1@1        => a1 new",
+    );
+}
+
+#[test]
+fn sweep_of_five_thousand_orders() {
+    let mut stage = Stage::new(EngineLimits { orders_max: 6_000, ..Default::default() });
+    for number in 0..5_000 {
+        let price = 100 + number % 50;
+        let command = stage.command(&format!("A new a{number} sell 1@{price}"));
+        stage.apply(command);
+    }
+    let command = stage.command("B new b1 buy 5000@149");
+    let events = stage.apply(command);
+    assert_eq!(events.len(), 1 + 2 * 5_000);
+    let prices: Vec<i64> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Execution(e) if e.exec_type == ExecType::Trade => Some(e.last_px),
+            _ => None,
+        })
+        .collect();
+    assert!(prices.is_sorted() && prices[0] == 100 && prices[9_999] == 149);
+    assert_eq!(stage.book(), " | ");
+    let Some(Event::Execution(last)) = events.last() else { panic!("no trade") };
+    assert_eq!((last.leaves_qty, last.cum_qty), (0, 5_000));
+    assert_eq!(last.cum_notional(), (100..150u128).sum::<u128>() * 100);
+}
