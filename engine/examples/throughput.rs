@@ -119,12 +119,12 @@ impl Flow {
     }
 
     fn make(mut self, commands: usize) -> Vec<Command> {
-        // Fills each book to about 2,000 orders; from then on as many come as go.
+        // Fills each book to some 3,000 orders; from then on as many come as go.
         while self.commands.len() < commands {
             let at = self.pick(self.live.len() as u64) as usize;
             match self.pick(100) {
-                _ if self.live[at].len() < 1_500 => self.add(at),
-                _ if self.live[at].len() > 5_000 => self.cancel(at),
+                _ if self.live[at].len() < 3_500 => self.add(at),
+                _ if self.live[at].len() > 6_000 => self.cancel(at),
                 0..45 => self.add(at),
                 45..85 => self.cancel(at),
                 85..95 => self.replace(at),

@@ -43,7 +43,7 @@ const _: () = assert!(size_of::<ClosedOrder>() == 128);
 
 impl ClosedOrder {
     /// A closed order that is about to be remembered.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(
         orders: &Orders,
         slot: u32,
@@ -196,7 +196,7 @@ impl Names {
 
     /// Remembers an order whose slot is about to be freed, or a name that it loses, and forgets the
     /// oldest if there is no room.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn close(&mut self, name_hash: u64, slot: u32, mut closed: ClosedOrder) {
         self.closed_total += 1;
         closed.name_tag = tag(name_hash);
@@ -265,7 +265,7 @@ impl Names {
         place
     }
 
-    #[inline]
+    #[inline(always)]
     fn keep(&mut self, place: u32, closed: ClosedOrder) {
         if !closed.superseded {
             self.by_order_id.insert(order_tag(closed.order_id), place);

@@ -126,7 +126,7 @@ impl Orders {
     }
 
     /// Puts an order into the next slot.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put(&mut self, hot: Hot, cold: Cold) -> u32 {
         let slot = self.next_slot();
         if self.free == NIL {

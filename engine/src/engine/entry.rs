@@ -119,7 +119,7 @@ impl Engine {
     }
 
     /// Gives an order its id, its slot and its name.
-    #[inline]
+    #[inline(always)]
     fn accept<S: EventSink>(&mut self, command: &NewOrder, terms: &Terms, out: &Out<'_, S>) -> u32 {
         self.orders_accepted += 1;
         let hot = Hot {

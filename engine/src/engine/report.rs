@@ -46,7 +46,7 @@ impl<'a, S: EventSink> Out<'a, S> {
 
 impl Engine {
     /// A report of a live order that answers no request and is no trade; `price` is its limit.
-    #[inline]
+    #[inline(always)]
     pub(super) fn execution(
         &self,
         slot: u32,
@@ -86,7 +86,7 @@ impl Engine {
     }
 
     /// A report that what is left of a live order is canceled.
-    #[inline]
+    #[inline(always)]
     pub(super) fn canceled(&self, slot: u32, price: i64, reason: ExecReason) -> Execution {
         Execution {
             leaves_qty: 0,
