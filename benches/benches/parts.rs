@@ -92,6 +92,7 @@ fn report() -> ExecutionReport<'static> {
     ExecutionReport {
         order_id: b"16777216",
         exec_id: b"123456",
+        secondary_exec_id: None,
         cl_ord_id: Some(b"ORDER-0000123456"),
         orig_cl_ord_id: None,
         ord_status_req_id: None,

@@ -102,7 +102,11 @@ pub fn pipeline(
     dir: &Path,
     options: Options,
 ) -> Result<Duration, MeasureError> {
-    let (journal, _) = ironbook_journal::open(dir, options)?;
+    let ready_bytes = options.segment_bytes * u64::from(options.prepared_ahead);
+    let (mut journal, _) = ironbook_journal::open(dir, options)?;
+    while !journal.has_room((ready_bytes - ready_bytes / 64) as usize) {
+        thread::sleep(Duration::from_millis(10));
+    }
     let (inputs, outputs) = ring(4_096);
     let limits = EngineLimits::default();
     let sequencer = Sequencer::default();

@@ -282,6 +282,9 @@ struct NumberText {
 }
 
 impl NumberText {
+    /// No number.
+    const NONE: Self = Self { text: [0; INTEGER_TEXT_MAX], length: 0 };
+
     #[inline]
     fn new(number: u64) -> Self {
         let mut text = [0; INTEGER_TEXT_MAX];
@@ -338,6 +341,7 @@ impl std::fmt::Write for ReasonText {
 struct ReportTexts {
     order_id: NumberText,
     exec_id: NumberText,
+    trade_id: NumberText,
     reason: Option<ReasonText>,
 }
 
@@ -349,6 +353,7 @@ impl ReportTexts {
         Self {
             order_id: NumberText::new(event.order_id.0),
             exec_id: NumberText::new(if asked { 0 } else { sequence.0 }),
+            trade_id: NumberText::new(event.trade_id.0),
             reason: None,
         }
     }
@@ -356,8 +361,9 @@ impl ReportTexts {
     /// Texts of the report of a reject.
     fn of_order_rejected(event: &OrderRejected, sequence: Sequence) -> Self {
         Self {
-            order_id: NumberText::new(0),
+            order_id: NumberText::NONE,
             exec_id: NumberText::new(sequence.0),
+            trade_id: NumberText::NONE,
             reason: Some(reason_text(
                 event.reason,
                 Decimal::new(event.limit, event.limit_scale),
@@ -370,7 +376,8 @@ impl ReportTexts {
     fn of_cancel_rejected(event: &CancelRejected) -> Self {
         Self {
             order_id: NumberText::new(event.order_id.0),
-            exec_id: NumberText::new(0),
+            exec_id: NumberText::NONE,
+            trade_id: NumberText::NONE,
             reason: Some(reason_text(
                 event.reason,
                 Decimal::new(event.limit, event.limit_scale),
@@ -382,7 +389,7 @@ impl ReportTexts {
     /// Texts of the report of a mass cancel.
     fn of_mass_canceled(sequence: Sequence) -> Self {
         let number = NumberText::new(sequence.0);
-        Self { order_id: number, exec_id: number, reason: None }
+        Self { order_id: number, exec_id: number, trade_id: NumberText::NONE, reason: None }
     }
 }
 
@@ -554,6 +561,7 @@ fn execution<'a>(
     ExecutionReport {
         order_id: texts.order_id.order_id(event.order_id),
         exec_id: texts.exec_id.as_bytes(),
+        secondary_exec_id: trade.then(|| texts.trade_id.as_bytes()),
         cl_ord_id: Some(event.cl_ord_id.as_bytes()),
         orig_cl_ord_id: Some(event.orig_cl_ord_id.as_bytes()),
         ord_status_req_id: None,
@@ -593,6 +601,7 @@ fn order_rejected<'a>(
     ExecutionReport {
         order_id: b"NONE",
         exec_id: if status { b"0" } else { texts.exec_id.as_bytes() },
+        secondary_exec_id: None,
         cl_ord_id: Some(event.cl_ord_id.as_bytes()),
         orig_cl_ord_id: None,
         ord_status_req_id: None,
@@ -678,6 +687,7 @@ pub fn unsupported_order<'a>(
     ExecutionReport {
         order_id: b"NONE",
         exec_id,
+        secondary_exec_id: None,
         cl_ord_id: Some(order.cl_ord_id),
         orig_cl_ord_id: None,
         ord_status_req_id: None,

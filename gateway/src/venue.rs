@@ -212,9 +212,17 @@ fn open_journal(config: &Config) -> Result<(Writer, Recovery), StartError> {
         prepared_ahead: config.journal.prepared_ahead,
         sync_interval,
         build_id,
-        config_hash: 0,
+        config_hash: config_hash(config),
     };
     Ok(ironbook_journal::open(&config.venue.data_dir, options)?)
+}
+
+/// Tells configurations apart in segment headers: FNV-1a over the effective configuration as text.
+fn config_hash(config: &Config) -> u64 {
+    let text = crate::config::render(config);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// Plays back what the journal holds.
@@ -408,6 +416,13 @@ struct Last<A> {
     stopped: Arc<AtomicBool>,
 }
 
+impl<A> Drop for Last<A> {
+    /// Whatever ended the agent, the one it feeds may end now.
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
 impl<A: Agent> Agent for Last<A> {
     #[inline]
     fn do_work(&mut self) -> usize {
@@ -419,11 +434,7 @@ impl<A: Agent> Agent for Last<A> {
     }
 
     fn close(&mut self) -> bool {
-        let closed = self.agent.close();
-        if closed {
-            self.stopped.store(true, Ordering::Relaxed);
-        }
-        closed
+        self.agent.close()
     }
 }
 

@@ -11,10 +11,16 @@ use crate::map::Map;
 use crate::segment;
 use crate::shared::Shared;
 
-/// How often it looks for work. Waking it from the writer would cost the writer a system call.
-const POLL: Duration = Duration::from_millis(1);
-/// More than the writer fills between two looks at 1 GB/s.
+/// How often it looks for work while the writer is fast: above 100 MB/s. Waking it from the writer
+/// would cost the writer a system call.
+const POLL_FAST: Duration = Duration::from_millis(1);
+/// How often it looks otherwise, so that it takes no time from a processor that others spin on.
+const POLL_SLOW: Duration = Duration::from_millis(20);
+/// More than the writer fills between two fast looks at 1 GB/s, and between two slow ones at
+/// 100 MB/s.
 const WINDOW_BYTES: usize = 2 * 1024 * 1024;
+/// What the writer fills between two fast looks at 100 MB/s.
+const FAST_BYTES: u64 = 100 * 1024;
 /// Costs the helper 50 µs; an idle writer finds its pages ready after a sync of this age.
 const WINDOW_REFRESH: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_secs(1);
@@ -25,11 +31,15 @@ pub(crate) fn start(shared: Arc<Shared>, ahead: u64) -> io::Result<JoinHandle<()
 
 fn run(shared: &Shared, ahead: u64) {
     let mut window = Window::default();
+    let mut looked_at = shared.written();
     while !shared.stop_preparer.load(Ordering::Acquire) {
         window.keep_writable(shared);
         if shared.prepared() > shared.current() + ahead {
             shared.prune();
-            thread::park_timeout(POLL);
+            let moved = shared.written().get() - looked_at.get();
+            looked_at = shared.written();
+            let fast = moved >= FAST_BYTES;
+            thread::park_timeout(if fast { POLL_FAST } else { POLL_SLOW });
         } else {
             prepare_next(shared);
         }

@@ -122,6 +122,7 @@ fn measure_report(rounds: usize) {
     let report = ExecutionReport {
         order_id: b"1000000001",
         exec_id: b"2000000001",
+        secondary_exec_id: None,
         cl_ord_id: Some(b"ORD-20240301-000001"),
         orig_cl_ord_id: None,
         ord_status_req_id: None,

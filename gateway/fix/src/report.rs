@@ -122,6 +122,8 @@ pub struct ExecutionReport<'a> {
     pub order_id: &'a [u8],
     /// ExecID(17), unique in the life of the venue; `0` in answers to a status request.
     pub exec_id: &'a [u8],
+    /// SecondaryExecID(527) of a trade: the trade's own number, the same on both sides.
+    pub secondary_exec_id: Option<&'a [u8]>,
     /// ClOrdID(11) of the last request the order accepted.
     pub cl_ord_id: Option<&'a [u8]>,
     /// OrigClOrdID(41): what ClOrdID was before a cancel or replace.
@@ -301,6 +303,7 @@ impl<'a, 'm> Found<'a, 'm> {
         Ok(ExecutionReport {
             order_id: required(37, self.text(37))?,
             exec_id: required(17, self.text(17))?,
+            secondary_exec_id: self.text(527),
             cl_ord_id: self.text(11),
             orig_cl_ord_id: self.text(41),
             ord_status_req_id: self.text(790),
@@ -384,6 +387,7 @@ impl Body for ExecutionReport<'_> {
         let texts = [
             Some(self.order_id),
             Some(self.exec_id),
+            self.secondary_exec_id,
             self.cl_ord_id,
             self.orig_cl_ord_id,
             self.ord_status_req_id,
@@ -391,7 +395,7 @@ impl Body for ExecutionReport<'_> {
             Some(self.symbol),
             self.text,
         ];
-        25 * FIELD_MAX + text_len(&texts)
+        26 * FIELD_MAX + text_len(&texts)
     }
 
     #[inline]
@@ -401,6 +405,7 @@ impl Body for ExecutionReport<'_> {
         out.text_if(b"41=", self.orig_cl_ord_id);
         out.text_if(b"790=", self.ord_status_req_id);
         out.text(b"17=", self.exec_id);
+        out.text_if(b"527=", self.secondary_exec_id);
         out.char(b"150=", self.exec_type.code());
         out.char(b"39=", self.ord_status.code());
         if let Some(reason) = self.ord_rej_reason {
@@ -550,6 +555,7 @@ mod tests {
         ExecutionReport {
             order_id: b"O1",
             exec_id: b"E1",
+            secondary_exec_id: None,
             cl_ord_id: Some(b"C1"),
             orig_cl_ord_id: None,
             ord_status_req_id: None,
@@ -614,6 +620,7 @@ mod tests {
         let report = ExecutionReport {
             order_id: &id,
             exec_id: &id,
+            secondary_exec_id: None,
             cl_ord_id: Some(&id),
             orig_cl_ord_id: Some(&id),
             ord_status_req_id: Some(&id),
@@ -662,6 +669,7 @@ mod tests {
             let report = ExecutionReport {
                 order_id: &order_id,
                 exec_id: &exec_id,
+                secondary_exec_id: None,
                 cl_ord_id: id.as_deref(),
                 exec_type,
                 ord_status,

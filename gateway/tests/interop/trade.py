@@ -141,7 +141,7 @@ def trading(venue):
     client.expect(t35="8", t150="0", t39="0", t11="b1")
     maker = client.expect(t35="8", t150="F", t39="1", t11="s1", t31="189.50", t32=40, t151=60, t14=40)
     taker = client.expect(t35="8", t150="F", t39="2", t11="b1", t31="189.50", t32=40, t151=0, t6="189.50")
-    assert maker.get(880) == taker.get(880), "one trade, one TrdMatchID"
+    assert maker.get(527) == taker.get(527) is not None, "one trade, one number on both sides"
     assert maker.get(37) == accepted.get(37), "an order keeps its OrderID"
     client.change("G", "s2", "s1", 2, (38, 90), (40, 2), (44, "189.50"))
     client.expect(t35="8", t150="5", t39="1", t11="s2", t41="s1", t38=90, t151=50, t14=40)
