@@ -55,13 +55,15 @@ pub struct GatewayAgent<C> {
     lines: Lines,
     fields: Box<Fields>,
     turns: u32,
-    next_deadline: Option<u64>,
+    /// When timeouts and endings are looked at next, ns.
+    next_look: u64,
     closing: bool,
     logon_timeout_ns: u64,
     message_bytes_max: usize,
 }
 
-/// Connections by number.
+/// Connections by number. Lists hold numbers, each at most once, so that a turn looks only at
+/// connections with something to do.
 #[derive(Debug)]
 struct Lines {
     lines: Vec<Option<Line>>,
@@ -69,6 +71,8 @@ struct Lines {
     dirty: Vec<usize>,
     /// Connections to be read without asking the system first.
     hot: Vec<usize>,
+    /// Other connections with bytes in the socket, or with messages that had to wait.
+    ready: Vec<usize>,
     output_max: usize,
     message_max: usize,
 }
@@ -81,12 +85,13 @@ struct Line {
     session: Option<usize>,
     accepted: Timestamp,
     last_read: Timestamp,
-    /// There may be bytes in the socket.
-    readable: bool,
-    /// There are unused bytes that the ring had no room for.
+    /// There are unused messages that the ring, or the turn, had no room for.
     stalled: bool,
+    /// The socket takes no more bytes until the system says so.
+    blocked: bool,
     dirty: bool,
     hot: bool,
+    ready: bool,
 }
 
 const LISTENER: Token = Token(usize::MAX);
@@ -106,6 +111,10 @@ const HOT_MAX: usize = 4;
 
 /// How long a connection stays hot after its last bytes.
 const HOT_NS: u64 = 2_000_000;
+
+/// Time between two looks at timeouts and ended sessions: short beside the shortest timeout, long
+/// beside a turn.
+const LOOK_NS: u64 = 1_000_000;
 
 /// Turns between two polls while there are hot connections.
 const TURNS_PER_POLL: u32 = 16;
@@ -144,12 +153,13 @@ impl<C: Clock> GatewayAgent<C> {
                 lines,
                 dirty: Vec::with_capacity(config.fix.connections_max),
                 hot: Vec::with_capacity(HOT_MAX),
+                ready: Vec::with_capacity(config.fix.connections_max),
                 output_max: config.fix.out_buffer_bytes_max,
                 message_max: config.fix.message_bytes_max,
             },
             fields: Fields::new(),
             turns: 0,
-            next_deadline: None,
+            next_look: 0,
             closing: false,
             logon_timeout_ns: config.fix.logon_timeout_ms * 1_000_000,
             message_bytes_max: config.fix.message_bytes_max,
@@ -184,7 +194,7 @@ impl<C: Clock> GatewayAgent<C> {
         delivered
     }
 
-    /// Writes to every connection that has something to write.
+    /// Writes to every connection that has something to write and takes it.
     #[inline]
     fn flush(&mut self) {
         let mut index = 0;
@@ -194,16 +204,18 @@ impl<C: Clock> GatewayAgent<C> {
                 self.lines.dirty.swap_remove(index);
                 continue;
             };
-            match line.io.write() {
-                Ok(()) if line.io.has_output() => index += 1,
+            let outcome = if line.blocked { line.io.check_waiting() } else { line.io.write() };
+            match outcome {
+                Ok(()) if line.io.has_output() => {
+                    line.blocked = true;
+                    index += 1;
+                }
                 Ok(()) => {
                     line.dirty = false;
                     self.lines.dirty.swap_remove(index);
                 }
-                Err(failure) => {
-                    self.lines.dirty.swap_remove(index);
-                    self.close(number, &describe(&failure));
-                }
+                // Leaves the list with the connection.
+                Err(failure) => self.close(number, &describe(&failure)),
             }
         }
     }
@@ -222,10 +234,16 @@ impl<C: Clock> GatewayAgent<C> {
             found += 1;
             if event.token() == LISTENER {
                 accept = true;
-            } else if let Some(Some(line)) = self.lines.lines.get_mut(event.token().0)
-                && (event.is_readable() || event.is_error() || event.is_read_closed())
-            {
-                line.readable = true;
+            } else {
+                let number = event.token().0;
+                if event.is_writable()
+                    && let Some(Some(line)) = self.lines.lines.get_mut(number)
+                {
+                    line.blocked = false;
+                }
+                if event.is_readable() || event.is_error() || event.is_read_closed() {
+                    self.lines.make_ready(number);
+                }
             }
         }
         if accept {
@@ -250,72 +268,74 @@ impl<C: Clock> GatewayAgent<C> {
                 log::debug!("{peer} refused: fix.connections_max connections are open");
                 continue;
             };
-            let interest = Interest::READABLE;
+            let interest = Interest::READABLE | Interest::WRITABLE;
             if let Err(error) = self.poll.registry().register(&mut stream, Token(number), interest)
             {
                 log::warn!("{peer}: {error}");
                 continue;
             }
             match Connection::new(stream, peer, self.lines.message_max, self.lines.output_max) {
-                Ok(io) => self.lines.lines[number] = Some(Line::new(io, now)),
+                Ok(io) => {
+                    self.lines.lines[number] = Some(Line::new(io, now));
+                    self.lines.make_ready(number);
+                }
                 Err(error) => log::debug!("{peer}: {error}"),
             }
         }
     }
 
-    /// Reads every connection that has something, or may have.
+    /// Reads the connections that may have something.
     #[inline]
-    fn read_all(&mut self, now: Timestamp, polled: bool) -> usize {
+    fn read_all(&mut self, now: Timestamp) -> usize {
         let mut done = 0;
-        if polled {
-            for number in 0..self.lines.lines.len() {
-                let wanted = self.lines.lines[number]
-                    .as_ref()
-                    .is_some_and(|line| line.readable || line.stalled);
-                if wanted {
-                    done += self.read(number, now);
-                }
-            }
-            return done;
-        }
         let mut index = 0;
         while index < self.lines.hot.len() {
             let number = self.lines.hot[index];
-            done += self.read(number, now);
+            done += self.read(number, now).0;
             // A connection that was closed has left the list already.
             let Some(line) = &self.lines.lines[number] else { continue };
-            let keep = line.stalled || line.last_read.0 + HOT_NS > now.0;
-            if keep {
+            if line.stalled || line.last_read.0 + HOT_NS > now.0 {
                 index += 1;
             } else {
                 self.lines.cool(index);
             }
         }
+        index = 0;
+        while index < self.lines.ready.len() {
+            let number = self.lines.ready[index];
+            let (handled, more) = self.read(number, now);
+            done += handled;
+            let Some(line) = &mut self.lines.lines[number] else { continue };
+            if more && !line.hot {
+                index += 1;
+            } else {
+                line.ready = false;
+                self.lines.ready.swap_remove(index);
+            }
+        }
         done
     }
 
-    /// Reads a connection and handles its messages.
+    /// Reads a connection and handles its messages; returns how many, and whether there may be
+    /// more.
     #[inline]
-    fn read(&mut self, number: usize, now: Timestamp) -> usize {
-        let Some(line) = &mut self.lines.lines[number] else { return 0 };
-        let outcome = if line.stalled { ReadOutcome::Full } else { line.io.read() };
-        match outcome {
-            ReadOutcome::Bytes(_) => {
-                line.last_read = now;
-                line.readable = true;
-                self.lines.heat(number);
-            }
-            ReadOutcome::Nothing => {
-                line.readable = false;
-                return 0;
-            }
-            ReadOutcome::Full => {}
-            ReadOutcome::Closed => {
-                self.close(number, "the client closed the connection");
-                return 1;
+    fn read(&mut self, number: usize, now: Timestamp) -> (usize, bool) {
+        let Some(line) = &mut self.lines.lines[number] else { return (0, false) };
+        if !line.stalled {
+            match line.io.read() {
+                ReadOutcome::Bytes(_) => {
+                    line.last_read = now;
+                    self.lines.heat(number);
+                }
+                ReadOutcome::Nothing => return (0, false),
+                ReadOutcome::Full => {}
+                ReadOutcome::Closed => {
+                    self.close(number, "the client closed the connection");
+                    return (1, false);
+                }
             }
         }
-        self.handle(number, now)
+        (self.handle(number, now), true)
     }
 
     /// Handles the messages that a connection has.
@@ -346,6 +366,10 @@ impl<C: Clock> GatewayAgent<C> {
                         Some(session) if !too_long => self.desk.handle_garbled(session, now),
                         _ => self.close(number, &format!("no FIX message: {reason}")),
                     }
+                }
+                Framed::Message { len } if len > self.message_bytes_max => {
+                    self.close(number, "a message longer than fix.message_bytes_max");
+                    return handled;
                 }
                 Framed::Message { len } => self.handle_message(number, len, now),
             }
@@ -393,8 +417,7 @@ impl<C: Clock> GatewayAgent<C> {
         } else {
             log::info!("{peer} disconnected: {reason}");
         }
-        self.lines.hot.retain(|&other| other != number);
-        self.lines.dirty.retain(|&other| other != number);
+        self.lines.forget(number);
     }
 
     /// Closes connections whose session has ended, or that never began one.
@@ -419,13 +442,12 @@ impl<C: Clock> GatewayAgent<C> {
 
     /// What is done now and then: timeouts, endings.
     fn keep_time(&mut self, now: Timestamp) -> usize {
-        self.close_ended(now);
-        let mut done = 0;
-        if self.next_deadline.is_none_or(|due| due <= now.0) {
-            done = self.desk.handle_timeouts(now);
+        if now.0 < self.next_look {
+            return 0;
         }
-        self.next_deadline = self.desk.next_deadline();
-        done
+        self.next_look = now.0 + LOOK_NS;
+        self.close_ended(now);
+        self.desk.handle_timeouts(now)
     }
 }
 
@@ -447,14 +469,14 @@ impl<C: Clock> Agent for GatewayAgent<C> {
         }
         let now = self.clock.now();
         self.turns = self.turns.wrapping_add(1);
-        let poll = self.lines.hot.is_empty() || self.turns % TURNS_PER_POLL == 0;
+        let poll = self.lines.hot.is_empty() || self.turns.is_multiple_of(TURNS_PER_POLL);
         if poll {
             done += self.poll_sockets(Duration::ZERO, now);
             done += self.keep_time(now);
             let half = self.lines.output_max / 2;
             done += self.desk.resend(&mut self.lines, now, half);
         }
-        done + self.read_all(now, poll)
+        done + self.read_all(now)
     }
 
     fn park(&mut self, limit: Duration) {
@@ -479,10 +501,11 @@ impl Line {
             session: None,
             accepted: now,
             last_read: now,
-            readable: true,
             stalled: false,
+            blocked: false,
             dirty: false,
             hot: false,
+            ready: false,
         }
     }
 }
@@ -503,8 +526,24 @@ impl Lines {
         let number = self.hot.swap_remove(index);
         if let Some(line) = &mut self.lines[number] {
             line.hot = false;
-            // Bytes may have come since the last look; the poll tells of new ones only.
-            line.readable = true;
+        }
+        // Bytes may have come since the last look; the poll tells of new ones only.
+        self.make_ready(number);
+    }
+
+    fn make_ready(&mut self, number: usize) {
+        if let Some(Some(line)) = self.lines.get_mut(number)
+            && !line.ready
+            && !line.hot
+        {
+            line.ready = true;
+            self.ready.push(number);
+        }
+    }
+
+    fn forget(&mut self, number: usize) {
+        for list in [&mut self.dirty, &mut self.hot, &mut self.ready] {
+            list.retain(|&other| other != number);
         }
     }
 }
