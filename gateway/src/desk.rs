@@ -221,7 +221,7 @@ impl Desk {
         let slot = &mut self.slots[index];
         let origin = Origin::new(slot.setup.id, msg_seq_num.get(), now);
         let unserved = if slot.setup.config.read_only {
-            Unserved::Message(not_authorized())
+            Box::new(Unserved::Message(not_authorized()))
         } else {
             match translate::command(message, origin, &self.symbols) {
                 Ok(command) => {
@@ -354,11 +354,6 @@ impl Desk {
             }
         }
         done
-    }
-
-    /// When the next timeout is due.
-    pub fn next_deadline(&self) -> Option<u64> {
-        self.slots.iter().filter_map(|slot| slot.fix.next_deadline()).min()
     }
 
     /// Whether the connection of a session is to be closed, and everything requested is out.
@@ -517,6 +512,7 @@ impl Desk {
             symbols: &self.symbols,
             text: &mut self.text,
             body: &mut self.body,
+            bytes_max: output.len() + waiting_max / 2,
             output,
             now,
         };
@@ -543,6 +539,8 @@ struct ResendRun<'a> {
     text: &'a mut TimestampText,
     body: &'a mut Vec<u8>,
     output: &'a mut Vec<u8>,
+    /// Length of `output` at which the turn ends: a resend must not make its client too slow.
+    bytes_max: usize,
     now: Timestamp,
 }
 
@@ -564,7 +562,7 @@ impl ResendRun<'_> {
                 self.fill_gap(resend);
                 return true;
             }
-            if messages == 0 {
+            if messages == 0 || self.output.len() >= self.bytes_max {
                 break;
             }
             let Ok(Some(frame)) = reader.next() else {
