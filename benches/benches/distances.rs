@@ -67,6 +67,9 @@ fn in_process(runs: usize, count: usize) -> Result<(), MeasureError> {
     Ok(())
 }
 
+/// p50, p99 and p99.9 in µs.
+type Quantiles = [f64; 3];
+
 fn sockets(runs: usize, rounds: u64, quick: bool) -> Result<(), MeasureError> {
     let mut ratios = Vec::new();
     for _ in 0..runs {
@@ -81,7 +84,7 @@ fn sockets(runs: usize, rounds: u64, quick: bool) -> Result<(), MeasureError> {
         ratios.push((quantiles(&echo), quantiles(&fix)));
     }
     for (index, name) in ["p50", "p99", "p99.9"].into_iter().enumerate() {
-        let of = |pick: fn(&([f64; 3], [f64; 3]), usize) -> f64| {
+        let of = |pick: fn(&(Quantiles, Quantiles), usize) -> f64| {
             middle(ratios.iter().map(|pair| pick(pair, index)).collect())
         };
         println!(

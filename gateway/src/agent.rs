@@ -103,7 +103,7 @@ impl Idle {
     }
 
     fn wait(&mut self, agent: &mut impl Agent) {
-        if self.turns % TURNS_PER_CLOCK == 0 {
+        if self.turns.is_multiple_of(TURNS_PER_CLOCK) {
             self.waited = self.since.get_or_insert_with(Instant::now).elapsed();
         }
         self.turns = self.turns.wrapping_add(1);

@@ -147,7 +147,8 @@ impl Connection {
                 Ok(count) => self.taken += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return self.keep_waiting();
+                    self.make_space();
+                    return self.check_waiting();
                 }
                 Err(error) => return Err(WriteFailure::Broken(error)),
             }
@@ -157,16 +158,21 @@ impl Connection {
         Ok(())
     }
 
-    fn keep_waiting(&mut self) -> Result<(), WriteFailure> {
-        let waiting = self.output.len() - self.taken;
-        if waiting > self.output_max {
-            return Err(WriteFailure::TooSlow { waiting });
-        }
-        if self.taken > waiting {
+    /// Refuses to keep more waiting than is allowed.
+    ///
+    /// # Errors
+    /// [`WriteFailure::TooSlow`].
+    pub fn check_waiting(&self) -> Result<(), WriteFailure> {
+        let waiting = self.waiting();
+        if waiting > self.output_max { Err(WriteFailure::TooSlow { waiting }) } else { Ok(()) }
+    }
+
+    /// Drops bytes that were taken once they are the larger part.
+    fn make_space(&mut self) {
+        if self.taken > self.waiting() {
             self.output.drain(..self.taken);
             self.taken = 0;
         }
-        Ok(())
     }
 
     /// Bytes that wait to go out.

@@ -194,12 +194,12 @@ impl SentIndex {
     /// Notes that message `msg_seq_num`, the next one, stands at `position`.
     #[inline]
     pub fn push(&mut self, msg_seq_num: u64, position: Position) {
-        if (msg_seq_num - 1) % self.stride != 0 {
+        if !(msg_seq_num - 1).is_multiple_of(self.stride) {
             return;
         }
         if self.positions.len() == POSITIONS_MAX {
             self.thin();
-            if (msg_seq_num - 1) % self.stride != 0 {
+            if !(msg_seq_num - 1).is_multiple_of(self.stride) {
                 return;
             }
         }

@@ -106,9 +106,9 @@ impl Unsupported {
     }
 }
 
-impl<'a> From<Refusal<'a>> for Unserved<'a> {
+impl<'a> From<Refusal<'a>> for Box<Unserved<'a>> {
     fn from(refusal: Refusal<'a>) -> Self {
-        Self::Message(refusal)
+        Self::new(Unserved::Message(refusal))
     }
 }
 
@@ -121,7 +121,7 @@ pub fn command<'a>(
     message: &Message<'a>,
     origin: Origin,
     symbols: &SymbolTable,
-) -> Result<Command, Unserved<'a>> {
+) -> Result<Command, Box<Unserved<'a>>> {
     match OrderMessage::parse(message)? {
         OrderMessage::New(order) => new_order(&order, origin, symbols),
         OrderMessage::Cancel(request) => Ok(cancel(&request, origin, symbols)),
@@ -135,8 +135,9 @@ fn new_order<'a>(
     order: &NewOrderSingle<'a>,
     origin: Origin,
     symbols: &SymbolTable,
-) -> Result<Command, Unserved<'a>> {
-    let terms = terms(order).map_err(|unsupported| Unserved::Order(*order, unsupported))?;
+) -> Result<Command, Box<Unserved<'a>>> {
+    let terms =
+        terms(order).map_err(|unsupported| Box::new(Unserved::Order(*order, unsupported)))?;
     let (instrument, unknown_symbol) = instrument(order.symbol, symbols);
     let account = account(order.account);
     let mut command = NewOrder::new(origin, instrument, terms, account, cl_ord_id(order.cl_ord_id));
@@ -148,9 +149,10 @@ fn replace<'a>(
     request: &OrderCancelReplaceRequest<'a>,
     origin: Origin,
     symbols: &SymbolTable,
-) -> Result<Command, Unserved<'a>> {
+) -> Result<Command, Box<Unserved<'a>>> {
     let order = &request.order;
-    let terms = terms(order).map_err(|unsupported| Unserved::Replace(*request, unsupported))?;
+    let terms =
+        terms(order).map_err(|unsupported| Box::new(Unserved::Replace(*request, unsupported)))?;
     let (instrument, _) = instrument(order.symbol, symbols);
     let ids = (cl_ord_id(order.cl_ord_id), cl_ord_id(request.orig_cl_ord_id));
     Ok(ReplaceOrder::new(origin, order_id(request.order_id), instrument, terms, ids).into())
@@ -186,21 +188,21 @@ fn mass_cancel<'a>(
     request: &OrderMassCancelRequest<'a>,
     origin: Origin,
     symbols: &SymbolTable,
-) -> Result<Command, Unserved<'a>> {
-    let unserved = Unserved::MassCancel(*request);
+) -> Result<Command, Box<Unserved<'a>>> {
+    let unserved = || Box::new(Unserved::MassCancel(*request));
     let instrument = match (request.request_type, request.symbol) {
         (MassCancelRequestType::All, _) => InstrumentId::NONE,
         (MassCancelRequestType::Security, Some(symbol)) => match instrument(symbol, symbols).0 {
-            InstrumentId::NONE => return Err(unserved),
+            InstrumentId::NONE => return Err(unserved()),
             known => known,
         },
-        _ => return Err(unserved),
+        _ => return Err(unserved()),
     };
     let side = match request.side.map(side) {
         None => SideFilter::Both,
         Some(Some(Side::Buy)) => SideFilter::Buy,
         Some(Some(Side::Sell)) => SideFilter::Sell,
-        Some(None) => return Err(unserved),
+        Some(None) => return Err(unserved()),
     };
     let request_type = request.request_type.code();
     let id = cl_ord_id(request.cl_ord_id);
