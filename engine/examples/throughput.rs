@@ -5,8 +5,8 @@
 //! cargo run --release -p ironbook-engine --example throughput [-- commands]
 //! ```
 //!
-//! The flow is made beforehand and the events are counted and dropped: inside the measurement is
-//! the engine alone. Each line is the median of five runs, each on a fresh engine.
+//! The flow is made beforehand, the books are filled, and the events are counted and dropped: inside
+//! the measurement is the engine alone. Each line is the median of five runs, each on a fresh engine.
 
 use std::time::Instant;
 
@@ -24,16 +24,16 @@ const SESSIONS: u32 = 8;
 fn main() {
     let commands = std::env::args().nth(1).map_or(2_000_000, |arg| arg.parse().expect("a number"));
     println!("{commands} commands, median of 5; M commands/s");
-    for instruments in [1, 100] {
+    for (instruments, depth) in [(1, 3_000), (100, 1_500)] {
         for by_order_id in [true, false] {
-            let flow = Flow::new(instruments, by_order_id).make(commands);
-            let mut rates: Vec<(f64, Run)> = (0..5).map(|_| measure(&flow)).collect();
+            let (flow, warm_up) = Flow::new(instruments, by_order_id).make(depth, commands);
+            let mut rates: Vec<(f64, Run)> = (0..5).map(|_| measure(&flow, warm_up)).collect();
             rates.sort_by(|a, b| a.0.total_cmp(&b.0));
             let (rate, run) = &rates[2];
             let names = if by_order_id { "OrderID" } else { "ClOrdID" };
             println!(
                 "{instruments:4} instruments, cancels by {names}: {rate:6.2}   \
-                 ({} events, {} trades, {} live orders)",
+                 ({} events, {} trades, {} live orders per book)",
                 run.events, run.trades, run.live_orders
             );
         }
@@ -47,16 +47,15 @@ struct Run {
     live_orders: u32,
 }
 
-fn measure(flow: &[Command]) -> (f64, Run) {
+fn measure(flow: &[Command], warm_up: usize) -> (f64, Run) {
     let limits = EngineLimits { state_hash_interval: 0, ..EngineLimits::default() };
     let (mut engine, mut sink) = (Engine::new(limits), CountingSink::default());
-    let setup = flow.iter().position(|command| matches!(command, Command::NewOrder(_))).unwrap();
     let mut next = Sequence(1);
-    for command in &flow[..setup] {
+    for command in &flow[..warm_up] {
         next = engine.apply(Stamp { sequence: next, time: Timestamp(0) }, command, &mut sink);
     }
     let start = Instant::now();
-    for command in &flow[setup..] {
+    for command in &flow[warm_up..] {
         next = engine.apply(Stamp { sequence: next, time: Timestamp(0) }, command, &mut sink);
     }
     let seconds = start.elapsed().as_secs_f64();
@@ -67,7 +66,7 @@ fn measure(flow: &[Command]) -> (f64, Run) {
         trades: totals.trades,
         live_orders: totals.live_orders / engine.instruments().len() as u32,
     };
-    ((flow.len() - setup) as f64 / seconds / 1e6, run)
+    ((flow.len() - warm_up) as f64 / seconds / 1e6, run)
 }
 
 /// A live order as the maker of the flow knows it.
@@ -118,20 +117,26 @@ impl Flow {
         flow
     }
 
-    fn make(mut self, commands: usize) -> Vec<Command> {
-        // Fills each book to some 3,000 orders; from then on as many come as go.
-        while self.commands.len() < commands {
+    /// Definitions and resting orders first, `depth` per book; then `commands` of the mix, in which
+    /// orders trade as long as the books are full. Returns all, and how many come before the mix.
+    fn make(mut self, depth: usize, commands: usize) -> (Vec<Command>, usize) {
+        for at in 0..self.live.len() {
+            (0..depth).for_each(|_| self.add(at));
+        }
+        let warm_up = self.commands.len();
+        while self.commands.len() < warm_up + commands {
             let at = self.pick(self.live.len() as u64) as usize;
             match self.pick(100) {
-                _ if self.live[at].len() < 3_500 => self.add(at),
-                _ if self.live[at].len() > 6_000 => self.cancel(at),
                 0..45 => self.add(at),
                 45..85 => self.cancel(at),
                 85..95 => self.replace(at),
-                _ => self.cross(at),
+                _ if self.engine.totals().live_orders as usize >= depth * self.live.len() => {
+                    self.cross(at);
+                }
+                _ => self.add(at),
             }
         }
-        self.commands
+        (self.commands, warm_up)
     }
 
     /// Applies a command and returns the live order that its first report tells of.
@@ -184,7 +189,7 @@ impl Flow {
             Side::Buy => self.middle[at] + 4,
             Side::Sell => self.middle[at] - 4,
         };
-        let qty = 1 + self.pick(200) as i64;
+        let qty = 1 + self.pick(60) as i64;
         self.order(at, side, price, qty, TimeInForce::Ioc);
         self.middle[at] += drift;
     }
