@@ -77,10 +77,20 @@ struct Resend {
     next: u64,
     /// The last one.
     end: u64,
-    /// Where to read on, and the number of the first outbound message from there on.
-    at: Option<(Position, u64)>,
+    /// Where to read on.
+    at: Option<ResendAt>,
     /// First of a run of messages that are not sent again but filled as a gap.
     gap_from: Option<u64>,
+}
+
+/// A place in the journal from which a resend reads on.
+#[derive(Clone, Copy, Debug)]
+struct ResendAt {
+    position: Position,
+    /// Number of the first outbound message from there on.
+    number: u64,
+    /// Whether the session got copies there; a record of its role changes that on the way.
+    copies: bool,
 }
 
 /// All sessions of a gateway.
@@ -500,10 +510,11 @@ impl Desk {
         let Some(output) = outputs.output(connection) else { return 0 };
         let session = slot.setup.id;
         let start = resend.at.or_else(|| {
-            let sent = &self.table.get(session)?.sent;
-            sent.at_or_before(resend.next).map(|(number, position)| (position, number))
+            let numbers = self.table.get(session)?;
+            let (number, position) = numbers.sent.at_or_before(resend.next)?;
+            Some(ResendAt { position, number, copies: numbers.was_read_only(number) })
         });
-        let Some((position, number)) = start else {
+        let Some(start) = start else {
             slot.resends.pop_front();
             return 1;
         };
@@ -516,15 +527,9 @@ impl Desk {
             output,
             now,
         };
-        self.resend_reader.seek(position);
-        let finished = run.read(
-            &mut self.resend_reader,
-            session,
-            number,
-            resend,
-            self.resend_per_turn,
-            self.table.drop_copies().contains(&session),
-        );
+        self.resend_reader.seek(start.position);
+        let messages = self.resend_per_turn;
+        let finished = run.read(&mut self.resend_reader, session, start, resend, messages);
         if finished {
             slot.resends.pop_front();
         }
@@ -550,10 +555,9 @@ impl ResendRun<'_> {
         &mut self,
         reader: &mut Reader,
         session: SessionId,
-        mut number: u64,
+        ResendAt { mut number, mut copies, .. }: ResendAt,
         resend: &mut Resend,
         mut messages: u32,
-        copies: bool,
     ) -> bool {
         /// Frames read in one turn, whoever they are for.
         const FRAMES_MAX: u32 = 4_096;
@@ -574,6 +578,13 @@ impl ResendRun<'_> {
                 Ok(Audience::SessionAndCopies(to)) => to == session || copies,
                 _ => false,
             };
+            if frame.kind == SessionRecord::ROLE
+                && let Some(SessionRecord::Role { session: of, read_only }) =
+                    SessionRecord::decode(frame.kind, frame.payload)
+                && of == session
+            {
+                copies = read_only;
+            }
             if ours {
                 if number == resend.next {
                     self.send_again(&frame, resend);
@@ -581,7 +592,7 @@ impl ResendRun<'_> {
                 }
                 number += 1;
             }
-            resend.at = Some((frame.end, number));
+            resend.at = Some(ResendAt { position: frame.end, number, copies });
         }
         false
     }

@@ -58,7 +58,7 @@ impl SessionRecord {
     const INBOUND: u16 = 0x0301;
     pub(crate) const OUTBOUND: u16 = 0x0302;
     const RESET: u16 = 0x0303;
-    const ROLE: u16 = 0x0304;
+    pub(crate) const ROLE: u16 = 0x0304;
 
     /// Kinds of these records: 0x0300 to 0x03ff.
     pub const fn is_kind(kind: u16) -> bool {

@@ -22,6 +22,16 @@ pub struct SessionNumbers {
     pub read_only: bool,
     /// Where its outbound messages stand.
     pub sent: SentIndex,
+    /// Each change of `read_only`, and the outbound number from which on it holds.
+    roles: Vec<(u64, bool)>,
+}
+
+impl SessionNumbers {
+    /// Whether the session only listened when message `msg_seq_num` was sent to it.
+    pub fn was_read_only(&self, msg_seq_num: u64) -> bool {
+        let before = self.roles.iter().rev().find(|(from, _)| *from <= msg_seq_num);
+        before.is_some_and(|(_, read_only)| *read_only)
+    }
 }
 
 /// Numbers of all sessions; a fold over the journal.
@@ -103,6 +113,8 @@ impl SessionTable {
                     let entry = self.entry(session);
                     (entry.next_in, entry.next_out) = (1, 1);
                     entry.sent.clear();
+                    entry.roles.clear();
+                    entry.roles.push((1, entry.read_only));
                 }
                 SessionRecord::Role { session, read_only } => self.set_role(session, read_only),
                 SessionRecord::Outbound { .. } => {}
@@ -112,7 +124,9 @@ impl SessionTable {
     }
 
     fn set_role(&mut self, session: SessionId, read_only: bool) {
-        self.entry(session).read_only = read_only;
+        let entry = self.entry(session);
+        entry.read_only = read_only;
+        entry.roles.push((entry.next_out, read_only));
         self.drop_copies.retain(|&other| other != session);
         if read_only {
             self.drop_copies.push(session);
