@@ -9,6 +9,7 @@ use ironbook_engine::{InstrumentId, Symbol, Timestamp};
 use ironbook_fix::{
     codec::{Framed, Garbled, frame},
     message::{Fields, Message},
+    session::DisconnectReason,
 };
 use ironbook_journal::{DurablePosition, Reader, Tail};
 use mio::{Events, Interest, Poll, Token, net::TcpListener};
@@ -57,7 +58,8 @@ pub struct GatewayAgent<C> {
     turns: u32,
     /// When timeouts and endings are looked at next, ns.
     next_look: u64,
-    closing: bool,
+    /// When the venue began to stop.
+    closing_since: Option<Timestamp>,
     logon_timeout_ns: u64,
     message_bytes_max: usize,
 }
@@ -116,6 +118,9 @@ const HOT_NS: u64 = 2_000_000;
 /// beside a turn.
 const LOOK_NS: u64 = 1_000_000;
 
+/// Longest wait for clients when the venue stops, less than an agent is given to finish.
+const CLOSING_NS_MAX: u64 = 3_000_000_000;
+
 /// Turns between two polls while there are hot connections.
 const TURNS_PER_POLL: u32 = 16;
 
@@ -160,7 +165,7 @@ impl<C: Clock> GatewayAgent<C> {
             fields: Fields::new(),
             turns: 0,
             next_look: 0,
-            closing: false,
+            closing_since: None,
             logon_timeout_ns: config.fix.logon_timeout_ms * 1_000_000,
             message_bytes_max: config.fix.message_bytes_max,
         })
@@ -264,7 +269,7 @@ impl<C: Clock> GatewayAgent<C> {
                 }
             };
             let free = self.lines.lines.iter().position(Option::is_none);
-            let Some(number) = free.filter(|_| !self.closing) else {
+            let Some(number) = free.filter(|_| self.closing_since.is_none()) else {
                 log::debug!("{peer} refused: fix.connections_max connections are open");
                 continue;
             };
@@ -426,8 +431,14 @@ impl<C: Clock> GatewayAgent<C> {
             let Some(line) = &self.lines.lines[number] else { continue };
             match line.session {
                 Some(session) => {
-                    if !line.io.has_output()
-                        && let Some(reason) = self.desk.wants_close(session)
+                    // A client that was silent for so long does not read the rest either.
+                    let silent = |reason| {
+                        let timeouts =
+                            [DisconnectReason::HeartbeatTimeout, DisconnectReason::LogoutTimeout];
+                        timeouts.contains(&reason)
+                    };
+                    if let Some(reason) = self.desk.wants_close(session)
+                        && (!line.io.has_output() || silent(reason))
                     {
                         self.close(number, &format!("{reason:?}"));
                     }
@@ -486,9 +497,13 @@ impl<C: Clock> Agent for GatewayAgent<C> {
 
     fn close(&mut self) -> bool {
         let now = self.clock.now();
-        if !self.closing {
-            self.closing = true;
-            self.desk.logout_all(now);
+        let since = *self.closing_since.get_or_insert(now);
+        // Again in each turn: the ring may have had no room for all of them.
+        self.desk.logout_all(now);
+        if since.0 + CLOSING_NS_MAX < now.0 {
+            for number in 0..self.lines.lines.len() {
+                self.close(number, "the venue stops and can't wait any longer");
+            }
         }
         !self.desk.has_connections()
     }
