@@ -10,6 +10,9 @@ use ironbook_fix::field::Decimal;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+/// Fewest slots of the ring: with fewer there is never room for what one message can bring about.
+const RING_SLOTS_MIN: u64 = crate::desk::INPUTS_PER_TURN as u64;
+
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -400,7 +403,7 @@ impl Config {
             ("fix.message_bytes_max", fix.message_bytes_max as u64, 512, 65_536),
             ("fix.out_buffer_bytes_max", fix.out_buffer_bytes_max as u64, 65_536, 1 << 30),
             ("fix.resend_messages_per_turn", fix.resend_messages_per_turn.into(), 1, 65_536),
-            ("threads.ring_slots", threads.ring_slots as u64, 2, 1 << 20),
+            ("threads.ring_slots", threads.ring_slots as u64, RING_SLOTS_MIN, 1 << 20),
             ("threads.park_us", threads.park_us, 1, 1_000_000),
             ("journal.segment_bytes", journal.segment_bytes, 1 << 16, 1 << 30),
             ("journal.prepared_ahead", journal.prepared_ahead.into(), 1, 64),
