@@ -177,6 +177,8 @@ pub struct FixClient {
     /// SendingTime, where it is not the system's time.
     pub sending_time: Option<String>,
     input: Vec<u8>,
+    /// Bytes of `input` that were taken.
+    used: usize,
 }
 
 impl FixClient {
@@ -195,6 +197,7 @@ impl FixClient {
             next_in: 1,
             sending_time: None,
             input: Vec::new(),
+            used: 0,
         }
     }
 
@@ -285,11 +288,10 @@ impl FixClient {
 
     /// Takes the first message off the input, checking its length and sum.
     fn split(&mut self) -> Option<Msg> {
-        let end = self.input.windows(4).position(|bytes| bytes == b"\x0110=")? + 8;
-        if self.input.len() < end {
-            return None;
-        }
-        let bytes: Vec<u8> = self.input.drain(..end).collect();
+        let rest = &self.input[self.used..];
+        let end = rest.windows(4).position(|bytes| bytes == b"\x0110=")? + 8;
+        let bytes = rest.get(..end)?.to_vec();
+        self.used += end;
         let message = Msg(bytes);
         let body = message.fields().skip(2).map(|(tag, value)| format!("{tag}={value}|"));
         let body: String = body.filter(|field| !field.starts_with("10=")).collect();
@@ -299,6 +301,8 @@ impl FixClient {
     }
 
     fn fill(&mut self) -> Option<()> {
+        self.input.drain(..self.used);
+        self.used = 0;
         let mut bytes = [0; 65_536];
         match self.stream.read(&mut bytes) {
             Ok(0) => None,
