@@ -1,0 +1,314 @@
+//! Gateway and core stepped by hand on one thread, under a clock that only the test moves: timeouts
+//! of hours in milliseconds. Only the sockets are real.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{FixClient, Flaw, Msg, fix_time, limit, small_config, wait_for};
+use ironbook_engine::{
+    Command, CompId, Engine, InstrumentId, Sequencer, SessionId, Symbol, Timestamp,
+    command::{DefineInstrument, DefineSession},
+};
+use ironbook_gateway::{
+    acceptor::{GatewayAgent, GatewayParts},
+    agent::Agent,
+    clock::ManualClock,
+    config::Config,
+    core::{CoreAgent, ring},
+    desk::SessionSetup,
+    sessions::SessionTable,
+};
+use ironbook_journal::{DurablePosition, Options, Reader};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Where the clock starts: 2026-01-01.
+const START: u64 = 1_767_225_600 * SECOND;
+
+/// Time in which the gateway looks at endings several times.
+const LOOK: u64 = 100_000_000;
+
+/// A venue without threads.
+struct Stepped {
+    clock: ManualClock,
+    now: u64,
+    gateway: GatewayAgent<ManualClock>,
+    /// None once the journal was closed under the gateway.
+    core: Option<CoreAgent<ManualClock>>,
+    durable: DurablePosition,
+    _dir: tempfile::TempDir,
+}
+
+impl Stepped {
+    fn start(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_waiting(change, false)
+    }
+
+    /// `durable`: reports wait for the disk, and the disk is never asked.
+    fn start_waiting(change: impl FnOnce(&mut Config), durable: bool) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut config = small_config(&dir.path().join("journal"));
+        change(&mut config);
+        let clock = ManualClock::default();
+        clock.set(Timestamp(START));
+        let options = Options {
+            segment_bytes: 1 << 20,
+            sync_interval: Duration::from_secs(86_400),
+            ..Options::default()
+        };
+        let (journal, _) =
+            ironbook_journal::open(&config.venue.data_dir, options).expect("a new journal");
+        let (position, tail) = (journal.durable(), journal.tail());
+        let (inputs, outputs) = ring(config.threads.ring_slots);
+        let engine = Engine::new(config.engine_limits());
+        let mut core =
+            CoreAgent::new(outputs, Sequencer::default(), engine, journal, clock.clone());
+        core.apply_now(Command::Limits(config.engine_limits()));
+        let symbol = Symbol::try_from("AAPL").expect("a symbol");
+        core.apply_now(DefineInstrument::new(InstrumentId(1), symbol, 2, 0, 1, 1).into());
+        let mut setups = Vec::new();
+        for (index, session) in config.sessions.iter().enumerate() {
+            let id = SessionId(index as u32 + 1);
+            let comp_id = CompId::try_from(session.comp_id.as_str()).expect("a comp id");
+            core.apply_now(DefineSession::new(id, comp_id).into());
+            setups.push(SessionSetup { id, config: session.clone() });
+        }
+        let parts = GatewayParts {
+            inputs,
+            tail,
+            durable: durable.then(|| position.clone()),
+            sessions: SessionTable::default(),
+            setups,
+            symbols: vec![(symbol, InstrumentId(1))],
+            resend: Reader::open(&config.venue.data_dir).expect("a journal"),
+        };
+        let gateway = GatewayAgent::new(&config, parts, clock.clone()).expect("a free port");
+        Self { clock, now: START, gateway, core: Some(core), durable: position, _dir: dir }
+    }
+
+    fn turn(&mut self) {
+        self.gateway.do_work();
+        if let Some(core) = &mut self.core {
+            core.do_work();
+        }
+        self.gateway.do_work();
+    }
+
+    /// Turns enough for a poll, a look at the time, and what follows from it.
+    fn settle(&mut self) {
+        for _ in 0..200 {
+            self.turn();
+        }
+    }
+
+    /// Moves the clock, in small steps so that nothing falls due twice at once.
+    fn advance(&mut self, ns: u64) {
+        let (end, step) = (self.now + ns, (ns / 16).max(1));
+        while self.now < end {
+            self.now = (self.now + step).min(end);
+            self.clock.set(Timestamp(self.now));
+            self.settle();
+        }
+    }
+
+    /// The client sends with the clock's time.
+    fn send(&mut self, client: &mut FixClient, kind: &str, body: &str) {
+        client.sending_time = Some(fix_time(Duration::from_nanos(self.now)));
+        client.send(kind, body);
+    }
+
+    /// What comes for the client until `count` messages are there.
+    #[track_caller]
+    fn receive(&mut self, client: &mut FixClient, count: usize) -> Vec<Msg> {
+        let mut got = Vec::new();
+        wait_for("the messages are there", || {
+            self.settle();
+            got.extend(client.pending());
+            got.len() >= count
+        });
+        assert_eq!(got.len(), count, "{got:?}");
+        got
+    }
+
+    /// Sends a request and takes its one answer.
+    #[track_caller]
+    fn ask(&mut self, client: &mut FixClient, kind: &str, body: &str, spec: &str) {
+        self.send(client, kind, body);
+        let got = self.receive(client, 1);
+        assert!(got[0].matches(spec), "expected {spec}, got {got:?}");
+    }
+
+    #[track_caller]
+    fn log_on(&mut self, comp_id: &str, heart_bt_int: u64) -> FixClient {
+        let mut client = FixClient::connect(self.gateway.address(), comp_id);
+        let body = format!("98=0|108={heart_bt_int}|141=Y");
+        self.ask(&mut client, "A", &body, &format!("35=A|108={heart_bt_int}"));
+        client
+    }
+
+    /// Nothing comes for the client, however often everybody takes a turn.
+    #[track_caller]
+    fn expect_silence(&mut self, client: &mut FixClient) {
+        self.settle();
+        let got = client.pending();
+        assert!(got.is_empty(), "{got:?}");
+    }
+
+    /// The venue has closed the connection.
+    #[track_caller]
+    fn expect_closed(&mut self, client: &mut FixClient) {
+        self.advance(LOOK);
+        client.expect_closed();
+    }
+}
+
+#[test]
+fn heartbeats_come_when_they_are_due() {
+    let mut venue = Stepped::start(|_| {});
+    let mut a = venue.log_on("A", 30);
+    for _ in 0..20 {
+        venue.advance(29 * SECOND);
+        venue.expect_silence(&mut a);
+        venue.send(&mut a, "0", "");
+        venue.advance(SECOND);
+        let got = venue.receive(&mut a, 1);
+        assert!(got[0].matches("35=0") && got[0].get(112).is_none(), "{got:?}");
+    }
+    let time = fix_time(Duration::from_nanos(venue.now));
+    venue.ask(&mut a, "1", "112=x", &format!("35=0|112=x|52={time}"));
+}
+
+#[test]
+fn a_silent_client_is_asked_and_then_let_go() {
+    let mut venue = Stepped::start(|_| {});
+    let mut a = venue.log_on("A", 10);
+    let mut b = venue.log_on("B", 60);
+    venue.advance(10 * SECOND);
+    assert!(venue.receive(&mut a, 1)[0].matches("35=0"));
+    venue.advance(2 * SECOND - 1);
+    venue.expect_silence(&mut a);
+    venue.advance(10_000_000);
+    let asked = venue.receive(&mut a, 1);
+    assert!(asked[0].matches("35=1|112=*"), "{asked:?}");
+    venue.advance(7 * SECOND);
+    venue.expect_silence(&mut a);
+    venue.advance(2 * SECOND);
+    while let Some(message) = a.receive() {
+        assert_eq!(message.kind(), "0", "nothing but heartbeats: {message:?}");
+    }
+    // The other session is fine, and the one that was let go may come again.
+    venue.ask(&mut b, "1", "112=b", "35=0|112=b");
+    let mut a = venue.log_on("A", 10);
+    venue.ask(&mut a, "1", "112=a", "35=0|112=a");
+}
+
+#[test]
+fn an_answered_test_request_keeps_the_session() {
+    let mut venue = Stepped::start(|_| {});
+    let mut a = venue.log_on("A", 10);
+    for _ in 0..10 {
+        venue.advance(12 * SECOND + 10_000_000);
+        let asked = a.pending();
+        let asked = asked.iter().find(|message| message.kind() == "1").expect("a TestRequest");
+        let id = asked.get(112).expect("TestReqID").to_owned();
+        venue.send(&mut a, "0", &format!("112={id}"));
+        venue.settle();
+    }
+    venue.ask(&mut a, "1", "112=still", "35=0|112=still");
+}
+
+#[test]
+fn whoever_does_not_log_on_in_time_is_closed() {
+    let mut venue = Stepped::start(|config| config.fix.logon_timeout_ms = 3_600_000);
+    let mut silent = FixClient::connect(venue.gateway.address(), "A");
+    venue.settle();
+    venue.advance(3_599 * SECOND);
+    venue.expect_silence(&mut silent);
+    let mut late = FixClient::connect(venue.gateway.address(), "B");
+    venue.settle();
+    venue.advance(2 * SECOND);
+    venue.expect_closed(&mut silent);
+    venue.ask(&mut late, "A", "98=0|108=30", "35=A");
+}
+
+#[test]
+fn an_unanswered_logout_ends_in_its_time() {
+    let mut venue = Stepped::start(|config| config.fix.logout_timeout_ms = 2_000);
+    let mut a = venue.log_on("A", 30);
+    assert!(!venue.gateway.close(), "a client is logged on");
+    assert!(venue.receive(&mut a, 1)[0].matches("35=5|58=the venue stops"));
+    venue.advance(SECOND);
+    venue.expect_silence(&mut a);
+    assert!(!venue.gateway.close());
+    venue.advance(SECOND + 10_000_000);
+    venue.expect_closed(&mut a);
+    assert!(venue.gateway.close(), "nobody is left");
+}
+
+#[test]
+fn a_clock_that_is_off_ends_the_session() {
+    let mut venue = Stepped::start(|config| config.fix.sending_time_tolerance_s = 120);
+    let mut a = venue.log_on("A", 30);
+    let order = limit("a1", "AAPL", "1", "1", "1.00");
+    venue.ask(&mut a, "D", &order, "35=8|150=0|11=a1");
+    let late = Duration::from_nanos(venue.now - 121 * SECOND);
+    a.sending_time = Some(fix_time(late));
+    a.send("D", &limit("a2", "AAPL", "1", "1", "1.00"));
+    let got = venue.receive(&mut a, 2);
+    assert!(got[0].matches("35=3|373=10|372=D|58=SendingTime accuracy problem"), "{got:?}");
+    assert!(got[1].matches("35=5"), "{got:?}");
+    venue.send(&mut a, "5", "");
+    venue.expect_closed(&mut a);
+}
+
+#[test]
+fn a_client_that_times_out_is_closed_with_what_it_did_not_read() {
+    let mut venue = Stepped::start(|config| config.fix.out_buffer_bytes_max = 256 << 20);
+    let mut lazy = venue.log_on("A", 30);
+    let text = "x".repeat(190);
+    // Heartbeats that nobody reads until the system's buffers are full and some wait here.
+    for _ in 0..400 {
+        lazy.sending_time = Some(fix_time(Duration::from_nanos(venue.now)));
+        let bytes: Vec<u8> = (0..100)
+            .flat_map(|number| {
+                let seq = lazy.next_out + number;
+                lazy.build("1", seq, &format!("112={text}"), Flaw::None)
+            })
+            .collect();
+        lazy.next_out += 100;
+        lazy.send_raw(&bytes);
+        (0..10).for_each(|_| venue.turn());
+    }
+    // The session is free again once it has timed out: a Logon is answered.
+    let freed = (0..10).any(|_| {
+        venue.advance(61 * SECOND);
+        venue.advance(LOOK);
+        let mut again = FixClient::connect(venue.gateway.address(), "A");
+        venue.send(&mut again, "A", "98=0|108=30|141=Y");
+        venue.settle();
+        again.pending().iter().any(|message| message.matches("35=A|34=1"))
+    });
+    assert!(freed, "the session stays with a client that reads nothing");
+}
+
+#[test]
+fn durable_reports_wait_for_the_disk() {
+    let mut venue = Stepped::start_waiting(|_| {}, true);
+    let mut a = FixClient::connect(venue.gateway.address(), "A");
+    venue.send(&mut a, "A", "98=0|108=30");
+    venue.send(&mut a, "D", &limit("a1", "AAPL", "1", "1", "1.00"));
+    let core =
+        |venue: &Stepped| venue.core.as_ref().map_or(0, |core| core.engine().totals().live_orders);
+    wait_for("the order is in the book", || {
+        venue.settle();
+        core(&venue) == 1
+    });
+    assert!(venue.durable.written() > venue.durable.get(), "written, and not durable");
+    venue.expect_silence(&mut a);
+    // Closing the journal makes it durable; the gateway follows.
+    let (_, journal) = venue.core.take().expect("a core").into_journal();
+    journal.close().expect("synced");
+    let got = venue.receive(&mut a, 2);
+    assert!(got[0].matches("35=A") && got[1].matches("35=8|150=0|11=a1"), "{got:?}");
+}
