@@ -1,7 +1,7 @@
 //! The same seeded workload at three distances, with the floor of the machine beside it.
 //!
-//! `cargo bench --bench distances -- [--quick]`; each figure is the median of five runs, quick
-//! takes one run of a tenth.
+//! `cargo bench --bench distances -- [--quick] [floors|process|sockets]`; each figure is the median
+//! of five runs, quick takes one run of a twentieth.
 
 use std::time::Duration;
 
@@ -20,9 +20,19 @@ fn main() -> Result<(), MeasureError> {
     let quick = std::env::args().any(|argument| argument == "--quick" || argument == "--test");
     let (runs, commands, rounds) = if quick { (1, 100_000, 2_000) } else { (5, 2_000_000, 50_000) };
     println!("median of {runs} runs, {commands} commands, {rounds} round trips, seed {SEED}\n");
-    floors(runs, rounds)?;
-    in_process(runs, commands)?;
-    sockets(runs, rounds, quick)
+    let parts = ["floors", "process", "sockets"];
+    let chosen: Vec<_> = std::env::args().filter(|word| parts.contains(&word.as_str())).collect();
+    let wanted = |part: &str| chosen.is_empty() || chosen.iter().any(|word| word == part);
+    if wanted("floors") {
+        floors(runs, rounds)?;
+    }
+    if wanted("process") {
+        in_process(runs, commands)?;
+    }
+    if wanted("sockets") {
+        sockets(runs, rounds, quick)?;
+    }
+    Ok(())
 }
 
 fn floors(runs: usize, rounds: u64) -> Result<(), MeasureError> {
@@ -55,7 +65,11 @@ fn in_process(runs: usize, count: usize) -> Result<(), MeasureError> {
     let commands = workload::commands(SEED, 1, count);
     let seconds = median(runs, || {
         let dir = tempfile::tempdir()?;
-        let options = Options { segment_bytes: 256 << 20, prepared_ahead: 4, ..Options::default() };
+        // As a venue that acknowledges what is written.
+        let sync_interval = Duration::from_secs(1);
+        let (segment_bytes, prepared_ahead) = (256 << 20, 4);
+        let options =
+            Options { segment_bytes, prepared_ahead, sync_interval, ..Options::default() };
         let time = distance::pipeline(1, commands.clone(), dir.path(), options)?;
         Ok(time.as_secs_f64())
     })?;

@@ -117,7 +117,7 @@ pub fn pipeline(
     let count = commands.len();
     let ready = Arc::new(AtomicBool::new(false));
     let core_ready = ready.clone();
-    let core = thread::spawn(move || {
+    let core = thread::Builder::new().name("core".to_owned()).spawn(move || {
         pin(FAR_CPU);
         core_ready.store(true, Ordering::Release);
         let mut taken = 0;
@@ -131,7 +131,7 @@ pub fn pipeline(
         let (_, journal) = core.into_journal();
         drop(journal);
         end
-    });
+    })?;
     pin(NEAR_CPU);
     while !ready.load(Ordering::Acquire) {
         thread::yield_now();

@@ -327,7 +327,7 @@ impl Default for EngineLimits {
             orders_max: 262_144,
             instruments_max: 1_024,
             sessions_max: 1_024,
-            closed_orders_kept: 65_536,
+            closed_orders_kept: 16_384,
             state_hash_interval: 100_000,
             reserved: 0,
             rules_version: RULES_VERSION,

@@ -150,8 +150,8 @@ impl FrameHead {
     /// adds it.
     #[inline]
     pub fn crc(&self, len: u32, payload: &[u8]) -> u32 {
-        let words = FrameHead { group_frames: 0, ..*self }.words().map(u64::to_le);
-        crc32c::crc32c_append(crc32c::crc32c_append(len, words.as_bytes()), payload)
+        let words = FrameHead { group_frames: 0, ..*self }.words();
+        crate::crc::frame(len, words, payload)
     }
 }
 

@@ -12,6 +12,8 @@
 //! a power failure, a *group* is the frames between two commits and appears whole or not at all.
 #![deny(unsafe_code)]
 
+#[allow(unsafe_code)]
+mod crc;
 mod cursor;
 mod error;
 mod format;
