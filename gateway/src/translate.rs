@@ -459,7 +459,8 @@ fn reason_text(reason: RejectReason, limit: Decimal, observed: Decimal) -> Reaso
     }
 }
 
-/// OrdRejReason (103).
+/// OrdRejReason (103). FIX 4.4 has 0 to 15 and 99: a client that validates would refuse a report
+/// with a code of a later version, and never learn of the reject.
 fn ord_rej_reason(reason: RejectReason) -> u8 {
     match reason {
         RejectReason::UnknownSymbol => 1,
@@ -468,9 +469,10 @@ fn ord_rej_reason(reason: RejectReason) -> u8 {
         RejectReason::UnknownOrder => 5,
         RejectReason::DuplicateClOrdId => 6,
         RejectReason::QtyNotPositive | RejectReason::QtyOffLot => 13,
-        RejectReason::PriceTooHigh => 16,
-        RejectReason::PriceOffTick | RejectReason::PriceNotPositive => 18,
-        RejectReason::TooLateToCancel
+        RejectReason::PriceTooHigh
+        | RejectReason::PriceOffTick
+        | RejectReason::PriceNotPositive
+        | RejectReason::TooLateToCancel
         | RejectReason::OrderMismatch
         | RejectReason::ReplaceChangesType
         | RejectReason::UnknownSession => 99,

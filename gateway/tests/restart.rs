@@ -90,7 +90,7 @@ fn eventful(venue: &TestVenue) -> (FixClient, BTreeMap<u64, Msg>) {
     a.send("F", &cancel("c9", "nobody", "AAPL", "2"));
     keep(&mut a, kept, "35=9|102=1");
     a.send("D", &limit("r1", "AAPL", "1", "1", "0.001"));
-    keep(&mut a, kept, "35=8|150=8|103=18");
+    keep(&mut a, kept, "35=8|150=8|103=99");
     a.send("D", &format!("{}|110=1", limit("r2", "AAPL", "1", "1", "1.00")));
     keep(&mut a, kept, "35=8|150=8|103=11");
     a.send("V", "262=1");

@@ -152,7 +152,7 @@ def trading(venue):
     client.change("F", "c3", "nobody", 2)
     client.expect(t35="9", t11="c3", t41="nobody", t37="NONE", t434=1, t102=1)
     client.order("r1", 1, 10, "189.505")
-    client.expect(t35="8", t150="8", t39="8", t11="r1", t103=18)
+    client.expect(t35="8", t150="8", t39="8", t11="r1", t103=99)
     client.order("r2", 1, 10, "1.00", symbol="NOSUCH")
     client.expect(t35="8", t150="8", t39="8", t103=1, t55="NOSUCH")
     client.order("s1", 1, 10, "1.00")
