@@ -1,6 +1,6 @@
 //! What all subcommands print alike: exit codes, failures, numbers.
 
-use std::process::ExitCode;
+use std::{io::ErrorKind, process::ExitCode};
 
 use ironbook_gateway::{
     client::ClientError, config::ConfigError, replay::ReplayError, venue::StartError,
@@ -54,6 +54,7 @@ impl From<OpenError> for Failure {
             OpenError::VersionMismatch { .. } => Exit::Version,
             OpenError::Corrupt { .. } | OpenError::MissingSegment { .. } => Exit::Corrupt,
             OpenError::NoJournal { .. } | OpenError::InvalidOptions { .. } => Exit::Usage,
+            OpenError::Io { ref source, .. } if source.kind() == ErrorKind::NotFound => Exit::Usage,
             _ => Exit::Finding,
         };
         Self::new(exit, error)
