@@ -40,6 +40,11 @@ pub fn run(arguments: &Arguments) -> Outcome {
         }
         last = Some((frame.sequence, frame.time_ns));
         replayer.step(&frame)?;
+        // Not one frame further: it may be the damage that the caller stops before.
+        cut_short = frame.sequence == until;
+        if cut_short {
+            break;
+        }
     }
     let replayed = if cut_short { replayer.stop() } else { replayer.finish()? };
     let summary = Summary {
