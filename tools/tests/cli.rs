@@ -1,0 +1,669 @@
+//! The program itself: what it prints, how it ends, and what its journal is worth after it was
+//! killed, starved of disk, or damaged.
+//!
+//! Two of these tests mount file systems of their own, so they need root; without it they fail and
+//! say so.
+
+#[path = "../../gateway/tests/common/mod.rs"]
+mod common;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use common::{FixClient, limit, wait_for};
+use serde_json::Value;
+
+fn ironbook() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ironbook"));
+    command.env_remove("IRONBOOK_LOG");
+    command
+}
+
+/// Runs a tool to its end.
+fn tool(arguments: &[&str]) -> Output {
+    ironbook().args(arguments).output().expect("the program runs")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A tool must end with this status; its output is given back.
+#[track_caller]
+fn expect_exit(arguments: &[&str], status: i32) -> Output {
+    let output = tool(arguments);
+    assert_eq!(
+        output.status.code(),
+        Some(status),
+        "{arguments:?}\n{}{}",
+        stdout(&output),
+        stderr(&output)
+    );
+    output
+}
+
+#[track_caller]
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).expect("JSON on standard output")
+}
+
+/// A directory with a configuration of a small venue in it.
+struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self::with("")
+    }
+
+    /// With more lines in the section `journal`.
+    fn with(journal: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = format!(
+            "[threads]\ncore_cpu = \"none\"\nspin_us = 20\nyield_us = 500\n\
+             [engine]\norders_max = 65536\n\
+             [journal]\nsegment_bytes = 1048576\nprepared_ahead = 1\n{journal}\n"
+        );
+        fs::write(dir.path().join("venue.toml"), config).expect("a configuration");
+        Self { dir }
+    }
+
+    fn config(&self) -> PathBuf {
+        self.dir.path().join("venue.toml")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn start(&self) -> Running {
+        Running::start(&self.config(), &self.data())
+    }
+
+    /// Starts where that must fail.
+    #[track_caller]
+    fn refused(&self, status: i32) -> String {
+        let data = self.data();
+        let arguments = ["start", "--fix", "127.0.0.1:0", "--config"];
+        let paths = [text(&self.config()), "--data".to_owned(), text(&data)];
+        let arguments: Vec<_> =
+            arguments.into_iter().chain(paths.iter().map(String::as_str)).collect();
+        stderr(&expect_exit(&arguments, status))
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().expect("a plain path").to_owned()
+}
+
+/// A venue process; killed when it is dropped.
+struct Running {
+    child: Child,
+    address: SocketAddr,
+    /// What it printed, up to the last line of the start and from there on.
+    printed: Arc<Mutex<String>>,
+    logged: Arc<Mutex<String>>,
+}
+
+/// Keeps what comes out of a pipe.
+fn collect(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let text = Arc::new(Mutex::new(String::new()));
+    let kept = text.clone();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            let mut text = kept.lock().expect("no reader panics");
+            text.push_str(&line);
+            text.push('\n');
+        }
+    });
+    text
+}
+
+impl Running {
+    #[track_caller]
+    fn start(config: &Path, data: &Path) -> Self {
+        let mut child = ironbook()
+            .args(["start", "--fix", "127.0.0.1:0", "--config"])
+            .arg(config)
+            .arg("--data")
+            .arg(data)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let printed = collect(child.stdout.take().expect("a pipe"));
+        let logged = collect(child.stderr.take().expect("a pipe"));
+        wait_for("the venue is ready", || {
+            let ended = child.try_wait().expect("a child");
+            assert!(ended.is_none(), "it ended: {ended:?} {}", logged.lock().unwrap());
+            printed.lock().unwrap().contains("Ctrl-C stops the venue.")
+        });
+        let text = printed.lock().unwrap().clone();
+        let line = text.lines().find(|line| line.starts_with("  FIX ")).expect("a line for FIX");
+        let address = line.split([' ', ',']).find_map(|word| word.parse().ok());
+        Self { child, address: address.expect("an address"), printed, logged }
+    }
+
+    fn printed(&self) -> String {
+        self.printed.lock().unwrap().clone()
+    }
+
+    fn logged(&self) -> String {
+        self.logged.lock().unwrap().clone()
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// Ends it with a signal and waits; gives its status.
+    #[track_caller]
+    fn end(&mut self, signal: &str) -> Option<i32> {
+        self.signal(signal);
+        let mut status = None;
+        wait_for("the venue has ended", || {
+            status = self.child.try_wait().expect("a child");
+            status.is_some()
+        });
+        status.and_then(|status| status.code())
+    }
+
+    fn client(&self, comp_id: &str) -> FixClient {
+        let mut client = FixClient::connect(self.address, comp_id);
+        client.send("A", "98=0|108=60|141=Y");
+        client.expect("35=A|34=1");
+        client
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn start_says_what_it_is_and_stops_in_order() {
+    for signal in ["TERM", "INT"] {
+        let place = Place::new();
+        let mut venue = place.start();
+        let printed = venue.printed();
+        for expected in [
+            "is ready",
+            "FIX.4.4, venue comp id IRONBOOK",
+            "Instruments  AAPL MSFT",
+            "Comp ids     TRADER1",
+            &text(&place.data()),
+            "               new\n",
+            "not pinned",
+            "MiB of journal segments",
+            &format!("ironbook send --fix {} buy", venue.address),
+            &format!("ironbook load --fix {}", venue.address),
+            "ironbook replay",
+        ] {
+            assert!(printed.contains(expected), "{expected:?} is missing in\n{printed}");
+        }
+        let mut client = venue.client("TRADER1");
+        client.rest("o1", "AAPL", "1", "10", "100.00");
+        drop(client);
+        assert_eq!(venue.end(signal), Some(0), "{}", venue.logged());
+        wait_for("the last line", || venue.printed().contains("Next: ironbook replay"));
+        let printed = venue.printed();
+        let state = printed.split(", state ").nth(1).expect("a hash").split('.').next().unwrap();
+        let verified = expect_exit(&["verify", &text(&place.data())], 0);
+        assert!(stdout(&verified).contains("Every byte is as it was written."));
+        let replayed = expect_exit(&["replay", &text(&place.data())], 0);
+        assert!(stdout(&replayed).contains(state), "{state} in {}", stdout(&replayed));
+        let again = place.start();
+        let printed = again.printed();
+        assert!(printed.contains("frames replayed, 1 live orders, state "), "{printed}");
+        assert!(printed.contains(state), "{printed}");
+    }
+}
+
+#[test]
+fn configuration_reads_back_and_typos_are_named() {
+    let place = Place::new();
+    let defaults = stdout(&expect_exit(&["config"], 0));
+    let path = place.dir.path().join("printed.toml");
+    fs::write(&path, &defaults).unwrap();
+    assert_eq!(stdout(&expect_exit(&["config", "--config", &text(&path)], 0)), defaults);
+    let changed = stdout(&expect_exit(&["config", "--config", &text(&place.config())], 0));
+    assert!(changed.contains("\nsegment_bytes = 1048576\n"), "{changed}");
+
+    fs::write(&path, "[fix]\n# a comment\nconections_max = 3\n").unwrap();
+    for arguments in [["config", "--config"], ["start", "--config"]] {
+        let refused = expect_exit(&[arguments[0], arguments[1], &text(&path)], 2);
+        let message = stderr(&refused);
+        assert!(message.contains("line 3") && message.contains("conections_max"), "{message}");
+        assert!(message.contains(&text(&path)), "{message}");
+    }
+    let missing = stderr(&expect_exit(&["start", "--config", "/no/such/file.toml"], 2));
+    assert!(missing.contains("/no/such/file.toml"), "{missing}");
+    for arguments in
+        [&["trade"][..], &["verify"], &["start", "--port", "1"], &["replay", "--until", "x", "d"]]
+    {
+        expect_exit(arguments, 2);
+    }
+    let unknown = stderr(&expect_exit(&["trade"], 2));
+    assert!(unknown.contains("trade"), "{unknown}");
+    for name in ["start", "config", "send", "load", "verify", "replay", "inspect"] {
+        assert!(stdout(&expect_exit(&["--help"], 0)).contains(name));
+        expect_exit(&[name, "--help"], 0);
+    }
+    for name in ["verify", "replay", "inspect"] {
+        let message = stderr(&expect_exit(&[name, &text(&place.data())], 2));
+        assert!(message.contains(&text(&place.data())), "{message}");
+    }
+}
+
+#[test]
+fn a_directory_in_use_names_its_user() {
+    let place = Place::new();
+    let venue = place.start();
+    let message = place.refused(1);
+    assert!(message.contains(&text(&place.data())), "{message}");
+    assert!(message.contains(&format!("process {}", venue.child.id())), "{message}");
+    // The port: another venue on the same one.
+    let other = Place::new();
+    let address = venue.address.to_string();
+    let data = text(&other.data());
+    let taken = expect_exit(&["start", "--data", &data, "--fix", &address], 1);
+    let message = stderr(&taken);
+    assert!(message.contains(&address) && message.contains("--fix"), "{message}");
+}
+
+/// A tmpfs of its own.
+struct Mount(PathBuf);
+
+impl Mount {
+    fn tmpfs(path: PathBuf, options: &str) -> Self {
+        fs::create_dir_all(&path).unwrap();
+        mount("mount", &["-t", "tmpfs", "-o", options, "none"], &path);
+        Self(path)
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        mount("umount", &["-l"], &self.0);
+    }
+}
+
+fn mount(program: &str, arguments: &[&str], path: &Path) {
+    let status = Command::new(program).args(arguments).arg(path).status();
+    assert!(
+        status.as_ref().is_ok_and(|status| status.success()),
+        "{program} {arguments:?} {} failed ({status:?}): this test needs root and the right to \
+         mount",
+        path.display()
+    );
+}
+
+#[test]
+fn a_read_only_directory_is_refused() {
+    let place = Place::new();
+    let mounted = Mount::tmpfs(place.data(), "size=8m");
+    mount("mount", &["-o", "remount,ro"], &mounted.0);
+    let message = place.refused(1);
+    assert!(message.contains(&text(&place.data())), "{message}");
+    assert!(message.contains("can't be written"), "{message}");
+}
+
+#[test]
+fn a_full_disk_makes_orders_wait_and_loses_none() {
+    const ORDERS: usize = 15_000;
+    let place = Place::new();
+    let mounted = Mount::tmpfs(place.data(), "size=8m");
+    let mut venue = place.start();
+    let ballast = mounted.0.join("ballast");
+    // Whatever is left of the disk.
+    assert!(fs::write(&ballast, vec![1; 8 << 20]).is_err(), "the disk is full now");
+    let mut client = venue.client("TRADER1");
+    let bytes: Vec<u8> = (0..ORDERS)
+        .flat_map(|number| {
+            let body = limit(&format!("o{number}"), "AAPL", "1", "1", "100.00");
+            client.build("D", client.next_out + number as u64, &body, common::Flaw::None)
+        })
+        .collect();
+    client.next_out += ORDERS as u64;
+    let mut stream = client.stream().try_clone().unwrap();
+    stream.set_write_timeout(None).unwrap();
+    let sender = thread::spawn(move || std::io::Write::write_all(&mut stream, &bytes));
+    wait_for("the venue says that its disk is full", || {
+        let logged = venue.logged();
+        logged.contains("No space left on device") && logged.contains("trading waits")
+    });
+    let mut acknowledged = Vec::new();
+    let mut take = |client: &mut FixClient| {
+        for report in client.pending() {
+            if report.matches("35=8|150=0") {
+                acknowledged.push(report.get(11).unwrap().to_owned());
+            }
+        }
+        acknowledged.len()
+    };
+    let before = take(&mut client);
+    assert!(before < ORDERS, "orders wait");
+    assert!(venue.child.try_wait().unwrap().is_none(), "the venue stays up");
+    fs::remove_file(&ballast).unwrap();
+    wait_for("all orders go through", || take(&mut client) == ORDERS);
+    sender.join().unwrap().unwrap();
+    assert!(acknowledged.iter().enumerate().all(|(number, id)| *id == format!("o{number}")));
+    wait_for("the venue says that it is over", || venue.logged().contains("works again"));
+    drop(client);
+    assert_eq!(venue.end("TERM"), Some(0));
+    expect_exit(&["verify", &text(&place.data())], 0);
+    let replayed = json(&expect_exit(&["replay", "--json", &text(&place.data())], 0));
+    assert_eq!(replayed["books"][0]["live_orders"], ORDERS);
+}
+
+/// A journal with some hundred orders, stopped in order or killed.
+fn written(journal: &str, signal: &str) -> Place {
+    let place = Place::with(journal);
+    let mut venue = place.start();
+    let mut client = venue.client("TRADER1");
+    for number in 0..300 {
+        client.rest(&format!("o{number}"), "AAPL", "1", "1", "100.00");
+    }
+    drop(client);
+    venue.end(signal);
+    place
+}
+
+fn segment(place: &Place) -> PathBuf {
+    place.data().join("0000000000.seg")
+}
+
+/// Changes one byte of the first segment.
+fn damage(place: &Place, offset: usize, change: impl Fn(u8) -> u8) {
+    let mut bytes = fs::read(segment(place)).unwrap();
+    bytes[offset] = change(bytes[offset]);
+    fs::write(segment(place), bytes).unwrap();
+}
+
+#[test]
+fn another_version_is_refused_by_its_name() {
+    let place = written("", "TERM");
+    // The version follows the eight bytes of the magic number.
+    assert_eq!(fs::read(segment(&place)).unwrap()[8], 1);
+    damage(&place, 8, |version| version + 1);
+    let before = fs::read(segment(&place)).unwrap();
+    for arguments in [["verify"], ["replay"]] {
+        let output = expect_exit(&[arguments[0], &text(&place.data())], 4);
+        let message = stdout(&output) + &stderr(&output);
+        assert!(message.contains("version 2") && message.contains("version 1"), "{message}");
+    }
+    let message = place.refused(4);
+    assert!(message.contains("version 2") && message.contains("version 1"), "{message}");
+    assert_eq!(fs::read(segment(&place)).unwrap(), before, "nothing was changed");
+}
+
+#[test]
+fn damage_is_found_named_and_left_alone() {
+    let place = written("", "TERM");
+    let data = text(&place.data());
+    let offset = 40_000;
+    damage(&place, offset, |byte| byte ^ 0x10);
+    let before = fs::read(segment(&place)).unwrap();
+    let verified = expect_exit(&["verify", &data], 3);
+    let message = stdout(&verified);
+    assert!(message.contains("0000000000.seg is corrupt at offset "), "{message}");
+    let report = json(&expect_exit(&["verify", "--json", &data], 3));
+    assert_eq!(report["exit"], 3);
+    let last_good = message.split("after sequence ").nth(1).unwrap().split(':').next().unwrap();
+    assert!(last_good.parse::<u64>().unwrap() > 20, "{message}");
+    for message in [stderr(&expect_exit(&["replay", &data], 3)), place.refused(3)] {
+        assert!(message.contains("0000000000.seg"), "{message}");
+        let found: usize =
+            message.split("offset ").nth(1).unwrap().split(':').next().unwrap().parse().unwrap();
+        assert!((offset - 1_000..=offset).contains(&found), "{message}");
+        assert!(message.contains(&format!("last good sequence is {last_good}")), "{message}");
+    }
+    assert_eq!(fs::read(segment(&place)).unwrap(), before, "nothing was changed");
+    // What is before the damage can be looked at.
+    expect_exit(&["replay", &data, "--until", last_good], 0);
+    let advised = message.split("--until ").nth(1).expect("advice").trim();
+    expect_exit(&["replay", &data, "--until", advised], 0);
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_said() {
+    // Nothing is durable yet when the process dies, so damage at the end is an unfinished write.
+    let place = written("sync_interval_ms = 3600000", "KILL");
+    let data = text(&place.data());
+    expect_exit(&["verify", &data], 0);
+    let before = json(&expect_exit(&["replay", "--json", &data], 0));
+    let end = fs::read(segment(&place)).unwrap().iter().rposition(|byte| *byte != 0).unwrap();
+    damage(&place, end, |byte| !byte);
+    let verified = stdout(&expect_exit(&["verify", &data], 1));
+    assert!(verified.contains("unfinished write in"), "{verified}");
+    let mut venue = place.start();
+    let printed = venue.printed();
+    assert!(printed.contains("bytes of an unfinished write were cut and moved aside"), "{printed}");
+    let aside = fs::read_dir(place.data()).unwrap().any(|entry| {
+        entry.unwrap().file_name().to_str().is_some_and(|name| name.starts_with("torn-"))
+    });
+    assert!(aside, "a copy of what was cut");
+    assert_eq!(venue.end("TERM"), Some(0));
+    expect_exit(&["verify", &data], 0);
+    let after = json(&expect_exit(&["replay", "--json", &data], 0));
+    let live = |value: &Value| value["books"][0]["live_orders"].as_u64().unwrap();
+    assert!(live(&before) - live(&after) <= 1, "at most the last frame's order is gone");
+}
+
+#[test]
+fn acknowledged_orders_survive_sigkill() {
+    const ROUNDS: usize = 5;
+    const ORDERS_MAX: usize = 20_000;
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
+    println!("seed {seed}");
+    let place = Place::new();
+    for round in 0..ROUNDS as u32 {
+        let mut venue = place.start();
+        let mut client = venue.client("TRADER1");
+        let delay = Duration::from_micros(u64::from(seed.wrapping_mul(2 * round + 1) % 60_000));
+        let pid = venue.child.id().to_string();
+        let killer = thread::spawn(move || {
+            thread::sleep(delay);
+            let killed = Command::new("kill").args(["-s", "KILL", &pid]).status();
+            assert!(killed.unwrap().success());
+        });
+        let (mut sent, mut acknowledged) = (0, Vec::new());
+        let mut note = |report: common::Msg| {
+            assert!(report.matches("35=8|150=0|39=0"), "{report:?}");
+            acknowledged.push(report.get(11).unwrap().to_owned());
+        };
+        while sent < ORDERS_MAX {
+            let mut bytes = Vec::new();
+            for _ in 0..20 {
+                let body = limit(&format!("r{round}-{sent}"), "AAPL", "2", "1", "200.00");
+                bytes.extend(client.build("D", client.next_out, &body, common::Flaw::None));
+                client.next_out += 1;
+                sent += 1;
+            }
+            if client.try_send_raw(&bytes).is_err() {
+                break;
+            }
+            client.pending().into_iter().for_each(&mut note);
+        }
+        killer.join().unwrap();
+        venue.child.wait().unwrap();
+        while let Some(report) = client.receive() {
+            note(report);
+        }
+
+        expect_exit(&["verify", &text(&place.data())], 0);
+        let mut venue = place.start();
+        let mut owner = venue.client("TRADER1");
+        let mut taker = venue.client("TRADER2");
+        let all = format!("s{round}");
+        taker.send("D", &format!("{}|59=3", limit(&all, "AAPL", "1", "1000000", "200.00")));
+        taker.expect("35=8|150=0");
+        let mut filled = Vec::new();
+        loop {
+            let report = taker.expect(&format!("35=8|11={all}"));
+            if report.matches("150=4") {
+                break;
+            }
+            assert!(report.matches("150=F|32=1"), "{report:?}");
+            let fill = owner.expect("35=8|150=F|39=2");
+            filled.push(fill.get(11).unwrap().to_owned());
+        }
+        // What was acknowledged was there, and before it in the queue only what was sent before.
+        let expected = (0..filled.len()).map(|number| format!("r{round}-{number}"));
+        assert!(
+            expected.eq(filled.iter().cloned()),
+            "round {round}: the queue's order: {filled:?}"
+        );
+        assert!(
+            filled.len() >= acknowledged.len() && filled.len() <= sent,
+            "round {round}: {} acknowledged, {} there, {sent} sent",
+            acknowledged.len(),
+            filled.len()
+        );
+        assert_eq!(filled[..acknowledged.len()], acknowledged, "round {round}");
+        println!("round {round}: {delay:?}, {sent} sent, {} acknowledged", acknowledged.len());
+        drop((owner, taker));
+        assert_eq!(venue.end("TERM"), Some(0));
+    }
+    expect_exit(&["replay", &text(&place.data())], 0);
+}
+
+#[test]
+fn send_tells_by_its_status_what_became_of_the_order() {
+    let place = Place::new();
+    let mut venue = place.start();
+    let address = venue.address.to_string();
+    let accepted =
+        stdout(&expect_exit(&["send", "--fix", &address, "sell", "100", "AAPL", "189.50"], 0));
+    assert!(accepted.contains("New, order "), "{accepted}");
+    assert!(accepted.contains("status New, done 0, left 100"), "{accepted}");
+    let traded = stdout(&expect_exit(
+        &["send", "--fix", &address, "--as", "TRADER2", "buy", "40", "AAPL", "190"],
+        0,
+    ));
+    assert!(traded.contains("Trade, order ") && traded.contains(": 40 at 189.50"), "{traded}");
+    let rejected =
+        stdout(&expect_exit(&["send", "--fix", &address, "buy", "40", "AAPL", "189.505"], 1));
+    assert!(rejected.contains("price 189.505 is not a multiple of the tick 0.01"), "{rejected}");
+    let market = stdout(&expect_exit(&["send", "--fix", &address, "buy", "10", "AAPL"], 0));
+    assert!(market.contains(": 10 at 189.50"), "{market}");
+    let usage = stderr(&expect_exit(&["send", "--fix", &address, "buy", "ten", "AAPL"], 2));
+    assert!(usage.contains("\"ten\""), "{usage}");
+    let stranger =
+        stderr(&expect_exit(&["send", "--fix", &address, "--as", "ME", "buy", "1", "AAPL"], 1));
+    assert!(stranger.contains("--as"), "{stranger}");
+    assert_eq!(venue.end("TERM"), Some(0));
+    let nobody = stderr(&expect_exit(&["send", "--fix", &address, "buy", "1", "AAPL"], 1));
+    assert!(nobody.contains("is the venue running (ironbook start)?"), "{nobody}");
+}
+
+#[test]
+fn load_and_replay_count_alike() {
+    let place = Place::new();
+    let data = text(&place.data());
+    let mut venue = place.start();
+    let address = venue.address.to_string();
+    let load = json(&expect_exit(&["load", "--fix", &address, "--orders", "5000", "--json"], 0));
+    let count = |value: &Value, name: &str| value[name].as_u64().unwrap();
+    let requests = count(&load, "orders") + count(&load, "replaces") + count(&load, "cancels");
+    assert_eq!((requests, count(&load, "unanswered")), (5_000, 0));
+    assert!(count(&load, "fills") > 0);
+
+    // While the venue runs.
+    let live = json(&expect_exit(&["replay", "--json", &data], 0));
+    assert_eq!(count(&live, "trades") * 2, count(&load, "fills"));
+    let verified = json(&expect_exit(&["verify", "--json", &data], 0));
+    assert_eq!(verified["live"], true);
+    assert_eq!(venue.end("TERM"), Some(0));
+
+    let replays = [0, 1].map(|_| json(&expect_exit(&["replay", "--json", &data], 0)));
+    assert_eq!(replays[0], replays[1], "two replays come to the same");
+    let replay = &replays[0];
+    assert_eq!(replay["identical"], true);
+    assert_eq!(count(replay, "trades") * 2, count(&load, "fills"));
+    let rejects: u64 =
+        load["rejects"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
+    assert_eq!(count(replay, "rejects"), rejects);
+    // Beside the requests: what the venue's configuration made known, nothing else.
+    let known = count(replay, "commands") - requests;
+    assert_eq!(known, 1 + 6 + 10, "limits, instruments, sessions");
+    let printed = venue.printed();
+    assert!(printed.contains(replay["state_hash"].as_str().unwrap()), "{printed}");
+    let frames = count(replay, "frames");
+    assert_eq!(count(&json(&expect_exit(&["verify", "--json", &data], 0)), "frames"), frames);
+
+    let half = (frames / 2).to_string();
+    let until = json(&expect_exit(&["replay", "--json", "--until", &half, &data], 0));
+    assert_eq!((count(&until, "frames"), count(&until, "last_sequence")), (frames / 2, frames / 2));
+    assert_ne!(until["state_hash"], replay["state_hash"]);
+
+    let inspected =
+        stdout(&expect_exit(&["inspect", "--json", "--from", &half, "--limit", "50", &data], 0));
+    let lines: Vec<Value> =
+        inspected.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 50);
+    for (offset, line) in lines.iter().enumerate() {
+        assert_eq!(count(line, "sequence"), frames / 2 + offset as u64);
+        assert_ne!(line["name"], "unknown", "{line}");
+    }
+    let people = stdout(&expect_exit(&["inspect", "--limit", "3", &data], 0));
+    assert!(people.contains("first sequence") && people.contains("Limits"), "{people}");
+    assert!(people.contains("--from 4"), "{people}");
+}
+
+#[test]
+fn load_plays_a_file_of_market_data() {
+    let place = Place::new();
+    let file = place.dir.path().join("events.csv");
+    let mut csv = "id,timestamp,exchange.timestamp,price,volume,action,direction\n".to_owned();
+    let mut line = |id: u64, price: &str, volume: u64, action: &str, direction: &str| {
+        let time = 1_430_438_400_000 + id;
+        csv += &format!("{id},{time},{time},{price},{volume},{action},{direction}\n");
+    };
+    line(1, "236.50", 200_000_000, "created", "bid");
+    line(2, "237.00", 150_000_000, "created", "ask");
+    line(1, "236.50", 120_000_000, "changed", "bid");
+    line(3, "236.40", 100_000_000, "created", "ask");
+    line(2, "237.00", 0, "deleted", "ask");
+    line(9, "230.00", 0, "deleted", "bid");
+    fs::write(&file, csv).unwrap();
+    let mut venue = place.start();
+    let address = venue.address.to_string();
+    let load =
+        json(&expect_exit(&["load", "--fix", &address, "--json", "--file", &text(&file)], 0));
+    for (name, expected) in [("orders", 3), ("replaces", 1), ("cancels", 2), ("fills", 2)] {
+        assert_eq!(load[name], expected, "{name}: {load}");
+    }
+    assert_eq!(load["rejects"]["this session has no such order"], 1, "{load}");
+    assert_eq!(venue.end("TERM"), Some(0));
+    let replay = json(&expect_exit(&["replay", "--json", &text(&place.data())], 0));
+    let books = replay["books"].as_array().unwrap();
+    let book = books.iter().find(|book| book["symbol"] == "BTC-USD").unwrap();
+    assert_eq!(book["bids"], serde_json::json!([["236.50", "0.20000000", 1]]));
+    assert_eq!(book["asks"], serde_json::json!([]));
+
+    fs::write(&file, "id,timestamp,exchange.timestamp,price,volume,action,direction\n1,2\n")
+        .unwrap();
+    let venue = place.start();
+    let address = venue.address.to_string();
+    let wrong = stderr(&expect_exit(&["load", "--fix", &address, "--file", &text(&file)], 2));
+    assert!(wrong.contains("line 2"), "{wrong}");
+}
