@@ -1,0 +1,89 @@
+//! Every distance once, small: what the benchmarks call works and counts right. No figure is
+//! judged here.
+
+use std::time::Duration;
+
+use ironbook_benches::{
+    distance,
+    flow::{Mix, Synthetic},
+    load::{self, LoadOptions, Pace},
+    workload::{self, SCALES},
+};
+use ironbook_gateway::replay::{Replayed, Replayer};
+use ironbook_journal::{Options, Reader};
+
+fn options() -> Options {
+    Options { segment_bytes: 1 << 24, ..Options::default() }
+}
+
+fn replay(dir: &std::path::Path) -> Replayed {
+    let mut reader = Reader::open(dir).expect("a journal");
+    let mut replayer = Replayer::default();
+    while let Some(frame) = reader.next().expect("an intact journal") {
+        replayer.step(&frame).expect("the journal plays back");
+    }
+    replayer.finish().expect("no event is missing")
+}
+
+#[test]
+fn engine() {
+    let commands = workload::commands(1, 3, 2_000);
+    assert_eq!(commands.len(), 2_000);
+    let (_, events) = distance::engine(3, &commands);
+    assert!(events >= 2_000, "each command has an event: {events}");
+    assert_eq!(distance::engine(3, &commands).1, events, "the same commands, the same events");
+    assert_eq!(distance::engine(3, &[]).1, 0);
+}
+
+#[test]
+fn pipeline_leaves_a_journal_that_replays() {
+    let dir = tempfile::tempdir().unwrap();
+    let commands = workload::commands(1, 3, 2_000);
+    let (_, events) = distance::engine(3, &commands);
+    distance::pipeline(3, commands, dir.path(), options()).expect("a measurement");
+    assert!(ironbook_journal::verify(dir.path()).unwrap().findings.is_empty());
+    let counts = replay(dir.path()).counts;
+    assert_eq!(counts.commands, 2_000 + workload::preparation(3).len() as u64);
+    assert!(counts.events >= events && counts.trades > 0, "{counts:?}");
+}
+
+#[test]
+fn floors() {
+    assert_eq!(distance::ring_hop(200).expect("a measurement").len(), 200);
+    assert_eq!(distance::echo(200).expect("a measurement").len(), 200);
+    let ns = distance::copy(250, 1_000);
+    assert!(ns.is_finite() && ns >= 0.0);
+    assert!(!distance::noise(Duration::from_millis(5)).is_empty());
+}
+
+#[test]
+fn socket_and_load_answer_every_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let venue = distance::venue(dir.path()).expect("a venue");
+    let latency = distance::socket(venue.address(), 200).expect("a measurement");
+    assert_eq!(latency.len(), 200, "one round trip for each request");
+    let options = LoadOptions {
+        address: venue.address(),
+        comp_id: "LOADGEN".to_owned(),
+        venue: "IRONBOOK".to_owned(),
+        symbols: vec!["MSFT".to_owned()],
+        pace: Pace::Unlimited,
+        in_flight_max: 64,
+        prefix: "short-".to_owned(),
+    };
+    let flow = Synthetic::new(1, 1, Mix::default(), SCALES).take(1_000);
+    let mut sent = 0;
+    let report = load::run(flow, &options, |count| sent = count).expect("a load");
+    assert_eq!((report.requests(), report.unanswered, sent), (1_000, 0, 1_000));
+    assert_eq!(report.latency.len(), 1_000, "one latency for each request");
+    assert!(report.reports >= 1_000 && report.fills > 0 && report.orders > report.replaces);
+
+    let paced = LoadOptions { pace: Pace::PerSecond(20_000.0), prefix: "paced-".into(), ..options };
+    let flow = Synthetic::new(2, 1, Mix::default(), SCALES).take(200);
+    let report = load::run(flow, &paced, |_| {}).expect("a load");
+    assert_eq!((report.requests(), report.unanswered), (200, 0));
+    let ended = venue.stop().expect("it ends in order");
+    let replayed = replay(dir.path());
+    assert_eq!(replayed.engine.expect("an engine").state_hash(), ended.state_hash);
+    assert!(replayed.counts.commands > 1_400);
+}
