@@ -9,7 +9,7 @@ use ironbook_benches::{
     load::{self, LoadOptions, Pace},
     workload::{self, SCALES},
 };
-use ironbook_gateway::replay::{Replayed, Replayer};
+use ironbook_gateway::replay::{Replayed, play};
 use ironbook_journal::{Options, Reader};
 
 fn options() -> Options {
@@ -18,11 +18,7 @@ fn options() -> Options {
 
 fn replay(dir: &std::path::Path) -> Replayed {
     let mut reader = Reader::open(dir).expect("a journal");
-    let mut replayer = Replayer::default();
-    while let Some(frame) = reader.next().expect("an intact journal") {
-        replayer.step(&frame).expect("the journal plays back");
-    }
-    replayer.finish().expect("no event is missing")
+    play(&mut reader, None).expect("the journal plays back")
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The names of orders: which live or remembered order a ClOrdID or an OrderID means.
+//! The names of orders: which live or remembered order a ClOrdID means.
 //!
 //! Names of live orders are kept while they live. A closed order is remembered, with all that a
 //! status report tells, until [`EngineLimits::closed_orders_kept`](crate::EngineLimits) others have
@@ -111,8 +111,6 @@ pub(crate) enum Named<'a> {
 pub(crate) struct Names {
     /// (session, ClOrdID) of live and remembered orders.
     by_name: IdIndex,
-    /// OrderID of remembered orders.
-    by_order_id: IdIndex,
     /// A ring: once full, the oldest gives its place to the next.
     closed: Vec<ClosedOrder>,
     kept_max: u32,
@@ -132,7 +130,6 @@ impl Names {
     pub(crate) fn new(orders_max: u32, kept_max: u32) -> Self {
         Self {
             by_name: IdIndex::new(orders_max as usize + kept_max as usize),
-            by_order_id: IdIndex::new(kept_max as usize),
             closed: Vec::with_capacity(kept_max as usize),
             kept_max,
             oldest: 0,
@@ -177,15 +174,6 @@ impl Names {
             0 => Named::Live(place),
             _ => Named::Closed(&self.closed[(place & !CLOSED) as usize]),
         })
-    }
-
-    /// The remembered order with this OrderID.
-    #[inline]
-    pub(crate) fn find_closed(&self, order_id: OrderId) -> Option<&ClosedOrder> {
-        let place = self
-            .by_order_id
-            .find(order_tag(order_id), |place| self.closed[place as usize].order_id == order_id)?;
-        Some(&self.closed[place as usize])
     }
 
     /// Names a new order.
@@ -243,9 +231,7 @@ impl Names {
 
     /// Bytes reserved.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.by_name.memory_bytes()
-            + self.by_order_id.memory_bytes()
-            + self.closed.capacity() * size_of::<ClosedOrder>()
+        self.by_name.memory_bytes() + self.closed.capacity() * size_of::<ClosedOrder>()
     }
 
     /// The place of the next closed order. If it is the oldest's, that one is forgotten.
@@ -258,18 +244,12 @@ impl Names {
         let closed = &self.closed[place as usize];
         self.hash = self.hash.wrapping_sub(closed.contribution);
         self.by_name.remove(closed.name_tag, place | CLOSED);
-        if !closed.superseded {
-            self.by_order_id.remove(order_tag(closed.order_id), place);
-        }
         self.oldest = if place + 1 == self.kept_max { 0 } else { place + 1 };
         place
     }
 
     #[inline(always)]
     fn keep(&mut self, place: u32, closed: ClosedOrder) {
-        if !closed.superseded {
-            self.by_order_id.insert(order_tag(closed.order_id), place);
-        }
         match self.closed.get_mut(place as usize) {
             Some(oldest) => *oldest = closed,
             None => self.closed.push(closed),
@@ -287,13 +267,4 @@ impl Names {
 #[inline]
 fn tag(name_hash: u64) -> u32 {
     (name_hash >> 32) as u32
-}
-
-/// Eight orders that were accepted in a row are neighbors in the index: most close soon after
-/// another, and then share a cache line.
-#[inline]
-fn order_tag(order_id: OrderId) -> u32 {
-    let count = order_id.count();
-    let group = ((count >> 3).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
-    group & !7 | (count & 7) as u32
 }

@@ -9,7 +9,7 @@ use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 use crate::{
     Account, ClOrdId, CompId, InstrumentId, InstrumentStatus, OrdType, OrderId, SessionId, Side,
     SideFilter, Symbol, TimeInForce, Timestamp,
-    record::{DecodeError, RECORD_MAX, Record},
+    record::{DecodeError, Record, impl_record},
 };
 
 /// Most decimals of a price or quantity.
@@ -52,8 +52,7 @@ macro_rules! record {
         )]
         #[repr(C)]
         pub struct $name { $($(#[$field_doc])* pub $field: $type,)+ }
-        impl Record for $name { const KIND: u16 = $kind; }
-        const _: () = assert!(size_of::<$name>() == $size && $size <= RECORD_MAX && $size % 8 == 0);
+        $crate::record::impl_record!($name, $kind, $size);
     };
 }
 pub(crate) use record;
@@ -131,10 +130,7 @@ impl NewOrder {
     }
 }
 
-impl Record for NewOrder {
-    const KIND: u16 = 0x0101;
-}
-const _: () = assert!(size_of::<NewOrder>() == 128);
+impl_record!(NewOrder, 0x0101, 128);
 
 record! {
     /// OrderCancelRequest (F).

@@ -8,7 +8,7 @@ use crate::{
     OrdStatus, OrdType, OrderId, SessionId, Side, Symbol, TimeInForce, TradeId,
     command::record,
     domain::{ExecReason, RejectReason},
-    record::{DecodeError, RECORD_MAX, Record},
+    record::{DecodeError, Record},
 };
 
 record! {

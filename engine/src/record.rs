@@ -30,22 +30,34 @@ pub trait Record: TryFromBytes + IntoBytes + KnownLayout + Immutable + Copy {
     /// # Errors
     /// [`DecodeError`] when the payload is longer than the record or holds a code that the type
     /// does not have.
-    #[inline]
-    fn read(payload: &[u8]) -> Result<Self, DecodeError> {
-        let size = size_of::<Self>();
-        if payload.len() > size {
-            return Err(DecodeError::Length {
-                kind: Self::KIND,
-                found: payload.len(),
-                limit: size,
-            });
-        }
-        let mut bytes = [0; RECORD_MAX];
-        bytes[..payload.len()].copy_from_slice(payload);
-        Self::try_read_from_bytes(&bytes[..size])
-            .map_err(|_| DecodeError::Code { kind: Self::KIND })
-    }
+    fn read(payload: &[u8]) -> Result<Self, DecodeError>;
 }
+
+/// Implements [`Record`] for a type of this kind and size.
+macro_rules! impl_record {
+    ($name:ident, $kind:expr, $size:expr) => {
+        impl $crate::record::Record for $name {
+            const KIND: u16 = $kind;
+
+            #[inline]
+            fn read(payload: &[u8]) -> Result<Self, $crate::record::DecodeError> {
+                let mut bytes = [0; $size];
+                let Some(start) = bytes.get_mut(..payload.len()) else {
+                    return Err($crate::record::DecodeError::Length {
+                        kind: $kind,
+                        found: payload.len(),
+                        limit: $size,
+                    });
+                };
+                start.copy_from_slice(payload);
+                zerocopy::try_transmute!(bytes)
+                    .map_err(|_| $crate::record::DecodeError::Code { kind: $kind })
+            }
+        }
+        const _: () = assert!($size <= $crate::record::RECORD_MAX && $size % 8 == 0);
+    };
+}
+pub(crate) use impl_record;
 
 /// Why a payload is not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

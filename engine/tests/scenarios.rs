@@ -338,10 +338,10 @@ fn late_requests_are_refused_and_ids_are_never_taken_for_others() {
         "A new a1 buy 5@100      => a1 new
          B new b1 sell 5@100     => b1 new; a1 5@100 left 0; b1 5@100 left 0
          A cancel c1 a1          => c1/a1 refused TooLateToCancel Filled
-         A cancel c2 #1          => c2/- refused TooLateToCancel Filled
+         A cancel c2 #1          => c2/- refused UnknownOrder Rejected
          A replace a2 a1 6@100   => a2/a1 refused TooLateToCancel Filled
          A new a3 buy 5@100      => a3 new
-         A cancel c3 #1          => c3/- refused TooLateToCancel Filled
+         A cancel c3 #1          => c3/- refused UnknownOrder Rejected
          A cancel c4 a3          => c4/a3 canceled
          A cancel c5 a3          => c5/a3 refused TooLateToCancel Canceled
          A cancel c6 #99         => c6/- refused UnknownOrder Rejected

@@ -5,9 +5,12 @@
 
 use ironbook_engine::{
     Command, Engine, Event, EventRecord, LastLiquidity, Sequence, Sequencer, Stamp, Timestamp,
-    command::RULES_VERSION, event::Execution, record::DecodeError, sink::EventSink,
+    command::RULES_VERSION,
+    event::{CancelRejected, Execution, OrderRejected},
+    record::{DecodeError, Record},
+    sink::EventSink,
 };
-use ironbook_journal::{Frame, Position};
+use ironbook_journal::{Frame, Position, ReadError, Reader};
 use thiserror::Error;
 
 use crate::{session_record::SessionRecord, sessions::SessionTable};
@@ -50,6 +53,14 @@ pub enum ReplayError {
         /// Version in the journal.
         found: u64,
     },
+    /// The engine's limits are none.
+    #[error(
+        "sequence {sequence}: limits that no engine has; the journal was written by another program"
+    )]
+    Limits {
+        /// Sequence of the frame.
+        sequence: Sequence,
+    },
     /// A frame that is intact but makes no sense.
     #[error("sequence {sequence}: {source}; the journal was written by another program")]
     Decode {
@@ -70,6 +81,17 @@ pub enum ReplayError {
     },
 }
 
+/// Why a journal could not be played back.
+#[derive(Debug, Error)]
+pub enum PlayError {
+    /// Its bytes can't be read, or are damaged.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Its bytes are intact and tell something else than this program computes.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+}
+
 fn describe(computed: &Option<Event>, journaled: &Option<Event>) -> String {
     match (computed, journaled) {
         (Some(computed), Some(journaled)) => {
@@ -81,19 +103,8 @@ fn describe(computed: &Option<Event>, journaled: &Option<Event>) -> String {
     }
 }
 
-/// Plays a journal back, frame by frame.
-#[derive(Debug, Default)]
-pub struct Replayer {
-    engine: Option<Engine>,
-    sequencer: Sequencer,
-    sessions: SessionTable,
-    expected: Expected,
-    counts: Counts,
-    end: Option<Position>,
-}
-
 /// What a journal came to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Replayed {
     /// The engine, or none when the journal is empty.
     pub engine: Option<Engine>,
@@ -103,83 +114,41 @@ pub struct Replayed {
     pub sessions: SessionTable,
     /// What was played back.
     pub counts: Counts,
+    /// Sequence of the last frame, 0 when there is none.
+    pub last_sequence: Sequence,
+    /// Time of the last frame, 0 when there is none.
+    pub last_time: Timestamp,
     /// Where the last frame ends, or none when the journal is empty.
     pub end: Option<Position>,
 }
 
-impl Replayer {
-    /// Takes the next frame.
-    ///
-    /// # Errors
-    /// [`ReplayError`]; the replay can't go on then.
-    #[inline]
-    pub fn step(&mut self, frame: &Frame<'_>) -> Result<(), ReplayError> {
-        self.counts.frames += 1;
-        if Event::is_kind(frame.kind) {
-            self.expected.compare(frame)?;
-            self.counts.events += 1;
-        } else {
-            self.expected.finish()?;
-            self.step_input(frame)?;
-        }
-        let sequence = Sequence(frame.sequence);
-        self.sessions.fold(frame).map_err(|source| ReplayError::Decode { sequence, source })?;
-        self.end = Some(frame.end);
-        Ok(())
-    }
-
-    fn step_input(&mut self, frame: &Frame<'_>) -> Result<(), ReplayError> {
-        let sequence = Sequence(frame.sequence);
-        let time = Timestamp(frame.time_ns);
-        if SessionRecord::is_kind(frame.kind) {
-            self.sequencer = Sequencer::new(Sequence(frame.sequence + 1), time);
-            self.counts.session_records += 1;
-            return Ok(());
-        }
-        let command = Command::decode(frame.kind, frame.payload)
-            .map_err(|source| ReplayError::Decode { sequence, source })?;
-        if self.engine.is_none() {
-            self.engine = Some(first_engine(sequence, &command)?);
-        }
-        if let Some(engine) = &mut self.engine {
-            self.expected.clear();
-            let mut sink = ExpectedSink { expected: &mut self.expected, counts: &mut self.counts };
-            let next = engine.apply(Stamp { sequence, time }, &command, &mut sink);
-            self.sequencer = Sequencer::new(next, time);
-        }
-        self.counts.commands += 1;
-        Ok(())
-    }
-
-    /// The engine as it stands after the last frame.
-    pub fn engine(&self) -> Option<&Engine> {
-        self.engine.as_ref()
-    }
-
-    /// What was played back so far.
-    pub fn counts(&self) -> Counts {
-        self.counts
-    }
-
-    /// Ends the replay.
-    ///
-    /// # Errors
-    /// [`ReplayError::Diverged`] when events of the last command are missing.
-    pub fn finish(self) -> Result<Replayed, ReplayError> {
-        self.expected.finish()?;
-        Ok(self.stop())
-    }
-
-    /// Ends the replay in the middle of a command's events.
-    pub fn stop(self) -> Replayed {
-        Replayed {
-            engine: self.engine,
-            sequencer: self.sequencer,
-            sessions: self.sessions,
-            counts: self.counts,
-            end: self.end,
+/// Plays a journal back from where the reader stands, its first frame, up to the frame `until` if
+/// that is given: not one frame further is looked at, it may be damage that somebody stops before.
+///
+/// When `until` lies among the events of a command, the state is the one after that command.
+///
+/// # Errors
+/// [`PlayError`]: damage, or the first thing that differs.
+pub fn play(reader: &mut Reader, until: Option<Sequence>) -> Result<Replayed, PlayError> {
+    let until = until.unwrap_or(Sequence(u64::MAX));
+    let mut player = Player { reader, until, replayed: Replayed::default(), failure: None };
+    let mut engine = None;
+    while let Some(input) = player.next_input()? {
+        if let Input::Command(stamp, command) = input {
+            let engine = match &mut engine {
+                Some(engine) => engine,
+                none => none.insert(first_engine(stamp.sequence, &command)?),
+            };
+            let next = engine.apply(stamp, &command, &mut player);
+            if let Some(failure) = player.failure {
+                return Err(*failure);
+            }
+            player.replayed.sequencer = Sequencer::new(next, stamp.time);
         }
     }
+    let mut replayed = player.replayed;
+    replayed.engine = engine;
+    Ok(replayed)
 }
 
 fn first_engine(sequence: Sequence, command: &Command) -> Result<Engine, ReplayError> {
@@ -189,85 +158,133 @@ fn first_engine(sequence: Sequence, command: &Command) -> Result<Engine, ReplayE
     if limits.rules_version != RULES_VERSION {
         return Err(ReplayError::Rules { found: limits.rules_version });
     }
+    if !limits.is_valid() {
+        return Err(ReplayError::Limits { sequence });
+    }
     Ok(Engine::new(*limits))
 }
 
-/// Events computed for the current command that the journal has yet to show.
-#[derive(Debug, Default)]
-struct Expected {
-    bytes: Vec<u8>,
-    events: Vec<ExpectedEvent>,
-    next: usize,
+/// A journal being played back: the engine's events are compared as it emits them.
+struct Player<'a> {
+    reader: &'a mut Reader,
+    until: Sequence,
+    replayed: Replayed,
+    /// The first thing that went wrong among the events of a command.
+    failure: Option<Box<PlayError>>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct ExpectedEvent {
-    kind: u16,
-    stamp: Stamp,
-    start: usize,
-    end: usize,
+/// A frame that is no event.
+enum Input {
+    Command(Stamp, Command),
+    SessionRecord,
 }
 
-impl Expected {
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.events.clear();
-        self.next = 0;
-    }
-
+impl Player<'_> {
+    /// The next frame, which must be no event: those are taken as the engine emits them.
     #[inline]
-    fn compare(&mut self, frame: &Frame<'_>) -> Result<(), ReplayError> {
-        if let Some(event) = self.events.get(self.next)
-            && event.kind == frame.kind
-            && event.stamp.sequence.0 == frame.sequence
-            && event.stamp.time.0 == frame.time_ns
-            && self.bytes[event.start..event.end] == *frame.payload
-        {
-            self.next += 1;
-            return Ok(());
+    fn next_input(&mut self) -> Result<Option<Input>, PlayError> {
+        if self.replayed.last_sequence >= self.until {
+            return Ok(None);
         }
-        Err(ReplayError::Diverged {
-            sequence: Sequence(frame.sequence),
-            computed: Box::new(self.decode_next()),
-            journaled: Box::new(Event::decode(frame.kind, frame.payload).ok()),
-        })
+        let Some(frame) = self.reader.next()? else { return Ok(None) };
+        let stamp = Stamp { sequence: Sequence(frame.sequence), time: Timestamp(frame.time_ns) };
+        if stamp.sequence > self.until {
+            return Ok(None);
+        }
+        let input = if SessionRecord::is_kind(frame.kind) {
+            self.replayed.counts.session_records += 1;
+            self.replayed.sequencer = Sequencer::new(Sequence(frame.sequence + 1), stamp.time);
+            Input::SessionRecord
+        } else if Event::is_kind(frame.kind) {
+            return Err(diverged(None, &frame).into());
+        } else {
+            self.replayed.counts.commands += 1;
+            let command = Command::decode(frame.kind, frame.payload);
+            Input::Command(stamp, command.map_err(|source| undecoded(&frame, source))?)
+        };
+        self.replayed.count(&frame)?;
+        Ok(Some(input))
     }
 
-    fn finish(&self) -> Result<(), ReplayError> {
-        match self.events.get(self.next) {
-            None => Ok(()),
-            Some(event) => Err(ReplayError::Diverged {
-                sequence: event.stamp.sequence,
-                computed: Box::new(self.decode_next()),
-                journaled: Box::new(None),
-            }),
+    /// Compares an event with the next frame.
+    #[inline]
+    fn compare<E: EventRecord + Into<Event>>(
+        &mut self,
+        stamp: Stamp,
+        event: &E,
+    ) -> Result<(), PlayError> {
+        let Some(frame) = self.reader.next()? else {
+            return Err(missing(stamp, event).into());
+        };
+        let same = frame.kind == E::KIND
+            && frame.sequence == stamp.sequence.0
+            && frame.time_ns == stamp.time.0
+            && frame.payload == event.payload();
+        if !same {
+            return Err(diverged(Some((*event).into()), &frame).into());
         }
-    }
-
-    fn decode_next(&self) -> Option<Event> {
-        let event = self.events.get(self.next)?;
-        Event::decode(event.kind, &self.bytes[event.start..event.end]).ok()
+        self.replayed.counts.events += 1;
+        self.replayed.count(&frame)?;
+        Ok(())
     }
 }
 
-struct ExpectedSink<'a> {
-    expected: &'a mut Expected,
-    counts: &'a mut Counts,
-}
-
-impl EventSink for ExpectedSink<'_> {
+impl EventSink for Player<'_> {
     #[inline]
     fn emit<E: EventRecord + Into<Event>>(&mut self, stamp: Stamp, event: &E) {
-        let start = self.expected.bytes.len();
-        self.expected.bytes.extend_from_slice(event.payload());
-        let end = self.expected.bytes.len();
-        self.expected.events.push(ExpectedEvent { kind: E::KIND, stamp, start, end });
-        match (*event).into() {
-            Event::Execution(Execution { last_liquidity: LastLiquidity::Removed, .. }) => {
-                self.counts.trades += 1;
-            }
-            Event::OrderRejected(_) | Event::CancelRejected(_) => self.counts.rejects += 1,
+        if self.failure.is_some() || stamp.sequence > self.until {
+            return;
+        }
+        if let Err(failure) = self.compare(stamp, event) {
+            self.failure = Some(Box::new(failure));
+        }
+    }
+}
+
+impl Replayed {
+    /// Takes a good frame into account.
+    #[inline]
+    fn count(&mut self, frame: &Frame<'_>) -> Result<(), ReplayError> {
+        self.counts.frames += 1;
+        self.last_sequence = Sequence(frame.sequence);
+        self.last_time = Timestamp(frame.time_ns);
+        self.end = Some(frame.end);
+        match frame.kind {
+            Execution::KIND if took_liquidity(frame.payload) => self.counts.trades += 1,
+            OrderRejected::KIND | CancelRejected::KIND => self.counts.rejects += 1,
             _ => {}
         }
+        self.sessions.fold(frame).map_err(|source| undecoded(frame, source))?;
+        Ok(())
+    }
+}
+
+/// Whether an execution is the aggressor's side of a trade, which counts the trade.
+#[inline]
+fn took_liquidity(payload: &[u8]) -> bool {
+    let code = payload.get(std::mem::offset_of!(Execution, last_liquidity));
+    code == Some(&LastLiquidity::Removed.code())
+}
+
+#[cold]
+fn undecoded(frame: &Frame<'_>, source: DecodeError) -> ReplayError {
+    ReplayError::Decode { sequence: Sequence(frame.sequence), source }
+}
+
+#[cold]
+fn diverged(computed: Option<Event>, frame: &Frame<'_>) -> ReplayError {
+    ReplayError::Diverged {
+        sequence: Sequence(frame.sequence),
+        computed: Box::new(computed),
+        journaled: Box::new(Event::decode(frame.kind, frame.payload).ok()),
+    }
+}
+
+#[cold]
+fn missing<E: EventRecord + Into<Event>>(stamp: Stamp, event: &E) -> ReplayError {
+    ReplayError::Diverged {
+        sequence: stamp.sequence,
+        computed: Box::new(Some((*event).into())),
+        journaled: Box::new(None),
     }
 }

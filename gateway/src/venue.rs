@@ -26,7 +26,7 @@ use crate::{
     config::{Acknowledge, Config, Cpu, Layout, StatusConfig},
     core::{CoreAgent, ring},
     desk::SessionSetup,
-    replay::{Counts, ReplayError, Replayed, Replayer},
+    replay::{Counts, PlayError, ReplayError, Replayed, play},
     session_record::SessionRecord,
     sessions::SessionTable,
 };
@@ -69,6 +69,15 @@ pub enum StartError {
     /// No thread, or no way to wait for sockets.
     #[error("the system refuses a thread or a poll: {0}")]
     System(#[from] io::Error),
+}
+
+impl From<PlayError> for StartError {
+    fn from(error: PlayError) -> Self {
+        match error {
+            PlayError::Read(error) => error.into(),
+            PlayError::Replay(error) => error.into(),
+        }
+    }
 }
 
 /// A venue that runs until it is stopped.
@@ -227,14 +236,13 @@ fn config_hash(config: &Config) -> u64 {
 
 /// Plays back what the journal holds.
 fn replay(dir: &Path, recovery: &Recovery) -> Result<Replayed, StartError> {
-    let mut replayer = Replayer::default();
-    if recovery.frames > 0 {
-        let mut reader = Reader::open(dir)?;
-        while let Some(frame) = reader.next()? {
-            replayer.step(&frame)?;
-        }
+    if recovery.frames == 0 {
+        return Ok(Replayed::default());
     }
-    Ok(replayer.finish()?)
+    let mut reader = Reader::open(dir)?;
+    // Opening the journal has just checked every byte.
+    reader.set_verify(false);
+    Ok(play(&mut reader, None)?)
 }
 
 /// Journals limits and instruments that the journal does not know yet.

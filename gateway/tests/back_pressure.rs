@@ -9,7 +9,7 @@ use common::{FixClient, TestVenue, limit, session, small_config};
 use ironbook_engine::{Event, Side, event::Execution, record::Record};
 use ironbook_gateway::{
     config::Layout,
-    replay::{ReplayError, Replayer},
+    replay::{PlayError, ReplayError, play},
     venue::Venue,
 };
 use ironbook_journal::{Frame, Options, Reader};
@@ -320,11 +320,11 @@ fn replay_of(frames: &[Kept]) -> Result<u64, ReplayError> {
     let report = ironbook_journal::verify(dir.path()).expect("a journal");
     assert!(report.findings.is_empty(), "its bytes are right: {:?}", report.findings);
     let mut reader = Reader::open(dir.path()).expect("a journal");
-    let mut replayer = Replayer::default();
-    while let Some(frame) = reader.next().expect("an intact journal") {
-        replayer.step(&frame)?;
-    }
-    let replayed = replayer.finish()?;
+    let replayed = match play(&mut reader, None) {
+        Ok(replayed) => replayed,
+        Err(PlayError::Replay(error)) => return Err(error),
+        Err(PlayError::Read(error)) => panic!("its bytes are right: {error}"),
+    };
     Ok(replayed.engine.map_or(0, |engine| engine.state_hash()))
 }
 

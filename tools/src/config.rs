@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ironbook_gateway::config::{Config, render};
 
-use crate::output::{Exit, Outcome};
+use crate::output::{Exit, Outcome, say};
 
 /// Print the effective configuration: every key with its meaning, unit and default.
 ///
@@ -21,6 +21,6 @@ pub fn run(arguments: &Arguments) -> Outcome {
         Some(path) => Config::read(path)?,
         None => Config::default(),
     };
-    print!("{}", render(&config));
+    say!("{}", render(&config).trim_end());
     Ok(Exit::Fine)
 }

@@ -7,7 +7,7 @@ use ironbook_gateway::session_record::SessionRecord;
 use ironbook_journal::{Frame, Reader};
 use serde_json::json;
 
-use crate::output::{Exit, Outcome};
+use crate::output::{Exit, Outcome, say};
 
 /// Show a journal's segments and frames, decoded.
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         left -= 1;
         if arguments.json {
             let (name, text) = decode(&frame);
-            println!(
+            say!(
                 "{}",
                 json!({
                     "sequence": frame.sequence,
@@ -58,19 +58,16 @@ pub fn run(arguments: &Arguments) -> Outcome {
         }
     }
     if let (Some(next), false) = (next, arguments.json) {
-        println!("\nNext: ironbook inspect {} --from {next}", arguments.dir.display());
+        say!("\nNext: ironbook inspect {} --from {next}", arguments.dir.display());
     }
     Ok(Exit::Fine)
 }
 
 fn print_segments(reader: &Reader) -> Result<(), crate::output::Failure> {
-    println!(
-        "{:>8} {:>12} {:>14} {:>21}  build",
-        "segment", "bytes", "first sequence", "created ns"
-    );
+    say!("{:>8} {:>12} {:>14} {:>21}  build", "segment", "bytes", "first sequence", "created ns");
     for segment in reader.segments()? {
         let build = String::from_utf8_lossy(&segment.build_id);
-        println!(
+        say!(
             "{:>8} {:>12} {:>14} {:>21}  {}",
             segment.index,
             segment.segment_bytes,
@@ -79,13 +76,13 @@ fn print_segments(reader: &Reader) -> Result<(), crate::output::Failure> {
             build.trim_end_matches('\0')
         );
     }
-    println!();
+    say!("");
     Ok(())
 }
 
 fn print_frame(frame: &Frame<'_>) {
     let (name, text) = decode(frame);
-    println!("{:>10} {:>20} {name:<16} {text}", frame.sequence, frame.time_ns);
+    say!("{:>10} {:>20} {name:<16} {text}", frame.sequence, frame.time_ns);
 }
 
 /// Name and content of a frame, for people.

@@ -11,7 +11,7 @@ use ironbook_benches::{
 use ironbook_gateway::clock::{Clock, SystemClock};
 use serde_json::json;
 
-use crate::output::{Exit, Failure, Outcome, grouped};
+use crate::output::{Exit, Failure, Outcome, grouped, say};
 
 /// Send order flow to a venue over FIX, open loop, and print throughput, rejects and latency.
 ///
@@ -164,34 +164,34 @@ fn rate(report: &LoadReport) -> f64 {
 }
 
 fn print(report: &LoadReport) {
-    println!(
+    say!(
         "Requests     {} ({} orders, {} replaces, {} cancels)",
         grouped(report.requests()),
         grouped(report.orders),
         grouped(report.replaces),
         grouped(report.cancels)
     );
-    println!("Reports      {}", grouped(report.reports));
-    println!(
+    say!("Reports      {}", grouped(report.reports));
+    say!(
         "Fills        {} ({} trades with both sides here)",
         grouped(report.fills),
         grouped(report.fills / 2)
     );
-    println!("Rejects      {}", grouped(report.rejects.values().sum()));
+    say!("Rejects      {}", grouped(report.rejects.values().sum()));
     for (text, count) in &report.rejects {
-        println!("             {:>10}  {text}", grouped(*count));
+        say!("             {:>10}  {text}", grouped(*count));
     }
     if report.unanswered > 0 {
-        println!("Unanswered   {}", grouped(report.unanswered));
+        say!("Unanswered   {}", grouped(report.unanswered));
     }
-    println!("Time         {:.3} s", report.duration.as_secs_f64());
-    println!("Throughput   {} requests/s", grouped(rate(report) as u64));
-    println!("Latency      from the intended time of a request to its first report, µs");
+    say!("Time         {:.3} s", report.duration.as_secs_f64());
+    say!("Throughput   {} requests/s", grouped(rate(report) as u64));
+    say!("Latency      from the intended time of a request to its first report, µs");
     for (name, quantile) in QUANTILES {
         let latency = report.latency.value_at_quantile(quantile) as f64 / 1e3;
-        println!("             {name:>6} {latency:>12.1}");
+        say!("             {name:>6} {latency:>12.1}");
     }
-    println!("\nNext: ironbook replay DIR (the journal's directory is in the venue's first lines)");
+    say!("\nNext: ironbook replay DIR (the journal's directory is in the venue's first lines)");
 }
 
 fn print_json(report: &LoadReport) {
@@ -213,5 +213,5 @@ fn print_json(report: &LoadReport) {
         "requests_per_second": rate(report),
         "latency_ns": latency,
     });
-    println!("{value:#}");
+    say!("{value:#}");
 }

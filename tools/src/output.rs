@@ -1,11 +1,26 @@
 //! What all subcommands print alike: exit codes, failures, numbers.
 
-use std::{io::ErrorKind, process::ExitCode};
+use std::{io::ErrorKind, io::Write as _, process::ExitCode};
 
 use ironbook_gateway::{
-    client::ClientError, config::ConfigError, replay::ReplayError, venue::StartError,
+    client::ClientError,
+    config::ConfigError,
+    replay::{PlayError, ReplayError},
+    venue::StartError,
 };
 use ironbook_journal::{OpenError, ReadError};
+
+/// Prints a line to standard output. Unlike `println!` it does not end the program when nobody
+/// reads any more: a venue must not stop because of its terminal.
+macro_rules! say {
+    ($($argument:tt)*) => { $crate::output::say_line(format_args!($($argument)*)) };
+}
+pub(crate) use say;
+
+/// See [`say!`].
+pub fn say_line(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
 
 /// Exit status; scripts rely on the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,10 +91,21 @@ impl From<ReplayError> for Failure {
     fn from(error: ReplayError) -> Self {
         let exit = match error {
             ReplayError::Rules { .. } => Exit::Version,
-            ReplayError::Decode { .. } | ReplayError::NoLimits { .. } => Exit::Corrupt,
+            ReplayError::Decode { .. }
+            | ReplayError::NoLimits { .. }
+            | ReplayError::Limits { .. } => Exit::Corrupt,
             ReplayError::Diverged { .. } => Exit::Finding,
         };
         Self::new(exit, error)
+    }
+}
+
+impl From<PlayError> for Failure {
+    fn from(error: PlayError) -> Self {
+        match error {
+            PlayError::Read(error) => error.into(),
+            PlayError::Replay(error) => error.into(),
+        }
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use ironbook_engine::{Engine, Side};
-use ironbook_gateway::replay::{Counts, Replayer};
-use ironbook_journal::Reader;
+use ironbook_engine::{Engine, Sequence, Side};
+use ironbook_gateway::replay::{Counts, Replayed, play};
+use ironbook_journal::{ReadError, Reader};
 use serde_json::{Value, json};
 
-use crate::output::{Exit, Outcome, decimal, grouped, hash};
+use crate::output::{Exit, Failure, Outcome, decimal, grouped, hash, say};
 
 /// Rebuild the state from a journal: every event is computed again and compared byte for byte.
 ///
@@ -28,38 +28,49 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
-    let mut reader = Reader::open(&arguments.dir)?;
-    let mut replayer = Replayer::default();
-    let mut last = None;
-    let until = arguments.until.unwrap_or(u64::MAX);
-    let mut cut_short = false;
-    while let Some(frame) = reader.next()? {
-        if frame.sequence > until {
-            cut_short = true;
-            break;
-        }
-        last = Some((frame.sequence, frame.time_ns));
-        replayer.step(&frame)?;
-        // Not one frame further: it may be the damage that the caller stops before.
-        cut_short = frame.sequence == until;
-        if cut_short {
-            break;
-        }
-    }
-    let replayed = if cut_short { replayer.stop() } else { replayer.finish()? };
+    let replayed = replay(arguments)?;
     let summary = Summary {
         counts: replayed.counts,
-        last_sequence: last.map_or(0, |(sequence, _)| sequence),
-        last_time_ns: last.map_or(0, |(_, time)| time),
+        last_sequence: replayed.last_sequence.0,
+        last_time_ns: replayed.last_time.0,
         state_hash: replayed.engine.as_ref().map_or(0, Engine::state_hash),
         books: replayed.engine.as_ref().map(|engine| books(engine, arguments.depth)),
     };
     if arguments.json {
-        println!("{:#}", summary.json());
+        say!("{:#}", summary.json());
     } else {
         summary.print(arguments);
     }
     Ok(Exit::Fine)
+}
+
+/// Plays the journal back on this thread while another one checks its bytes. Damage speaks first:
+/// what was computed from damaged bytes means nothing.
+fn replay(arguments: &Arguments) -> Result<Replayed, Failure> {
+    let until = arguments.until.map(Sequence);
+    let mut reader = Reader::open(&arguments.dir)?;
+    reader.set_verify(false);
+    let mut checker = Reader::open(&arguments.dir)?;
+    std::thread::scope(|scope| {
+        let checked = scope.spawn(move || check(&mut checker, until));
+        let replayed = play(&mut reader, until);
+        match checked.join() {
+            Ok(checked) => checked?,
+            Err(_) => return Err(Failure::new(Exit::Finding, "the check of the bytes panicked")),
+        }
+        Ok(replayed?)
+    })
+}
+
+/// Reads every frame up to `until`, checksums and all.
+fn check(reader: &mut Reader, until: Option<Sequence>) -> Result<(), ReadError> {
+    let until = until.map_or(u64::MAX, |until| until.0);
+    while let Some(frame) = reader.next()? {
+        if frame.sequence >= until {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// What a replay came to.
@@ -144,29 +155,34 @@ impl Summary {
 
     fn print(&self, arguments: &Arguments) {
         let Counts { frames, commands, events, trades, rejects, session_records } = self.counts;
-        println!("Journal      {}", arguments.dir.display());
-        println!("Frames       {} up to sequence {}", grouped(frames), grouped(self.last_sequence));
-        println!("Commands     {}", grouped(commands));
-        println!("Events       {}, each computed again and identical", grouped(events));
-        println!("Trades       {}", grouped(trades));
-        println!("Rejects      {}", grouped(rejects));
-        println!("Sessions     {} records", grouped(session_records));
-        println!("State        {}", hash(self.state_hash));
+        say!("Journal      {}", arguments.dir.display());
+        say!("Frames       {} up to sequence {}", grouped(frames), grouped(self.last_sequence));
+        say!("Commands     {}", grouped(commands));
+        say!("Events       {}, each computed again and identical", grouped(events));
+        say!("Trades       {}", grouped(trades));
+        say!("Rejects      {}", grouped(rejects));
+        say!("Sessions     {} records", grouped(session_records));
+        say!("State        {}", hash(self.state_hash));
         for book in self.books.iter().flatten().filter(|book| book.live_orders > 0) {
             book.print();
         }
         let dir = arguments.dir.display();
-        println!("\nNext: ironbook inspect {dir} --from {}", self.last_sequence.saturating_sub(20));
+        say!("\nNext: ironbook inspect {dir} --from {}", self.last_sequence.saturating_sub(20));
     }
 }
 
 impl BookView {
     /// The book as a table: bids left, asks right, best first.
     fn print(&self) {
-        println!("\n{} ({}, {} live orders)", self.symbol, self.status, grouped(self.live_orders));
-        println!(
+        say!("\n{} ({}, {} live orders)", self.symbol, self.status, grouped(self.live_orders));
+        say!(
             "  {:>6} {:>18} {:>14} | {:<14} {:<18} {:<6}",
-            "orders", "qty", "bid", "ask", "qty", "orders"
+            "orders",
+            "qty",
+            "bid",
+            "ask",
+            "qty",
+            "orders"
         );
         let empty = LevelView { price: String::new(), qty: String::new(), orders: 0 };
         for row in 0..self.bids.len().max(self.asks.len()) {
@@ -176,7 +192,7 @@ impl BookView {
                 0 => String::new(),
                 orders => orders.to_string(),
             };
-            println!(
+            say!(
                 "  {:>6} {:>18} {:>14} | {:<14} {:<18} {:<6}",
                 orders(bid),
                 bid.qty,

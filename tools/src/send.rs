@@ -15,7 +15,7 @@ use ironbook_gateway::{
     clock::{Clock, SystemClock},
 };
 
-use crate::output::{Exit, Failure, Outcome};
+use crate::output::{Exit, Failure, Outcome, say};
 
 /// Send one order and print what becomes of it.
 ///
@@ -103,7 +103,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     client.flush()?;
     let exit = print_reports(&mut client, Duration::from_millis(arguments.wait_ms))?;
     client.log_out(ANSWER_MAX)?;
-    println!("\nNext: ironbook replay DIR (the journal's directory is in the venue's first lines)");
+    say!("\nNext: ironbook replay DIR (the journal's directory is in the venue's first lines)");
     Ok(exit)
 }
 
@@ -159,15 +159,15 @@ fn print_report(report: &ReportMessage<'_>) -> bool {
             if report.text.is_some() {
                 line += &format!(" ({})", text(report.text));
             }
-            println!("{line}");
+            say!("{line}");
             refused
         }
         ReportMessage::BusinessReject(reject) => {
-            println!("Refused: {}", text(reject.text));
+            say!("Refused: {}", text(reject.text));
             true
         }
         ReportMessage::CancelReject(reject) => {
-            println!("Refused: {}", text(reject.text));
+            say!("Refused: {}", text(reject.text));
             true
         }
         ReportMessage::MassCancel(_) => false,

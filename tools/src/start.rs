@@ -16,7 +16,7 @@ use ironbook_gateway::{
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::output::{Exit, Failure, Outcome, grouped, hash, mib};
+use crate::output::{Exit, Failure, Outcome, grouped, hash, mib, say};
 
 /// Start a venue; Ctrl-C or SIGTERM drains it, syncs, and leaves a clean journal.
 #[derive(Debug, Default, clap::Args)]
@@ -50,16 +50,12 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let venue = Venue::start(&config)?;
     print_started(&config, &venue);
     let failed = wait(&venue, &stop);
-    println!("\nStopping: draining, logging clients out, syncing the journal.");
+    say!("\nStopping: draining, logging clients out, syncing the journal.");
     let Some(ended) = venue.stop() else {
         return Err(Failure::new(Exit::Finding, "the core did not end cleanly; see the log above"));
     };
-    println!(
-        "Stopped at sequence {}, state {}.",
-        grouped(ended.last_sequence),
-        hash(ended.state_hash)
-    );
-    println!("Next: ironbook replay {}", data_dir(&config).display());
+    say!("Stopped at sequence {}, state {}.", grouped(ended.last_sequence), hash(ended.state_hash));
+    say!("Next: ironbook replay {}", data_dir(&config).display());
     ended.sync.map_err(|error| {
         Failure::new(
             Exit::Finding,
@@ -105,15 +101,15 @@ fn print_started(config: &Config, venue: &Venue) {
     let names = |list: Vec<&str>| list.join(" ");
     let symbols = names(config.instruments.iter().map(|known| known.symbol.as_str()).collect());
     let comp_ids = names(config.sessions.iter().map(|known| known.comp_id.as_str()).collect());
-    println!("Ironbook {} is ready.\n", env!("CARGO_PKG_VERSION"));
-    println!("  FIX          {address}, FIX.4.4, venue comp id {}", config.venue.comp_id);
-    println!("  Instruments  {symbols}");
-    println!("  Comp ids     {comp_ids}");
-    println!("  Journal      {}", data_dir(config).display());
+    say!("Ironbook {} is ready.\n", env!("CARGO_PKG_VERSION"));
+    say!("  FIX          {address}, FIX.4.4, venue comp id {}", config.venue.comp_id);
+    say!("  Instruments  {symbols}");
+    say!("  Comp ids     {comp_ids}");
+    say!("  Journal      {}", data_dir(config).display());
     if counts.frames == 0 {
-        println!("               new");
+        say!("               new");
     } else {
-        println!(
+        say!(
             "               {} frames replayed, {} live orders, state {}",
             grouped(counts.frames),
             grouped(*live_orders),
@@ -121,16 +117,14 @@ fn print_started(config: &Config, venue: &Venue) {
         );
     }
     if let Some(bytes) = torn_bytes {
-        println!("               {bytes} bytes of an unfinished write were cut and moved aside");
+        say!("               {bytes} bytes of an unfinished write were cut and moved aside");
     }
     print_machine(config, venue.started());
-    println!(
-        "\nNext, in another terminal (cargo run --release -- in place of ironbook works too):"
-    );
-    println!("  ironbook send --fix {address} buy 100 AAPL 189.50");
-    println!("  ironbook load --fix {address} --orders 100000");
-    println!("  ironbook replay {}\n", data_dir(config).display());
-    println!("Ctrl-C stops the venue.");
+    say!("\nNext, in another terminal (cargo run --release -- in place of ironbook works too):");
+    say!("  ironbook send --fix {address} buy 100 AAPL 189.50");
+    say!("  ironbook load --fix {address} --orders 100000");
+    say!("  ironbook replay {}\n", data_dir(config).display());
+    say!("Ctrl-C stops the venue.");
 }
 
 fn print_machine(config: &Config, started: &Started) {
@@ -143,12 +137,8 @@ fn print_machine(config: &Config, started: &Started) {
         })
         .collect();
     let pinned = config.threads.core_cpu != Cpu::None;
-    println!(
-        "  Threads      {}{}",
-        threads.join(", "),
-        if pinned { "" } else { " (core_cpu = none)" }
-    );
-    println!(
+    say!("  Threads      {}{}", threads.join(", "), if pinned { "" } else { " (core_cpu = none)" });
+    say!(
         "  Reserved     {} for orders and ring, {} of journal segments",
         mib(started.reserved_bytes),
         mib(started.journal_bytes)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ironbook_journal::{Finding, Report};
 use serde_json::json;
 
-use crate::output::{Exit, Outcome, grouped, mib};
+use crate::output::{Exit, Outcome, grouped, mib, say};
 
 /// Check every byte of a journal: headers, checksums, sequence, times, the chain of hashes.
 ///
@@ -42,21 +42,21 @@ fn exit(finding: &Finding) -> Exit {
 
 fn print(report: &Report, arguments: &Arguments, exit: Exit) {
     let dir = arguments.dir.display();
-    println!("Journal      {dir}{}", if report.live { " (a venue is writing it)" } else { "" });
-    println!("Frames       {} in {} segments", grouped(report.frames), grouped(report.segments));
-    println!("Sequence     {} to {}", report.first_sequence, report.last_sequence);
-    println!("Time         {} to {} ns since 1970", report.first_time_ns, report.last_time_ns);
-    println!("Size         {}", mib(report.bytes));
-    println!("Hash         {:016x}", report.running_hash);
+    say!("Journal      {dir}{}", if report.live { " (a venue is writing it)" } else { "" });
+    say!("Frames       {} in {} segments", grouped(report.frames), grouped(report.segments));
+    say!("Sequence     {} to {}", report.first_sequence, report.last_sequence);
+    say!("Time         {} to {} ns since 1970", report.first_time_ns, report.last_time_ns);
+    say!("Size         {}", mib(report.bytes));
+    say!("Hash         {:016x}", report.running_hash);
     for finding in &report.findings {
-        println!("Finding      {}", describe(finding));
+        say!("Finding      {}", describe(finding));
     }
     match exit {
-        Exit::Fine => println!("Every byte is as it was written.\n\nNext: ironbook replay {dir}"),
-        Exit::Finding => println!(
+        Exit::Fine => say!("Every byte is as it was written.\n\nNext: ironbook replay {dir}"),
+        Exit::Finding => say!(
             "An unfinished write at the end; the next start cuts it and keeps a copy aside.\n\nNext: ironbook replay {dir}"
         ),
-        _ => println!(
+        _ => say!(
             "Nothing was changed. Make a copy of {dir} before anything else.\n\nNext: ironbook replay {dir} --until {}",
             report.last_sequence
         ),
@@ -100,7 +100,7 @@ fn print_json(report: &Report, exit: Exit) {
         "findings": findings,
         "exit": exit as u8,
     });
-    println!("{value:#}");
+    say!("{value:#}");
 }
 
 fn exit_of(finding: &Finding) -> u8 {

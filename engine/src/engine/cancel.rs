@@ -8,7 +8,7 @@ use super::{
     report::{Out, Request},
 };
 use crate::{
-    InstrumentId, OrdStatus, OrderId, SideFilter,
+    ClOrdId, InstrumentId, OrdStatus, OrderId, SessionId, SideFilter,
     closed::Named,
     command::{CancelOrder, MassCancel},
     domain::{ExecReason, RejectReason},
@@ -86,17 +86,15 @@ impl Engine {
     /// | a remembered closed order                | TooLateToCancel | how it ended    |
     /// | another instrument or side than it has   | OrderMismatch   | of the order    |
     ///
-    /// An OrderID decides alone; OrigClOrdID names the order only without one.
+    /// An OrderID decides alone while its order lives; OrigClOrdID names the order without one, and
+    /// tells a closed order from one that never was.
     #[inline]
     pub(super) fn find_or_reject<S: EventSink>(
         &self,
         request: &Request<'_>,
         out: &mut Out<'_, S>,
     ) -> Option<u32> {
-        let named = match request.order_id {
-            OrderId::NONE => self.find_by_name(request),
-            order_id => self.find_by_id(order_id),
-        };
+        let named = self.find_named(request.order_id, request.session, request.orig_cl_ord_id);
         match named {
             Some(Named::Live(slot)) if self.pools.orders.cold(slot).session == request.session => {
                 let cold = self.pools.orders.cold(slot);
@@ -125,20 +123,29 @@ impl Engine {
         None
     }
 
-    /// What an OrderID means, whoever's it is.
+    /// The order that a request names: by OrderID if it has one, else by ClOrdID.
+    ///
+    /// Closed orders are found by their ClOrdID only: requests carry it anyway (FIX requires
+    /// OrigClOrdID), and a second index would cost every order two cache misses.
     #[inline]
-    pub(super) fn find_by_id(&self, order_id: OrderId) -> Option<Named<'_>> {
-        match self.pools.orders.find(order_id) {
-            Some(slot) => Some(Named::Live(slot)),
-            None => self.names.find_closed(order_id).map(Named::Closed),
+    pub(super) fn find_named(
+        &self,
+        order_id: OrderId,
+        session: SessionId,
+        cl_ord_id: &ClOrdId,
+    ) -> Option<Named<'_>> {
+        if order_id != OrderId::NONE
+            && let Some(slot) = self.pools.orders.find(order_id)
+        {
+            return Some(Named::Live(slot));
         }
-    }
-
-    #[inline]
-    fn find_by_name(&self, request: &Request<'_>) -> Option<Named<'_>> {
-        let name_hash = mix_name(request.session, request.orig_cl_ord_id);
-        let orders = &self.pools.orders;
-        self.names.find(orders, name_hash, request.session, request.orig_cl_ord_id)
+        let name_hash = mix_name(session, cl_ord_id);
+        let named = self.names.find(&self.pools.orders, name_hash, session, cl_ord_id)?;
+        match named {
+            _ if order_id == OrderId::NONE => Some(named),
+            Named::Closed(closed) if closed.order_id == order_id => Some(named),
+            _ => None,
+        }
     }
 
     /// The refusal of a request that names a live order.

@@ -2,27 +2,20 @@
 
 use super::{Engine, report::Out};
 use crate::{
-    Account, ExecType, InstrumentId, OrdType, OrderId, Side, TimeInForce, closed::Named,
-    command::QueryOrder, domain::RejectReason, event::OrderRejected, hash::mix_name,
-    sink::EventSink,
+    Account, ExecType, InstrumentId, OrdType, Side, TimeInForce, closed::Named,
+    command::QueryOrder, domain::RejectReason, event::OrderRejected, sink::EventSink,
 };
 
 impl Engine {
     /// Reports an order that lives or closed lately, or that there is none.
     ///
-    /// An OrderID decides alone; ClOrdID names the order only without one. A ClOrdID that a replace
-    /// superseded names no order. A refusal carries the codes of a limit order for the day where
+    /// An OrderID decides alone while its order lives; a closed order is found by its ClOrdID. A
+    /// ClOrdID that a replace superseded names no order. A refusal carries the codes of a limit order for the day where
     /// the request has none.
     pub(super) fn query_order<S: EventSink>(&mut self, command: &QueryOrder, out: &mut Out<'_, S>) {
         let session = command.origin.session;
         let orders = &self.pools.orders;
-        let named = match command.order_id {
-            OrderId::NONE => {
-                let name_hash = mix_name(session, &command.cl_ord_id);
-                self.names.find(orders, name_hash, session, &command.cl_ord_id)
-            }
-            order_id => self.find_by_id(order_id),
-        };
+        let named = self.find_named(command.order_id, session, &command.cl_ord_id);
         let is_named = |instrument: InstrumentId, side: Side| {
             let any = command.instrument == InstrumentId::NONE;
             side == command.side && (any || instrument == command.instrument)

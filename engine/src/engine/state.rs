@@ -369,8 +369,8 @@ impl Engine {
         must(!self.is_named(saved.session, &saved.cl_ord_id), "a closed order's name is its own")?;
         must(saved.superseded <= 1, "a flag is a flag")?;
         let superseded = saved.superseded == 1;
-        let is_new = self.find_by_id(saved.order_id).is_none();
-        must(superseded || is_new, "an order closes once")?;
+        let lives = self.pools.orders.find(saved.order_id).is_some();
+        must(superseded || !lives, "a closed order does not live")?;
         self.names.restore(
             number,
             ClosedOrder {

@@ -320,7 +320,13 @@ impl Naive {
                 }
         };
         let live = self.live.iter().position(|order| is_it(&order.execution));
-        let closed = self.closed.iter().find(|c| !c.superseded && is_it(&c.execution));
+        // A closed order is found by its name, and is no other than the OrderID says.
+        let closed = self.closed.iter().find(|c| {
+            !c.superseded
+                && c.execution.session == session
+                && c.execution.cl_ord_id == *name
+                && (order_id == OrderId::NONE || c.execution.order_id == order_id)
+        });
         (live, closed.map(|closed| closed.execution))
     }
 

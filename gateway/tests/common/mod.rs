@@ -14,7 +14,7 @@ use std::{
 
 use ironbook_gateway::{
     config::{Config, Cpu, InstrumentConfig, SessionConfig},
-    replay::{Replayed, Replayer},
+    replay::{Replayed, play},
     venue::{Ended, StartError, Venue},
 };
 use ironbook_journal::Reader;
@@ -525,9 +525,5 @@ impl Drop for TestVenue {
 #[track_caller]
 pub fn replay(dir: &Path) -> Replayed {
     let mut reader = Reader::open(dir).expect("a journal");
-    let mut replayer = Replayer::default();
-    while let Some(frame) = reader.next().expect("an intact journal") {
-        replayer.step(&frame).expect("the journal plays back");
-    }
-    replayer.finish().expect("no event is missing")
+    play(&mut reader, None).expect("the journal plays back")
 }
