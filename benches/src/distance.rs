@@ -92,7 +92,7 @@ pub fn engine(instruments: u32, commands: &[Command]) -> (Duration, u64) {
 }
 
 /// Sends commands through the ring to a core on another processor that journals everything in
-/// `dir`; returns the time from the first command to the last one published.
+/// `dir`, whose segments are ready before the first command.
 ///
 /// # Errors
 /// When the journal can't be opened in `dir`.
@@ -101,12 +101,16 @@ pub fn pipeline(
     commands: Vec<Command>,
     dir: &Path,
     options: Options,
-) -> Result<Duration, MeasureError> {
-    let ready_bytes = options.segment_bytes * u64::from(options.prepared_ahead);
+) -> Result<Pipeline, MeasureError> {
+    let ready_bytes = options.segment_bytes * (1 + u64::from(options.prepared_ahead));
+    // All prepared segments, less what rolls may waste.
+    let wanted = (options.segment_bytes * u64::from(options.prepared_ahead) / 8 * 7) as usize;
+    let opened = Instant::now();
     let (mut journal, _) = ironbook_journal::open(dir, options)?;
-    while !journal.has_room((ready_bytes - ready_bytes / 64) as usize) {
-        thread::sleep(Duration::from_millis(10));
+    while !journal.has_room(wanted) {
+        thread::sleep(Duration::from_millis(1));
     }
+    let prepared_in = opened.elapsed();
     let (inputs, outputs) = ring(4_096);
     let limits = EngineLimits::default();
     let sequencer = Sequencer::default();
@@ -145,7 +149,18 @@ pub fn pipeline(
         }
     }
     let end = core.join().map_err(|_| io::Error::other("the core panicked"))?;
-    Ok(end - start)
+    Ok(Pipeline { time: end - start, prepared_bytes: ready_bytes, prepared_in })
+}
+
+/// A run of [`pipeline`].
+#[derive(Clone, Copy, Debug)]
+pub struct Pipeline {
+    /// From the first command to the last one published.
+    pub time: Duration,
+    /// Bytes of segments that were made ready before.
+    pub prepared_bytes: u64,
+    /// How long that took.
+    pub prepared_in: Duration,
 }
 
 /// Round trips over two rings between two processors, nothing else: the floor of a hand-over.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::format::Position;
 use crate::map::Map;
-use crate::segment;
+use crate::segment::{self, Blocks};
 use crate::shared::Shared;
 
 /// How often it looks for work while the writer is fast: above 100 MB/s. Waking it from the writer
@@ -25,11 +25,11 @@ const FAST_BYTES: u64 = 100 * 1024;
 const WINDOW_REFRESH: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_secs(1);
 
-pub(crate) fn start(shared: Arc<Shared>, ahead: u64) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name("journal-prepare".into()).spawn(move || run(&shared, ahead))
+pub(crate) fn start(shared: Arc<Shared>, ahead: u64, blocks: Blocks) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("journal-prepare".into()).spawn(move || run(&shared, ahead, blocks))
 }
 
-fn run(shared: &Shared, ahead: u64) {
+fn run(shared: &Shared, ahead: u64, blocks: Blocks) {
     let mut window = Window::default();
     let mut looked_at = shared.written();
     while !shared.stop_preparer.load(Ordering::Acquire) {
@@ -41,7 +41,7 @@ fn run(shared: &Shared, ahead: u64) {
             let fast = moved >= FAST_BYTES;
             thread::park_timeout(if fast { POLL_FAST } else { POLL_SLOW });
         } else {
-            prepare_next(shared);
+            prepare_next(shared, blocks);
         }
     }
 }
@@ -86,9 +86,9 @@ fn populate(shared: &Shared, segment: u64, from: usize, bytes: usize) -> usize {
     from + bytes - to
 }
 
-fn prepare_next(shared: &Shared) {
+fn prepare_next(shared: &Shared, blocks: Blocks) {
     let index = shared.prepared();
-    match prepare(shared, index) {
+    match prepare(shared, index, blocks) {
         Ok(map) => {
             shared.add_prepared(map);
             shared.preparer_status.clear();
@@ -104,13 +104,13 @@ fn prepare_next(shared: &Shared) {
 }
 
 /// Recovery leaves only zeros behind the tail, so a segment that exists is taken unless it is short.
-fn prepare(shared: &Shared, index: u64) -> io::Result<Map> {
+fn prepare(shared: &Shared, index: u64, blocks: Blocks) -> io::Result<Map> {
     let file = match segment::open_writable(&shared.dir, index) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            segment::create(&shared.dir, index, shared.segment_bytes)?
+            segment::create(&shared.dir, index, shared.segment_bytes, blocks)?
         }
         Ok(file) if file.metadata()?.len() != shared.segment_bytes => {
-            segment::create(&shared.dir, index, shared.segment_bytes)?
+            segment::create(&shared.dir, index, shared.segment_bytes, blocks)?
         }
         opened => opened?,
     };

@@ -14,7 +14,7 @@ use crate::format::{
 };
 use crate::map::Map;
 use crate::scan::{Chain, Scan, StopAt, Verdict, is_zero};
-use crate::segment;
+use crate::segment::{self, Blocks};
 
 /// What [`open`](crate::open) found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,13 +62,17 @@ pub(crate) struct State {
     pub recovery: Recovery,
 }
 
-pub(crate) fn recover(dir: &Path, new_segment_bytes: u64) -> Result<State, OpenError> {
+pub(crate) fn recover(
+    dir: &Path,
+    new_segment_bytes: u64,
+    blocks: Blocks,
+) -> Result<State, OpenError> {
     rustix::fs::access(dir, Access::WRITE_OK)
         .map_err(|source| OpenError::NotWritable { dir: dir.into(), source: source.into() })?;
     let segments = segment::list(dir).map_err(OpenError::io("list", dir))?;
     let Some(found) = examine(dir, &segments)? else {
         remove_all(dir, &segments)?;
-        return create(dir, new_segment_bytes);
+        return create(dir, new_segment_bytes, blocks);
     };
     let torn = match found.scan.verdict() {
         Verdict::Clean => None,
@@ -205,9 +209,9 @@ fn all_zero(dir: &Path, segments: &[u64]) -> Result<bool, OpenError> {
 }
 
 /// A new journal, with two segments, so that a disk too small is found now.
-fn create(dir: &Path, segment_bytes: u64) -> Result<State, OpenError> {
+fn create(dir: &Path, segment_bytes: u64, blocks: Blocks) -> Result<State, OpenError> {
     for index in 0..2 {
-        if let Err(source) = segment::create(dir, index, segment_bytes) {
+        if let Err(source) = segment::create(dir, index, segment_bytes, blocks) {
             remove_all(dir, &(0..index).collect::<Vec<_>>())?;
             return Err(create_error(dir, 2 * segment_bytes, source));
         }

@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::FallocateFlags;
 
@@ -75,12 +76,35 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<u64>> {
     Ok(indices)
 }
 
+/// How the blocks of a new segment come to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blocks {
+    /// Reserved on the disk, to be written with the frames: half the writing, for a journal that is
+    /// synced now and then. A sync then also records which blocks are in use.
+    Reserved,
+    /// Written with zeros and synced, so that a later sync has frames to write and nothing else:
+    /// for a journal that is synced all the time.
+    Written,
+}
+
+impl Blocks {
+    /// The better kind for this interval between syncs.
+    pub(crate) fn for_interval(interval: Duration) -> Self {
+        if interval.is_zero() { Self::Written } else { Self::Reserved }
+    }
+}
+
 /// Creates segment `index` full of zeros, with its blocks on the disk and its name in the
 /// directory before it returns. It is built under a temporary name: a segment is there whole or
 /// not at all.
-pub(crate) fn create(dir: &Path, index: u64, segment_bytes: u64) -> io::Result<File> {
+pub(crate) fn create(
+    dir: &Path,
+    index: u64,
+    segment_bytes: u64,
+    blocks: Blocks,
+) -> io::Result<File> {
     let temporary = dir.join(format!("{index:010}.seg.tmp"));
-    let created = create_as(&temporary, segment_bytes).and_then(|file| {
+    let created = create_as(&temporary, segment_bytes, blocks).and_then(|file| {
         fs::rename(&temporary, path(dir, index))?;
         sync_dir(dir)?;
         Ok(file)
@@ -92,15 +116,15 @@ pub(crate) fn create(dir: &Path, index: u64, segment_bytes: u64) -> io::Result<F
     created
 }
 
-fn create_as(path: &Path, segment_bytes: u64) -> io::Result<File> {
+fn create_as(path: &Path, segment_bytes: u64, blocks: Blocks) -> io::Result<File> {
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
     rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, segment_bytes)?;
-    // Blocks that were only allocated would be converted as they fill, by syncs that then commit
-    // metadata as well.
-    let zeros = vec![0; ZEROS_BYTES];
-    for _ in 0..segment_bytes / ZEROS_BYTES as u64 {
-        file.write_all(&zeros)?;
+    if blocks == Blocks::Written {
+        let zeros = vec![0; ZEROS_BYTES];
+        for _ in 0..segment_bytes / ZEROS_BYTES as u64 {
+            file.write_all(&zeros)?;
+        }
     }
     file.sync_all()?;
     Ok(file)

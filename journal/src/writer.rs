@@ -22,6 +22,7 @@ use crate::lock::Lock;
 use crate::map::Map;
 use crate::recover::{self, Recovery};
 use crate::scan::Chain;
+use crate::segment::Blocks;
 use crate::shared::{DurablePosition, Shared};
 use crate::{preparer, syncer};
 
@@ -87,7 +88,8 @@ pub fn open(dir: &Path, options: Options) -> Result<(Writer, Recovery), OpenErro
     options.check()?;
     fs::create_dir_all(dir).map_err(|source| OpenError::NotWritable { dir: dir.into(), source })?;
     let lock = Lock::acquire(dir)?;
-    let state = recover::recover(dir, options.segment_bytes)?;
+    let blocks = Blocks::for_interval(options.sync_interval);
+    let state = recover::recover(dir, options.segment_bytes, blocks)?;
     let map = recover::map_tail(dir, &state)?;
     let offset = (state.tail.get() % state.segment_bytes) as usize;
     let begun = state.tail_begun;
@@ -142,6 +144,7 @@ impl Writer {
         let index = shared.segment_of(shared.written());
         let map = shared.map(index).expect("the tail is mapped");
         let ahead = u64::from(options.prepared_ahead);
+        let blocks = Blocks::for_interval(options.sync_interval);
         let mut writer = Writer {
             map,
             offset,
@@ -158,7 +161,7 @@ impl Writer {
         if !begun {
             writer.begin_segment();
         }
-        writer.preparer = Some(preparer::start(writer.shared.clone(), ahead)?);
+        writer.preparer = Some(preparer::start(writer.shared.clone(), ahead, blocks)?);
         writer.syncer = Some(syncer::start(writer.shared.clone(), options.sync_interval)?);
         Ok(writer)
     }
