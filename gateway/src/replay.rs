@@ -1,4 +1,5 @@
-//! The journal played back: state rebuilt, every event computed again and compared byte for byte.
+//! The journal played back: state rebuilt, every event computed again and compared byte for byte;
+//! and the sequence numbers of its sessions, which need no engine.
 //!
 //! A start, `ironbook replay` and tests all come through here, so a venue that starts has proved
 //! that its program still decides as the one that wrote the journal.
@@ -81,6 +82,28 @@ pub enum ReplayError {
     },
 }
 
+/// Reads the sequence numbers of all sessions from a journal, up to the frame `until` as
+/// [`play`] does.
+///
+/// # Errors
+/// [`PlayError`]: damage, or a frame that this program did not write.
+pub fn read_sessions(
+    reader: &mut Reader,
+    until: Option<Sequence>,
+) -> Result<SessionTable, PlayError> {
+    let until = until.map_or(u64::MAX, |until| until.0);
+    let mut sessions = SessionTable::default();
+    while let Some(frame) = reader.next()?
+        && frame.sequence <= until
+    {
+        sessions.fold(&frame).map_err(|source| undecoded(&frame, source))?;
+        if frame.sequence == until {
+            break;
+        }
+    }
+    Ok(sessions)
+}
+
 /// Why a journal could not be played back.
 #[derive(Debug, Error)]
 pub enum PlayError {
@@ -110,8 +133,6 @@ pub struct Replayed {
     pub engine: Option<Engine>,
     /// Goes on behind the last frame.
     pub sequencer: Sequencer,
-    /// Sequence numbers of all sessions.
-    pub sessions: SessionTable,
     /// What was played back.
     pub counts: Counts,
     /// Sequence of the last frame, 0 when there is none.
@@ -181,7 +202,7 @@ enum Input {
 
 impl Player<'_> {
     /// The next frame, which must be no event: those are taken as the engine emits them.
-    #[inline]
+    #[inline(always)]
     fn next_input(&mut self) -> Result<Option<Input>, PlayError> {
         if self.replayed.last_sequence >= self.until {
             return Ok(None);
@@ -202,7 +223,7 @@ impl Player<'_> {
             let command = Command::decode(frame.kind, frame.payload);
             Input::Command(stamp, command.map_err(|source| undecoded(&frame, source))?)
         };
-        self.replayed.count(&frame)?;
+        self.replayed.count(&frame);
         Ok(Some(input))
     }
 
@@ -224,7 +245,7 @@ impl Player<'_> {
             return Err(diverged(Some((*event).into()), &frame).into());
         }
         self.replayed.counts.events += 1;
-        self.replayed.count(&frame)?;
+        self.replayed.count(&frame);
         Ok(())
     }
 }
@@ -244,7 +265,7 @@ impl EventSink for Player<'_> {
 impl Replayed {
     /// Takes a good frame into account.
     #[inline]
-    fn count(&mut self, frame: &Frame<'_>) -> Result<(), ReplayError> {
+    fn count(&mut self, frame: &Frame<'_>) {
         self.counts.frames += 1;
         self.last_sequence = Sequence(frame.sequence);
         self.last_time = Timestamp(frame.time_ns);
@@ -254,8 +275,6 @@ impl Replayed {
             OrderRejected::KIND | CancelRejected::KIND => self.counts.rejects += 1,
             _ => {}
         }
-        self.sessions.fold(frame).map_err(|source| undecoded(frame, source))?;
-        Ok(())
     }
 }
 

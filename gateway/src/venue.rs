@@ -26,7 +26,7 @@ use crate::{
     config::{Acknowledge, Config, Cpu, Layout, StatusConfig},
     core::{CoreAgent, ring},
     desk::SessionSetup,
-    replay::{Counts, PlayError, ReplayError, Replayed, play},
+    replay::{Counts, PlayError, ReplayError, Replayed, play, read_sessions},
     session_record::SessionRecord,
     sessions::SessionTable,
 };
@@ -130,12 +130,11 @@ impl Venue {
         config.check()?;
         let clock = SystemClock;
         let (journal, recovery) = open_journal(config)?;
-        let replayed = replay(&config.venue.data_dir, &recovery)?;
+        let (replayed, mut sessions) = replay(&config.venue.data_dir, &recovery)?;
         let counts = replayed.counts;
         let (inputs, outputs) = ring(config.threads.ring_slots);
         let durable = journal.durable();
         let mut tail = journal.tail();
-        let mut sessions = replayed.sessions;
         let limits = config.engine_limits();
         let engine = replayed.engine.unwrap_or_else(|| Engine::new(limits));
         let mut core = CoreAgent::new(outputs, replayed.sequencer, engine, journal, clock);
@@ -234,15 +233,23 @@ fn config_hash(config: &Config) -> u64 {
     })
 }
 
-/// Plays back what the journal holds.
-fn replay(dir: &Path, recovery: &Recovery) -> Result<Replayed, StartError> {
+/// Plays back what the journal holds, and reads the sequence numbers of its sessions meanwhile.
+fn replay(dir: &Path, recovery: &Recovery) -> Result<(Replayed, SessionTable), StartError> {
     if recovery.frames == 0 {
-        return Ok(Replayed::default());
+        return Ok(Default::default());
     }
-    let mut reader = Reader::open(dir)?;
+    let (mut reader, mut second) = (Reader::open(dir)?, Reader::open(dir)?);
     // Opening the journal has just checked every byte.
     reader.set_verify(false);
-    Ok(play(&mut reader, None)?)
+    second.set_verify(false);
+    thread::scope(|scope| {
+        let sessions = thread::Builder::new()
+            .name("sessions".to_owned())
+            .spawn_scoped(scope, move || read_sessions(&mut second, None))?;
+        let replayed = play(&mut reader, None)?;
+        let sessions = sessions.join().map_err(|_| io::Error::other("a reader panicked"))?;
+        Ok((replayed, sessions?))
+    })
 }
 
 /// Journals limits and instruments that the journal does not know yet.

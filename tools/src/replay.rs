@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use ironbook_engine::{Engine, Sequence, Side};
-use ironbook_gateway::replay::{Counts, Replayed, play};
-use ironbook_journal::{ReadError, Reader};
+use ironbook_gateway::replay::{Counts, Replayed, play, read_sessions};
+use ironbook_journal::Reader;
 use serde_json::{Value, json};
 
 use crate::output::{Exit, Failure, Outcome, decimal, grouped, hash, say};
@@ -44,33 +44,25 @@ pub fn run(arguments: &Arguments) -> Outcome {
     Ok(Exit::Fine)
 }
 
-/// Plays the journal back on this thread while another one checks its bytes. Damage speaks first:
-/// what was computed from damaged bytes means nothing.
+/// Plays the journal back on this thread while another one checks its bytes and its sessions.
+/// Damage speaks first: what was computed from damaged bytes means nothing.
 fn replay(arguments: &Arguments) -> Result<Replayed, Failure> {
     let until = arguments.until.map(Sequence);
     let mut reader = Reader::open(&arguments.dir)?;
     reader.set_verify(false);
     let mut checker = Reader::open(&arguments.dir)?;
     std::thread::scope(|scope| {
-        let checked = scope.spawn(move || check(&mut checker, until));
+        let builder = std::thread::Builder::new().name("check".to_owned());
+        let checked = builder
+            .spawn_scoped(scope, move || read_sessions(&mut checker, until))
+            .map_err(|error| Failure::new(Exit::Finding, format!("no thread: {error}")))?;
         let replayed = play(&mut reader, until);
         match checked.join() {
-            Ok(checked) => checked?,
+            Ok(checked) => drop(checked?),
             Err(_) => return Err(Failure::new(Exit::Finding, "the check of the bytes panicked")),
         }
         Ok(replayed?)
     })
-}
-
-/// Reads every frame up to `until`, checksums and all.
-fn check(reader: &mut Reader, until: Option<Sequence>) -> Result<(), ReadError> {
-    let until = until.map_or(u64::MAX, |until| until.0);
-    while let Some(frame) = reader.next()? {
-        if frame.sequence >= until {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// What a replay came to.
