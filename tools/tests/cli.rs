@@ -509,7 +509,9 @@ fn acknowledged_orders_survive_sigkill() {
             note(report);
         }
 
-        expect_exit(&["verify", &text(&place.data())], 0);
+        // The kill may have come in the middle of a write: 1 then, and never anything worse.
+        let verified = tool(&["verify", &text(&place.data())]);
+        assert!(matches!(verified.status.code(), Some(0 | 1)), "{}", stdout(&verified));
         let mut venue = place.start();
         let mut owner = venue.client("TRADER1");
         let mut taker = venue.client("TRADER2");
