@@ -105,6 +105,8 @@ pub fn pipeline(
     let ready_bytes = options.segment_bytes * (1 + u64::from(options.prepared_ahead));
     // All prepared segments, less what rolls may waste.
     let wanted = (options.segment_bytes * u64::from(options.prepared_ahead) / 8 * 7) as usize;
+    // The journal's helpers stay where this thread is.
+    pin(NEAR_CPU);
     let opened = Instant::now();
     let (mut journal, _) = ironbook_journal::open(dir, options)?;
     while !journal.has_room(wanted) {

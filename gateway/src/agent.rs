@@ -153,6 +153,18 @@ fn pin(name: &str, cpu: Option<usize>) {
     }
 }
 
+/// Keeps this thread, and the threads that it starts from now on, off a processor: the journal's
+/// helpers must not take time from the core. Without another processor it does nothing.
+pub fn keep_off(cpu: usize) {
+    let Ok(mut allowed) = rustix::thread::sched_getaffinity(None) else { return };
+    if cpu < rustix::thread::CpuSet::MAX_CPU && allowed.is_set(cpu) && allowed.count() > 1 {
+        allowed.unset(cpu);
+        if let Err(error) = rustix::thread::sched_setaffinity(None, &allowed) {
+            log::debug!("helper threads can't be kept off processor {cpu}: {error}");
+        }
+    }
+}
+
 fn run(agent: &mut impl Agent, strategy: IdleStrategy, stop: &AtomicBool) {
     let mut idle = Idle::new(strategy);
     while !stop.load(Ordering::Relaxed) {

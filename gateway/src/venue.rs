@@ -21,7 +21,7 @@ use thiserror::Error;
 
 use crate::{
     acceptor::{GatewayAgent, GatewayParts},
-    agent::{Agent, AgentThread, Composed, IdleStrategy, spawn},
+    agent::{Agent, AgentThread, Composed, IdleStrategy, keep_off, spawn},
     clock::{Clock, SystemClock},
     config::{Acknowledge, Config, Cpu, Layout, StatusConfig},
     core::{CoreAgent, ring},
@@ -129,6 +129,9 @@ impl Venue {
     pub fn start(config: &Config) -> Result<Self, StartError> {
         config.check()?;
         let clock = SystemClock;
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let core_cpu = cpu(config.threads.core_cpu, processors.checked_sub(1));
+        core_cpu.into_iter().for_each(keep_off);
         let (journal, recovery) = open_journal(config)?;
         let (replayed, mut sessions) = replay(&config.venue.data_dir, &recovery)?;
         let counts = replayed.counts;
@@ -173,7 +176,8 @@ impl Venue {
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::new(Mutex::new(None));
         let core = CoreThread { core: Some(core), ended: ended.clone() };
-        let threads = start_threads(config, gateway, core, &stop, &mut started)?;
+        let cpus = (core_cpu, processors);
+        let threads = start_threads(config, gateway, core, &stop, &mut started, cpus)?;
         Ok(Self { address, stop, threads, ended, durable, started })
     }
 
@@ -384,16 +388,15 @@ fn start_threads<C: Clock>(
     core: CoreThread<C>,
     stop: &Arc<AtomicBool>,
     started: &mut Started,
+    (core_cpu, processors): (Option<usize>, usize),
 ) -> Result<Vec<AgentThread>, StartError> {
     let threads = &config.threads;
     let idle = IdleStrategy::new(threads);
-    let processors = thread::available_parallelism().map_or(1, usize::from);
     let shared = match threads.layout {
         Layout::Shared => true,
         Layout::Dedicated => false,
         Layout::Auto => processors < DEDICATED_FROM,
     };
-    let core_cpu = cpu(threads.core_cpu, processors.checked_sub(1));
     if shared {
         started.threads = vec![("gateway+core".to_owned(), core_cpu)];
         return Ok(vec![spawn(

@@ -18,6 +18,8 @@ const IDLE_SLEEP: Duration = Duration::from_micros(50);
 /// Pages made writable again after a sync: the writer's, and what it may have reached meanwhile.
 const TAIL_BYTES: usize = 64 * 1024;
 const RETRY: Duration = Duration::from_secs(1);
+/// Bytes that the kernel writes back together.
+const PAGE_BYTES: u64 = 4096;
 
 /// `interval` zero: as fast as the disk allows.
 pub(crate) fn start(shared: Arc<Shared>, interval: Duration) -> io::Result<JoinHandle<()>> {
@@ -26,22 +28,36 @@ pub(crate) fn start(shared: Arc<Shared>, interval: Duration) -> io::Result<JoinH
 
 fn run(shared: &Shared, interval: Duration) {
     let mut failed = false;
+    let mut seen = shared.durable();
     loop {
         // Read before the work: what was committed before the stop is synced in the last round.
         let stopping = shared.stop_syncer.load(Ordering::Acquire);
-        let worked = shared.written() > shared.durable();
-        failed = worked && !sync_reporting(shared, failed);
+        let written = shared.written();
+        let whole = stopping || interval.is_zero() || written == seen;
+        let target = if whole { written } else { behind_the_writer(seen, written) };
+        seen = written;
+        let worked = target > shared.durable();
+        failed = worked && !sync_reporting(shared, target, failed);
         if stopping {
             mark_durable_word(shared);
             return;
         }
         match () {
             () if failed => thread::park_timeout(RETRY),
-            () if !interval.is_zero() => thread::park_timeout(interval),
+            // What was seen in one round is synced in the next: two rounds an interval.
+            () if !interval.is_zero() => thread::park_timeout(interval / 2),
             () if !worked => idle(shared),
             () => {}
         }
     }
+}
+
+/// How far a sync between two others goes while the writer is at work: to where it was a round
+/// ago, if it has left that page since. A page that is being written to disk can't be written to
+/// by the writer, which would stand still for milliseconds; so it never meets one.
+fn behind_the_writer(seen: Position, written: Position) -> Position {
+    let page = |position: Position| position.get() / PAGE_BYTES;
+    if page(seen) < page(written) { seen } else { Position::START }
 }
 
 fn idle(shared: &Shared) {
@@ -54,8 +70,8 @@ fn idle(shared: &Shared) {
     thread::park_timeout(IDLE_SLEEP);
 }
 
-fn sync_reporting(shared: &Shared, failed_before: bool) -> bool {
-    match sync(shared, failed_before) {
+fn sync_reporting(shared: &Shared, target: Position, failed_before: bool) -> bool {
+    match sync(shared, target, failed_before) {
         Ok(()) => {
             shared.syncer_status.clear();
             true
@@ -68,15 +84,14 @@ fn sync_reporting(shared: &Shared, failed_before: bool) -> bool {
     }
 }
 
-/// Moves the durable position to where the written position is now.
+/// Moves the durable position to `target`, the end of a commit.
 ///
 /// The kernel tells of a failed write once and takes its pages for clean: another sync would
 /// succeed without them. So after a failure all pages are made dirty before they are synced again.
-fn sync(shared: &Shared, failed_before: bool) -> io::Result<()> {
-    let written = shared.written();
-    let last = shared.segment_of(written);
+fn sync(shared: &Shared, target: Position, failed_before: bool) -> io::Result<()> {
+    let last = shared.segment_of(target);
     for index in shared.segment_of(shared.durable())..=last {
-        let end = if index == last { offset(shared, written) } else { shared.segment_bytes };
+        let end = if index == last { offset(shared, target) } else { shared.segment_bytes };
         let map = shared.map(index).expect("maps are kept until they are durable");
         if failed_before {
             map.populate(0, end as usize)?;
@@ -87,7 +102,7 @@ fn sync(shared: &Shared, failed_before: bool) -> io::Result<()> {
             keep_writable(&map, end as usize);
         }
     }
-    shared.set_durable(written);
+    shared.set_durable(target);
     Ok(())
 }
 
