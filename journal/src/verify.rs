@@ -229,8 +229,15 @@ impl Verifier<'_> {
     }
 
     /// Turns verdicts that can't change any more into findings; at the `end`, all.
+    ///
+    /// A scan that began behind another's stop counts only once that stop is damage: behind a torn
+    /// group it has met nothing but the group's own members, which are cut with it.
     fn settle(&mut self, end: bool) {
         for scan in std::mem::take(&mut self.stopped) {
+            if !self.stopped.is_empty() {
+                self.stopped.push(scan);
+                continue;
+            }
             let at = scan.stop.expect("it stopped");
             if !self.report.live {
                 self.report.durable = self.report.durable.max(scan.durable);

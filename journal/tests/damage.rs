@@ -250,3 +250,35 @@ fn assert_opens_at(image: &tempfile::TempDir, last: u64) {
     assert_eq!(recovery.last_sequence, last);
     assert!(recovery.torn.is_some());
 }
+
+/// A process that dies in the middle of a group that goes on in the next segment: its members
+/// there are no damage, and `verify` must not say so.
+#[test]
+fn a_torn_group_over_a_roll_is_one_unfinished_write() {
+    let dir = memory_dir();
+    let (mut writer, _) = open(dir.path(), small_unsynced()).unwrap();
+    fill(&mut writer, LAST, 3);
+    let segment_bytes = small_unsynced().segment_bytes;
+    for sequence in LAST + 1.. {
+        writer.append(sequence as u16, sequence, sequence * 10, &payload(sequence));
+        let image = crash_image(dir.path());
+        let header = fs::read(segment(image.path(), writer_segment(&writer) + 1)).unwrap();
+        if header[FRAMES_OFFSET..].iter().any(|&byte| byte != 0) {
+            let report = verify(image.path()).unwrap();
+            assert!(
+                matches!(report.findings[..], [Finding::TornTail { last_good_sequence: LAST, .. }]),
+                "{:?}",
+                report.findings
+            );
+            assert_eq!(report.last_sequence, LAST);
+            assert_opens_at(&image, LAST);
+            return;
+        }
+        assert!((sequence - LAST) * 8 < 2 * segment_bytes, "the group rolls at some time");
+    }
+}
+
+/// The segment of the last commit.
+fn writer_segment(writer: &ironbook_journal::Writer) -> u64 {
+    writer.position().get() / small_unsynced().segment_bytes
+}
