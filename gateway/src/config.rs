@@ -6,7 +6,7 @@
 use std::{fmt::Write as _, net::IpAddr, net::SocketAddr, path::Path, path::PathBuf};
 
 use ironbook_engine::{CompId, EngineLimits, Symbol, command::MANTISSA_MAX, command::TICKS_MAX};
-use ironbook_fix::field::Decimal;
+use ironbook_fix::{codec::MESSAGE_MAX, field::Decimal};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -400,7 +400,7 @@ impl Config {
             ("fix.logout_timeout_ms", fix.logout_timeout_ms, 1, 3_600_000),
             ("fix.heart_bt_int_max_s", fix.heart_bt_int_max_s.into(), 1, 86_400),
             ("fix.sending_time_tolerance_s", fix.sending_time_tolerance_s.into(), 1, 86_400),
-            ("fix.message_bytes_max", fix.message_bytes_max as u64, 512, 65_536),
+            ("fix.message_bytes_max", fix.message_bytes_max as u64, 512, MESSAGE_MAX as u64),
             ("fix.out_buffer_bytes_max", fix.out_buffer_bytes_max as u64, 65_536, 1 << 30),
             ("fix.resend_messages_per_turn", fix.resend_messages_per_turn.into(), 1, 65_536),
             ("threads.ring_slots", threads.ring_slots as u64, RING_SLOTS_MIN, 1 << 20),

@@ -124,6 +124,9 @@ impl Venue {
     /// Starts a venue: opens and replays its journal, makes known what is new in the
     /// configuration, listens.
     ///
+    /// Keeps the calling thread off the core's processor from then on ([`keep_off`]): a process
+    /// that starts another venue later should name its processors.
+    ///
     /// # Errors
     /// [`StartError`] says what is wrong, where, and what to do; the journal is left as it was.
     pub fn start(config: &Config) -> Result<Self, StartError> {
