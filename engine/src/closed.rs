@@ -7,6 +7,8 @@
 
 use crate::{
     Account, ClOrdId, InstrumentId, OrdStatus, OrdType, OrderId, SessionId, Side, TimeInForce,
+    book::Books,
+    event::Execution,
     hash::{mix, mix_name},
     id_index::IdIndex,
     order::{Orders, account_word},
@@ -42,32 +44,30 @@ pub(crate) struct ClosedOrder {
 const _: () = assert!(size_of::<ClosedOrder>() == 128);
 
 impl ClosedOrder {
-    /// A closed order that is about to be remembered.
+    /// The order that a report tells of, as it is remembered under a name.
     #[inline(always)]
-    pub(crate) fn new(
-        orders: &Orders,
-        slot: u32,
-        price: i64,
+    pub(crate) fn of(
+        report: &Execution,
+        cl_ord_id: &ClOrdId,
         ord_status: OrdStatus,
         superseded: bool,
     ) -> Self {
-        let (hot, cold) = (orders.hot(slot), orders.cold(slot));
         Self {
-            order_id: cold.order_id,
-            price,
-            order_qty: cold.order_qty,
-            cum_qty: cold.cum_qty(hot),
-            cum_notional: cold.cum_notional,
+            order_id: report.order_id,
+            price: report.price,
+            order_qty: report.order_qty,
+            cum_qty: report.cum_qty,
+            cum_notional: report.cum_notional,
             contribution: 0,
-            session: cold.session,
-            instrument: cold.instrument,
+            session: report.session,
+            instrument: report.instrument,
             name_tag: 0,
-            side: hot.side,
-            ord_type: hot.ord_type,
-            time_in_force: hot.time_in_force,
+            side: report.side,
+            ord_type: report.ord_type,
+            time_in_force: report.time_in_force,
             ord_status,
-            account: cold.account,
-            cl_ord_id: cold.cl_ord_id,
+            account: report.account,
+            cl_ord_id: *cl_ord_id,
             superseded,
         }
     }
@@ -139,12 +139,12 @@ impl Names {
     }
 
     /// The same names with more room.
-    pub(crate) fn grow(&mut self, orders: &Orders, orders_max: u32, kept_max: u32) {
+    pub(crate) fn grow(&mut self, books: &Books, orders: &Orders, orders_max: u32, kept_max: u32) {
         let mut grown = Self::new(orders_max, kept_max);
         grown.closed_total = self.closed_total;
         grown.hash = self.hash;
-        for slot in orders.live_slots() {
-            grown.open(orders.cold(slot).name_hash(), slot);
+        for slot in books.resting_slots() {
+            grown.open(orders.get(slot).name_hash(), slot);
         }
         for &closed in self.remembered() {
             grown.append(closed);
@@ -163,8 +163,8 @@ impl Names {
     ) -> Option<Named<'_>> {
         let place = self.by_name.find(tag(name_hash), |place| {
             if place & CLOSED == 0 {
-                let cold = orders.cold(place);
-                cold.session == session && cold.cl_ord_id == *cl_ord_id
+                let details = orders.get(place);
+                details.session == session && details.cl_ord_id == *cl_ord_id
             } else {
                 let closed = &self.closed[(place & !CLOSED) as usize];
                 closed.session == session && closed.cl_ord_id == *cl_ord_id
@@ -182,21 +182,37 @@ impl Names {
         self.by_name.insert(tag(name_hash), slot);
     }
 
-    /// Remembers an order whose slot is about to be freed, or a name that it loses, and forgets the
-    /// oldest if there is no room.
+    /// Remembers an order that leaves its slot, or a name that it loses, and forgets the oldest if
+    /// there is no room.
     #[inline(always)]
-    pub(crate) fn close(&mut self, name_hash: u64, slot: u32, mut closed: ClosedOrder) {
-        self.closed_total += 1;
-        closed.name_tag = tag(name_hash);
-        if self.kept_max == 0 {
-            self.by_name.remove(closed.name_tag, slot);
-            return;
+    pub(crate) fn close(&mut self, name_hash: u64, slot: u32, closed: ClosedOrder) {
+        match self.remember(name_hash, closed) {
+            Some(place) => self.by_name.relocate(tag(name_hash), slot, place | CLOSED),
+            None => self.by_name.remove(tag(name_hash), slot),
         }
+    }
+
+    /// Remembers an order that never rested, so that its name was never open.
+    #[inline(always)]
+    pub(crate) fn close_unopened(&mut self, name_hash: u64, closed: ClosedOrder) {
+        if let Some(place) = self.remember(name_hash, closed) {
+            self.by_name.insert(tag(name_hash), place | CLOSED);
+        }
+    }
+
+    /// Puts a closed order into the ring and returns its place, if any are kept.
+    #[inline(always)]
+    fn remember(&mut self, name_hash: u64, mut closed: ClosedOrder) -> Option<u32> {
+        self.closed_total += 1;
+        if self.kept_max == 0 {
+            return None;
+        }
+        closed.name_tag = tag(name_hash);
         closed.contribution = closed.hash(self.closed_total, name_hash);
         self.hash = self.hash.wrapping_add(closed.contribution);
         let place = self.make_room();
-        self.by_name.relocate(closed.name_tag, slot, place | CLOSED);
         self.keep(place, closed);
+        Some(place)
     }
 
     /// Adds a closed order to the remembered ones as they were saved, oldest first. There must be
@@ -227,6 +243,20 @@ impl Names {
             let name_hash = mix_name(closed.session, &closed.cl_ord_id);
             sum.wrapping_add(closed.hash(number, name_hash))
         })
+    }
+
+    /// Asks the processor for where a name would be.
+    #[inline]
+    pub(crate) fn prefetch(&self, name_hash: u64) {
+        self.by_name.prefetch(tag(name_hash));
+    }
+
+    /// The slot of the live order that seems to have this name: enough to ask for its memory, not
+    /// to act on.
+    #[inline]
+    pub(crate) fn guess(&self, name_hash: u64) -> Option<u32> {
+        let place = self.by_name.find(tag(name_hash), |_| true)?;
+        (place & CLOSED == 0).then_some(place)
     }
 
     /// Bytes reserved.

@@ -16,8 +16,9 @@ pub use state::{STATE_VERSION, StateError};
 pub use view::{BookView, InstrumentView, LevelView, OrderView, SessionView, Totals};
 
 use crate::{
-    Command, EngineLimits, InstrumentId, Sequence, SessionId, Stamp, book::Pools, closed::Names,
-    event::StateHashed, hash::mix, instrument::Instrument, session::Session, sink::EventSink,
+    Command, EngineLimits, InstrumentId, Sequence, SessionId, Stamp, book::Books, closed::Names,
+    event::StateHashed, hash::mix, instrument::Instrument, order::Orders, session::Session,
+    sink::EventSink,
 };
 use report::Out;
 
@@ -28,7 +29,8 @@ use report::Out;
 #[derive(Debug)]
 pub struct Engine {
     limits: EngineLimits,
-    pools: Pools,
+    books: Books,
+    orders: Orders,
     names: Names,
     /// By id - 1.
     instruments: Vec<Instrument>,
@@ -61,7 +63,8 @@ impl Engine {
         assert!(limits.is_valid(), "limits that no engine can be built with: {limits:?}");
         let mut engine = Self {
             limits,
-            pools: Pools::new(limits.orders_max),
+            books: Books::new(limits.orders_max),
+            orders: Orders::new(limits.orders_max),
             names: Names::new(limits.orders_max, limits.closed_orders_kept),
             instruments: Vec::new(),
             sessions: Vec::new(),
@@ -111,7 +114,7 @@ impl Engine {
             out.emit(&StateHashed {
                 state_hash: self.state_hash(),
                 commands: self.commands,
-                live_orders: self.pools.orders.live().into(),
+                live_orders: self.books.taken().into(),
             });
         }
         self.last_sequence = out.last();
@@ -132,9 +135,9 @@ impl Engine {
 
     /// The state hash computed afresh from every order, for audits: it must be equal.
     pub fn recompute_state_hash(&self) -> u64 {
-        let orders = self.pools.orders.live_slots().fold(0u64, |sum, slot| {
-            let name_hash = self.pools.orders.cold(slot).name_hash();
-            sum.wrapping_add(self.pools.orders.hash(slot, self.pools.ticks(slot), name_hash))
+        let orders = self.books.resting_slots().fold(0u64, |sum, slot| {
+            let (order, details) = (self.books.order(slot), self.orders.get(slot));
+            sum.wrapping_add(details.contribution(&order, details.name_hash()))
         });
         let instruments = self.instruments.iter().map(configure::hash_of_instrument);
         let sessions = self.sessions.iter().map(configure::hash_of_session);
@@ -155,7 +158,7 @@ impl Engine {
                 self.orders_accepted,
                 self.trades,
                 self.names.closed_total,
-                self.pools.orders.live().into(),
+                self.books.taken().into(),
                 pair(limits.orders_max, limits.closed_orders_kept),
                 pair(limits.instruments_max, limits.sessions_max),
                 pair(limits.state_hash_interval, 0),
@@ -186,6 +189,6 @@ impl Engine {
     /// The instrument of a live order.
     #[inline]
     fn instrument_of(&self, slot: u32) -> &Instrument {
-        &self.instruments[self.pools.orders.cold(slot).instrument.0 as usize - 1]
+        &self.instruments[self.orders.get(slot).instrument.0 as usize - 1]
     }
 }

@@ -4,8 +4,8 @@ use zerocopy::IntoBytes;
 
 use crate::{ClOrdId, SessionId};
 
-/// Odd constants without structure: digits of pi.
-const SEEDS: [u64; 8] = [
+/// Constants without structure: digits of pi.
+const SEEDS: [u64; 14] = [
     0x243f_6a88_85a3_08d3,
     0x1319_8a2e_0370_7345,
     0xa409_3822_299f_31d1,
@@ -14,7 +14,16 @@ const SEEDS: [u64; 8] = [
     0xbe54_66cf_34e9_0c6d,
     0xc0ac_29b7_c97c_50dd,
     0x3f84_d5b5_b547_0917,
+    0x9216_d5d9_8979_fb1b,
+    0xd131_0ba6_98df_b5ac,
+    0x2ffd_72db_d01a_dfb7,
+    0xb8e1_afed_6a26_7e96,
+    0xba7c_9045_f12c_7f99,
+    0x24a1_9947_b391_6cf7,
 ];
+
+/// Most words of a [`mix`].
+const WORDS_MAX: usize = 12;
 
 /// Both halves of a 128-bit product: each bit of the result depends on all bits of both factors.
 #[inline]
@@ -23,18 +32,21 @@ fn fold(a: u64, b: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-/// Mixes words in order. `domain` keeps equal words of different meaning apart.
-#[inline]
+/// Mixes words. `domain` keeps equal words of different meaning apart.
+///
+/// Pairs of words are folded side by side, each place with seeds of its own, and what they sum up
+/// to is folded once more: the processor works on all pairs at the same time.
+#[inline(always)]
 pub(crate) fn mix<const N: usize>(domain: u64, words: [u64; N]) -> u64 {
-    let mut hash = SEEDS[7] ^ domain.wrapping_mul(SEEDS[6]);
+    const { assert!(N <= WORDS_MAX) };
+    let mut sum = domain.wrapping_add(N as u64).wrapping_mul(SEEDS[12]);
     let mut index = 0;
     while index < N {
-        let second = if index + 1 < N { words[index + 1] } else { N as u64 };
-        hash = fold(hash ^ words[index] ^ SEEDS[index % 6], second ^ SEEDS[(index + 1) % 6])
-            .wrapping_add(hash.rotate_left(29));
+        let second = if index + 1 < N { words[index + 1] } else { 0 };
+        sum = sum.wrapping_add(fold(words[index] ^ SEEDS[index], second ^ SEEDS[index + 1]));
         index += 2;
     }
-    fold(hash ^ SEEDS[5], SEEDS[6])
+    fold(sum ^ SEEDS[12], sum.rotate_left(32) ^ SEEDS[13])
 }
 
 /// Hash of an order's name: its session and ClOrdID, forty bytes.

@@ -14,6 +14,8 @@
 //! need. Each insertion moves a few entries from the old table to the new one, so no insertion
 //! waits for a whole table to move.
 
+use crate::prefetch::prefetch;
+
 /// Entries of the first table.
 const FIRST_TABLE: usize = 1024;
 /// Entries or free places of the old table that an insertion leaves behind. Half a table of
@@ -78,6 +80,12 @@ impl IdIndex {
         let (size, at) = self.position(tag, place);
         self.clear(size, at);
         self.len -= 1;
+    }
+
+    /// Asks the processor for where the search for a tag begins.
+    #[inline]
+    pub(crate) fn prefetch(&self, tag: u32) {
+        prefetch(&self.entries, home(self.size, tag));
     }
 
     /// Bytes reserved.

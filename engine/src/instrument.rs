@@ -1,6 +1,6 @@
-//! An instrument: its definition, its status, its book, and the judgment of prices and quantities.
+//! An instrument: its definition, its status, which book is its own, and the judgment of prices and quantities.
 
-use crate::{InstrumentStatus, book::Book, command::DefineInstrument, domain::RejectReason};
+use crate::{InstrumentStatus, book::BookId, command::DefineInstrument, domain::RejectReason};
 
 /// An instrument of the venue.
 #[derive(Debug)]
@@ -8,7 +8,7 @@ pub(crate) struct Instrument {
     pub definition: DefineInstrument,
     /// Open once defined.
     pub status: InstrumentStatus,
-    pub book: Book,
+    pub book: BookId,
 }
 
 /// Why a request is refused: the rule, its limit and what was seen instead.
@@ -123,8 +123,8 @@ fn rescale(value: Decimal, scale: u8) -> Rescaled {
 
 impl Instrument {
     /// A new instrument, open, without orders.
-    pub(crate) fn new(definition: DefineInstrument) -> Self {
-        Self { definition, status: InstrumentStatus::Open, book: Book::EMPTY }
+    pub(crate) fn new(definition: DefineInstrument, book: BookId) -> Self {
+        Self { definition, status: InstrumentStatus::Open, book }
     }
 
     /// Judges a limit price and returns it in the instrument's scale.

@@ -17,12 +17,12 @@
 //! );
 //! sequencer.resume_at(engine.apply(stamp, &define.into(), &mut sink));
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("records are journaled in the machine's order, and the format is little-endian");
 
-mod book;
+pub mod book;
 mod closed;
 pub mod command;
 pub mod domain;
@@ -32,6 +32,7 @@ mod hash;
 mod id_index;
 mod instrument;
 mod order;
+mod prefetch;
 pub mod record;
 pub mod sequencer;
 mod session;

@@ -1,9 +1,6 @@
 //! A session: who it is, and the chain of its live orders in the order of acceptance.
 
-use crate::{
-    CompId, SessionId,
-    order::{NIL, Orders},
-};
+use crate::{CompId, SessionId, book::NIL, order::Orders};
 
 /// A session of the venue.
 #[derive(Debug)]
@@ -27,28 +24,28 @@ impl Session {
     /// Adds an order at the end of the chain.
     #[inline]
     pub(crate) fn link(&mut self, orders: &mut Orders, slot: u32) {
-        let hot = orders.hot_mut(slot);
-        hot.session_prev = self.tail;
-        hot.session_next = NIL;
-        match self.tail {
+        let tail = std::mem::replace(&mut self.tail, slot);
+        match tail {
             NIL => self.head = slot,
-            tail => orders.hot_mut(tail).session_next = slot,
+            tail => orders.get_mut(tail).session_next = slot,
         }
-        self.tail = slot;
+        let details = orders.get_mut(slot);
+        (details.session_prev, details.session_next) = (tail, NIL);
         self.live += 1;
     }
 
     /// Takes an order out of the chain.
     #[inline]
     pub(crate) fn unlink(&mut self, orders: &mut Orders, slot: u32) {
-        let hot = *orders.hot(slot);
-        match hot.session_prev {
-            NIL => self.head = hot.session_next,
-            prev => orders.hot_mut(prev).session_next = hot.session_next,
+        let details = orders.get(slot);
+        let (prev, next) = (details.session_prev, details.session_next);
+        match prev {
+            NIL => self.head = next,
+            prev => orders.get_mut(prev).session_next = next,
         }
-        match hot.session_next {
-            NIL => self.tail = hot.session_prev,
-            next => orders.hot_mut(next).session_prev = hot.session_prev,
+        match next {
+            NIL => self.tail = prev,
+            next => orders.get_mut(next).session_prev = prev,
         }
         self.live -= 1;
     }
@@ -61,6 +58,6 @@ impl Session {
 
 /// The order that a session had accepted after this one.
 pub(crate) fn next_of(orders: &Orders, slot: u32) -> Option<u32> {
-    let next = orders.hot(slot).session_next;
+    let next = orders.get(slot).session_next;
     (next != NIL).then_some(next)
 }

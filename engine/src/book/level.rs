@@ -1,6 +1,7 @@
 //! Price levels: a queue of orders at one price.
 
-use crate::order::{NIL, Orders};
+use super::{NIL, Node};
+use crate::prefetch::prefetch;
 
 /// One price of one side.
 ///
@@ -9,7 +10,7 @@ use crate::order::{NIL, Orders};
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub(crate) struct Level {
+pub(super) struct Level {
     /// Price as the index of its side orders it: smaller is better.
     pub key: u64,
     /// Low half of the sum of leaves_qty of its orders. 2^24 orders of 10^18 need 84 bits.
@@ -28,19 +29,19 @@ const _: () = assert!(size_of::<Level>() == 32);
 impl Level {
     /// Sum of leaves_qty of the orders.
     #[inline]
-    pub(crate) fn total(&self) -> u128 {
+    pub(super) fn total(&self) -> u128 {
         u128::from(self.total_high) << 64 | u128::from(self.total_low)
     }
 
     #[inline]
-    pub(crate) fn add(&mut self, qty: i64) {
+    pub(super) fn add(&mut self, qty: i64) {
         let (low, carry) = self.total_low.overflowing_add(qty as u64);
         self.total_low = low;
         self.total_high += u32::from(carry);
     }
 
     #[inline]
-    pub(crate) fn subtract(&mut self, qty: i64) {
+    pub(super) fn subtract(&mut self, qty: i64) {
         let (low, borrow) = self.total_low.overflowing_sub(qty as u64);
         assert!(self.total_high >= u32::from(borrow), "a level's total went below zero");
         self.total_low = low;
@@ -49,59 +50,58 @@ impl Level {
 
     /// Puts an order, which is in this level's slot `level`, at the end of the queue.
     #[inline]
-    pub(crate) fn push(&mut self, level: u32, orders: &mut Orders, slot: u32) {
-        let hot = orders.hot_mut(slot);
-        hot.level = level;
-        hot.prev = self.tail;
-        hot.next = NIL;
-        let qty = hot.leaves_qty;
-        match self.tail {
+    pub(super) fn push(&mut self, level: u32, nodes: &mut [Node], slot: u32) {
+        let tail = std::mem::replace(&mut self.tail, slot);
+        match tail {
             NIL => self.head = slot,
-            tail => orders.hot_mut(tail).next = slot,
+            tail => nodes[tail as usize].next = slot,
         }
-        self.tail = slot;
+        let node = &mut nodes[slot as usize];
+        node.level = level;
+        node.prev = tail;
+        node.next = NIL;
         self.count += 1;
-        self.add(qty);
+        self.add(node.leaves_qty);
     }
 
     /// Takes an order out of the queue.
     #[inline]
-    pub(crate) fn unlink(&mut self, orders: &mut Orders, slot: u32) {
-        let hot = *orders.hot(slot);
-        match hot.prev {
-            NIL => self.head = hot.next,
-            prev => orders.hot_mut(prev).next = hot.next,
+    pub(super) fn unlink(&mut self, nodes: &mut [Node], slot: u32) {
+        let Node { prev, next, leaves_qty, .. } = nodes[slot as usize];
+        match prev {
+            NIL => self.head = next,
+            prev => nodes[prev as usize].next = next,
         }
-        match hot.next {
-            NIL => self.tail = hot.prev,
-            next => orders.hot_mut(next).prev = hot.prev,
+        match next {
+            NIL => self.tail = prev,
+            next => nodes[next as usize].prev = prev,
         }
         self.count -= 1;
-        self.subtract(hot.leaves_qty);
+        self.subtract(leaves_qty);
     }
 }
 
 /// The slab of levels of all books.
 #[derive(Debug)]
-pub(crate) struct Levels {
+pub(super) struct Levels {
     levels: Vec<Level>,
     free: u32,
 }
 
 impl Levels {
     /// Room for `max` levels; there are never more levels than orders.
-    pub(crate) fn new(max: u32) -> Self {
+    pub(super) fn new(max: u32) -> Self {
         Self { levels: Vec::with_capacity(max as usize), free: NIL }
     }
 
     /// Makes room for `max` levels.
-    pub(crate) fn grow(&mut self, max: u32) {
+    pub(super) fn grow(&mut self, max: u32) {
         self.levels.reserve_exact(max as usize - self.levels.len());
     }
 
     /// A new level without orders.
     #[inline]
-    pub(crate) fn open(&mut self, key: u64) -> u32 {
+    pub(super) fn open(&mut self, key: u64) -> u32 {
         let level = Level { key, total_low: 0, total_high: 0, count: 0, head: NIL, tail: NIL };
         match self.free {
             NIL => {
@@ -118,11 +118,11 @@ impl Levels {
 
     /// Frees a level that has lost its last order.
     #[inline]
-    pub(crate) fn close(&mut self, slot: u32) {
+    pub(super) fn close(&mut self, slot: u32) {
         let free = self.free;
         let level = self.get_mut(slot);
         assert!(
-            level.count == 0 && level.total() == 0,
+            level.count == 0 && level.total_low == 0 && level.total_high == 0,
             "a level's total is not that of its orders"
         );
         level.head = free;
@@ -130,17 +130,23 @@ impl Levels {
     }
 
     #[inline]
-    pub(crate) fn get(&self, slot: u32) -> &Level {
+    pub(super) fn get(&self, slot: u32) -> &Level {
         &self.levels[slot as usize]
     }
 
     #[inline]
-    pub(crate) fn get_mut(&mut self, slot: u32) -> &mut Level {
+    pub(super) fn get_mut(&mut self, slot: u32) -> &mut Level {
         &mut self.levels[slot as usize]
     }
 
+    /// Asks the processor for a level.
+    #[inline]
+    pub(super) fn prefetch(&self, slot: u32) {
+        prefetch(&self.levels, slot as usize);
+    }
+
     /// Bytes reserved.
-    pub(crate) fn memory_bytes(&self) -> usize {
+    pub(super) fn memory_bytes(&self) -> usize {
         self.levels.capacity() * size_of::<Level>()
     }
 }

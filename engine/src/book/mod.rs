@@ -1,93 +1,306 @@
-//! The book of one instrument: two sides of price levels, each a queue of orders.
+//! Price-time books: orders rest in queues, queues in price levels, levels in an index by price.
+//!
+//! This is the part of the engine that a venue, a simulator or a benchmark can use by itself. It
+//! knows no client, no name and no report: who uses it keeps what belongs to an order under the
+//! order's slot, and hears of each fill while it happens.
+//!
+//! ```
+//! use ironbook_engine::{Side, book::{Books, Fill, Resting}};
+//!
+//! let mut books = Books::new(1_000);
+//! let book = books.open_book();
+//! let slot = books.reserve();
+//! books.rest(book, slot, Resting { id: 1, side: Side::Sell, ticks: 100, leaves_qty: 5, tag: 0 });
+//!
+//! let mut fills: Vec<Fill> = Vec::new();
+//! let left = books.take(book, Side::Sell, Some(101), 8, |fill| fills.push(fill));
+//! assert_eq!((left, fills.len(), fills[0].ticks, fills[0].maker_id), (3, 1, 100, 1));
+//! ```
+//!
+//! # Bounds
+//! [`Books::rest`] and [`Books::remove`] walk at most six pages of the index, whatever the book
+//! holds; [`Books::best`] walks nowhere. [`Books::take`] costs what it fills.
 
 mod level;
 mod trie;
 
-pub(crate) use level::{Level, Levels};
+use level::{Level, Levels};
 use trie::{Pages, PriceIndex};
 
-use crate::{Side, command::TICKS_MAX, order::Orders};
+use crate::{Side, command::TICKS_MAX, prefetch::prefetch};
 
-/// What the books of all instruments share.
-#[derive(Debug)]
-pub(crate) struct Pools {
-    pub orders: Orders,
-    pub levels: Levels,
-    pages: Pages,
+/// No slot, level or page.
+pub(crate) const NIL: u32 = u32::MAX;
+
+/// A book, by the count of books opened before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BookId(pub u32);
+
+/// An order as it comes to rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resting {
+    /// The user's id of the order; not 0, which marks a free slot.
+    pub id: u64,
+    /// The side that it rests on.
+    pub side: Side,
+    /// Its limit price in ticks, 0 to [`TICKS_MAX`].
+    pub ticks: u64,
+    /// What is left of it to trade; above 0.
+    pub leaves_qty: i64,
+    /// The user's; the book doesn't look at it.
+    pub tag: u8,
 }
 
-impl Pools {
-    /// Room for `orders_max` orders.
-    pub(crate) fn new(orders_max: u32) -> Self {
+/// A fill of a resting order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    /// Slot of the resting order. It is free for the next order once `maker_leaves_qty` is 0.
+    pub maker: u32,
+    /// Id of the resting order.
+    pub maker_id: u64,
+    /// Tag of the resting order.
+    pub maker_tag: u8,
+    /// Its price, which is the price of the trade, in ticks.
+    pub ticks: u64,
+    /// What trades.
+    pub qty: i64,
+    /// What the resting order has left afterwards.
+    pub maker_leaves_qty: i64,
+}
+
+/// What matching touches of an order. Two share a cache line.
+///
+/// ```text
+/// 0 id   8 leaves_qty   16 prev   20 next   24 level   28 side   29 tag
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct Node {
+    /// The user's id, or 0 in a free slot: an id that was used before never finds a later order.
+    id: u64,
+    /// What is still to be traded; above zero while the order rests.
+    leaves_qty: i64,
+    /// The order before it in its level's queue.
+    prev: u32,
+    /// The order behind it in its level's queue; in a free slot, the next free slot.
+    next: u32,
+    /// Its level while it rests, else [`NIL`].
+    level: u32,
+    side: Side,
+    tag: u8,
+}
+
+const _: () = assert!(size_of::<Node>() == 32);
+
+impl Node {
+    const BLANK: Self =
+        Self { id: 0, leaves_qty: 0, prev: NIL, next: NIL, level: NIL, side: Side::Buy, tag: 0 };
+}
+
+/// The books of any number of instruments, which share their memory.
+///
+/// All of it is reserved by [`Books::new`], except pages of the index where prices lie far apart.
+#[derive(Debug)]
+pub struct Books {
+    nodes: Vec<Node>,
+    levels: Levels,
+    pages: Pages,
+    /// By book: sells, buys.
+    sides: Vec<[PriceIndex; 2]>,
+    /// Head of the free slots, last freed first.
+    free: u32,
+    /// Slots that are taken.
+    taken: u32,
+    orders_max: u32,
+}
+
+impl Books {
+    /// Room for `orders_max` orders in all books together.
+    pub fn new(orders_max: u32) -> Self {
         Self {
-            orders: Orders::new(orders_max),
+            nodes: Vec::with_capacity(orders_max as usize),
             levels: Levels::new(orders_max),
             pages: Pages::new(orders_max),
+            sides: Vec::new(),
+            free: NIL,
+            taken: 0,
+            orders_max,
         }
     }
 
     /// Makes room for `orders_max` orders, no fewer than before.
-    pub(crate) fn grow(&mut self, orders_max: u32) {
-        self.orders.grow(orders_max);
+    pub fn grow(&mut self, orders_max: u32) {
+        self.nodes.reserve_exact(orders_max as usize - self.nodes.len());
         self.levels.grow(orders_max);
+        self.orders_max = orders_max;
     }
 
-    /// Lowers what a resting order has left; it keeps its place.
+    /// A new book without orders.
+    pub fn open_book(&mut self) -> BookId {
+        self.sides.push([PriceIndex::EMPTY, PriceIndex::EMPTY]);
+        BookId(self.sides.len() as u32 - 1)
+    }
+
+    /// Slots that are taken: by resting orders, and by those that are about to rest.
     #[inline]
-    pub(crate) fn shrink(&mut self, slot: u32, leaves_qty: i64) {
-        let hot = self.orders.hot_mut(slot);
-        let less = hot.leaves_qty - leaves_qty;
+    pub fn taken(&self) -> u32 {
+        self.taken
+    }
+
+    /// Whether every slot is taken.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.taken == self.orders_max
+    }
+
+    /// Slots that were ever used; each is taken or free.
+    pub fn slots(&self) -> u32 {
+        self.nodes.len() as u32
+    }
+
+    /// Takes a slot for an order.
+    ///
+    /// # Panics
+    /// When every slot is taken: see [`Books::is_full`].
+    #[inline]
+    pub fn reserve(&mut self) -> u32 {
+        assert!(!self.is_full(), "no room for another order");
+        self.taken += 1;
+        match self.free {
+            NIL => {
+                self.nodes.push(Node::BLANK);
+                self.nodes.len() as u32 - 1
+            }
+            slot => {
+                let node = &mut self.nodes[slot as usize];
+                self.free = node.next;
+                node.level = NIL;
+                slot
+            }
+        }
+    }
+
+    /// Frees the slot of an order that rests in no queue.
+    #[inline]
+    pub fn release(&mut self, slot: u32) {
+        let node = &mut self.nodes[slot as usize];
+        assert!(node.level == NIL, "a slot is freed while its order rests");
+        node.id = 0;
+        node.next = self.free;
+        self.free = slot;
+        self.taken -= 1;
+    }
+
+    /// Puts an order, which has this slot, at the end of the queue at its price.
+    ///
+    /// # Panics
+    /// When the order has no quantity, no id, or a price above [`TICKS_MAX`], or rests already.
+    #[inline]
+    pub fn rest(&mut self, book: BookId, slot: u32, order: Resting) {
+        assert!(order.leaves_qty > 0 && order.id != 0 && order.ticks <= TICKS_MAX as u64);
+        let key = key(order.side, order.ticks);
+        let index = &mut self.sides[book.0 as usize][at(order.side)];
+        let number = match index.find(&self.pages, key) {
+            Some(level) => level,
+            None => {
+                let level = self.levels.open(key);
+                index.insert(&mut self.pages, key, level);
+                level
+            }
+        };
+        let node = &mut self.nodes[slot as usize];
+        assert!(node.level == NIL, "an order rests twice");
+        node.id = order.id;
+        node.leaves_qty = order.leaves_qty;
+        node.side = order.side;
+        node.tag = order.tag;
+        self.levels.get_mut(number).push(number, &mut self.nodes, slot);
+    }
+
+    /// Takes an order out of its queue, and its level out of the book if it was the last one. The
+    /// order keeps its slot.
+    #[inline]
+    pub fn remove(&mut self, book: BookId, slot: u32) {
+        let node = &mut self.nodes[slot as usize];
+        let side = node.side;
+        let number = std::mem::replace(&mut node.level, NIL);
+        let level = self.levels.get_mut(number);
+        level.unlink(&mut self.nodes, slot);
+        if level.count == 0 {
+            let key = level.key;
+            self.sides[book.0 as usize][at(side)].remove(&mut self.pages, key);
+            self.levels.close(number);
+        }
+    }
+
+    /// Takes an order out of its queue and frees its slot.
+    #[inline]
+    pub fn cancel(&mut self, book: BookId, slot: u32) {
+        self.remove(book, slot);
+        self.release(slot);
+    }
+
+    /// Gives a resting order less to trade; it keeps its place.
+    #[inline]
+    pub fn shrink(&mut self, slot: u32, leaves_qty: i64) {
+        let node = &mut self.nodes[slot as usize];
+        let less = node.leaves_qty - leaves_qty;
         assert!(less >= 0 && leaves_qty > 0);
-        hot.leaves_qty = leaves_qty;
-        let level = hot.level;
-        self.levels.get_mut(level).subtract(less);
+        node.leaves_qty = leaves_qty;
+        self.levels.get_mut(node.level).subtract(less);
     }
 
-    /// Price of a resting order in ticks.
+    /// Sends a resting order to the end of its own queue with another quantity left.
     #[inline]
-    pub(crate) fn ticks(&self, slot: u32) -> u64 {
-        let hot = self.orders.hot(slot);
-        key(hot.side, self.levels.get(hot.level).key)
+    pub fn requeue(&mut self, slot: u32, leaves_qty: i64) {
+        assert!(leaves_qty > 0);
+        let number = self.nodes[slot as usize].level;
+        let level = self.levels.get_mut(number);
+        level.unlink(&mut self.nodes, slot);
+        self.nodes[slot as usize].leaves_qty = leaves_qty;
+        level.push(number, &mut self.nodes, slot);
     }
 
-    /// Bytes reserved.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.orders.memory_bytes() + self.levels.memory_bytes() + self.pages.memory_bytes()
-    }
-}
-
-/// Where a side's orders are. An index orders keys so that smaller is better on both sides; a buy's
-/// key is its price in ticks with all bits flipped, a sell's is the price itself. The same step
-/// leads back.
-#[inline]
-pub(crate) fn key(side: Side, ticks: u64) -> u64 {
-    ticks ^ [0, TICKS_MAX as u64][side as usize & 1]
-}
-
-/// A key that no level is worse than: the limit of a market order.
-pub(crate) const NO_LIMIT: u64 = u64::MAX;
-
-/// The orders of one instrument.
-#[derive(Debug)]
-pub(crate) struct Book {
-    /// Sells, buys.
-    sides: [PriceIndex; 2],
-}
-
-impl Book {
-    /// A book without orders.
-    pub(crate) const EMPTY: Self = Self { sides: [PriceIndex::EMPTY, PriceIndex::EMPTY] };
-
-    /// The best level of a side that is no worse than the key `limit`.
+    /// Fills resting orders of one side, best price first and at one price first come first
+    /// served, until `qty` is used up or no level is left at prices up to `limit` (in ticks; none
+    /// is a market order's). Returns what is left of `qty`.
+    ///
+    /// `on_fill` hears of each fill; an order that is filled has left its queue and its slot.
     #[inline]
-    pub(crate) fn best_within(&self, side: Side, limit: u64) -> Option<u32> {
-        self.side(side).best_within(limit)
+    pub fn take(
+        &mut self,
+        book: BookId,
+        maker_side: Side,
+        limit: Option<u64>,
+        qty: i64,
+        mut on_fill: impl FnMut(Fill),
+    ) -> i64 {
+        let limit = limit_key(maker_side, limit);
+        let mut left = qty;
+        while left > 0 {
+            let index = &mut self.sides[book.0 as usize][at(maker_side)];
+            let Some(number) = index.best_within(limit) else { break };
+            let level = self.levels.get_mut(number);
+            let (free, taken) = (&mut self.free, &mut self.taken);
+            let level_key = level.key;
+            left = fill_level(level, &mut self.nodes, (free, taken), left, |mut fill: Fill| {
+                fill.ticks = key(maker_side, level_key);
+                on_fill(fill);
+            });
+            if level.count == 0 {
+                index.remove(&mut self.pages, level_key);
+                self.levels.close(number);
+            }
+        }
+        left
     }
 
-    /// Whether `qty` can trade against a side at once at keys up to `limit`. Looks at levels only.
-    pub(crate) fn can_fill(&self, pools: &Pools, side: Side, limit: u64, qty: i64) -> bool {
+    /// Whether `qty` can trade against a side at once at prices up to `limit`. Looks at levels
+    /// only.
+    pub fn can_fill(&self, book: BookId, maker_side: Side, limit: Option<u64>, qty: i64) -> bool {
+        let limit = limit_key(maker_side, limit);
         let mut found = 0;
-        for level in self.levels(pools, side) {
+        for level in self.walk(book, maker_side) {
             if level.key > limit {
                 return false;
             }
@@ -99,68 +312,222 @@ impl Book {
         false
     }
 
-    /// Puts an order at the end of the queue at its price.
+    /// The slot, if the order that has it is the one with this id.
     #[inline]
-    pub(crate) fn rest(&mut self, pools: &mut Pools, slot: u32, ticks: u64) {
-        let side = pools.orders.hot(slot).side;
-        let key = key(side, ticks);
-        let index = &mut self.sides[side as usize & 1];
-        let level = index.find(&pools.pages, key).unwrap_or_else(|| {
-            let level = pools.levels.open(key);
-            index.insert(&mut pools.pages, key, level);
-            level
-        });
-        pools.levels.get_mut(level).push(level, &mut pools.orders, slot);
+    pub fn find(&self, slot: u32, id: u64) -> Option<u32> {
+        let node = self.nodes.get(slot as usize)?;
+        (node.id == id && id != 0).then_some(slot)
     }
 
-    /// Takes an order out of its queue, and its level out of the book if it was the last one.
+    /// A resting order.
+    ///
+    /// # Panics
+    /// When no order rests in this slot.
     #[inline]
-    pub(crate) fn unlink(&mut self, pools: &mut Pools, slot: u32) {
-        let hot = pools.orders.hot(slot);
-        let (side, number) = (hot.side, hot.level);
-        let level = pools.levels.get_mut(number);
-        level.unlink(&mut pools.orders, slot);
-        if level.count == 0 {
-            let key = level.key;
-            self.sides[side as usize & 1].remove(&mut pools.pages, key);
-            pools.levels.close(number);
+    pub fn order(&self, slot: u32) -> Resting {
+        let Node { id, leaves_qty, level, side, tag, .. } = self.nodes[slot as usize];
+        let ticks = key(side, self.levels.get(level).key);
+        Resting { id, side, ticks, leaves_qty, tag }
+    }
+
+    /// The best price of a side in ticks.
+    #[inline]
+    pub fn best(&self, book: BookId, side: Side) -> Option<u64> {
+        match self.side(book, side).best_key() {
+            u64::MAX => None,
+            best => Some(key(side, best)),
         }
-    }
-
-    /// Sends an order to the end of its own queue with another quantity left.
-    #[inline]
-    pub(crate) fn requeue(&mut self, pools: &mut Pools, slot: u32, leaves_qty: i64) {
-        let number = pools.orders.hot(slot).level;
-        let level = pools.levels.get_mut(number);
-        level.unlink(&mut pools.orders, slot);
-        pools.orders.hot_mut(slot).leaves_qty = leaves_qty;
-        level.push(number, &mut pools.orders, slot);
-    }
-
-    /// Levels of a side, best first.
-    pub(crate) fn levels<'a>(
-        &'a self,
-        pools: &'a Pools,
-        side: Side,
-    ) -> impl Iterator<Item = &'a Level> + use<'a> {
-        let index = self.side(side);
-        let level = |number: u32| pools.levels.get(number);
-        std::iter::successors(index.best_within(NO_LIMIT).map(level), move |before| {
-            index.next_after(&pools.pages, before.key).map(level)
-        })
     }
 
     /// Whether the best buy is at or above the best sell.
     #[inline]
-    pub(crate) fn is_crossed(&self) -> bool {
-        let [sells, buys] = &self.sides;
+    pub fn is_crossed(&self, book: BookId) -> bool {
+        let [sells, buys] = &self.sides[book.0 as usize];
         // The key of an empty side is above all prices; flipped, it is below none, so it needs a
         // look of its own.
         buys.best_key() != u64::MAX && key(Side::Buy, buys.best_key()) >= sells.best_key()
     }
 
-    #[inline]
-    fn side(&self, side: Side) -> &PriceIndex {
-        &self.sides[side as usize & 1]
+    /// Sum of what the orders at one price have left.
+    pub fn qty_at(&self, book: BookId, side: Side, ticks: u64) -> u128 {
+        let level = self.side(book, side).level_at(&self.pages, key(side, ticks));
+        level.map_or(0, |level| self.levels.get(level).total())
     }
+
+    /// Levels of a side, best first.
+    pub fn levels(&self, book: BookId, side: Side) -> impl Iterator<Item = LevelView<'_>> {
+        self.walk(book, side).map(move |level| LevelView {
+            books: self,
+            level,
+            ticks: key(side, level.key),
+        })
+    }
+
+    /// Asks the processor for what a request about this slot will touch. Changes nothing.
+    #[inline]
+    pub fn prefetch(&self, slot: u32) {
+        prefetch(&self.nodes, slot as usize);
+    }
+
+    /// Asks the processor for what a request about this slot will touch next, once
+    /// [`Books::prefetch`] has had its time. Changes nothing.
+    #[inline]
+    pub fn prefetch_queue(&self, slot: u32) {
+        if let Some(&Node { prev, next, level, .. }) = self.nodes.get(slot as usize) {
+            prefetch(&self.nodes, prev as usize);
+            prefetch(&self.nodes, next as usize);
+            self.levels.prefetch(level);
+        }
+    }
+
+    /// Free slots, the one that is taken next first; those never used follow by number.
+    pub fn free_slots(&self) -> impl Iterator<Item = u32> + '_ {
+        let first = (self.free != NIL).then_some(self.free);
+        std::iter::successors(first, |&slot| {
+            let next = self.nodes[slot as usize].next;
+            (next != NIL).then_some(next)
+        })
+    }
+
+    /// Slots in which an order rests, by number.
+    pub fn resting_slots(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.slots()).filter(|&slot| self.nodes[slot as usize].id != 0)
+    }
+
+    /// Makes slots of books that never had any: `slots` of them, of which those in `free` are free,
+    /// in the order in which [`Books::free_slots`] gave them, and all others are taken.
+    pub(crate) fn restore_slots(&mut self, slots: u32, free: &[u32]) {
+        assert!(self.nodes.is_empty() && slots <= self.orders_max);
+        self.nodes.resize(slots as usize, Node::BLANK);
+        for &slot in free.iter().rev() {
+            self.nodes[slot as usize].next = self.free;
+            self.free = slot;
+        }
+        self.taken = slots - free.len() as u32;
+    }
+
+    /// Bytes reserved.
+    pub fn memory_bytes(&self) -> usize {
+        self.nodes.capacity() * size_of::<Node>()
+            + self.levels.memory_bytes()
+            + self.pages.memory_bytes()
+            + self.sides.capacity() * size_of::<[PriceIndex; 2]>()
+    }
+
+    #[inline]
+    fn side(&self, book: BookId, side: Side) -> &PriceIndex {
+        &self.sides[book.0 as usize][at(side)]
+    }
+
+    /// Levels of a side, best first.
+    fn walk(&self, book: BookId, side: Side) -> impl Iterator<Item = &Level> {
+        let index = self.side(book, side);
+        let level = |number: u32| self.levels.get(number);
+        std::iter::successors(index.best_within(NO_LIMIT).map(level), move |before| {
+            index.next_after(&self.pages, before.key).map(level)
+        })
+    }
+}
+
+/// Fills the orders of a level in turn. Returns what is left of `left`. Filled orders leave the
+/// queue, their slots join the free ones; the price of the fills is for the caller to say.
+#[inline(always)]
+fn fill_level(
+    level: &mut Level,
+    nodes: &mut [Node],
+    (free, taken): (&mut u32, &mut u32),
+    mut left: i64,
+    mut on_fill: impl FnMut(Fill),
+) -> i64 {
+    let before = left;
+    let mut slot = level.head;
+    loop {
+        let node = &mut nodes[slot as usize];
+        let qty = left.min(node.leaves_qty);
+        assert!(qty > 0, "a resting order has nothing left");
+        left -= qty;
+        node.leaves_qty -= qty;
+        let fill = Fill {
+            maker: slot,
+            maker_id: node.id,
+            maker_tag: node.tag,
+            ticks: 0,
+            qty,
+            maker_leaves_qty: node.leaves_qty,
+        };
+        let mut next = slot;
+        if fill.maker_leaves_qty == 0 {
+            next = std::mem::replace(&mut node.next, *free);
+            (node.id, node.level) = (0, NIL);
+            *free = slot;
+            *taken -= 1;
+            level.count -= 1;
+        }
+        on_fill(fill);
+        if next == NIL || left == 0 {
+            slot = next;
+            break;
+        }
+        slot = next;
+    }
+    level.subtract(before - left);
+    level.head = slot;
+    match slot {
+        NIL => level.tail = NIL,
+        head => nodes[head as usize].prev = NIL,
+    }
+    left
+}
+
+/// A price level.
+#[derive(Clone, Copy, Debug)]
+pub struct LevelView<'a> {
+    books: &'a Books,
+    level: &'a Level,
+    /// Price in ticks.
+    pub ticks: u64,
+}
+
+impl<'a> LevelView<'a> {
+    /// Sum of what the orders have left.
+    pub fn qty(&self) -> u128 {
+        self.level.total()
+    }
+
+    /// Orders at this price.
+    pub fn order_count(&self) -> u32 {
+        self.level.count
+    }
+
+    /// Slots of the orders at this price, the one that trades first first.
+    pub fn slots(&self) -> impl Iterator<Item = u32> + use<'a> {
+        let (books, head) = (self.books, self.level.head);
+        std::iter::successors((head != NIL).then_some(head), move |&slot| {
+            let next = books.nodes[slot as usize].next;
+            (next != NIL).then_some(next)
+        })
+    }
+}
+
+/// Where a side's orders are. An index orders keys so that smaller is better on both sides; a buy's
+/// key is its price in ticks with all bits flipped, a sell's is the price itself. The same step
+/// leads back.
+#[inline]
+fn key(side: Side, ticks: u64) -> u64 {
+    ticks ^ [0, TICKS_MAX as u64][at(side)]
+}
+
+/// A key that no level is worse than: the limit of a market order.
+const NO_LIMIT: u64 = u64::MAX;
+
+/// The key that levels of a side may have up to a limit.
+#[inline]
+fn limit_key(maker_side: Side, limit: Option<u64>) -> u64 {
+    limit.map_or(NO_LIMIT, |ticks| key(maker_side, ticks))
+}
+
+/// The place of a side.
+#[inline]
+fn at(side: Side) -> usize {
+    side as usize & 1
 }

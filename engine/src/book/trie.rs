@@ -14,7 +14,7 @@
 //! the book holds. The best level and the last leaf are remembered: work near the touch walks
 //! nowhere.
 
-use crate::order::NIL;
+use super::NIL;
 
 /// Bits of a key that a page resolves.
 const BITS: u32 = 6;
@@ -23,7 +23,7 @@ const HEIGHT_MAX: usize = 6;
 
 /// Pages of the indexes of all books.
 #[derive(Debug)]
-pub(crate) struct Pages {
+pub(super) struct Pages {
     /// Bit `i` of a page: place `i` is taken.
     bitmaps: Vec<u64>,
     /// Levels of a leaf, pages of any other page; of a free page, the next free one at place 0.
@@ -34,7 +34,7 @@ pub(crate) struct Pages {
 impl Pages {
     /// Pages for `orders_max` orders. Books rarely need a page for every four orders; where they
     /// do, the pool grows by [`Pages::CHUNK`].
-    pub(crate) fn new(orders_max: u32) -> Self {
+    pub(super) fn new(orders_max: u32) -> Self {
         let room = orders_max as usize / 4 + Self::CHUNK;
         Self { bitmaps: Vec::with_capacity(room), places: Vec::with_capacity(room), free: NIL }
     }
@@ -86,14 +86,14 @@ impl Pages {
     }
 
     /// Bytes reserved.
-    pub(crate) fn memory_bytes(&self) -> usize {
+    pub(super) fn memory_bytes(&self) -> usize {
         self.bitmaps.capacity() * size_of::<u64>() + self.places.capacity() * size_of::<[u32; 64]>()
     }
 }
 
 /// The index of one side: which levels there are, in order of price.
 #[derive(Debug)]
-pub(crate) struct PriceIndex {
+pub(super) struct PriceIndex {
     /// The best level, or [`NIL`] when there is none.
     best: u32,
     root: u32,
@@ -110,7 +110,7 @@ pub(crate) struct PriceIndex {
 
 impl PriceIndex {
     /// An index without levels.
-    pub(crate) const EMPTY: Self = Self {
+    pub(super) const EMPTY: Self = Self {
         best: NIL,
         root: NIL,
         height: 0,
@@ -122,19 +122,19 @@ impl PriceIndex {
 
     /// The best level, if it is no worse than `limit`.
     #[inline]
-    pub(crate) fn best_within(&self, limit: u64) -> Option<u32> {
+    pub(super) fn best_within(&self, limit: u64) -> Option<u32> {
         (self.best != NIL && self.best_key <= limit).then_some(self.best)
     }
 
     /// Key of the best level; above every key when there is none.
     #[inline]
-    pub(crate) fn best_key(&self) -> u64 {
+    pub(super) fn best_key(&self) -> u64 {
         self.best_key
     }
 
     /// The level at a key.
     #[inline]
-    pub(crate) fn find(&mut self, pages: &Pages, key: u64) -> Option<u32> {
+    pub(super) fn find(&mut self, pages: &Pages, key: u64) -> Option<u32> {
         if key == self.best_key {
             return Some(self.best);
         }
@@ -142,9 +142,21 @@ impl PriceIndex {
         pages.get(leaf, place(key, 0))
     }
 
+    /// The level at a key, for those who only look.
+    pub(super) fn level_at(&self, pages: &Pages, key: u64) -> Option<u32> {
+        let mut path = [NIL; HEIGHT_MAX];
+        if self.root == NIL || key >> shift(self.height + 1) != self.prefix {
+            return None;
+        }
+        match self.walk(pages, key, &mut path) {
+            0 => pages.get(path[0], place(key, 0)),
+            _ => None,
+        }
+    }
+
     /// Adds a level at a key that has none.
     #[inline]
-    pub(crate) fn insert(&mut self, pages: &mut Pages, key: u64, level: u32) {
+    pub(super) fn insert(&mut self, pages: &mut Pages, key: u64, level: u32) {
         let leaf = match self.find_leaf(pages, key) {
             Some(leaf) => leaf,
             None => self.make_leaf(pages, key),
@@ -157,7 +169,7 @@ impl PriceIndex {
 
     /// Removes the level at a key that has one.
     #[inline]
-    pub(crate) fn remove(&mut self, pages: &mut Pages, key: u64) {
+    pub(super) fn remove(&mut self, pages: &mut Pages, key: u64) {
         let leaf = self.find_leaf(pages, key).expect("a level is in the index of its side");
         let emptied = pages.clear(leaf, place(key, 0));
         if emptied {
@@ -175,7 +187,7 @@ impl PriceIndex {
     }
 
     /// The best level whose key is above `key`.
-    pub(crate) fn next_after(&self, pages: &Pages, key: u64) -> Option<u32> {
+    pub(super) fn next_after(&self, pages: &Pages, key: u64) -> Option<u32> {
         if self.root == NIL {
             return None;
         }

@@ -8,14 +8,14 @@ use super::{
     report::{Out, Request},
 };
 use crate::{
-    ClOrdId, InstrumentId, OrdStatus, OrderId, SessionId, SideFilter,
+    ClOrdId, InstrumentId, OrderId, SessionId, SideFilter,
     closed::Named,
     command::{CancelOrder, MassCancel},
     domain::{ExecReason, RejectReason},
-    event::{CancelRejected, Execution, MassCanceled},
+    event::{CancelRejected, MassCanceled},
     hash::mix_name,
     instrument::Refusal,
-    session,
+    order, session,
     sink::EventSink,
 };
 
@@ -27,13 +27,13 @@ impl Engine {
         out: &mut Out<'_, S>,
     ) {
         if let Some(slot) = self.find_or_reject(&command.into(), out) {
-            let price = self.price_of(slot);
-            out.emit(&Execution {
-                cl_ord_id: command.cl_ord_id,
-                orig_cl_ord_id: self.pools.orders.cold(slot).cl_ord_id,
-                ..self.canceled(slot, price, ExecReason::None)
-            });
-            self.end_resting(slot, price);
+            let order = self.books.order(slot);
+            let mut report = self.report_of(slot);
+            let name = std::mem::replace(&mut report.cl_ord_id, command.cl_ord_id);
+            report.orig_cl_ord_id = name;
+            report.cancel(ExecReason::None);
+            out.emit(&report);
+            self.end_resting(slot, &order, &name, &report);
         }
     }
 
@@ -46,7 +46,7 @@ impl Engine {
             command.instrument == InstrumentId::NONE && command.side == SideFilter::Both;
         let affected = match known {
             Some(session) if covers_all => session.live,
-            _ => std::iter::successors(first, |&slot| session::next_of(&self.pools.orders, slot))
+            _ => std::iter::successors(first, |&slot| session::next_of(&self.orders, slot))
                 .filter(|&slot| self.covers(command, slot))
                 .count() as u32,
         };
@@ -61,11 +61,13 @@ impl Engine {
         });
         let mut next = first;
         while let Some(slot) = next {
-            next = session::next_of(&self.pools.orders, slot);
+            next = session::next_of(&self.orders, slot);
             if covers_all || self.covers(command, slot) {
-                let price = self.price_of(slot);
-                out.emit(&self.canceled(slot, price, ExecReason::MassCancel));
-                self.end_resting(slot, price);
+                let order = self.books.order(slot);
+                let mut report = self.report_of(slot);
+                report.cancel(ExecReason::MassCancel);
+                out.emit(&report);
+                self.end_resting(slot, &order, &report.cl_ord_id, &report);
             }
         }
     }
@@ -73,8 +75,8 @@ impl Engine {
     /// Whether the filters of a mass cancel cover an order.
     fn covers(&self, command: &MassCancel, slot: u32) -> bool {
         let any = command.instrument == InstrumentId::NONE;
-        (any || self.pools.orders.cold(slot).instrument == command.instrument)
-            && command.side.covers(self.pools.orders.hot(slot).side)
+        (any || self.orders.get(slot).instrument == command.instrument)
+            && command.side.covers(self.books.order(slot).side)
     }
 
     /// The slot of the live order that a cancel or replace means; without one, its refusal:
@@ -96,11 +98,11 @@ impl Engine {
     ) -> Option<u32> {
         let named = self.find_named(request.order_id, request.session, request.orig_cl_ord_id);
         match named {
-            Some(Named::Live(slot)) if self.pools.orders.cold(slot).session == request.session => {
-                let cold = self.pools.orders.cold(slot);
+            Some(Named::Live(slot)) if self.orders.get(slot).session == request.session => {
+                let details = self.orders.get(slot);
                 let instrument = request.instrument;
-                let same = (instrument == cold.instrument || instrument == InstrumentId::NONE)
-                    && request.side == self.pools.orders.hot(slot).side;
+                let same = (instrument == details.instrument || instrument == InstrumentId::NONE)
+                    && request.side == self.books.order(slot).side;
                 if same {
                     return Some(slot);
                 }
@@ -135,12 +137,12 @@ impl Engine {
         cl_ord_id: &ClOrdId,
     ) -> Option<Named<'_>> {
         if order_id != OrderId::NONE
-            && let Some(slot) = self.pools.orders.find(order_id)
+            && let Some(slot) = order::find(&self.books, order_id)
         {
             return Some(Named::Live(slot));
         }
         let name_hash = mix_name(session, cl_ord_id);
-        let named = self.names.find(&self.pools.orders, name_hash, session, cl_ord_id)?;
+        let named = self.names.find(&self.orders, name_hash, session, cl_ord_id)?;
         match named {
             _ if order_id == OrderId::NONE => Some(named),
             Named::Closed(closed) if closed.order_id == order_id => Some(named),
@@ -155,27 +157,13 @@ impl Engine {
         slot: u32,
         refusal: Refusal,
     ) -> CancelRejected {
-        let cold = self.pools.orders.cold(slot);
+        let report = self.report_of(slot);
         CancelRejected {
-            order_id: cold.order_id,
-            instrument: cold.instrument,
-            ord_status: self.pools.orders.status(slot),
-            account: cold.account,
+            order_id: report.order_id,
+            instrument: report.instrument,
+            ord_status: report.ord_status,
+            account: report.account,
             ..request.rejected(refusal)
         }
-    }
-
-    /// Limit price of a resting order.
-    #[inline]
-    pub(super) fn price_of(&self, slot: u32) -> i64 {
-        self.instrument_of(slot).price(self.pools.ticks(slot))
-    }
-
-    /// Ends a resting order as canceled.
-    #[inline]
-    pub(super) fn end_resting(&mut self, slot: u32, price: i64) {
-        let name_hash = self.pools.orders.cold(slot).name_hash();
-        self.withdraw(slot, name_hash);
-        self.close(slot, price, OrdStatus::Canceled, name_hash);
     }
 }

@@ -25,8 +25,10 @@ impl Engine {
         if self.commands == 0 {
             *self = Self { last_sequence: self.last_sequence, ..Self::new(limits) };
         } else if limits.only_grow(&self.limits) {
-            self.pools.grow(limits.orders_max);
-            self.names.grow(&self.pools.orders, limits.orders_max, limits.closed_orders_kept);
+            self.books.grow(limits.orders_max);
+            self.orders.grow(limits.orders_max);
+            let (orders_max, kept_max) = (limits.orders_max, limits.closed_orders_kept);
+            self.names.grow(&self.books, &self.orders, orders_max, kept_max);
             self.limits = limits;
             self.schedule_state_hash();
         }
@@ -38,7 +40,7 @@ impl Engine {
         let symbol = *definition.symbol.padded();
         let is_next = definition.instrument.0 == known + 1 && known < self.limits.instruments_max;
         if is_next && definition.is_valid() && !self.symbols.contains_key(&symbol) {
-            let instrument = Instrument::new(*definition);
+            let instrument = Instrument::new(*definition, self.books.open_book());
             self.configuration_hash =
                 self.configuration_hash.wrapping_add(hash_of_instrument(&instrument));
             self.symbols.insert(symbol, definition.instrument);

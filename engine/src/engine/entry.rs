@@ -5,13 +5,13 @@ use super::{
     report::{Out, order_rejected},
 };
 use crate::{
-    ExecType, OrdStatus, OrdType, OrderId, SessionId, TimeInForce,
-    book::{NO_LIMIT, key},
+    ExecType, LastLiquidity, OrdStatus, OrdType, OrderId, SessionId, TimeInForce, TradeId,
+    closed::ClosedOrder,
     command::NewOrder,
     domain::{ExecReason, RejectReason},
+    event::Execution,
     hash::mix_name,
     instrument::{Decimal, Refusal},
-    order::{Cold, Hot, NIL},
     sink::EventSink,
 };
 
@@ -58,7 +58,7 @@ impl Engine {
             .ok_or(Refusal::plain(RejectReason::UnknownSymbol))?;
         instrument.must_trade()?;
         let name_hash = mix_name(session, &command.cl_ord_id);
-        if self.names.find(&self.pools.orders, name_hash, session, &command.cl_ord_id).is_some() {
+        if self.names.find(&self.orders, name_hash, session, &command.cl_ord_id).is_some() {
             return Err(Refusal::plain(RejectReason::DuplicateClOrdId));
         }
         let order_qty = instrument
@@ -68,7 +68,7 @@ impl Engine {
             OrdType::Limit => instrument
                 .judge_price(Decimal { mantissa: command.price, scale: command.price_scale })?,
         };
-        if self.pools.orders.is_full() {
+        if self.books.is_full() {
             let max = u64::from(self.limits.orders_max);
             return Err(Refusal::count(RejectReason::TooManyOrders, max, max + 1));
         }
@@ -91,72 +91,91 @@ impl Engine {
     /// Accepts an order and carries it out.
     #[inline]
     fn enter<S: EventSink>(&mut self, command: &NewOrder, terms: &Terms, out: &mut Out<'_, S>) {
-        let slot = self.accept(command, terms, out);
-        out.emit(&self.execution(slot, terms.price, ExecType::New, OrdStatus::New));
+        let priority = out.last();
+        let slot = self.books.reserve();
+        self.orders.cover(slot);
+        self.orders_accepted += 1;
+        let order_id = OrderId::new(self.orders_accepted, slot);
+        let mut report = self.accepted(command, terms, order_id);
+        out.emit(&report);
 
         let limit = match command.ord_type {
-            OrdType::Market => NO_LIMIT,
-            OrdType::Limit => key(command.side.opposite(), terms.ticks),
+            OrdType::Market => None,
+            OrdType::Limit => Some(terms.ticks),
         };
-        if command.time_in_force == TimeInForce::Fok && !self.can_fill(slot, limit) {
-            return self.cancel_rest(slot, terms, ExecReason::FillOrKill, out);
+        if command.time_in_force == TimeInForce::Fok && !self.can_fill(limit, &report) {
+            return self.end_unrested(slot, terms, ExecReason::FillOrKill, &mut report, out);
         }
-        self.trade_up_to(slot, limit, terms.price, out);
-        if self.pools.orders.hot(slot).leaves_qty == 0 {
-            return self.close(slot, terms.price, OrdStatus::Filled, terms.name_hash);
+        self.trade(limit, &mut report, out);
+        if report.leaves_qty == 0 {
+            let filled = ClosedOrder::of(&report, &report.cl_ord_id, OrdStatus::Filled, false);
+            self.names.close_unopened(terms.name_hash, filled);
+            return self.books.release(slot);
         }
-        match (command.ord_type, command.time_in_force) {
-            (OrdType::Market, _) => self.cancel_rest(slot, terms, ExecReason::NoLiquidity, out),
+        let reason = match (command.ord_type, command.time_in_force) {
+            (OrdType::Market, _) => ExecReason::NoLiquidity,
+            (OrdType::Limit, TimeInForce::Ioc | TimeInForce::Fok) => ExecReason::ImmediateOrCancel,
             (OrdType::Limit, TimeInForce::Day | TimeInForce::Gtc) => {
-                self.rest(slot, terms.ticks, terms.name_hash);
-                let at = command.origin.session.0 as usize - 1;
-                self.sessions[at].link(&mut self.pools.orders, slot);
+                self.settle(slot, terms.name_hash, &report, priority);
+                return self.rest(slot, terms.ticks, terms.name_hash, &report);
             }
-            (OrdType::Limit, TimeInForce::Ioc | TimeInForce::Fok) => {
-                self.cancel_rest(slot, terms, ExecReason::ImmediateOrCancel, out);
-            }
-        }
+        };
+        self.end_unrested(slot, terms, reason, &mut report, out);
     }
 
-    /// Gives an order its id, its slot and its name.
+    /// The report that an order is accepted.
     #[inline(always)]
-    fn accept<S: EventSink>(&mut self, command: &NewOrder, terms: &Terms, out: &Out<'_, S>) -> u32 {
-        self.orders_accepted += 1;
-        let hot = Hot {
-            leaves_qty: terms.order_qty,
-            prev: NIL,
-            next: NIL,
-            level: NIL,
-            session_prev: NIL,
-            session_next: NIL,
-            side: command.side,
-            ord_type: command.ord_type,
-            time_in_force: command.time_in_force,
-        };
-        let cold = Cold {
-            order_id: OrderId::new(self.orders_accepted, self.pools.orders.next_slot()),
-            priority: out.last(),
+    fn accepted(&self, command: &NewOrder, terms: &Terms, order_id: OrderId) -> Execution {
+        let definition = &self.instruments[command.instrument.0 as usize - 1].definition;
+        Execution {
+            order_id,
+            contra_order_id: OrderId::NONE,
+            trade_id: TradeId(0),
+            price: terms.price,
             order_qty: terms.order_qty,
+            leaves_qty: terms.order_qty,
+            cum_qty: 0,
+            last_px: 0,
+            last_qty: 0,
             cum_notional: [0; 2],
             session: command.origin.session,
             instrument: command.instrument,
+            exec_type: ExecType::New,
+            ord_status: OrdStatus::New,
+            side: command.side,
+            ord_type: command.ord_type,
+            time_in_force: command.time_in_force,
+            price_scale: definition.price_scale,
+            qty_scale: definition.qty_scale,
+            reason: ExecReason::None,
+            last_liquidity: LastLiquidity::None,
+            reserved: [0; 3],
             account: command.account,
             cl_ord_id: command.cl_ord_id,
-        };
-        let slot = self.pools.orders.put(hot, cold);
-        self.names.open(terms.name_hash, slot);
-        slot
+            orig_cl_ord_id: crate::ClOrdId::EMPTY,
+        }
+    }
+
+    /// Whether the other side can fill an order whole at once, at prices up to `limit`.
+    fn can_fill(&self, limit: Option<u64>, report: &Execution) -> bool {
+        let book = self.instruments[report.instrument.0 as usize - 1].book;
+        self.books.can_fill(book, report.side.opposite(), limit, report.leaves_qty)
     }
 
     /// Cancels what is left of an order that never rested.
-    fn cancel_rest<S: EventSink>(
+    fn end_unrested<S: EventSink>(
         &mut self,
         slot: u32,
         terms: &Terms,
         reason: ExecReason,
+        report: &mut Execution,
         out: &mut Out<'_, S>,
     ) {
-        out.emit(&self.canceled(slot, terms.price, reason));
-        self.close(slot, terms.price, OrdStatus::Canceled, terms.name_hash);
+        report.end_trade();
+        report.cancel(reason);
+        out.emit(report);
+        let canceled = ClosedOrder::of(report, &report.cl_ord_id, OrdStatus::Canceled, false);
+        self.names.close_unopened(terms.name_hash, canceled);
+        self.books.release(slot);
     }
 }

@@ -1,142 +1,146 @@
 //! Trades, and how orders come to rest and to their end.
 
-use super::{Engine, report::Out};
+use super::{
+    Engine,
+    report::{Out, Scales, resting_report},
+};
 use crate::{
-    ExecType, LastLiquidity, OrdStatus, TradeId, closed::ClosedOrder, event::Execution,
+    ClOrdId, ExecType, LastLiquidity, OrdStatus, OrderId, Sequence, TradeId,
+    book::Resting,
+    closed::ClosedOrder,
+    event::Execution,
+    order::{Details, add_notional},
     sink::EventSink,
 };
 
-/// A trade as both sides report it.
-#[derive(Clone, Copy)]
-struct Trade {
-    id: TradeId,
-    price: i64,
-    qty: i64,
+impl Engine {
+    /// Trades an aggressor against the other side, best price first, at one price first come first
+    /// served, until it is filled or no level is left at prices up to `limit` (in ticks).
+    ///
+    /// `report` is the aggressor's last one; each trade brings it up to date and sends it.
+    #[inline]
+    pub(super) fn trade<S: EventSink>(
+        &mut self,
+        limit: Option<u64>,
+        report: &mut Execution,
+        out: &mut Out<'_, S>,
+    ) {
+        let Self { books, orders, names, instruments, sessions, trades, orders_hash, .. } = self;
+        let instrument = &instruments[report.instrument.0 as usize - 1];
+        let scales = Scales::of(instrument);
+        let maker_side = report.side.opposite();
+        books.take(instrument.book, maker_side, limit, report.leaves_qty, |fill| {
+            *trades += 1;
+            let price = instrument.price(fill.ticks);
+            let details = orders.get_mut(fill.maker);
+            let name_hash = details.name_hash();
+            let mut order = Resting {
+                id: fill.maker_id,
+                side: maker_side,
+                ticks: fill.ticks,
+                leaves_qty: fill.qty + fill.maker_leaves_qty,
+                tag: fill.maker_tag,
+            };
+            *orders_hash = orders_hash.wrapping_sub(details.contribution(&order, name_hash));
+            add_notional(&mut details.cum_notional, price, fill.qty);
+            order.leaves_qty = fill.maker_leaves_qty;
+            let filled = order.leaves_qty == 0;
+
+            let maker = Execution {
+                contra_order_id: report.order_id,
+                trade_id: TradeId(*trades),
+                exec_type: ExecType::Trade,
+                ord_status: status_after(order.leaves_qty),
+                last_px: price,
+                last_qty: fill.qty,
+                last_liquidity: LastLiquidity::Added,
+                ..resting_report(&order, details, price, scales)
+            };
+            out.emit(&maker);
+
+            report.contra_order_id = OrderId(fill.maker_id);
+            report.trade_id = TradeId(*trades);
+            report.exec_type = ExecType::Trade;
+            report.leaves_qty -= fill.qty;
+            report.cum_qty += fill.qty;
+            report.ord_status = status_after(report.leaves_qty);
+            report.last_px = price;
+            report.last_qty = fill.qty;
+            report.last_liquidity = LastLiquidity::Removed;
+            add_notional(&mut report.cum_notional, price, fill.qty);
+            out.emit(report);
+
+            if filled {
+                let session = details.session;
+                sessions[session.0 as usize - 1].unlink(orders, fill.maker);
+                let status = OrdStatus::Filled;
+                let closed = ClosedOrder::of(&maker, &maker.cl_ord_id, status, false);
+                names.close(name_hash, fill.maker, closed);
+            } else {
+                *orders_hash = orders_hash.wrapping_add(details.contribution(&order, name_hash));
+            }
+        });
+        assert!(
+            report.order_qty == report.cum_qty + report.leaves_qty && report.leaves_qty >= 0,
+            "an order traded more than it had left"
+        );
+    }
+
+    /// Puts what an order has left, by its report, at the end of the queue at its price.
+    #[inline]
+    pub(super) fn rest(&mut self, slot: u32, ticks: u64, name_hash: u64, report: &Execution) {
+        let book = self.instruments[report.instrument.0 as usize - 1].book;
+        let order = Resting {
+            id: report.order_id.0,
+            side: report.side,
+            ticks,
+            leaves_qty: report.leaves_qty,
+            tag: report.time_in_force.code(),
+        };
+        self.books.rest(book, slot, order);
+        assert!(!self.books.is_crossed(book), "crossed book");
+        let contribution = self.orders.get(slot).contribution(&order, name_hash);
+        self.orders_hash = self.orders_hash.wrapping_add(contribution);
+    }
+
+    /// Gives an order that comes to rest for the first time its details, its name and its place in
+    /// its session's chain.
+    #[inline]
+    pub(super) fn settle(
+        &mut self,
+        slot: u32,
+        name_hash: u64,
+        report: &Execution,
+        priority: Sequence,
+    ) {
+        *self.orders.get_mut(slot) = Details::of(report, priority);
+        self.names.open(name_hash, slot);
+        self.sessions[report.session.0 as usize - 1].link(&mut self.orders, slot);
+    }
+
+    /// Takes a resting order out of its book, its session's chain and the state hash, frees its
+    /// slot, and remembers it as canceled. `report` tells of its cancel, `cl_ord_id` is its name.
+    #[inline]
+    pub(super) fn end_resting(
+        &mut self,
+        slot: u32,
+        order: &Resting,
+        cl_ord_id: &ClOrdId,
+        report: &Execution,
+    ) {
+        let details = self.orders.get(slot);
+        let name_hash = details.name_hash();
+        let contribution = details.contribution(order, name_hash);
+        self.orders_hash = self.orders_hash.wrapping_sub(contribution);
+        self.books.cancel(self.instruments[report.instrument.0 as usize - 1].book, slot);
+        self.sessions[report.session.0 as usize - 1].unlink(&mut self.orders, slot);
+        let closed = ClosedOrder::of(report, cl_ord_id, OrdStatus::Canceled, false);
+        self.names.close(name_hash, slot, closed);
+    }
 }
 
-impl Engine {
-    /// Whether the other side can fill an order whole at once, at keys up to `limit`.
-    pub(super) fn can_fill(&self, slot: u32, limit: u64) -> bool {
-        let hot = self.pools.orders.hot(slot);
-        let book = &self.instrument_of(slot).book;
-        book.can_fill(&self.pools, hot.side.opposite(), limit, hot.leaves_qty)
-    }
-
-    /// Trades an aggressor against the other side, best price first, at one price first come first
-    /// served, until it is filled or no level is left at keys up to `limit`.
-    #[inline]
-    pub(super) fn trade_up_to<S: EventSink>(
-        &mut self,
-        taker: u32,
-        limit: u64,
-        taker_price: i64,
-        out: &mut Out<'_, S>,
-    ) {
-        let maker_side = self.pools.orders.hot(taker).side.opposite();
-        let instrument = self.pools.orders.cold(taker).instrument.0 as usize - 1;
-        while let Some(level) = self.instruments[instrument].book.best_within(maker_side, limit) {
-            self.trade(taker, taker_price, level, out);
-            if self.pools.orders.hot(taker).leaves_qty == 0 {
-                break;
-            }
-        }
-    }
-
-    /// Trades an aggressor against the first order of a level, at that order's price.
-    fn trade<S: EventSink>(
-        &mut self,
-        taker: u32,
-        taker_price: i64,
-        level: u32,
-        out: &mut Out<'_, S>,
-    ) {
-        let maker = self.pools.levels.get(level).head;
-        let orders = &mut self.pools.orders;
-        let qty = orders.hot(taker).leaves_qty.min(orders.hot(maker).leaves_qty);
-        let ticks = self.pools.ticks(maker);
-        let price = self.instrument_of(maker).price(ticks);
-        self.trades += 1;
-        let trade = Trade { id: TradeId(self.trades), price, qty };
-
-        let name_hash = self.pools.orders.cold(maker).name_hash();
-        let hash = self.pools.orders.hash(maker, ticks, name_hash);
-        let maker_status = self.pools.orders.fill(maker, qty, price);
-        let taker_status = self.pools.orders.fill(taker, qty, price);
-        self.pools.levels.get_mut(level).subtract(qty);
-        self.orders_hash = self.orders_hash.wrapping_sub(hash);
-
-        self.report_trade(maker, taker, trade, (price, maker_status, LastLiquidity::Added), out);
-        let removed = LastLiquidity::Removed;
-        self.report_trade(taker, maker, trade, (taker_price, taker_status, removed), out);
-
-        if maker_status == OrdStatus::Filled {
-            self.unlink(maker);
-            self.close(maker, price, OrdStatus::Filled, name_hash);
-        } else {
-            let hash = self.pools.orders.hash(maker, ticks, name_hash);
-            self.orders_hash = self.orders_hash.wrapping_add(hash);
-        }
-    }
-
-    /// Reports a trade to one side: its limit price, its status and its part in the trade.
-    #[inline]
-    fn report_trade<S: EventSink>(
-        &self,
-        slot: u32,
-        contra: u32,
-        trade: Trade,
-        (price, ord_status, last_liquidity): (i64, OrdStatus, LastLiquidity),
-        out: &mut Out<'_, S>,
-    ) {
-        out.emit(&Execution {
-            contra_order_id: self.pools.orders.cold(contra).order_id,
-            trade_id: trade.id,
-            last_px: trade.price,
-            last_qty: trade.qty,
-            last_liquidity,
-            ..self.execution(slot, price, ExecType::Trade, ord_status)
-        });
-    }
-
-    /// Puts an order at the end of the queue at its price.
-    #[inline]
-    pub(super) fn rest(&mut self, slot: u32, ticks: u64, name_hash: u64) {
-        let instrument = self.pools.orders.cold(slot).instrument.0 as usize - 1;
-        let book = &mut self.instruments[instrument].book;
-        book.rest(&mut self.pools, slot, ticks);
-        assert!(!book.is_crossed(), "crossed book");
-        let hash = self.pools.orders.hash(slot, ticks, name_hash);
-        self.orders_hash = self.orders_hash.wrapping_add(hash);
-    }
-
-    /// Takes a resting order out of the book, out of the state hash and out of its session's chain.
-    #[inline]
-    pub(super) fn withdraw(&mut self, slot: u32, name_hash: u64) {
-        let hash = self.pools.orders.hash(slot, self.pools.ticks(slot), name_hash);
-        self.orders_hash = self.orders_hash.wrapping_sub(hash);
-        self.unlink(slot);
-    }
-
-    /// Takes a resting order out of the book and out of its session's chain.
-    #[inline]
-    fn unlink(&mut self, slot: u32) {
-        let instrument = self.pools.orders.cold(slot).instrument.0 as usize - 1;
-        self.instruments[instrument].book.unlink(&mut self.pools, slot);
-        self.unchain(slot);
-    }
-
-    /// Takes an order out of its session's chain.
-    #[inline]
-    pub(super) fn unchain(&mut self, slot: u32) {
-        let session = self.pools.orders.cold(slot).session.0 as usize - 1;
-        self.sessions[session].unlink(&mut self.pools.orders, slot);
-    }
-
-    /// Remembers an order that is in no queue any more, and frees its slot.
-    #[inline]
-    pub(super) fn close(&mut self, slot: u32, price: i64, ord_status: OrdStatus, name_hash: u64) {
-        let closed = ClosedOrder::new(&self.pools.orders, slot, price, ord_status, false);
-        self.names.close(name_hash, slot, closed);
-        self.pools.orders.release(slot);
-    }
+/// OrdStatus of an order that traded and has so much left.
+#[inline]
+fn status_after(leaves_qty: i64) -> OrdStatus {
+    if leaves_qty == 0 { OrdStatus::Filled } else { OrdStatus::PartiallyFilled }
 }

@@ -14,19 +14,19 @@ impl Engine {
     /// the request has none.
     pub(super) fn query_order<S: EventSink>(&mut self, command: &QueryOrder, out: &mut Out<'_, S>) {
         let session = command.origin.session;
-        let orders = &self.pools.orders;
         let named = self.find_named(command.order_id, session, &command.cl_ord_id);
         let is_named = |instrument: InstrumentId, side: Side| {
             let any = command.instrument == InstrumentId::NONE;
             side == command.side && (any || instrument == command.instrument)
         };
         match named {
-            Some(Named::Live(slot)) if orders.cold(slot).session == session => {
-                if !is_named(orders.cold(slot).instrument, orders.hot(slot).side) {
+            Some(Named::Live(slot)) if self.orders.get(slot).session == session => {
+                let mut report = self.report_of(slot);
+                if !is_named(report.instrument, report.side) {
                     return out.emit(&query_rejected(command, RejectReason::OrderMismatch));
                 }
-                let (price, status) = (self.price_of(slot), orders.status(slot));
-                out.emit(&self.execution(slot, price, ExecType::OrderStatus, status));
+                report.exec_type = ExecType::OrderStatus;
+                out.emit(&report);
             }
             Some(Named::Closed(closed)) if closed.session == session && !closed.superseded => {
                 if !is_named(closed.instrument, closed.side) {

@@ -18,13 +18,14 @@ use super::{
 };
 use crate::{
     ClOrdId, ExecType, OrdStatus, Sequence,
-    book::key,
+    book::Resting,
     closed::ClosedOrder,
     command::ReplaceOrder,
     domain::{ExecReason, RejectReason},
     event::Execution,
     hash::mix_name,
     instrument::{Decimal, Refusal},
+    order::RESTING_TYPE,
     sink::EventSink,
 };
 
@@ -47,15 +48,14 @@ impl Engine {
     /// quantity and price are allowed. The first rule broken is reported.
     #[inline]
     fn judge_replace(&self, command: &ReplaceOrder, slot: u32) -> Result<Terms, Refusal> {
-        let orders = &self.pools.orders;
-        if command.ord_type != orders.hot(slot).ord_type {
+        if command.ord_type != RESTING_TYPE {
             return Err(Refusal::plain(RejectReason::ReplaceChangesType));
         }
         let instrument = self.instrument_of(slot);
         instrument.must_trade()?;
         let session = command.origin.session;
         let name_hash = mix_name(session, &command.cl_ord_id);
-        if self.names.find(orders, name_hash, session, &command.cl_ord_id).is_some() {
+        if self.names.find(&self.orders, name_hash, session, &command.cl_ord_id).is_some() {
             return Err(Refusal::plain(RejectReason::DuplicateClOrdId));
         }
         let order_qty = instrument
@@ -72,81 +72,74 @@ impl Engine {
         terms: &Terms,
         out: &mut Out<'_, S>,
     ) {
-        let (hot, cold) = (self.pools.orders.hot(slot), self.pools.orders.cold(slot));
-        let (side, orig_cl_ord_id, cum_qty) = (hot.side, cold.cl_ord_id, cold.cum_qty(hot));
-        if terms.order_qty <= cum_qty {
-            let price = self.price_of(slot);
-            out.emit(&Execution {
-                cl_ord_id: command.cl_ord_id,
-                orig_cl_ord_id,
-                ..self.canceled(slot, price, ExecReason::ReplacedBelowCumQty)
-            });
-            return self.end_resting(slot, price);
+        let order = self.books.order(slot);
+        let mut report = self.report_of(slot);
+        let old_name = report.cl_ord_id;
+        if terms.order_qty <= report.cum_qty {
+            (report.cl_ord_id, report.orig_cl_ord_id) = (command.cl_ord_id, old_name);
+            report.cancel(ExecReason::ReplacedBelowCumQty);
+            out.emit(&report);
+            return self.end_resting(slot, &order, &old_name, &report);
         }
-        let sequence = out.last();
-        let moves = self.change(slot, &command.cl_ord_id, terms, sequence);
-        let status = self.pools.orders.status(slot);
-        out.emit(&Execution {
-            orig_cl_ord_id,
-            ..self.execution(slot, terms.price, ExecType::Replaced, status)
-        });
+        self.rename(slot, &order, &report, (&command.cl_ord_id, terms.name_hash));
+        let moves = self.change(slot, &order, terms, out.last());
+
+        report.exec_type = ExecType::Replaced;
+        (report.cl_ord_id, report.orig_cl_ord_id) = (command.cl_ord_id, old_name);
+        (report.price, report.order_qty) = (terms.price, terms.order_qty);
+        report.leaves_qty = terms.order_qty - report.cum_qty;
+        out.emit(&report);
+        report.orig_cl_ord_id = ClOrdId::EMPTY;
         if !moves {
-            let hash = self.pools.orders.hash(slot, terms.ticks, terms.name_hash);
-            self.orders_hash = self.orders_hash.wrapping_add(hash);
+            let order = self.books.order(slot);
+            let contribution = self.orders.get(slot).contribution(&order, terms.name_hash);
+            self.orders_hash = self.orders_hash.wrapping_add(contribution);
             return;
         }
-        self.trade_up_to(slot, key(side.opposite(), terms.ticks), terms.price, out);
-        if self.pools.orders.hot(slot).leaves_qty > 0 {
-            self.rest(slot, terms.ticks, terms.name_hash);
-        } else {
-            self.unchain(slot);
-            self.close(slot, terms.price, OrdStatus::Filled, terms.name_hash);
+        self.trade(Some(terms.ticks), &mut report, out);
+        if report.leaves_qty > 0 {
+            self.orders.get_mut(slot).cum_notional = report.cum_notional;
+            return self.rest(slot, terms.ticks, terms.name_hash, &report);
         }
+        self.sessions[report.session.0 as usize - 1].unlink(&mut self.orders, slot);
+        let filled = ClosedOrder::of(&report, &report.cl_ord_id, OrdStatus::Filled, false);
+        self.names.close(terms.name_hash, slot, filled);
+        self.books.release(slot);
     }
 
-    /// Gives a resting order its new name, quantity and place, and takes it out of the state hash.
-    /// Returns whether its price changes: then it is in no queue now.
-    fn change(
-        &mut self,
-        slot: u32,
-        cl_ord_id: &ClOrdId,
-        terms: &Terms,
-        sequence: Sequence,
-    ) -> bool {
-        let ticks = self.pools.ticks(slot);
-        let old_name_hash = self.pools.orders.cold(slot).name_hash();
-        let hash = self.pools.orders.hash(slot, ticks, old_name_hash);
-        self.orders_hash = self.orders_hash.wrapping_sub(hash);
-        self.rename(slot, old_name_hash, (cl_ord_id, terms.name_hash));
+    /// Gives a resting order another ClOrdID and takes it out of the state hash; the one that it
+    /// loses is remembered. `report` tells of the order as it was.
+    fn rename(&mut self, slot: u32, order: &Resting, report: &Execution, new: (&ClOrdId, u64)) {
+        let details = self.orders.get_mut(slot);
+        let old_hash = details.name_hash();
+        let contribution = details.contribution(order, old_hash);
+        self.orders_hash = self.orders_hash.wrapping_sub(contribution);
+        details.cl_ord_id = *new.0;
+        let old = ClosedOrder::of(report, &report.cl_ord_id, report.ord_status, true);
+        self.names.close(old_hash, slot, old);
+        self.names.open(new.1, slot);
+    }
 
-        let cum_qty = self.pools.orders.cold(slot).cum_qty(self.pools.orders.hot(slot));
+    /// Gives a resting order its new quantity and place. Returns whether its price changes: then it
+    /// is in no queue now.
+    fn change(&mut self, slot: u32, order: &Resting, terms: &Terms, priority: Sequence) -> bool {
+        let book = self.instrument_of(slot).book;
+        let details = self.orders.get_mut(slot);
+        let cum_qty = details.order_qty - order.leaves_qty;
         let leaves_qty = terms.order_qty - cum_qty;
-        let moves = terms.ticks != ticks;
-        let keeps_place = !moves && terms.order_qty <= self.pools.orders.cold(slot).order_qty;
-        let instrument = self.pools.orders.cold(slot).instrument.0 as usize - 1;
-        let book = &mut self.instruments[instrument].book;
-        if moves {
-            book.unlink(&mut self.pools, slot);
-            self.pools.orders.hot_mut(slot).leaves_qty = leaves_qty;
-        } else if keeps_place {
-            self.pools.shrink(slot, leaves_qty);
-        } else {
-            book.requeue(&mut self.pools, slot, leaves_qty);
+        let moves = terms.ticks != order.ticks;
+        let keeps_place = !moves && terms.order_qty <= details.order_qty;
+        details.order_qty = terms.order_qty;
+        if keeps_place {
+            self.books.shrink(slot, leaves_qty);
+            return false;
         }
-        let cold = self.pools.orders.cold_mut(slot);
-        cold.order_qty = terms.order_qty;
-        if !keeps_place {
-            cold.priority = sequence;
+        details.priority = priority;
+        if moves {
+            self.books.remove(book, slot);
+        } else {
+            self.books.requeue(slot, leaves_qty);
         }
         moves
-    }
-
-    /// Gives an order another ClOrdID; the one that it loses is remembered.
-    fn rename(&mut self, slot: u32, old_name_hash: u64, new: (&ClOrdId, u64)) {
-        let (price, status) = (self.price_of(slot), self.pools.orders.status(slot));
-        let superseded = ClosedOrder::new(&self.pools.orders, slot, price, status, true);
-        self.names.close(old_name_hash, slot, superseded);
-        self.pools.orders.cold_mut(slot).cl_ord_id = *new.0;
-        self.names.open(new.1, slot);
     }
 }

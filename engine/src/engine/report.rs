@@ -4,11 +4,13 @@ use super::Engine;
 use crate::{
     CancelRejectTo, ClOrdId, ExecType, InstrumentId, LastLiquidity, OrdStatus, OrderId, Sequence,
     SessionId, Stamp, Timestamp, TradeId,
+    book::Resting,
     closed::ClosedOrder,
     command::{CancelOrder, NewOrder, ReplaceOrder},
     domain::ExecReason,
     event::{CancelRejected, Event, EventRecord, Execution, OrderRejected},
-    instrument::Refusal,
+    instrument::{Instrument, Refusal},
+    order::{Details, RESTING_TYPE, time_in_force},
     sink::EventSink,
 };
 
@@ -45,54 +47,12 @@ impl<'a, S: EventSink> Out<'a, S> {
 }
 
 impl Engine {
-    /// A report of a live order that answers no request and is no trade; `price` is its limit.
+    /// A report of a resting order that says nothing new; ExecType is for the caller to say.
     #[inline(always)]
-    pub(super) fn execution(
-        &self,
-        slot: u32,
-        price: i64,
-        exec_type: ExecType,
-        ord_status: OrdStatus,
-    ) -> Execution {
-        let (hot, cold) = (self.pools.orders.hot(slot), self.pools.orders.cold(slot));
-        let definition = &self.instrument_of(slot).definition;
-        Execution {
-            order_id: cold.order_id,
-            contra_order_id: OrderId::NONE,
-            trade_id: TradeId(0),
-            price,
-            order_qty: cold.order_qty,
-            leaves_qty: hot.leaves_qty,
-            cum_qty: cold.cum_qty(hot),
-            last_px: 0,
-            last_qty: 0,
-            cum_notional: cold.cum_notional,
-            session: cold.session,
-            instrument: cold.instrument,
-            exec_type,
-            ord_status,
-            side: hot.side,
-            ord_type: hot.ord_type,
-            time_in_force: hot.time_in_force,
-            price_scale: definition.price_scale,
-            qty_scale: definition.qty_scale,
-            reason: ExecReason::None,
-            last_liquidity: LastLiquidity::None,
-            reserved: [0; 3],
-            account: cold.account,
-            cl_ord_id: cold.cl_ord_id,
-            orig_cl_ord_id: ClOrdId::EMPTY,
-        }
-    }
-
-    /// A report that what is left of a live order is canceled.
-    #[inline(always)]
-    pub(super) fn canceled(&self, slot: u32, price: i64, reason: ExecReason) -> Execution {
-        Execution {
-            leaves_qty: 0,
-            reason,
-            ..self.execution(slot, price, ExecType::Canceled, OrdStatus::Canceled)
-        }
+    pub(super) fn report_of(&self, slot: u32) -> Execution {
+        let (order, details) = (self.books.order(slot), self.orders.get(slot));
+        let instrument = &self.instruments[details.instrument.0 as usize - 1];
+        resting_report(&order, details, instrument.price(order.ticks), Scales::of(instrument))
     }
 
     /// The answer to a status request for a remembered order.
@@ -125,6 +85,79 @@ impl Engine {
             cl_ord_id: closed.cl_ord_id,
             orig_cl_ord_id: ClOrdId::EMPTY,
         }
+    }
+}
+
+/// Decimals of prices and quantities in an instrument's reports.
+#[derive(Clone, Copy)]
+pub(super) struct Scales {
+    price: u8,
+    qty: u8,
+}
+
+impl Scales {
+    #[inline]
+    pub(super) fn of(instrument: &Instrument) -> Self {
+        let definition = &instrument.definition;
+        Self { price: definition.price_scale, qty: definition.qty_scale }
+    }
+}
+
+/// A report of an order that rests, or did until now, that says nothing new.
+#[inline(always)]
+pub(super) fn resting_report(
+    order: &Resting,
+    details: &Details,
+    price: i64,
+    scales: Scales,
+) -> Execution {
+    let cum_qty = details.order_qty - order.leaves_qty;
+    Execution {
+        order_id: OrderId(order.id),
+        contra_order_id: OrderId::NONE,
+        trade_id: TradeId(0),
+        price,
+        order_qty: details.order_qty,
+        leaves_qty: order.leaves_qty,
+        cum_qty,
+        last_px: 0,
+        last_qty: 0,
+        cum_notional: details.cum_notional,
+        session: details.session,
+        instrument: details.instrument,
+        exec_type: ExecType::OrderStatus,
+        ord_status: if cum_qty == 0 { OrdStatus::New } else { OrdStatus::PartiallyFilled },
+        side: order.side,
+        ord_type: RESTING_TYPE,
+        time_in_force: time_in_force(order.tag),
+        price_scale: scales.price,
+        qty_scale: scales.qty,
+        reason: ExecReason::None,
+        last_liquidity: LastLiquidity::None,
+        reserved: [0; 3],
+        account: details.account,
+        cl_ord_id: details.cl_ord_id,
+        orig_cl_ord_id: ClOrdId::EMPTY,
+    }
+}
+
+impl Execution {
+    /// Tells that what is left of the order is canceled.
+    #[inline]
+    pub(super) fn cancel(&mut self, reason: ExecReason) {
+        self.exec_type = ExecType::Canceled;
+        self.ord_status = OrdStatus::Canceled;
+        self.leaves_qty = 0;
+        self.reason = reason;
+    }
+
+    /// Tells of no trade any more.
+    #[inline]
+    pub(super) fn end_trade(&mut self) {
+        self.contra_order_id = OrderId::NONE;
+        self.trade_id = TradeId(0);
+        (self.last_px, self.last_qty) = (0, 0);
+        self.last_liquidity = LastLiquidity::None;
     }
 }
 

@@ -21,10 +21,11 @@ use super::{Engine, configure};
 use crate::{
     Account, ClOrdId, EngineLimits, InstrumentId, InstrumentStatus, OrdStatus, OrdType, OrderId,
     Sequence, SessionId, Side, TimeInForce,
+    book::{NIL, Resting},
     closed::ClosedOrder,
     command::{DefineInstrument, DefineSession, MANTISSA_MAX},
     hash::{mix_bytes, mix_name},
-    order::{Cold, Hot, NIL},
+    order::{self, Details, RESTING_TYPE, time_in_force},
 };
 
 /// Version of the layout.
@@ -156,10 +157,10 @@ impl Engine {
         for session in &self.sessions {
             out.extend_from_slice(DefineSession::new(session.id, session.comp_id).as_bytes());
         }
-        for slot in self.pools.orders.live_slots() {
+        for slot in self.books.resting_slots() {
             out.extend_from_slice(self.saved_order(slot).as_bytes());
         }
-        for slot in self.pools.orders.free_slots() {
+        for slot in self.books.free_slots() {
             out.extend_from_slice(&slot.to_le_bytes());
         }
         for closed in self.names.remembered() {
@@ -202,7 +203,7 @@ impl Engine {
     }
 
     fn saved_header(&self) -> Header {
-        let live = self.pools.orders.live();
+        let live = self.books.taken();
         Header {
             magic: MAGIC,
             version: STATE_VERSION,
@@ -216,28 +217,28 @@ impl Engine {
             instruments: self.instruments.len() as u64,
             sessions: self.sessions.len() as u64,
             orders: live.into(),
-            free_slots: (self.pools.orders.slots() - live).into(),
+            free_slots: (self.books.slots() - live).into(),
             closed: self.names.remembered_count() as u64,
             reserved_tail: 0,
         }
     }
 
     fn saved_order(&self, slot: u32) -> SavedOrder {
-        let (hot, cold) = (self.pools.orders.hot(slot), self.pools.orders.cold(slot));
+        let (order, details) = (self.books.order(slot), self.orders.get(slot));
         SavedOrder {
-            order_id: cold.order_id,
-            priority: cold.priority,
-            price: self.price_of(slot),
-            order_qty: cold.order_qty,
-            leaves_qty: hot.leaves_qty,
-            cum_notional: cold.cum_notional,
-            session: cold.session,
-            instrument: cold.instrument,
-            account: cold.account,
-            cl_ord_id: cold.cl_ord_id,
-            side: hot.side,
-            ord_type: hot.ord_type,
-            time_in_force: hot.time_in_force,
+            order_id: OrderId(order.id),
+            priority: details.priority,
+            price: self.instrument_of(slot).price(order.ticks),
+            order_qty: details.order_qty,
+            leaves_qty: order.leaves_qty,
+            cum_notional: details.cum_notional,
+            session: details.session,
+            instrument: details.instrument,
+            account: details.account,
+            cl_ord_id: details.cl_ord_id,
+            side: order.side,
+            ord_type: RESTING_TYPE,
+            time_in_force: time_in_force(order.tag),
             reserved: [0; 5],
         }
     }
@@ -283,26 +284,25 @@ impl Engine {
         must(self.sessions.len() == known + 1, "sessions can be defined in this order")
     }
 
-    /// Fills the slots with orders that have no queue yet.
+    /// Takes the slots of the orders and frees the others, in the order in which they were free.
     fn restore_slots(&mut self, orders: &[SavedOrder], free: &[u32]) -> Result<(), StateError> {
         let slots = orders.len() + free.len();
         must(slots <= self.limits.orders_max as usize, "orders have room")?;
-        let mut places: Vec<Option<(Hot, Cold)>> = vec![None; slots];
         for pair in orders.windows(2) {
             must(pair[0].order_id.slot() < pair[1].order_id.slot(), "orders come by slot")?;
         }
+        let mut is_used = vec![false; slots];
         for order in orders {
             self.check_order(order)?;
-            let place = places.get_mut(order.order_id.slot() as usize);
-            *place.ok_or(contradiction("an order's slot was used"))? = Some(unqueued(order));
+            let used = is_used.get_mut(order.order_id.slot() as usize);
+            *used.ok_or(contradiction("an order's slot was used"))? = true;
         }
-        let mut is_free = vec![false; slots];
         for &slot in free {
-            let is_live = places.get(slot as usize).is_none_or(Option::is_some);
-            must(!is_live && !is_free[slot as usize], "a free slot is free, once")?;
-            is_free[slot as usize] = true;
+            let used = is_used.get_mut(slot as usize).filter(|used| !**used);
+            *used.ok_or(contradiction("a free slot is free, once"))? = true;
         }
-        self.pools.orders.restore(places, free);
+        self.books.restore_slots(slots as u32, free);
+        self.orders.restore(slots as u32);
         Ok(())
     }
 
@@ -346,22 +346,29 @@ impl Engine {
         by_priority.sort_by_key(|order| (order.priority, order.order_id));
         for order in by_priority {
             let slot = order.order_id.slot();
-            let instrument = &mut self.instruments[order.instrument.0 as usize - 1];
-            let ticks = instrument.ticks(order.price);
-            instrument.book.rest(&mut self.pools, slot, ticks);
+            let instrument = &self.instruments[order.instrument.0 as usize - 1];
+            let resting = Resting {
+                id: order.order_id.0,
+                side: order.side,
+                ticks: instrument.ticks(order.price),
+                leaves_qty: order.leaves_qty,
+                tag: order.time_in_force.code(),
+            };
+            self.books.rest(instrument.book, slot, resting);
+            *self.orders.get_mut(slot) = details_of(order);
             let name_hash = mix_name(order.session, &order.cl_ord_id);
             must(!self.is_named(order.session, &order.cl_ord_id), "an order's name is its own")?;
             self.names.open(name_hash, slot);
-            let hash = self.pools.orders.hash(slot, ticks, name_hash);
-            self.orders_hash = self.orders_hash.wrapping_add(hash);
+            let contribution = self.orders.get(slot).contribution(&resting, name_hash);
+            self.orders_hash = self.orders_hash.wrapping_add(contribution);
         }
         let mut by_acceptance: Vec<&SavedOrder> = orders.iter().collect();
         by_acceptance.sort_by_key(|order| order.order_id);
         for order in by_acceptance {
             let session = &mut self.sessions[order.session.0 as usize - 1];
-            session.link(&mut self.pools.orders, order.order_id.slot());
+            session.link(&mut self.orders, order.order_id.slot());
         }
-        must(self.instruments.iter().all(|i| !i.book.is_crossed()), "no book is crossed")
+        must(self.instruments.iter().all(|i| !self.books.is_crossed(i.book)), "no book is crossed")
     }
 
     fn restore_closed(&mut self, number: u64, saved: &SavedClosed) -> Result<(), StateError> {
@@ -369,7 +376,7 @@ impl Engine {
         must(!self.is_named(saved.session, &saved.cl_ord_id), "a closed order's name is its own")?;
         must(saved.superseded <= 1, "a flag is a flag")?;
         let superseded = saved.superseded == 1;
-        let lives = self.pools.orders.find(saved.order_id).is_some();
+        let lives = order::find(&self.books, saved.order_id).is_some();
         must(superseded || !lives, "a closed order does not live")?;
         self.names.restore(
             number,
@@ -397,34 +404,23 @@ impl Engine {
 
     fn is_named(&self, session: SessionId, cl_ord_id: &ClOrdId) -> bool {
         let name_hash = mix_name(session, cl_ord_id);
-        self.names.find(&self.pools.orders, name_hash, session, cl_ord_id).is_some()
+        self.names.find(&self.orders, name_hash, session, cl_ord_id).is_some()
     }
 }
 
-/// A saved order without a queue.
-fn unqueued(order: &SavedOrder) -> (Hot, Cold) {
-    let hot = Hot {
-        leaves_qty: order.leaves_qty,
-        prev: NIL,
-        next: NIL,
-        level: NIL,
-        session_prev: NIL,
-        session_next: NIL,
-        side: order.side,
-        ord_type: order.ord_type,
-        time_in_force: order.time_in_force,
-    };
-    let cold = Cold {
-        order_id: order.order_id,
+/// What is kept of a saved order beside its book.
+fn details_of(order: &SavedOrder) -> Details {
+    Details {
         priority: order.priority,
         order_qty: order.order_qty,
         cum_notional: order.cum_notional,
         session: order.session,
         instrument: order.instrument,
+        session_prev: NIL,
+        session_next: NIL,
         account: order.account,
         cl_ord_id: order.cl_ord_id,
-    };
-    (hot, cold)
+    }
 }
 
 fn saved_closed(closed: &ClosedOrder) -> SavedClosed {
@@ -554,7 +550,7 @@ mod tests {
             let stamp = Stamp { sequence: next, time: Timestamp(0) };
             next = engine.apply(stamp, command, &mut CountingSink::default());
         }
-        assert!(engine.pools.orders.live() > 2 && engine.names.remembered_count() == 4);
+        assert!(engine.books.taken() > 2 && engine.names.remembered_count() == 4);
         let mut bytes = Vec::new();
         engine.write_state(&mut bytes);
         bytes

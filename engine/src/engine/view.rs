@@ -3,8 +3,10 @@
 use super::Engine;
 use crate::{
     Account, ClOrdId, CompId, InstrumentId, InstrumentStatus, OrdType, OrderId, Sequence,
-    SessionId, Side, Symbol, TimeInForce, book::Level, command::DefineInstrument,
-    instrument::Instrument, order::NIL,
+    SessionId, Side, Symbol, TimeInForce, book,
+    command::DefineInstrument,
+    instrument::Instrument,
+    order::{self, RESTING_TYPE, time_in_force},
 };
 
 /// An instrument as it stands.
@@ -86,7 +88,7 @@ pub struct BookView<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct LevelView<'a> {
     engine: &'a Engine,
-    level: &'a Level,
+    level: book::LevelView<'a>,
     /// Price in the instrument's scale.
     pub price: i64,
 }
@@ -123,7 +125,7 @@ impl Engine {
 
     /// A live order.
     pub fn order(&self, order_id: OrderId) -> Option<OrderView> {
-        self.pools.orders.find(order_id).map(|slot| self.order_view(slot))
+        order::find(&self.books, order_id).map(|slot| self.order_view(slot))
     }
 
     /// Counters.
@@ -132,7 +134,7 @@ impl Engine {
             commands: self.commands,
             orders_accepted: self.orders_accepted,
             trades: self.trades,
-            live_orders: self.pools.orders.live(),
+            live_orders: self.books.taken(),
             remembered: self.names.remembered_count() as u32,
         }
     }
@@ -144,30 +146,31 @@ impl Engine {
 
     /// Bytes reserved for orders, levels, price indexes and names.
     pub fn memory_bytes(&self) -> usize {
-        self.pools.memory_bytes()
+        self.books.memory_bytes()
+            + self.orders.memory_bytes()
             + self.names.memory_bytes()
             + self.instruments.capacity() * size_of::<Instrument>()
             + self.sessions.capacity() * size_of::<crate::session::Session>()
     }
 
     fn order_view(&self, slot: u32) -> OrderView {
-        let (hot, cold) = (self.pools.orders.hot(slot), self.pools.orders.cold(slot));
-        let [low, high] = cold.cum_notional;
+        let (order, details) = (self.books.order(slot), self.orders.get(slot));
+        let [low, high] = details.cum_notional;
         OrderView {
-            order_id: cold.order_id,
-            priority: cold.priority,
-            session: cold.session,
-            instrument: cold.instrument,
-            side: hot.side,
-            ord_type: hot.ord_type,
-            time_in_force: hot.time_in_force,
-            price: self.price_of(slot),
-            order_qty: cold.order_qty,
-            leaves_qty: hot.leaves_qty,
-            cum_qty: cold.cum_qty(hot),
+            order_id: OrderId(order.id),
+            priority: details.priority,
+            session: details.session,
+            instrument: details.instrument,
+            side: order.side,
+            ord_type: RESTING_TYPE,
+            time_in_force: time_in_force(order.tag),
+            price: self.instrument_of(slot).price(order.ticks),
+            order_qty: details.order_qty,
+            leaves_qty: order.leaves_qty,
+            cum_qty: details.order_qty - order.leaves_qty,
             cum_notional: u128::from(high) << 64 | u128::from(low),
-            account: cold.account,
-            cl_ord_id: cold.cl_ord_id,
+            account: details.account,
+            cl_ord_id: details.cl_ord_id,
         }
     }
 }
@@ -182,10 +185,10 @@ impl<'a> BookView<'a> {
     /// Levels of a side, best first.
     pub fn levels(&self, side: Side) -> impl Iterator<Item = LevelView<'a>> + use<'a> {
         let (engine, instrument) = (self.engine, self.instrument);
-        instrument.book.levels(&engine.pools, side).map(move |level| LevelView {
+        engine.books.levels(instrument.book, side).map(move |level| LevelView {
             engine,
             level,
-            price: instrument.price(crate::book::key(side, level.key)),
+            price: instrument.price(level.ticks),
         })
     }
 
@@ -198,21 +201,17 @@ impl<'a> BookView<'a> {
 impl<'a> LevelView<'a> {
     /// Sum of leaves_qty of the orders, in the instrument's scale.
     pub fn qty(&self) -> u128 {
-        self.level.total()
+        self.level.qty()
     }
 
     /// Orders at this price.
     pub fn order_count(&self) -> u32 {
-        self.level.count
+        self.level.order_count()
     }
 
     /// Orders at this price, the one that trades first first.
     pub fn orders(&self) -> impl Iterator<Item = OrderView> + use<'a> {
-        let (engine, head) = (self.engine, self.level.head);
-        std::iter::successors((head != NIL).then_some(head), move |&slot| {
-            let next = engine.pools.orders.hot(slot).next;
-            (next != NIL).then_some(next)
-        })
-        .map(move |slot| engine.order_view(slot))
+        let engine = self.engine;
+        self.level.slots().map(move |slot| engine.order_view(slot))
     }
 }
