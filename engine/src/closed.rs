@@ -12,6 +12,7 @@ use crate::{
     hash::{mix, mix_name},
     id_index::IdIndex,
     order::{Orders, account_word},
+    prefetch::prefetch,
 };
 
 /// A closed order as it is remembered. 128 bytes.
@@ -122,6 +123,10 @@ pub(crate) struct Names {
     pub hash: u64,
 }
 
+/// How many closings ahead of its use a place in the ring is asked for, and the name in it.
+const PLACES_AHEAD: usize = 8;
+const NAMES_AHEAD: usize = 4;
+
 /// Marks a place in the ring, where the index of names also holds slots.
 const CLOSED: u32 = 1 << 31;
 
@@ -212,6 +217,7 @@ impl Names {
         self.hash = self.hash.wrapping_add(closed.contribution);
         let place = self.make_room();
         self.keep(place, closed);
+        self.prefetch_oldest();
         Some(place)
     }
 
@@ -276,6 +282,23 @@ impl Names {
         self.by_name.remove(closed.name_tag, place | CLOSED);
         self.oldest = if place + 1 == self.kept_max { 0 } else { place + 1 };
         place
+    }
+
+    /// Asks the processor for what the next few orders that close will find in their places: first
+    /// the places themselves, then where the names of those that are forgotten stand.
+    #[inline]
+    fn prefetch_oldest(&self) {
+        let places = self.closed.len();
+        let ahead = |count: usize| {
+            let place = self.oldest as usize + count;
+            if place < places { place } else { place - places }
+        };
+        if places < PLACES_AHEAD {
+            return;
+        }
+        prefetch(&self.closed, ahead(PLACES_AHEAD));
+        prefetch(self.closed[ahead(PLACES_AHEAD)].cl_ord_id.padded(), ClOrdId::MAX - 1);
+        self.by_name.prefetch(self.closed[ahead(NAMES_AHEAD)].name_tag);
     }
 
     #[inline(always)]

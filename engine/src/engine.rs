@@ -3,6 +3,7 @@
 mod cancel;
 mod configure;
 mod entry;
+mod lookahead;
 mod matching;
 mod query;
 mod replace;

@@ -58,17 +58,35 @@ pub(crate) fn mix<const N: usize>(domain: u64, words: [u64; N]) -> u64 {
 pub(crate) fn mix_name(session: SessionId, cl_ord_id: &ClOrdId) -> u64 {
     let text = cl_ord_id.padded();
     let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| text[at + i]));
-    let first = u32::from_le_bytes([text[0], text[1], text[2], text[3]]);
-    let mut words = [u64::from(first), word(4), word(12), word(20), word(28)];
-    let last = words.iter().rposition(|&word| word != 0).unwrap_or(0);
-    let shift = (63 - (words[last] | 1).leading_zeros()) & !7;
-    let neighbor = words[last] >> shift & 7;
-    words[last] ^= neighbor << shift;
-    let head = u64::from(session.0) << 32 | words[0];
-    let left = fold(head ^ SEEDS[0], words[1] ^ SEEDS[1]);
+    let last = u32::from_le_bytes(std::array::from_fn(|i| text[32 + i]));
+    let mut words = [word(0), word(8), word(16), word(24), u64::from(last)];
+    // A client's names have one length, so the processor foresees which word is the last.
+    let [first, second, third, fourth, fifth] = &mut words;
+    let neighbor = if *fifth != 0 {
+        take_neighbor(fifth)
+    } else if *fourth != 0 {
+        take_neighbor(fourth)
+    } else if *third != 0 {
+        take_neighbor(third)
+    } else if *second != 0 {
+        take_neighbor(second)
+    } else {
+        take_neighbor(first)
+    };
+    let left = fold(words[0] ^ SEEDS[0], words[1] ^ SEEDS[1]);
     let right = fold(words[2] ^ SEEDS[2], words[3] ^ SEEDS[3]);
-    let hash = fold(left ^ words[4] ^ SEEDS[4], right ^ SEEDS[5]);
+    let owner = u64::from(session.0) << 32 | words[4];
+    let hash = fold(left ^ owner ^ SEEDS[4], right ^ SEEDS[5]);
     hash & !NEIGHBOR_BITS | neighbor << NEIGHBOR_BITS.trailing_zeros()
+}
+
+/// Takes the low bits of the last byte that is not zero out of a word.
+#[inline(always)]
+fn take_neighbor(word: &mut u64) -> u64 {
+    let shift = (63 - (*word | 1).leading_zeros()) & !7;
+    let neighbor = *word >> shift & 7;
+    *word ^= neighbor << shift;
+    neighbor
 }
 
 /// Bits of a name's hash that tell neighbors apart: the lowest that the index of names uses.

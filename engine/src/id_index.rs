@@ -6,7 +6,7 @@
 //! memory  |-|1|2 2|4 4 4 4|8 8 8 8 8 8 8 8|...    the table of 2^k entries begins at entry 2^k
 //! ```
 //!
-//! Linear probing, at most half full, and deletion that shifts the entries behind it back, so that
+//! Linear probing, at most five eighths full, and deletion that shifts the entries behind it back, so that
 //! nothing degrades over a venue's life. Who asks must check the name itself: tags can collide.
 //!
 //! All memory is reserved at the start, but the table begins small and doubles as entries come: a
@@ -60,7 +60,7 @@ impl IdIndex {
         if self.old_size != 0 {
             self.move_some();
         }
-        if self.len * 2 >= self.size {
+        if self.len * 8 >= self.size * 5 {
             self.double();
         }
         self.put(pack(tag, place));

@@ -149,6 +149,16 @@ impl Orders {
         }
     }
 
+    /// Asks the processor for the links of the orders before and behind this one in its session's
+    /// chain.
+    #[inline]
+    pub(crate) fn prefetch_chain(&self, slot: u32) {
+        if let Some(details) = self.0.get(slot as usize) {
+            prefetch(&self.0, details.session_prev as usize);
+            prefetch(&self.0, details.session_next as usize);
+        }
+    }
+
     /// Bytes reserved.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.0.capacity() * size_of::<Details>()
