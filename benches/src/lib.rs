@@ -5,6 +5,7 @@
 //! - [`load`]: sends a flow over FIX and measures the answers; `ironbook load` is this.
 //! - [`distance`]: the three distances and the floors.
 
+pub mod book;
 pub mod distance;
 pub mod flow;
 pub mod load;

@@ -32,7 +32,7 @@ mod hash;
 mod id_index;
 mod instrument;
 mod order;
-mod prefetch;
+pub mod prefetch;
 pub mod record;
 pub mod sequencer;
 mod session;

@@ -49,13 +49,10 @@ impl Level {
     }
 
     /// Puts an order, which is in this level's slot `level`, at the end of the queue.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, level: u32, nodes: &mut [Node], slot: u32) {
         let tail = std::mem::replace(&mut self.tail, slot);
-        match tail {
-            NIL => self.head = slot,
-            tail => nodes[tail as usize].next = slot,
-        }
+        *next_of(nodes, tail, &mut self.head) = slot;
         let node = &mut nodes[slot as usize];
         node.level = level;
         node.prev = tail;
@@ -65,20 +62,22 @@ impl Level {
     }
 
     /// Takes an order out of the queue.
-    #[inline]
+    #[inline(always)]
     pub(super) fn unlink(&mut self, nodes: &mut [Node], slot: u32) {
         let Node { prev, next, leaves_qty, .. } = nodes[slot as usize];
-        match prev {
-            NIL => self.head = next,
-            prev => nodes[prev as usize].next = next,
-        }
-        match next {
-            NIL => self.tail = prev,
-            next => nodes[next as usize].prev = prev,
-        }
+        *next_of(nodes, prev, &mut self.head) = next;
+        *nodes.get_mut(next as usize).map_or(&mut self.tail, |node| &mut node.prev) = prev;
         self.count -= 1;
         self.subtract(leaves_qty);
     }
+}
+
+/// The link from an order to the one behind it, or `head` when there is no such order. Whether an
+/// order is the first or the last is anybody's guess, so this chooses an address and not a branch:
+/// [`NIL`] is no element of any slice.
+#[inline(always)]
+fn next_of<'a>(nodes: &'a mut [Node], slot: u32, head: &'a mut u32) -> &'a mut u32 {
+    nodes.get_mut(slot as usize).map_or(head, |node| &mut node.next)
 }
 
 /// The slab of levels of all books.

@@ -142,16 +142,26 @@ impl PriceIndex {
         pages.get(leaf, place(key, 0))
     }
 
-    /// The level at a key, for those who only look.
-    pub(super) fn level_at(&self, pages: &Pages, key: u64) -> Option<u32> {
-        let mut path = [NIL; HEIGHT_MAX];
+    /// The level at a key, without remembering the leaf.
+    #[inline]
+    pub(super) fn look_up(&self, pages: &Pages, key: u64) -> Option<u32> {
+        pages.get(self.look_up_leaf(pages, key)?, place(key, 0))
+    }
+
+    /// The leaf of a key, without remembering it.
+    #[inline]
+    fn look_up_leaf(&self, pages: &Pages, key: u64) -> Option<u32> {
+        if key >> BITS == self.leaf_prefix && self.leaf != NIL {
+            return Some(self.leaf);
+        }
         if self.root == NIL || key >> shift(self.height + 1) != self.prefix {
             return None;
         }
-        match self.walk(pages, key, &mut path) {
-            0 => pages.get(path[0], place(key, 0)),
-            _ => None,
+        let mut page = self.root;
+        for height in (1..=self.height).rev() {
+            page = pages.get(page, place(key, height))?;
         }
+        Some(page)
     }
 
     /// Adds a level at a key that has none.
@@ -212,18 +222,9 @@ impl PriceIndex {
     /// The leaf of a key, if there is one.
     #[inline]
     fn find_leaf(&mut self, pages: &Pages, key: u64) -> Option<u32> {
-        if key >> BITS == self.leaf_prefix && self.leaf != NIL {
-            return Some(self.leaf);
-        }
-        if self.root == NIL || key >> shift(self.height + 1) != self.prefix {
-            return None;
-        }
-        let mut page = self.root;
-        for height in (1..=self.height).rev() {
-            page = pages.get(page, place(key, height))?;
-        }
-        (self.leaf, self.leaf_prefix) = (page, key >> BITS);
-        Some(page)
+        let leaf = self.look_up_leaf(pages, key)?;
+        (self.leaf, self.leaf_prefix) = (leaf, key >> BITS);
+        Some(leaf)
     }
 
     /// Makes the leaf of a key that has none.

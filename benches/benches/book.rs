@@ -1,0 +1,86 @@
+//! The book alone, in one thread: million requests per second of processor time, on flows that
+//! other books can be measured on.
+//!
+//! `cargo bench -p ironbook-benches --bench book -- [--quick] [--export DIR] [flow ...]`: each
+//! figure is the median of five runs, with and without looking ahead at the requests that wait.
+//! `--export` writes the flows as files and measures nothing.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter},
+    path::PathBuf,
+};
+
+use ironbook_benches::{
+    book::{Desk, Flow, SHAPES, TradeHash, flow, write_flow},
+    distance,
+};
+use rustix::time::{ClockId, clock_gettime};
+
+/// Seed of the flows.
+const SEED: u64 = 20_150_501;
+
+fn main() -> io::Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let quick = words.iter().any(|word| word == "--quick" || word == "--test");
+    let export = words.iter().position(|word| word == "--export");
+    let dir = export.and_then(|at| words.get(at + 1)).map(PathBuf::from);
+    let chosen: Vec<_> = SHAPES.iter().filter(|s| words.iter().any(|w| w == s.name)).collect();
+    let shapes = if chosen.is_empty() { SHAPES.iter().collect() } else { chosen };
+    let (runs, count) = if quick { (1, 20_000) } else { (5, 2_000_000) };
+    distance::pin(distance::FAR_CPU);
+    for shape in shapes {
+        let flow = flow(shape, SEED, count);
+        match &dir {
+            Some(dir) => {
+                let path = dir.join(format!("{}.bin", flow.name));
+                write_flow(&flow, &mut BufWriter::new(File::create(path)?))?;
+            }
+            None => measure(&flow, runs),
+        }
+    }
+    Ok(())
+}
+
+fn measure(flow: &Flow, runs: usize) {
+    let mut figures = [false, true].map(|looks_ahead| {
+        let mut rates: Vec<(f64, TradeHash)> = (0..runs).map(|_| run(flow, looks_ahead)).collect();
+        rates.sort_by(|a, b| a.0.total_cmp(&b.0));
+        rates[rates.len() / 2]
+    });
+    assert_eq!(figures[0].1, figures[1].1, "looking ahead changes nothing");
+    let [(plain, sum), (ahead, _)] = &mut figures;
+    println!(
+        "book {:<6} {plain:>7.2} M requests per CPU second, looking ahead {ahead:>7.2}   \
+         {} trades, hash {:016x}",
+        flow.name, sum.trades, sum.hash
+    );
+}
+
+fn run(flow: &Flow, looks_ahead: bool) -> (f64, TradeHash) {
+    let ids = flow.requests.iter().map(|request| request.order).max().unwrap_or(0) as usize;
+    let mut desk = Desk::new(flow.instruments, 1 << 20, ids);
+    let mut sum = TradeHash::default();
+    let (warm, measured) = flow.requests.split_at(flow.warm);
+    for request in warm {
+        desk.apply(request, |fill| sum.add(request.order, fill));
+    }
+    let start = cpu_seconds();
+    if looks_ahead {
+        for (at, request) in measured.iter().enumerate() {
+            desk.look_ahead(|ahead| measured.get(at + ahead));
+            desk.apply(request, |fill| sum.add(request.order, fill));
+        }
+    } else {
+        for request in measured {
+            desk.apply(request, |fill| sum.add(request.order, fill));
+        }
+    }
+    (measured.len() as f64 / (cpu_seconds() - start) / 1e6, sum)
+}
+
+/// Processor time of this thread.
+fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}

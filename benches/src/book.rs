@@ -1,0 +1,401 @@
+//! Book-level workloads: requests for [`Books`] alone, without clients, names or reports, so that
+//! the book can be compared with other books on the same flow.
+//!
+//! [`write_flow`] puts a flow into a file for programs that measure other books:
+//!
+//! ```text
+//! header   "IBFLOW01"  u64 records  u64 of these that come before the measurement
+//! record   u64 order  i64 price in ticks  u32 quantity  u32 instrument  u8 action  u8 side  6 zeros
+//!
+//! action   0 new limit order   1 cancel   2 replace: cancel and enter again under the same id,
+//!          at the end of the queue   3 new immediate-or-cancel order       side  0 buy   1 sell
+//! ```
+//!
+//! All numbers are little-endian; orders count from 1, instruments from 0. Cancels and replaces may
+//! name orders that are gone. Who plays a flow sums up its trades as [`TradeHash`] does, so that two
+//! books can be seen to agree.
+
+use std::io::{self, Write};
+
+use ironbook_engine::{
+    Side,
+    book::{BookId, Books, Fill, Resting},
+    prefetch::prefetch,
+};
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A limit order; what doesn't trade rests.
+    New,
+    /// A cancel.
+    Cancel,
+    /// A cancel, and the same order again with another price and quantity.
+    Replace,
+    /// An immediate-or-cancel order.
+    Ioc,
+}
+
+/// A request for a book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The order, from 1; never used again.
+    pub order: u64,
+    /// Limit price in ticks.
+    pub ticks: u64,
+    /// Quantity, above 0.
+    pub qty: u32,
+    /// The instrument, from 0.
+    pub instrument: u32,
+    /// What is asked for.
+    pub action: Action,
+    /// The order's side.
+    pub side: Side,
+}
+
+/// Requests, and how many of them only fill the books.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// Name for people.
+    pub name: &'static str,
+    /// All requests.
+    pub requests: Vec<Request>,
+    /// Requests before the measurement.
+    pub warm: usize,
+    /// Instruments.
+    pub instruments: u32,
+}
+
+/// Shape of a flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Name for people.
+    pub name: &'static str,
+    /// Instruments, interleaved at random.
+    pub instruments: u32,
+    /// Live orders in each book, about.
+    pub depth: usize,
+    /// Ticks from the middle in which orders rest: few near, the most far away.
+    pub spread: u64,
+    /// How strongly orders crowd around the middle: distances are the product of so many random
+    /// numbers.
+    pub crowding: u32,
+    /// In percent: cancels, replaces, marketable immediate orders; the rest are new orders.
+    pub mix: [u32; 3],
+    /// Largest quantity of a marketable order.
+    pub sweep_qty: u32,
+}
+
+/// The flows that books are compared on.
+pub const SHAPES: [Shape; 5] = [
+    // As an ITCH feed of one symbol has it.
+    Shape {
+        name: "itch",
+        instruments: 1,
+        depth: 3_000,
+        spread: 400,
+        crowding: 2,
+        mix: [40, 10, 5],
+        sweep_qty: 300,
+    },
+    // Most requests move an order to another price.
+    Shape {
+        name: "move",
+        instruments: 1,
+        depth: 1_000,
+        spread: 400,
+        crowding: 1,
+        mix: [6, 83, 3],
+        sweep_qty: 300,
+    },
+    // A hundred books: nothing is in the near caches when its turn comes.
+    Shape {
+        name: "multi",
+        instruments: 100,
+        depth: 3_000,
+        spread: 400,
+        crowding: 2,
+        mix: [40, 10, 5],
+        sweep_qty: 300,
+    },
+    // Queues a hundred thousand orders deep.
+    Shape {
+        name: "deep",
+        instruments: 1,
+        depth: 400_000,
+        spread: 2,
+        crowding: 1,
+        mix: [45, 5, 5],
+        sweep_qty: 300,
+    },
+    // Prices spread over twenty million ticks: nearly every order has a level of its own.
+    Shape {
+        name: "far",
+        instruments: 1,
+        depth: 28_000,
+        spread: 10_000_000,
+        crowding: 1,
+        mix: [45, 5, 1],
+        sweep_qty: 50,
+    },
+];
+
+/// An order that may be live.
+#[derive(Clone, Copy)]
+struct Live {
+    order: u64,
+    side: Side,
+}
+
+/// Makes a flow of `count` measured requests; the same seed gives the same one.
+pub fn flow(shape: &Shape, seed: u64, count: usize) -> Flow {
+    let mut maker = Maker {
+        shape: *shape,
+        rng: Pcg64Mcg::seed_from_u64(seed),
+        live: vec![Vec::new(); shape.instruments as usize],
+        // Far enough from zero for the widest spread.
+        middle: vec![2 * shape.spread + 100_000; shape.instruments as usize],
+        orders: 0,
+    };
+    let warm = shape.depth * shape.instruments as usize;
+    let mut requests = Vec::with_capacity(warm + count);
+    requests.extend((0..warm).map(|number| maker.enter(number as u32 % shape.instruments)));
+    requests.extend((0..count).map(|_| maker.step()));
+    Flow { name: shape.name, requests, warm, instruments: shape.instruments }
+}
+
+struct Maker {
+    shape: Shape,
+    rng: Pcg64Mcg,
+    live: Vec<Vec<Live>>,
+    middle: Vec<u64>,
+    orders: u64,
+}
+
+impl Maker {
+    fn step(&mut self) -> Request {
+        let instrument = self.rng.random_range(0..self.shape.instruments);
+        let at = instrument as usize;
+        let live = self.live[at].len();
+        let [cancels, replaces, marketable] = self.shape.mix;
+        let roll = match self.rng.random_range(0..100) {
+            _ if live * 10 < self.shape.depth * 9 => 99,
+            _ if live * 10 > self.shape.depth * 11 => 0,
+            roll => roll,
+        };
+        if self.rng.random_range(0..64) == 0 {
+            self.middle[at] = self.middle[at] + self.rng.random_range(0..3) - 1;
+        }
+        if roll < cancels {
+            let index = self.rng.random_range(0..live);
+            let Live { order, side } = self.live[at].swap_remove(index);
+            let ticks = self.middle[at];
+            Request { order, ticks, qty: 1, instrument, action: Action::Cancel, side }
+        } else if roll < cancels + replaces {
+            let index = self.rng.random_range(0..live);
+            let Live { order, side } = self.live[at][index];
+            let (ticks, qty) = (self.price(at, side), self.rng.random_range(1..=100));
+            Request { order, ticks, qty, instrument, action: Action::Replace, side }
+        } else if roll < cancels + replaces + marketable {
+            self.orders += 1;
+            let side = self.side();
+            let through = self.shape.spread.min(40);
+            let ticks = match side {
+                Side::Buy => self.middle[at] + through,
+                Side::Sell => self.middle[at] - through,
+            };
+            let qty = self.rng.random_range(1..=self.shape.sweep_qty);
+            Request { order: self.orders, ticks, qty, instrument, action: Action::Ioc, side }
+        } else {
+            self.enter(instrument)
+        }
+    }
+
+    fn enter(&mut self, instrument: u32) -> Request {
+        let at = instrument as usize;
+        self.orders += 1;
+        let (order, side) = (self.orders, self.side());
+        self.live[at].push(Live { order, side });
+        let (ticks, qty) = (self.price(at, side), self.rng.random_range(1..=100));
+        Request { order, ticks, qty, instrument, action: Action::New, side }
+    }
+
+    fn side(&mut self) -> Side {
+        if self.rng.random_bool(0.5) { Side::Buy } else { Side::Sell }
+    }
+
+    /// A price on an order's own side of the middle.
+    fn price(&mut self, at: usize, side: Side) -> u64 {
+        let mut away = self.rng.random_range(1..=self.shape.spread);
+        for _ in 1..self.shape.crowding {
+            away = 1 + away * self.rng.random_range(0..=self.shape.spread) / self.shape.spread;
+        }
+        match side {
+            Side::Buy => self.middle[at] - away,
+            Side::Sell => self.middle[at] + away,
+        }
+    }
+}
+
+/// Writes a flow as the head of this module draws it.
+///
+/// # Errors
+/// When `out` can't be written.
+pub fn write_flow(flow: &Flow, out: &mut impl Write) -> io::Result<()> {
+    out.write_all(b"IBFLOW01")?;
+    out.write_all(&(flow.requests.len() as u64).to_le_bytes())?;
+    out.write_all(&(flow.warm as u64).to_le_bytes())?;
+    for request in &flow.requests {
+        let mut record = [0; 32];
+        record[..8].copy_from_slice(&request.order.to_le_bytes());
+        record[8..16].copy_from_slice(&request.ticks.to_le_bytes());
+        record[16..20].copy_from_slice(&request.qty.to_le_bytes());
+        record[20..24].copy_from_slice(&request.instrument.to_le_bytes());
+        record[24] = request.action as u8;
+        record[25] = u8::from(request.side == Side::Sell);
+        out.write_all(&record)?;
+    }
+    Ok(())
+}
+
+/// A sum over trades in their order (FNV-1a over words): equal for books that agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TradeHash {
+    /// Trades.
+    pub trades: u64,
+    /// The hash.
+    pub hash: u64,
+}
+
+impl Default for TradeHash {
+    fn default() -> Self {
+        Self { trades: 0, hash: 0xcbf2_9ce4_8422_2325 }
+    }
+}
+
+impl TradeHash {
+    /// Takes a trade of this aggressor.
+    #[inline]
+    pub fn add(&mut self, taker: u64, fill: &Fill) {
+        self.trades += 1;
+        for word in [fill.maker_id, taker, fill.ticks, fill.qty as u64] {
+            self.hash = (self.hash ^ word).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}
+
+/// No slot: the order is gone.
+const GONE: u32 = u32::MAX;
+
+/// Books behind dense order ids: the id of an order is its place in an array of slots.
+#[derive(Debug)]
+pub struct Desk {
+    books: Books,
+    slots: Vec<u32>,
+}
+
+/// What became of a request, beside its fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was carried out; this much of the order was neither filled nor rests.
+    Done {
+        /// What is left of an immediate order.
+        unfilled: i64,
+    },
+    /// It names no order that is live.
+    Gone,
+}
+
+impl Desk {
+    /// Books for so many instruments, with room for `orders_max` live orders, and ids up to `ids`.
+    pub fn new(instruments: u32, orders_max: u32, ids: usize) -> Self {
+        let mut books = Books::new(orders_max);
+        (0..instruments).for_each(|_| {
+            books.open_book();
+        });
+        Self { books, slots: vec![GONE; ids + 1] }
+    }
+
+    /// The books.
+    pub fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// Carries a request out.
+    #[inline(always)]
+    pub fn apply(&mut self, request: &Request, on_fill: impl FnMut(&Fill)) -> Outcome {
+        let book = BookId(request.instrument);
+        match request.action {
+            Action::New => self.enter(book, request, true, on_fill),
+            Action::Ioc => self.enter(book, request, false, on_fill),
+            Action::Cancel => match self.cancel(book, request.order) {
+                true => Outcome::Done { unfilled: 0 },
+                false => Outcome::Gone,
+            },
+            Action::Replace => match self.cancel(book, request.order) {
+                true => self.enter(book, request, true, on_fill),
+                false => Outcome::Gone,
+            },
+        }
+    }
+
+    /// Enters an order; what is left rests or not.
+    #[inline(always)]
+    pub fn enter(
+        &mut self,
+        book: BookId,
+        request: &Request,
+        rests: bool,
+        mut on_fill: impl FnMut(&Fill),
+    ) -> Outcome {
+        let Request { order, ticks, side, .. } = *request;
+        let slots = &mut self.slots;
+        let (maker_side, qty) = (side.opposite(), i64::from(request.qty));
+        let left = self.books.take(book, maker_side, Some(ticks), qty, |fill| {
+            if fill.maker_leaves_qty == 0 {
+                slots[fill.maker_id as usize] = GONE;
+            }
+            on_fill(&fill);
+        });
+        if left == 0 || !rests {
+            return Outcome::Done { unfilled: left };
+        }
+        let slot = self.books.reserve();
+        self.books.rest(book, slot, Resting { id: order, side, ticks, leaves_qty: left, tag: 0 });
+        self.slots[order as usize] = slot;
+        Outcome::Done { unfilled: 0 }
+    }
+
+    /// Cancels an order; false when it is gone.
+    #[inline(always)]
+    pub fn cancel(&mut self, book: BookId, order: u64) -> bool {
+        let Some(place) = self.slots.get_mut(order as usize) else { return false };
+        let slot = std::mem::replace(place, GONE);
+        if slot == GONE {
+            return false;
+        }
+        self.books.cancel(book, slot);
+        true
+    }
+
+    /// Asks for the memory of requests that wait: `waiting` gives the one so many places ahead.
+    #[inline(always)]
+    pub fn look_ahead<'r>(&self, waiting: impl Fn(usize) -> Option<&'r Request>) {
+        if !self.books.pays_to_look_ahead() {
+            return;
+        }
+        let slot =
+            |request: &Request| self.slots.get(request.order as usize).copied().unwrap_or(GONE);
+        if let Some(request) = waiting(16) {
+            prefetch(&self.slots, request.order as usize);
+        }
+        if let Some(request) = waiting(10) {
+            self.books.prefetch(slot(request));
+        }
+        if let Some(request) = waiting(5) {
+            self.books.prefetch_queue(slot(request));
+        }
+    }
+}
