@@ -315,6 +315,7 @@ impl Desk {
         (0..instruments).for_each(|_| {
             books.open_book();
         });
+        books.touch_memory();
         Self { books, slots: vec![GONE; ids + 1] }
     }
 
@@ -378,6 +379,13 @@ impl Desk {
         }
         self.books.cancel(book, slot);
         true
+    }
+
+    /// An order, if it rests.
+    #[inline(always)]
+    pub fn resting(&self, order: u64) -> Option<Resting> {
+        let slot = *self.slots.get(order as usize)?;
+        (slot != GONE).then(|| self.books.order(slot))
     }
 
     /// Asks for the memory of requests that wait: `waiting` gives the one so many places ahead.

@@ -9,4 +9,5 @@ pub mod book;
 pub mod distance;
 pub mod flow;
 pub mod load;
+pub mod report_ring;
 pub mod workload;

@@ -12,6 +12,7 @@ use crate::{
     hash::{mix, mix_name},
     id_index::IdIndex,
     order::{Orders, account_word},
+    memory::touch_reserved,
     prefetch::prefetch,
 };
 
@@ -45,6 +46,25 @@ pub(crate) struct ClosedOrder {
 const _: () = assert!(size_of::<ClosedOrder>() == 128);
 
 impl ClosedOrder {
+    const BLANK: Self = Self {
+        order_id: OrderId::NONE,
+        price: 0,
+        order_qty: 0,
+        cum_qty: 0,
+        cum_notional: [0; 2],
+        contribution: 0,
+        session: SessionId::VENUE,
+        instrument: InstrumentId::NONE,
+        name_tag: 0,
+        side: Side::Buy,
+        ord_type: OrdType::Limit,
+        time_in_force: TimeInForce::Day,
+        ord_status: OrdStatus::New,
+        account: Account::EMPTY,
+        cl_ord_id: ClOrdId::EMPTY,
+        superseded: false,
+    };
+
     /// The order that a report tells of, as it is remembered under a name.
     #[inline(always)]
     pub(crate) fn of(
@@ -263,6 +283,12 @@ impl Names {
     pub(crate) fn guess(&self, name_hash: u64) -> Option<u32> {
         let place = self.by_name.find(tag(name_hash), |_| true)?;
         (place & CLOSED == 0).then_some(place)
+    }
+
+    /// Touches the memory that is reserved.
+    pub(crate) fn touch_memory(&mut self) {
+        self.by_name.touch_memory();
+        touch_reserved(&mut self.closed, ClosedOrder::BLANK);
     }
 
     /// Bytes reserved.

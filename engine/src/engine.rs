@@ -122,6 +122,14 @@ impl Engine {
         out.next()
     }
 
+    /// Touches all memory that is reserved, so that no order pays for a page fault: once, before
+    /// the first order, where that matters.
+    pub fn touch_memory(&mut self) {
+        self.books.touch_memory();
+        self.orders.touch_memory();
+        self.names.touch_memory();
+    }
+
     /// Bounds of the engine.
     pub fn limits(&self) -> &EngineLimits {
         &self.limits

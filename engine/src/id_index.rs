@@ -14,7 +14,7 @@
 //! need. Each insertion moves a few entries from the old table to the new one, so no insertion
 //! waits for a whole table to move.
 
-use crate::prefetch::prefetch;
+use crate::{memory::touch_all, prefetch::prefetch};
 
 /// Entries of the first table.
 const FIRST_TABLE: usize = 1024;
@@ -86,6 +86,11 @@ impl IdIndex {
     #[inline]
     pub(crate) fn prefetch(&self, tag: u32) {
         prefetch(&self.entries, home(self.size, tag));
+    }
+
+    /// Touches the memory that is reserved.
+    pub(crate) fn touch_memory(&mut self) {
+        touch_all(&mut self.entries);
     }
 
     /// Bytes reserved.

@@ -31,6 +31,7 @@ pub mod event;
 mod hash;
 mod id_index;
 mod instrument;
+mod memory;
 mod order;
 pub mod prefetch;
 pub mod record;

@@ -13,6 +13,7 @@ use crate::{
     book::{Books, NIL, Resting},
     event::Execution,
     hash::{mix, mix_name},
+    memory::touch_reserved,
     prefetch::prefetch,
 };
 
@@ -157,6 +158,11 @@ impl Orders {
             prefetch(&self.0, details.session_prev as usize);
             prefetch(&self.0, details.session_next as usize);
         }
+    }
+
+    /// Touches the memory that is reserved.
+    pub(crate) fn touch_memory(&mut self) {
+        touch_reserved(&mut self.0, Details::BLANK);
     }
 
     /// Bytes reserved.

@@ -19,6 +19,16 @@ pub enum Input {
     Session(Box<SessionRecord>),
 }
 
+impl Input {
+    #[inline]
+    fn command(&self) -> Option<&Command> {
+        match self {
+            Self::Command(command) => Some(command),
+            Self::Session(_) => None,
+        }
+    }
+}
+
 /// A gateway's end of the ring.
 pub type InputSender = Sender<Input>;
 
@@ -38,6 +48,9 @@ const ROOM: usize = 16 * 1024;
 /// The agent that owns engine and journal.
 pub struct CoreAgent<C> {
     inputs: Receiver<Input>,
+    /// Taken off the ring and not carried out yet, at most [`BATCH_MAX`]: what is known to come is
+    /// looked ahead at.
+    waiting: Vec<Input>,
     sequencer: Sequencer,
     engine: Engine,
     journal: Writer,
@@ -54,12 +67,18 @@ impl<C: Clock> CoreAgent<C> {
         clock: C,
     ) -> Self {
         assert_eq!(sequencer.next().0, journal.next_sequence(), "one sequence for all frames");
-        Self { inputs, sequencer, engine, journal, clock }
+        let waiting = Vec::with_capacity(BATCH_MAX);
+        Self { inputs, waiting, sequencer, engine, journal, clock }
     }
 
     /// The engine, for those who step the core themselves.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Touches the engine's memory, so that no order pays for a page fault.
+    pub fn touch_memory(&mut self) {
+        self.engine.touch_memory();
     }
 
     /// Takes one input and journals what follows from it; visible with the next commit.
@@ -104,23 +123,30 @@ impl<C: Clock> CoreAgent<C> {
 impl<C: Clock> Agent for CoreAgent<C> {
     #[inline]
     fn do_work(&mut self) -> usize {
+        let more = BATCH_MAX - self.waiting.len();
+        self.waiting.extend(self.inputs.try_iter().take(more));
+        if self.waiting.is_empty() {
+            return 0;
+        }
+        let now = self.clock.now();
+        let waiting = std::mem::take(&mut self.waiting);
         let mut taken = 0;
-        let mut now = None;
-        while taken < BATCH_MAX && self.journal.has_room(ROOM) {
-            let Ok(input) = self.inputs.try_recv() else { break };
-            let now = *now.get_or_insert_with(|| self.clock.now());
+        while let Some(input) = waiting.get(taken)
+            && self.journal.has_room(ROOM)
+        {
+            self.engine.look_ahead(|ahead| waiting.get(taken + ahead).and_then(Input::command));
             let stamp = self.sequencer.stamp(now);
-            self.take(stamp, &input);
+            self.take(stamp, input);
             taken += 1;
         }
-        if taken > 0 {
-            self.journal.commit();
-        }
+        self.waiting = waiting;
+        self.waiting.drain(..taken);
+        self.journal.commit();
         taken
     }
 
     fn close(&mut self) -> bool {
-        self.inputs.is_empty()
+        self.waiting.is_empty() && self.inputs.is_empty()
     }
 }
 

@@ -150,6 +150,7 @@ impl Venue {
         while let Some(frame) = tail.next()? {
             let _ = sessions.fold(&frame);
         }
+        core.touch_memory();
         let engine = core.engine();
         let mut started = Started {
             counts,

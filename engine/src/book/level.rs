@@ -1,7 +1,7 @@
 //! Price levels: a queue of orders at one price.
 
 use super::{NIL, Node};
-use crate::prefetch::prefetch;
+use crate::{memory::touch_reserved, prefetch::prefetch};
 
 /// One price of one side.
 ///
@@ -27,6 +27,10 @@ pub(super) struct Level {
 const _: () = assert!(size_of::<Level>() == 32);
 
 impl Level {
+    /// A level without orders.
+    const EMPTY: Self =
+        Self { key: 0, total_low: 0, total_high: 0, count: 0, head: NIL, tail: NIL };
+
     /// Sum of leaves_qty of the orders.
     #[inline]
     pub(super) fn total(&self) -> u128 {
@@ -101,7 +105,7 @@ impl Levels {
     /// A new level without orders.
     #[inline]
     pub(super) fn open(&mut self, key: u64) -> u32 {
-        let level = Level { key, total_low: 0, total_high: 0, count: 0, head: NIL, tail: NIL };
+        let level = Level { key, ..Level::EMPTY };
         match self.free {
             NIL => {
                 self.levels.push(level);
@@ -142,6 +146,11 @@ impl Levels {
     #[inline]
     pub(super) fn prefetch(&self, slot: u32) {
         prefetch(&self.levels, slot as usize);
+    }
+
+    /// Touches the memory that is reserved.
+    pub(super) fn touch_memory(&mut self) {
+        touch_reserved(&mut self.levels, Level::EMPTY);
     }
 
     /// Bytes reserved.

@@ -27,7 +27,7 @@ mod trie;
 use level::{Level, Levels};
 use trie::{Pages, PriceIndex};
 
-use crate::{Side, command::TICKS_MAX, prefetch::prefetch};
+use crate::{Side, command::TICKS_MAX, memory::touch_reserved, prefetch::prefetch};
 
 /// No slot, level or page.
 pub(crate) const NIL: u32 = u32::MAX;
@@ -418,6 +418,13 @@ impl Books {
             self.free = slot;
         }
         self.taken = slots - free.len() as u32;
+    }
+
+    /// Touches the memory that is reserved, so that its first use is no page fault.
+    pub fn touch_memory(&mut self) {
+        touch_reserved(&mut self.nodes, Node::BLANK);
+        self.levels.touch_memory();
+        self.pages.touch_memory();
     }
 
     /// Bytes reserved.

@@ -15,6 +15,7 @@
 //! nowhere.
 
 use super::NIL;
+use crate::memory::touch_reserved;
 
 /// Bits of a key that a page resolves.
 const BITS: u32 = 6;
@@ -83,6 +84,12 @@ impl Pages {
         let bitmap = &mut self.bitmaps[page as usize];
         *bitmap &= !(1 << place);
         *bitmap == 0
+    }
+
+    /// Touches the memory that is reserved.
+    pub(super) fn touch_memory(&mut self) {
+        touch_reserved(&mut self.bitmaps, 0);
+        touch_reserved(&mut self.places, [NIL; 64]);
     }
 
     /// Bytes reserved.

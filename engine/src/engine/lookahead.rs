@@ -28,6 +28,9 @@ impl Engine {
     /// before it is carried out.
     #[inline]
     pub fn look_ahead<'c>(&self, waiting: impl Fn(usize) -> Option<&'c Command>) {
+        if !self.books.pays_to_look_ahead() {
+            return;
+        }
         if let Some(command) = waiting(NAME_AHEAD) {
             self.prefetch_names(command);
         }

@@ -6,6 +6,7 @@ use crate::{
     SessionId, Side, Symbol, TimeInForce, book,
     command::DefineInstrument,
     instrument::Instrument,
+    closed::Named,
     order::{self, RESTING_TYPE, time_in_force},
 };
 
@@ -128,6 +129,14 @@ impl Engine {
         order::find(&self.books, order_id).map(|slot| self.order_view(slot))
     }
 
+    /// The live order of a session that has this ClOrdID.
+    pub fn order_named(&self, session: SessionId, cl_ord_id: &ClOrdId) -> Option<OrderView> {
+        match self.find_named(OrderId::NONE, session, cl_ord_id)? {
+            Named::Live(slot) => Some(self.order_view(slot)),
+            Named::Closed(_) => None,
+        }
+    }
+
     /// Counters.
     pub fn totals(&self) -> Totals {
         Totals {
@@ -190,6 +199,12 @@ impl<'a> BookView<'a> {
             level,
             price: instrument.price(level.ticks),
         })
+    }
+
+    /// Sum of leaves_qty of the orders at one price, in the instrument's scale.
+    pub fn qty_at(&self, side: Side, price: i64) -> u128 {
+        let (engine, instrument) = (self.engine, self.instrument);
+        engine.books.qty_at(instrument.book, side, instrument.ticks(price))
     }
 
     /// The best level of a side.
