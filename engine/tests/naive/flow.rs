@@ -1,4 +1,6 @@
-//! Seeded random commands.
+//! Seeded random commands, and how many runs of them a test does.
+
+use std::ops::RangeInclusive;
 
 use ironbook_engine::{
     Account, ClOrdId, Command, CompId, EngineLimits, Event, InstrumentId, InstrumentStatus,
@@ -35,6 +37,33 @@ impl Random {
 
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u64) as usize]
+    }
+
+    /// The place of one of the weights, each as likely as it is heavy.
+    pub fn weighted(&mut self, weights: &[u64]) -> usize {
+        let mut at = self.below(weights.iter().sum());
+        let mut place = 0;
+        while at >= weights[place] {
+            at -= weights[place];
+            place += 1;
+        }
+        place
+    }
+}
+
+/// How many times as many seeds `LONG=1` plays. Runs stay as long as they are without it, so that
+/// `SEED=..` alone repeats one that failed.
+const LONG_TIMES: u64 = 20;
+
+/// The seeds of a test's runs: 1 to `count`, many more with `LONG=1`, one alone with `SEED=..`.
+pub fn seeds(count: u64) -> RangeInclusive<u64> {
+    if let Ok(seed) = std::env::var("SEED") {
+        let seed = seed.parse().expect("SEED is a number");
+        return seed..=seed;
+    }
+    match std::env::var_os("LONG") {
+        Some(_) => 1..=count * LONG_TIMES,
+        None => 1..=count,
     }
 }
 
@@ -113,14 +142,7 @@ impl Flow {
         if let Some(command) = self.setup.pop() {
             return command;
         }
-        let weights = self.profile.weights;
-        let mut at = self.random.below(weights.iter().sum());
-        let mut kind = 0;
-        while at >= weights[kind] {
-            at -= weights[kind];
-            kind += 1;
-        }
-        match kind {
+        match self.random.weighted(&self.profile.weights) {
             0 => self.new_order(),
             1 => self.cancel(),
             2 => self.replace(),
