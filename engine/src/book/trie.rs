@@ -332,11 +332,27 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::command::TICKS_MAX;
+
+    const KEY_MAX: u64 = TICKS_MAX as u64;
 
     fn check(index: &PriceIndex, naive: &BTreeMap<u64, u32>) {
         let best = naive.first_key_value();
         assert_eq!(index.best_within(u64::MAX), best.map(|(_, &level)| level));
         assert_eq!(index.best_key(), best.map_or(u64::MAX, |(&key, _)| key));
+    }
+
+    /// Pages that are free.
+    fn free(pages: &Pages) -> usize {
+        let first = (pages.free != NIL).then_some(pages.free);
+        let next = |&page: &u32| Some(pages.places[page as usize][0]).filter(|&next| next != NIL);
+        std::iter::successors(first, next).count()
+    }
+
+    /// The next number of a sequence, well mixed.
+    fn next(random: &mut u64) -> u64 {
+        *random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        *random >> 20
     }
 
     #[test]
@@ -346,8 +362,7 @@ mod tests {
             let (mut pages, mut index) = (Pages::new(64), PriceIndex::EMPTY);
             let mut naive = BTreeMap::new();
             for step in 0..30_000u32 {
-                random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-                let key = (random >> 20) % u64::from(spread) + ((random >> 8 & 1) * (1 << 30));
+                let key = next(&mut random) % u64::from(spread) + ((random >> 8 & 1) * (1 << 30));
                 if index.find(&pages, key).is_some() {
                     assert!(naive.remove(&key).is_some());
                     index.remove(&mut pages, key);
@@ -372,10 +387,50 @@ mod tests {
                 check(&index, &naive);
             }
             assert_eq!(index.root, NIL);
-            let free = std::iter::successors(Some(pages.free), |&page| {
-                Some(pages.places[page as usize][0]).filter(|&next| next != NIL)
-            });
-            assert_eq!(free.count(), pages.bitmaps.len(), "pages leak");
+            assert_eq!(free(&pages), pages.bitmaps.len(), "pages leak");
         }
+    }
+
+    #[test]
+    fn pages_are_bounded_and_all_come_back() {
+        const LEVELS: usize = 100_000;
+        let (mut pages, mut index) = (Pages::new(LEVELS as u32), PriceIndex::EMPTY);
+        let mut most = Vec::new();
+        for _ in 0..2 {
+            let (mut random, mut keys) = (7, Vec::new());
+            while keys.len() < LEVELS {
+                let key = next(&mut random) & KEY_MAX;
+                if index.find(&pages, key).is_none() {
+                    index.insert(&mut pages, key, keys.len() as u32);
+                    keys.push(key);
+                }
+            }
+            most.push(pages.bitmaps.len() - free(&pages));
+            while !keys.is_empty() {
+                let at = next(&mut random) as usize % keys.len();
+                index.remove(&mut pages, keys.swap_remove(at));
+            }
+            assert_eq!(free(&pages), pages.bitmaps.len(), "pages leak");
+        }
+        assert_eq!((most[0], pages.bitmaps.len()), (most[1], most[0]), "a round needs more");
+        assert!(most[0] <= LEVELS * HEIGHT_MAX);
+    }
+
+    #[test]
+    fn extreme_keys_in_turn_stack_no_more_than_a_path_each() {
+        let (mut pages, mut index) = (Pages::new(1), PriceIndex::EMPTY);
+        for stays in [0, KEY_MAX / 2, KEY_MAX] {
+            index.insert(&mut pages, stays, 1);
+            for _ in 0..100 {
+                for key in [0, KEY_MAX].into_iter().filter(|&key| key != stays) {
+                    index.insert(&mut pages, key, 2);
+                    assert_eq!(pages.bitmaps.len() - free(&pages), 2 * HEIGHT_MAX - 1);
+                    index.remove(&mut pages, key);
+                    assert_eq!(pages.bitmaps.len() - free(&pages), 1);
+                }
+            }
+            index.remove(&mut pages, stays);
+        }
+        assert_eq!((index.root, pages.bitmaps.len()), (NIL, 2 * HEIGHT_MAX - 1));
     }
 }
