@@ -435,6 +435,25 @@ fn books_that_grow() {
     }
 }
 
+/// A limit above every price would have a key that any buy is better than.
+#[test]
+fn no_limit_is_above_every_price() {
+    for side in [Side::Buy, Side::Sell] {
+        let mut books = Books::new(1);
+        let (book, slot) = (books.open_book(), books.reserve());
+        books.rest(book, slot, Resting { id: 1, side, ticks: 5, leaves_qty: 1, tag: 0 });
+        let limit = Some(TICKS_MAX + 1);
+        assert!(refuses(|| books.can_fill(book, side, limit, 1)));
+        assert!(refuses(|| books.take(book, side, limit, 1, |_| ())));
+        assert_eq!(books.order(slot).leaves_qty, 1);
+    }
+}
+
+/// Whether a call panics.
+fn refuses<T>(call: impl FnOnce() -> T) -> bool {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err()
+}
+
 /// Orders at random prices over the whole domain come and go in random order, twice: the second
 /// time needs no more memory than the first.
 #[test]

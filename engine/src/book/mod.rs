@@ -269,6 +269,9 @@ impl Books {
     /// is a market order's). Returns what is left of `qty`.
     ///
     /// `on_fill` hears of each fill; an order that is filled has left its queue and its slot.
+    ///
+    /// # Panics
+    /// When `limit` is above [`TICKS_MAX`].
     #[inline(always)]
     pub fn take(
         &mut self,
@@ -300,6 +303,9 @@ impl Books {
 
     /// Whether `qty` can trade against a side at once at prices up to `limit`. Looks at levels
     /// only.
+    ///
+    /// # Panics
+    /// When `limit` is above [`TICKS_MAX`].
     pub fn can_fill(&self, book: BookId, maker_side: Side, limit: Option<u64>, qty: i64) -> bool {
         let limit = limit_key(maker_side, limit);
         let mut found = 0;
@@ -544,7 +550,10 @@ const NO_LIMIT: u64 = u64::MAX;
 /// The key that levels of a side may have up to a limit.
 #[inline]
 fn limit_key(maker_side: Side, limit: Option<u64>) -> u64 {
-    limit.map_or(NO_LIMIT, |ticks| key(maker_side, ticks))
+    limit.map_or(NO_LIMIT, |ticks| {
+        assert!(ticks <= TICKS_MAX as u64, "a limit above every price has no key");
+        key(maker_side, ticks)
+    })
 }
 
 /// The place of a side.
