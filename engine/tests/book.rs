@@ -449,6 +449,23 @@ fn no_limit_is_above_every_price() {
     }
 }
 
+/// An order that has left one queue for another keeps its slot, and rests nowhere in between.
+#[test]
+fn a_removed_order_does_not_rest() {
+    let mut books = Books::new(1);
+    let (book, slot) = (books.open_book(), books.reserve());
+    let order = Resting { id: 7, side: Side::Buy, ticks: 5, leaves_qty: 1, tag: 0 };
+    assert_eq!(books.resting_slots().count(), 0);
+    books.rest(book, slot, order);
+    assert!(books.resting_slots().eq([slot]));
+    books.remove(book, slot);
+    assert_eq!((books.resting_slots().count(), books.find(slot, 7)), (0, Some(slot)));
+    books.rest(book, slot, Resting { ticks: 6, ..order });
+    assert!(books.resting_slots().eq([slot]) && books.taken() == 1);
+    books.cancel(book, slot);
+    assert_eq!((books.resting_slots().count(), books.find(slot, 7)), (0, None));
+}
+
 /// Whether a call panics.
 fn refuses<T>(call: impl FnOnce() -> T) -> bool {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err()

@@ -411,7 +411,7 @@ impl Books {
 
     /// Slots in which an order rests, by number.
     pub fn resting_slots(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..self.slots()).filter(|&slot| self.nodes[slot as usize].id != 0)
+        (0..self.slots()).filter(|&slot| self.nodes[slot as usize].level != NIL)
     }
 
     /// Makes slots of books that never had any: `slots` of them, of which those in `free` are free,
