@@ -238,6 +238,23 @@ fn cancel_head_and_middle_then_sweep() {
 }
 
 #[test]
+fn cancel_tail_then_join_then_sweep() {
+    play(
+        "A new a1 buy 5@100  => a1 new
+         A new a2 buy 6@100  => a2 new
+         A new a3 buy 7@100  => a3 new
+         A cancel c1 a3      => c1/a3 canceled
+         A new a4 buy 8@100  => a4 new
+         book 19@100 a1:5 a2:6 a4:8 |
+         A cancel c2 a4      => c2/a4 canceled
+         A cancel c3 a1      => c3/a1 canceled
+         A new a5 buy 2@100  => a5 new
+         B new b1 sell 8@100 => b1 new; a2 6@100 left 0; b1 6@100 left 2; a5 2@100 left 0; b1 2@100 left 0
+         book |",
+    );
+}
+
+#[test]
 fn immediate_sweep_stops_at_the_exact_boundary() {
     play(
         "A new a1 sell 5@100 => a1 new
@@ -252,6 +269,46 @@ fn immediate_sweep_stops_at_the_exact_boundary() {
 }
 
 #[test]
+fn immediate_sweep_of_all_levels_never_rests() {
+    play(
+        "A new a1 buy 4@100      => a1 new
+         A new a2 buy 3@99       => a2 new
+         A new a3 buy 2@97       => a3 new
+         B new b1 sell 50@98 ioc => b1 new; a1 4@100 left 0; b1 4@100 left 46; a2 3@99 left 0; b1 3@99 left 43; b1 canceled ImmediateOrCancel
+         book 2@97 a3:2 |
+         B new b2 sell 50@1 ioc  => b2 new; a3 2@97 left 0; b2 2@97 left 48; b2 canceled ImmediateOrCancel
+         book |
+         A new a4 buy 5@200      => a4 new
+         B query b2              => b2 is Canceled 50@1 left 0
+         book 5@200 a4:5 |",
+    );
+}
+
+#[test]
+fn limit_fills_to_the_last_lot_of_the_last_level() {
+    play(
+        "A new a1 buy 4@100      => a1 new
+         A new a2 buy 3@99       => a2 new
+         A new a3 buy 2@98       => a3 new
+         B new b1 sell 7@99      => b1 new; a1 4@100 left 0; b1 4@100 left 3; a2 3@99 left 0; b1 3@99 left 0
+         book 2@98 a3:2 |
+         B new b2 sell 1@99      => b2 new
+         book 2@98 a3:2 | 1@99 b2:1",
+    );
+}
+
+#[test]
+fn market_order_walks_all_levels() {
+    play(
+        "A new a1 sell 4@100     => a1 new
+         A new a2 sell 3@5000    => a2 new
+         B new b1 buy 6          => b1 new; a1 4@100 left 0; b1 4@100 left 2; a2 2@5000 left 1; b1 2@5000 left 0
+         B new b2 buy 6          => b2 new; a2 1@5000 left 0; b2 1@5000 left 5; b2 canceled NoLiquidity
+         book |",
+    );
+}
+
+#[test]
 fn limit_stops_at_its_own_price_and_the_rest_becomes_the_best() {
     play(
         "A new a1 sell 5@100 => a1 new
@@ -260,6 +317,49 @@ fn limit_stops_at_its_own_price_and_the_rest_becomes_the_best() {
          B new b1 buy 8@101  => b1 new; a1 5@100 left 0; b1 5@100 left 3
          book 3@101 b1:3, 1@99 b0:1 | 5@102 a2:5
          C new c1 sell 2@101 => c1 new; b1 2@101 left 1; c1 2@101 left 0",
+    );
+}
+
+#[test]
+fn new_orders_trade_at_the_makers_price_on_both_sides() {
+    play(
+        "A new a1 sell 5@100 => a1 new
+         B new b1 buy 2@130  => b1 new; a1 2@100 left 3; b1 2@100 left 0
+         B new b2 buy 9@99   => b2 new
+         A new a2 sell 4@70  => a2 new; b2 4@99 left 5; a2 4@99 left 0
+         book 5@99 b2:5 | 3@100 a1:3",
+    );
+}
+
+#[test]
+fn a_better_price_goes_before_an_earlier_order() {
+    play(
+        "A new a1 sell 1@102 => a1 new
+         A new a2 sell 1@101 => a2 new
+         A new a3 sell 1@102 => a3 new
+         A new a4 sell 1@100 => a4 new
+         A new a5 sell 1@101 => a5 new
+         book | 1@100 a4:1, 2@101 a2:1 a5:1, 2@102 a1:1 a3:1
+         B new b1 buy 4@102  => b1 new; a4 1@100 left 0; b1 1@100 left 3; a2 1@101 left 0; b1 1@101 left 2; a5 1@101 left 0; b1 1@101 left 1; a1 1@102 left 0; b1 1@102 left 0
+         A new a6 buy 1@98   => a6 new
+         A new a7 buy 1@99   => a7 new
+         A new a8 buy 1@98   => a8 new
+         B new b2 sell 2@98  => b2 new; a7 1@99 left 0; b2 1@99 left 1; a6 1@98 left 0; b2 1@98 left 0
+         book 1@98 a8:1 | 1@102 a3:1",
+    );
+}
+
+#[test]
+fn replaced_order_sweeps_levels_and_rests_at_its_new_price() {
+    play(
+        "A new a1 sell 2@100     => a1 new
+         A new a2 sell 2@101     => a2 new
+         A new a3 sell 2@103     => a3 new
+         B new b1 buy 9@99       => b1 new
+         C new c1 sell 1@99      => c1 new; b1 1@99 left 8; c1 1@99 left 0
+         B replace b2 b1 9@102   => b2/b1 replaced 9@102 left 8; a1 2@100 left 0; b2 2@100 left 6; a2 2@101 left 0; b2 2@101 left 4
+         book 4@102 b2:4 | 2@103 a3:2
+         B query b2              => b2 is PartiallyFilled 9@102 left 4",
     );
 }
 
@@ -367,6 +467,41 @@ fn partial_fill_then_cancel_and_replace() {
 }
 
 #[test]
+fn a_partial_fill_stays_traded_after_the_cancel() {
+    play(
+        "A new a1 buy 10@100     => a1 new
+         B new b1 sell 4@90      => b1 new; a1 4@100 left 6; b1 4@100 left 0
+         A cancel c1 a1          => c1/a1 canceled
+         A query a1              => a1 is Canceled 10@100 left 0
+         A cancel c2 a1          => c2/a1 refused TooLateToCancel Canceled
+         A replace a2 a1 12@100  => a2/a1 refused TooLateToCancel Canceled
+         B new b2 sell 1@100     => b2 new
+         book | 1@100 b2:1",
+    );
+}
+
+#[test]
+fn a_name_is_used_up_by_its_order_until_it_is_forgotten() {
+    let limits = EngineLimits { orders_max: 9, closed_orders_kept: 2, ..Default::default() };
+    Stage::new(limits).play(
+        "A new a1 buy 5@100      => a1 new
+         A new a1 buy 5@100      => a1 rejected DuplicateClOrdId
+         A new a2 buy 5@100      => a2 new
+         A cancel c1 a1          => c1/a1 canceled
+         A new a1 buy 5@100      => a1 rejected DuplicateClOrdId
+         A replace a1 a2 4@100   => a1/a2 refused DuplicateClOrdId New
+         B new a1 buy 5@100      => a1 new
+         B cancel a1 a1          => a1/a1 canceled
+         A new c1 buy 1@1        => c1 new
+         A new a1 buy 5@100      => a1 rejected DuplicateClOrdId
+         A cancel c2 c1          => c2/c1 canceled
+         A cancel c3 a1          => c3/a1 refused UnknownOrder Rejected
+         A replace a1 a2 4@100   => a1/a2 replaced 4@100 left 4
+         book 4@100 a1:4 |",
+    );
+}
+
+#[test]
 fn no_phantom_level_after_the_best_is_canceled() {
     play(
         "A new a1 buy 5@100      => a1 new
@@ -374,7 +509,14 @@ fn no_phantom_level_after_the_best_is_canceled() {
          A cancel c1 a1          => c1/a1 canceled
          book 5@37 a2:5 |
          B new b1 sell 5@38      => b1 new
-         book 5@37 a2:5 | 5@38 b1:5",
+         book 5@37 a2:5 | 5@38 b1:5
+         B new b2 sell 5@4000000 => b2 new
+         B cancel c2 b1          => c2/b1 canceled
+         A new a3 buy 5@3999999  => a3 new
+         book 5@3999999 a3:5, 5@37 a2:5 | 5@4000000 b2:5
+         A replace a4 a3 5@36    => a4/a3 replaced 5@36 left 5
+         B new b3 sell 1@38      => b3 new
+         book 5@37 a2:5, 5@36 a4:5 | 1@38 b3:1, 5@4000000 b2:5",
     );
 }
 
@@ -475,6 +617,27 @@ fn price_at_the_ceiling() {
 }
 
 #[test]
+fn extreme_prices_in_turn() {
+    play(
+        "A new a1 sell 1@68719476735 => a1 new
+         B new b1 buy 1@1            => b1 new
+         A new a2 sell 1@2           => a2 new
+         A cancel c1 a2              => c1/a2 canceled
+         B new b2 buy 1@68719476734  => b2 new
+         book 1@68719476734 b2:1, 1@1 b1:1 | 1@68719476735 a1:1
+         B cancel c1 b2              => c1/b2 canceled
+         A cancel c2 a1              => c2/a1 canceled
+         A new a3 sell 1@2           => a3 new
+         book 1@1 b1:1 | 1@2 a3:1
+         A replace a4 a3 1@68719476735 => a4/a3 replaced 1@68719476735 left 1
+         B replace b3 b1 1@68719476734 => b3/b1 replaced 1@68719476734 left 1
+         A new a5 sell 3@1           => a5 new; b3 1@68719476734 left 0; a5 1@68719476734 left 2
+         B new b4 buy 9@68719476735 ioc => b4 new; a5 2@1 left 0; b4 2@1 left 7; a4 1@68719476735 left 0; b4 1@68719476735 left 6; b4 canceled ImmediateOrCancel
+         book |",
+    );
+}
+
+#[test]
 fn a_full_venue_still_cancels() {
     let limits = EngineLimits { orders_max: 2, closed_orders_kept: 1, ..Default::default() };
     Stage::new(limits).play(
@@ -512,4 +675,34 @@ fn sweep_of_five_thousand_orders() {
     let Some(Event::Execution(last)) = events.last() else { panic!("no trade") };
     assert_eq!((last.leaves_qty, last.cum_qty), (0, 5_000));
     assert_eq!(last.cum_notional(), (100..150u128).sum::<u128>() * 100);
+}
+
+#[test]
+fn deep_queue_with_cancels_all_over() {
+    const ORDERS: usize = 500;
+    let mut stage = Stage::new(EngineLimits { orders_max: 600, ..Default::default() });
+    let qty = |number: usize| 1 + number % 7;
+    for number in 0..ORDERS {
+        stage.play(&format!("A new a{number} buy {}@100 => a{number} new", qty(number)));
+    }
+    // Both ends, neighbors and single ones in between; the last first.
+    let is_canceled =
+        |number: &usize| !(3..ORDERS - 3).contains(number) || [2, 3, 8].contains(&(number % 11));
+    for number in (0..ORDERS).rev().filter(is_canceled) {
+        stage.play(&format!("A cancel c{number} a{number} => c{number}/a{number} canceled"));
+    }
+    let rest: Vec<usize> = (0..ORDERS).filter(|number| !is_canceled(number)).collect();
+    let total: usize = rest.iter().map(|&number| qty(number)).sum();
+    let queue: String = rest.iter().map(|&n| format!(" a{n}:{}", qty(n))).collect();
+    stage.play(&format!("book {total}@100 {queue} |"));
+
+    // One more than all of them have.
+    let (mut left, mut reports) = (total + 1, String::from("b1 new"));
+    for number in rest {
+        let qty = qty(number);
+        left -= qty;
+        reports += &format!("; a{number} {qty}@100 left 0; b1 {qty}@100 left {left}");
+    }
+    stage.play(&format!("B new b1 sell {}@100 => {reports}", total + 1));
+    stage.play("book | 1@100 b1:1");
 }
