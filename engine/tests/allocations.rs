@@ -1,4 +1,4 @@
-//! A warmed-up engine allocates nothing.
+//! A warmed-up engine allocates nothing; books near the touch don't even need to warm up.
 
 #[path = "naive/flow.rs"]
 #[allow(dead_code)]
@@ -9,9 +9,10 @@ use std::{
     cell::Cell,
 };
 
-use flow::{Flow, Profile};
+use flow::{Flow, Profile, Random};
 use ironbook_engine::{
-    Command, Engine, EngineLimits, Sequence, Stamp, Timestamp,
+    Command, Engine, EngineLimits, Sequence, Side, Stamp, Timestamp,
+    book::{BookId, Books, Resting},
     sink::{CountingSink, VecSink},
 };
 
@@ -72,6 +73,41 @@ fn steady_state_allocates_nothing() {
     }
     assert!(engine.totals().trades > 5_000 && sink.events > 60_000);
     assert_eq!(allocations, 0);
+}
+
+#[test]
+fn books_near_the_touch_allocate_nothing() {
+    const ORDERS: u32 = 2_000;
+    let mut books = Books::new(ORDERS);
+    let all = [(); 3].map(|()| books.open_book());
+    let mut known: Vec<(BookId, u32, u64)> = Vec::with_capacity(ORDERS as usize);
+    let (mut random, mut filled, mut canceled) = (Random(9), 0u64, 0u64);
+    let before = ALLOCATIONS.with(Cell::get);
+    for id in 1..=200_000 {
+        let cancels = random.once_in(3) || known.len() == ORDERS as usize;
+        if cancels && !known.is_empty() {
+            let at = random.below(known.len() as u64) as usize;
+            let (book, slot, id) = known.swap_remove(at);
+            if books.find(slot, id).is_some() {
+                books.cancel(book, slot);
+                canceled += 1;
+            }
+            continue;
+        }
+        let (book, side) = (random.pick(&all), random.pick(Side::ALL));
+        let away = random.below(200).min(random.below(200));
+        let ticks = if side == Side::Buy { 10_000 - away } else { 9_970 + away };
+        let (slot, qty) = (books.reserve(), 1 + random.below(20) as i64);
+        match books.take(book, side.opposite(), Some(ticks), qty, |_| filled += 1) {
+            0 => books.release(slot),
+            leaves_qty => {
+                books.rest(book, slot, Resting { id, side, ticks, leaves_qty, tag: 0 });
+                known.push((book, slot, id));
+            }
+        }
+    }
+    assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0);
+    assert!(filled > 20_000 && canceled > 20_000 && books.taken() > 100);
 }
 
 /// Commands whose targets live, because an engine played them before. No limits or definitions
