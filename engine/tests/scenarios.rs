@@ -255,6 +255,21 @@ fn cancel_tail_then_join_then_sweep() {
 }
 
 #[test]
+fn cancel_of_a_head_that_became_it_by_fills() {
+    play(
+        "A new a1 sell 1@100 => a1 new
+         A new a2 sell 2@100 => a2 new
+         A new a3 sell 3@100 => a3 new
+         B new b1 buy 2@100  => b1 new; a1 1@100 left 0; b1 1@100 left 1; a2 1@100 left 1; b1 1@100 left 0
+         A new a4 sell 4@101 => a4 new
+         A cancel c1 a2      => c1/a2 canceled
+         book | 3@100 a3:3, 4@101 a4:4
+         B new b2 buy 5@101  => b2 new; a3 3@100 left 0; b2 3@100 left 2; a4 2@101 left 2; b2 2@101 left 0
+         book | 2@101 a4:2",
+    );
+}
+
+#[test]
 fn immediate_sweep_stops_at_the_exact_boundary() {
     play(
         "A new a1 sell 5@100 => a1 new
