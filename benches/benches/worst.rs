@@ -240,8 +240,7 @@ fn alternating_extremes(count: usize) {
     let highest = ironbook_engine::command::TICKS_MAX;
     let (mut adds, mut cancels) = (latency_histogram(), latency_histogram());
     for number in 0..count {
-        let (side, price) =
-            if number % 2 == 0 { (Side::Buy, 1) } else { (Side::Sell, highest) };
+        let (side, price) = if number % 2 == 0 { (Side::Buy, 1) } else { (Side::Sell, highest) };
         let (command, name) = bench.order(side, price, 1);
         bench.time(&command, &mut adds);
         bench.time(&cancel(side, name), &mut cancels);

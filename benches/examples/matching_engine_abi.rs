@@ -342,7 +342,8 @@ impl EngineMatcher {
         };
         let account = account(order);
         let name = self.name(order, 0);
-        let new = NewOrder::new(origin(message.sequence_number), InstrumentId(1), terms, account, name);
+        let new =
+            NewOrder::new(origin(message.sequence_number), InstrumentId(1), terms, account, name);
         self.apply(&new.into(), order, message.sequence_number, out);
     }
 

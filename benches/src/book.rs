@@ -20,7 +20,7 @@ use std::io::{self, Write};
 use ironbook_engine::{
     Side,
     book::{BookId, Books, Fill, Resting},
-    prefetch::prefetch,
+    processor::prefetch,
 };
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;

@@ -11,9 +11,9 @@ use crate::{
     event::Execution,
     hash::{mix, mix_name},
     id_index::IdIndex,
-    order::{Orders, account_word},
     memory::touch_reserved,
-    prefetch::prefetch,
+    order::{Orders, account_word},
+    processor::prefetch,
 };
 
 /// A closed order as it is remembered. 128 bytes.

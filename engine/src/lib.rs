@@ -33,7 +33,7 @@ mod id_index;
 mod instrument;
 mod memory;
 mod order;
-pub mod prefetch;
+pub mod processor;
 pub mod record;
 pub mod sequencer;
 mod session;

@@ -14,7 +14,7 @@ use crate::{
     event::Execution,
     hash::{mix, mix_name},
     memory::touch_reserved,
-    prefetch::prefetch,
+    processor::prefetch,
 };
 
 /// A live order's terms and owner. Nothing of it is meant in a free slot.

@@ -1,7 +1,7 @@
 //! Price levels: a queue of orders at one price.
 
 use super::{NIL, Node};
-use crate::{memory::touch_reserved, prefetch::prefetch};
+use crate::{memory::touch_reserved, processor::prefetch};
 
 /// One price of one side.
 ///

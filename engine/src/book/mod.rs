@@ -27,7 +27,7 @@ mod trie;
 use level::{Level, Levels};
 use trie::{Pages, PriceIndex};
 
-use crate::{Side, command::TICKS_MAX, memory::touch_reserved, prefetch::prefetch};
+use crate::{Side, command::TICKS_MAX, memory::touch_reserved, processor::prefetch};
 
 /// No slot, level or page.
 pub(crate) const NIL: u32 = u32::MAX;

@@ -4,9 +4,9 @@ use super::Engine;
 use crate::{
     Account, ClOrdId, CompId, InstrumentId, InstrumentStatus, OrdType, OrderId, Sequence,
     SessionId, Side, Symbol, TimeInForce, book,
+    closed::Named,
     command::DefineInstrument,
     instrument::Instrument,
-    closed::Named,
     order::{self, RESTING_TYPE, time_in_force},
 };
 

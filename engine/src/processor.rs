@@ -1,0 +1,51 @@
+//! What only the processor's own instructions do well: the only unsafe code of this package.
+#![allow(unsafe_code)]
+
+/// Asks for the cache line of an element. It is a hint: the processor may ignore it. Where there is
+/// no such element it asks for the first one, by choosing an address and not a branch; an address
+/// of nothing would cost a walk through the page tables.
+#[inline(always)]
+pub fn prefetch<T>(slice: &[T], index: usize) {
+    let index = if index < slice.len() { index } else { 0 };
+    let element = slice.as_ptr().wrapping_add(index);
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: a prefetch reads nothing that the program could see and never faults, not even at
+    // the dangling address of an empty slice.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(element.cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = element;
+}
+
+/// Which of four elements are this value, as bits.
+#[inline(always)]
+pub(crate) fn equal_lanes(lanes: &[u32; 4], value: u32) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every processor of this architecture has SSE2, and the load is as long as the array.
+    unsafe {
+        use std::arch::x86_64::{
+            _mm_castsi128_ps, _mm_cmpeq_epi32, _mm_loadu_si128, _mm_movemask_ps, _mm_set1_epi32,
+        };
+        let lanes = _mm_loadu_si128(lanes.as_ptr().cast());
+        let equal = _mm_cmpeq_epi32(lanes, _mm_set1_epi32(value as i32));
+        _mm_movemask_ps(_mm_castsi128_ps(equal)) as u32
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    lanes.iter().enumerate().fold(0, |mask, (at, &lane)| mask | u32::from(lane == value) << at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_are_bits() {
+        assert_eq!(equal_lanes(&[7, 8, 7, u32::MAX], 7), 0b0101);
+        assert_eq!(equal_lanes(&[7, 8, 7, u32::MAX], u32::MAX), 0b1000);
+        assert_eq!(equal_lanes(&[0; 4], 0), 0b1111);
+        prefetch(&[1, 2, 3], usize::MAX);
+        prefetch::<u64>(&[], 0);
+    }
+}
