@@ -38,12 +38,15 @@ fn engine(criterion: &mut Criterion) {
 fn ring(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ring");
     group.throughput(Throughput::Elements(1));
-    let (inputs, outputs) = ironbook_gateway::core::ring(4_096);
+    let (mut inputs, outputs) = ironbook_gateway::ring::ring(4_096);
+    let mut taken = Vec::with_capacity(64);
     let command: Command = workload::commands(7, 1, 1)[0];
     group.bench_function("put and take, one thread", |bencher| {
         bencher.iter(|| {
-            let _ = inputs.try_send(ironbook_gateway::core::Input::Command(command));
-            outputs.try_recv().is_ok()
+            let _ = inputs.try_push(ironbook_gateway::ring::Input::Command(command));
+            inputs.flush();
+            outputs.take(&mut taken);
+            taken.drain(..).len()
         });
     });
     group.finish();

@@ -29,7 +29,8 @@ use ironbook_gateway::{
     client::{Client, ClientError},
     clock::{Clock, SystemClock},
     config::{Config, Cpu},
-    core::{CoreAgent, Input, ring},
+    core::CoreAgent,
+    ring::{Input, ring},
     venue::{StartError, Venue},
 };
 use ironbook_journal::{OpenError, Options};
@@ -85,6 +86,7 @@ pub fn engine(instruments: u32, commands: &[Command]) -> (Duration, u64) {
     let mut sink = CountingSink::default();
     let start = Instant::now();
     for (number, command) in commands.iter().enumerate() {
+        engine.look_ahead(|ahead| commands.get(number + ahead));
         let stamp = sequencer.stamp(Timestamp(number as u64));
         sequencer.resume_at(engine.apply(stamp, command, &mut sink));
     }
@@ -103,17 +105,17 @@ pub fn pipeline(
     options: Options,
 ) -> Result<Pipeline, MeasureError> {
     let ready_bytes = options.segment_bytes * (1 + u64::from(options.prepared_ahead));
-    // All prepared segments, less what rolls may waste.
-    let wanted = (options.segment_bytes * u64::from(options.prepared_ahead) / 8 * 7) as usize;
     // The journal's helpers stay where this thread is.
     pin(NEAR_CPU);
     let opened = Instant::now();
-    let (mut journal, _) = ironbook_journal::open(dir, options)?;
-    while !journal.has_room(wanted) {
+    let ahead = u64::from(options.prepared_ahead);
+    let (journal, _) = ironbook_journal::open(dir, options)?;
+    // Making segments ready takes the producer's processor: none is made meanwhile.
+    while journal.prepared_ahead() < ahead {
         thread::sleep(Duration::from_millis(1));
     }
     let prepared_in = opened.elapsed();
-    let (inputs, outputs) = ring(4_096);
+    let (mut inputs, outputs) = ring(4_096);
     let limits = EngineLimits::default();
     let sequencer = Sequencer::default();
     let mut core = CoreAgent::new(outputs, sequencer, Engine::new(limits), journal, SystemClock);
@@ -145,11 +147,12 @@ pub fn pipeline(
     let start = Instant::now();
     for command in commands {
         let mut input = Input::Command(command);
-        while let Err(full) = inputs.try_send(input) {
-            input = full.into_inner();
+        while let Err(back) = inputs.try_push(input) {
+            input = back;
             std::hint::spin_loop();
         }
     }
+    inputs.flush();
     let end = core.join().map_err(|_| io::Error::other("the core panicked"))?;
     Ok(Pipeline { time: end - start, prepared_bytes: ready_bytes, prepared_in })
 }

@@ -19,8 +19,8 @@ use crate::{
     clock::Clock,
     config::Config,
     connection::{Connection, ReadOutcome, WriteFailure},
-    core::InputSender,
     desk::{Desk, Outputs, SessionSetup},
+    ring::InputSender,
     sessions::SessionTable,
     venue::StartError,
 };
@@ -487,7 +487,9 @@ impl<C: Clock> Agent for GatewayAgent<C> {
             let half = self.lines.output_max / 2;
             done += self.desk.resend(&mut self.lines, now, half);
         }
-        done + self.read_all(now)
+        done += self.read_all(now);
+        self.desk.flush();
+        done
     }
 
     fn park(&mut self, limit: Duration) {
@@ -500,6 +502,7 @@ impl<C: Clock> Agent for GatewayAgent<C> {
         let since = *self.closing_since.get_or_insert(now);
         // Again in each turn: the ring may have had no room for all of them.
         self.desk.logout_all(now);
+        self.desk.flush();
         if since.0 + CLOSING_NS_MAX < now.0 {
             for number in 0..self.lines.lines.len() {
                 self.close(number, "the venue stops and can't wait any longer");

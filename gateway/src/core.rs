@@ -4,38 +4,15 @@
 //! for nobody; where the journal has no room it leaves the inputs in the ring, and the gateways
 //! stop reading their sockets.
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use ironbook_engine::{Command, Engine, Event, EventRecord, Sequencer, Stamp, sink::EventSink};
 use ironbook_journal::Writer;
 
-use crate::{agent::Agent, clock::Clock, session_record::SessionRecord};
-
-/// What a gateway puts into the ring.
-#[derive(Debug)]
-pub enum Input {
-    /// For the engine.
-    Command(Command),
-    /// For the journal only. Boxed: it is rare, and the ring's slots stay small.
-    Session(Box<SessionRecord>),
-}
-
-impl Input {
-    #[inline]
-    fn command(&self) -> Option<&Command> {
-        match self {
-            Self::Command(command) => Some(command),
-            Self::Session(_) => None,
-        }
-    }
-}
-
-/// A gateway's end of the ring.
-pub type InputSender = Sender<Input>;
-
-/// The ring of inputs: bounded, lock-free, several gateways to one core.
-pub fn ring(slots: usize) -> (InputSender, Receiver<Input>) {
-    bounded(slots)
-}
+use crate::{
+    agent::Agent,
+    clock::Clock,
+    ring::{Input, InputReceiver},
+    session_record::SessionRecord,
+};
 
 /// Inputs that are published together at the most: enough to share the cost of publishing, few
 /// enough that the first one does not wait long (about 20 µs).
@@ -47,7 +24,7 @@ const ROOM: usize = 16 * 1024;
 
 /// The agent that owns engine and journal.
 pub struct CoreAgent<C> {
-    inputs: Receiver<Input>,
+    inputs: InputReceiver,
     /// Taken off the ring and not carried out yet, at most [`BATCH_MAX`]: what is known to come is
     /// looked ahead at.
     waiting: Vec<Input>,
@@ -60,7 +37,7 @@ pub struct CoreAgent<C> {
 impl<C: Clock> CoreAgent<C> {
     /// A core that goes on where `sequencer`, `engine` and `journal` stand.
     pub fn new(
-        inputs: Receiver<Input>,
+        inputs: InputReceiver,
         sequencer: Sequencer,
         engine: Engine,
         journal: Writer,
@@ -123,8 +100,7 @@ impl<C: Clock> CoreAgent<C> {
 impl<C: Clock> Agent for CoreAgent<C> {
     #[inline]
     fn do_work(&mut self) -> usize {
-        let more = BATCH_MAX - self.waiting.len();
-        self.waiting.extend(self.inputs.try_iter().take(more));
+        self.inputs.take(&mut self.waiting);
         if self.waiting.is_empty() {
             return 0;
         }

@@ -26,7 +26,7 @@ use ironbook_journal::{Frame, Position, Reader};
 
 use crate::{
     config::{Config, SessionConfig},
-    core::{Input, InputSender},
+    ring::{Input, InputSender},
     session_record::SessionRecord,
     sessions::{Audience, SessionTable},
     translate::{self, MessageVisitor, SymbolTable, Unserved},
@@ -149,14 +149,17 @@ impl Desk {
     /// Whether the ring has room for what one message can bring about.
     #[inline]
     pub fn has_room(&self) -> bool {
-        let capacity = self.inputs.capacity().unwrap_or(usize::MAX);
-        self.inputs.len() + INPUTS_PER_TURN <= capacity
+        self.inputs.room() >= INPUTS_PER_TURN
     }
 
-    fn put(&self, input: Input) {
-        // Room was checked before the message was taken, and a disconnected core means that the
-        // venue stops.
-        let _ = self.inputs.send(input);
+    fn put(&mut self, input: Input) {
+        self.inputs.push(input);
+    }
+
+    /// Hands the core what messages have brought about.
+    #[inline]
+    pub fn flush(&mut self) {
+        self.inputs.flush();
     }
 
     /// The session that a first message logs on to, if that may be from there.

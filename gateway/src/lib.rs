@@ -25,6 +25,7 @@ pub mod connection;
 pub mod core;
 pub mod desk;
 pub mod replay;
+pub mod ring;
 pub mod session_record;
 pub mod sessions;
 pub mod translate;

@@ -24,9 +24,10 @@ use crate::{
     agent::{Agent, AgentThread, Composed, IdleStrategy, keep_off, spawn},
     clock::{Clock, SystemClock},
     config::{Acknowledge, Config, Cpu, Layout, StatusConfig},
-    core::{CoreAgent, ring},
+    core::CoreAgent,
     desk::SessionSetup,
     replay::{Counts, PlayError, ReplayError, Replayed, play, read_sessions},
+    ring::ring,
     session_record::SessionRecord,
     sessions::SessionTable,
 };

@@ -15,8 +15,9 @@ use ironbook_gateway::{
     agent::Agent,
     clock::ManualClock,
     config::Config,
-    core::{CoreAgent, ring},
+    core::CoreAgent,
     desk::SessionSetup,
+    ring::ring,
     sessions::SessionTable,
 };
 use ironbook_journal::{DurablePosition, Options, Reader};

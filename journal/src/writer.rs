@@ -231,6 +231,11 @@ impl Writer {
         bytes <= self.room() || self.has_room_ahead(bytes)
     }
 
+    /// Segments behind the current one that are ready.
+    pub fn prepared_ahead(&self) -> u64 {
+        self.shared.prepared() - self.index - 1
+    }
+
     /// The sequence number the next append must carry. The first is 1.
     #[inline]
     pub fn next_sequence(&self) -> u64 {
@@ -291,7 +296,7 @@ impl Writer {
 
     #[cold]
     fn has_room_ahead(&self, bytes: usize) -> bool {
-        let ahead = (self.shared.prepared() - self.index - 1) as usize;
+        let ahead = self.prepared_ahead() as usize;
         let whole = self.map.len() - HEADER_BYTES - END_BYTES;
         // A roll wastes less than the largest frame.
         bytes <= whole && ahead > 0 || bytes <= ahead * (whole - FRAME_BYTES_MAX)
