@@ -288,8 +288,8 @@ record! {
     rules_version: u64,
 }
 
-/// Version of the rules of matching that this engine follows.
-pub const RULES_VERSION: u64 = 1;
+/// Version of the rules of matching, and of the state hash, that this engine follows.
+pub const RULES_VERSION: u64 = 2;
 
 impl EngineLimits {
     /// Most instruments or sessions that limits may allow.

@@ -14,34 +14,25 @@ use crate::{
 record! {
     /// Something happened to an order: an ExecutionReport (8) that is not a reject.
     ///
+    /// What every report tells comes first, what only cancels, replaces and trades tell last: the
+    /// zeros at the end of a record are not journaled.
+    ///
     /// ```text
-    ///   0 order_id        8 contra_order_id  16 trade_id       24 price
-    ///  32 order_qty      40 leaves_qty       48 cum_qty        56 last_px
-    ///  64 last_qty       72 cum_notional (u128, two words)     88 session, instrument
-    ///  96 codes         108 account         120 cl_ord_id     156 orig_cl_ord_id
+    ///   0 order_id        8 price           16 order_qty       24 leaves_qty
+    ///  32 session        36 instrument      40 codes           52 cl_ord_id
+    ///  88 account       100 orig_cl_ord_id
+    /// 136 cum_qty       144 cum_notional (u128, two words)   160 contra_order_id
+    /// 168 trade_id      176 last_px        184 last_qty
     /// ```
-    Execution, 0x0201, 192;
+    Execution, 0x0207, 192;
     /// The order.
     order_id: OrderId,
-    /// The order on the other side of a trade, else none.
-    contra_order_id: OrderId,
-    /// Number of the trade, else none.
-    trade_id: TradeId,
     /// Limit price at `price_scale`; 0 for a market order.
     price: i64,
     /// OrderQty (tag 38) at `qty_scale`.
     order_qty: i64,
     /// LeavesQty (tag 151) at `qty_scale`; 0 once the order is closed.
     leaves_qty: i64,
-    /// CumQty (tag 14) at `qty_scale`.
-    cum_qty: i64,
-    /// LastPx (tag 31) of a trade at `price_scale`, else 0.
-    last_px: i64,
-    /// LastQty (tag 32) of a trade at `qty_scale`, else 0.
-    last_qty: i64,
-    /// Sum of LastPx × LastQty over all trades of the order, low word first: AvgPx (tag 6) is this
-    /// divided by `cum_qty`.
-    cum_notional: [u64; 2],
     /// The session that the report goes to: the order's owner.
     session: SessionId,
     /// The instrument.
@@ -66,12 +57,25 @@ record! {
     last_liquidity: LastLiquidity,
     /// Zero.
     reserved: [u8; 3],
-    /// Account (tag 1).
-    account: Account,
     /// ClOrdID (tag 11): of the request that this answers, else of the order.
     cl_ord_id: ClOrdId,
+    /// Account (tag 1).
+    account: Account,
     /// OrigClOrdID (tag 41): of the order, when this answers a cancel or replace, else empty.
     orig_cl_ord_id: ClOrdId,
+    /// CumQty (tag 14) at `qty_scale`.
+    cum_qty: i64,
+    /// Sum of LastPx × LastQty over all trades of the order, low word first: AvgPx (tag 6) is this
+    /// divided by `cum_qty`.
+    cum_notional: [u64; 2],
+    /// The order on the other side of a trade, else none.
+    contra_order_id: OrderId,
+    /// Number of the trade, else none.
+    trade_id: TradeId,
+    /// LastPx (tag 31) of a trade at `price_scale`, else 0.
+    last_px: i64,
+    /// LastQty (tag 32) of a trade at `qty_scale`, else 0.
+    last_qty: i64,
 }
 
 impl Execution {

@@ -89,9 +89,7 @@ pub enum DecodeError {
 /// Cuts trailing zero words.
 #[inline]
 fn trim(bytes: &[u8]) -> &[u8] {
-    let mut end = bytes.len();
-    while end >= 8 && bytes[end - 8..end] == [0; 8] {
-        end -= 8;
-    }
-    &bytes[..end]
+    let (words, _) = bytes.as_chunks::<8>();
+    let used = words.iter().rposition(|word| *word != [0; 8]).map_or(0, |last| last + 1);
+    &bytes[..used * 8]
 }

@@ -60,7 +60,7 @@ fn another_version_is_named() {
     bytes[8] = 77;
     let error = Engine::read_state(&bytes).unwrap_err();
     assert_eq!(error, StateError::Version { found: 77, known: STATE_VERSION });
-    assert_eq!(error.to_string(), "state of version 77, this program reads version 1");
+    assert_eq!(error.to_string(), "state of version 77, this program reads version 2");
 }
 
 #[test]

@@ -28,11 +28,12 @@ impl Engine {
     /// before it is carried out.
     #[inline]
     pub fn look_ahead<'c>(&self, waiting: impl Fn(usize) -> Option<&'c Command>) {
-        if !self.books.pays_to_look_ahead() {
-            return;
-        }
+        // The names of remembered orders alone are more than the second-level cache holds.
         if let Some(command) = waiting(NAME_AHEAD) {
             self.prefetch_names(command);
+        }
+        if !self.books.pays_to_look_ahead() {
+            return;
         }
         if let Some(slot) = waiting(ORDER_AHEAD).and_then(|command| self.guess(command)) {
             self.books.prefetch(slot);

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Version of the layout.
-pub const STATE_VERSION: u32 = 1;
+pub const STATE_VERSION: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"IRONBOOK";
 /// Domain of the hash of the bytes.
