@@ -12,7 +12,7 @@ use std::{
 };
 
 use ironbook_benches::{
-    book::{Desk, Flow, SHAPES, TradeHash, flow, write_flow},
+    book::{Desk, Flow, SHAPES, SlotArray, TradeHash, flow, write_flow},
     distance,
 };
 use rustix::time::{ClockId, clock_gettime};
@@ -59,7 +59,7 @@ fn measure(flow: &Flow, runs: usize) {
 
 fn run(flow: &Flow, looks_ahead: bool) -> (f64, TradeHash) {
     let ids = flow.requests.iter().map(|request| request.order).max().unwrap_or(0) as usize;
-    let mut desk = Desk::new(flow.instruments, 1 << 20, ids);
+    let mut desk = Desk::new(flow.instruments, 1 << 20, SlotArray::new(ids));
     let mut sum = TradeHash::default();
     let (warm, measured) = flow.requests.split_at(flow.warm);
     for request in warm {

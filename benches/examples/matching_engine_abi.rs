@@ -10,7 +10,7 @@
 //!
 //! | value | what is inside |
 //! |---|---|
-//! | `book` (default) | the book as the engine uses it, order ids looked up in an array, reports |
+//! | `book` (default) | the book as the engine uses it, order ids looked up in its index, reports |
 //! | `engine` | the whole engine: ClOrdIDs, sessions, state hash, complete execution reports |
 //! | `null` | no book: each message is acknowledged. The floor: what the hand-off costs. Not valid |
 //!
@@ -25,7 +25,7 @@ use std::{
 };
 
 use ironbook_benches::{
-    book::{Action, Desk, Outcome, Request},
+    book::{Action, Desk, Outcome, Request, SlotIndex},
     report_ring::{Consumer, Entry, Producer, ReportRing},
     workload,
 };
@@ -130,7 +130,7 @@ const ORDERS_MAX: u32 = 1 << 20;
 const IDS_MAX: usize = 1 << 22;
 
 enum Matcher {
-    Book(Desk),
+    Book(Desk<SlotIndex>),
     Engine(Box<EngineMatcher>),
     Null,
 }
@@ -214,9 +214,8 @@ impl Matcher {
     fn cancel(&mut self, message: &CancelMessage, out: &mut Out<'_>) {
         let CancelMessage { order_id, sequence_number } = *message;
         match self {
-            Self::Book(desk) => match desk.resting(order_id) {
+            Self::Book(desk) => match desk.cancel(BookId(0), order_id) {
                 Some(order) => {
-                    desk.cancel(BookId(0), order_id);
                     out.report(CANCEL_ACK, order.side, sequence_number, order_id, order.ticks, 0);
                 }
                 None => out.report(CANCEL_REJECT, Side::Buy, sequence_number, order_id, 0, 0),
@@ -232,7 +231,7 @@ impl Matcher {
         let (ticks, side) = (message.new_price_ticks as u64, side_of(message.side));
         match self {
             Self::Book(desk) => {
-                if !desk.cancel(BookId(0), order_id) {
+                if desk.cancel(BookId(0), order_id).is_none() {
                     return out.report(MODIFY_REJECT, side, sequence_number, order_id, 0, 0);
                 }
                 let request = Request {
@@ -459,7 +458,7 @@ extern "C" fn engine_init(_nonce: u64, _transport: *const Transport, sink: *mut 
     let matcher = match std::env::var("IRONBOOK_ABI").as_deref() {
         Ok("null") => Matcher::Null,
         Ok("engine") => Matcher::Engine(Box::new(EngineMatcher::new())),
-        Ok("book") | Err(_) => Matcher::Book(Desk::new(1, ORDERS_MAX, IDS_MAX)),
+        Ok("book") | Err(_) => Matcher::Book(Desk::new(1, ORDERS_MAX, SlotIndex::new(ORDERS_MAX))),
         Ok(other) => panic!("IRONBOOK_ABI is `{other}`: book, engine or null"),
     };
     let state = Box::new(State { matcher, queue: sink.cast() });

@@ -20,6 +20,7 @@ use std::io::{self, Write};
 use ironbook_engine::{
     Side,
     book::{BookId, Books, Fill, Resting},
+    id_index::IdIndex,
     processor::prefetch,
 };
 use rand::{RngExt, SeedableRng};
@@ -286,14 +287,101 @@ impl TradeHash {
     }
 }
 
+/// Where the user of [`Books`] keeps which slot an order has.
+pub trait Slots {
+    /// The slot of an order that rests.
+    fn get(&self, books: &Books, order: u64) -> Option<u32>;
+    /// The order rests in this slot.
+    fn insert(&mut self, order: u64, slot: u32);
+    /// The order, which was in this slot, rests no more.
+    fn remove(&mut self, order: u64, slot: u32);
+    /// Asks the processor for where an order stands.
+    fn prefetch(&self, order: u64);
+}
+
+/// An array by order id: for ids that are given in the order of arrival, as a venue gives them, so
+/// that those in use lie close together.
+#[derive(Debug)]
+pub struct SlotArray(Vec<u32>);
+
+impl SlotArray {
+    /// For ids up to `ids_max`.
+    pub fn new(ids_max: usize) -> Self {
+        Self(vec![GONE; ids_max + 1])
+    }
+}
+
 /// No slot: the order is gone.
 const GONE: u32 = u32::MAX;
 
-/// Books behind dense order ids: the id of an order is its place in an array of slots.
+impl Slots for SlotArray {
+    #[inline(always)]
+    fn get(&self, _: &Books, order: u64) -> Option<u32> {
+        self.0.get(order as usize).copied().filter(|&slot| slot != GONE)
+    }
+
+    #[inline(always)]
+    fn insert(&mut self, order: u64, slot: u32) {
+        self.0[order as usize] = slot;
+    }
+
+    #[inline(always)]
+    fn remove(&mut self, order: u64, _: u32) {
+        self.0[order as usize] = GONE;
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, order: u64) {
+        prefetch(&self.0, order as usize);
+    }
+}
+
+/// The engine's index of names, by order id: for ids that arrive in any order, of which an array
+/// would touch a cache line for each.
 #[derive(Debug)]
-pub struct Desk {
+pub struct SlotIndex(IdIndex);
+
+impl SlotIndex {
+    /// For `orders_max` orders at the same time.
+    pub fn new(orders_max: u32) -> Self {
+        let mut index = IdIndex::new(orders_max as usize);
+        index.touch_memory();
+        Self(index)
+    }
+
+    #[inline(always)]
+    fn tag(order: u64) -> u32 {
+        (order.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+    }
+}
+
+impl Slots for SlotIndex {
+    #[inline(always)]
+    fn get(&self, books: &Books, order: u64) -> Option<u32> {
+        self.0.find(Self::tag(order), |slot| books.find(slot, order).is_some())
+    }
+
+    #[inline(always)]
+    fn insert(&mut self, order: u64, slot: u32) {
+        self.0.insert(Self::tag(order), slot);
+    }
+
+    #[inline(always)]
+    fn remove(&mut self, order: u64, slot: u32) {
+        self.0.remove(Self::tag(order), slot);
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, order: u64) {
+        self.0.prefetch(Self::tag(order));
+    }
+}
+
+/// Books, and which slot each order has.
+#[derive(Debug)]
+pub struct Desk<S> {
     books: Books,
-    slots: Vec<u32>,
+    slots: S,
 }
 
 /// What became of a request, beside its fills.
@@ -308,15 +396,15 @@ pub enum Outcome {
     Gone,
 }
 
-impl Desk {
-    /// Books for so many instruments, with room for `orders_max` live orders, and ids up to `ids`.
-    pub fn new(instruments: u32, orders_max: u32, ids: usize) -> Self {
+impl<S: Slots> Desk<S> {
+    /// Books for so many instruments, with room for `orders_max` live orders.
+    pub fn new(instruments: u32, orders_max: u32, slots: S) -> Self {
         let mut books = Books::new(orders_max);
         (0..instruments).for_each(|_| {
             books.open_book();
         });
         books.touch_memory();
-        Self { books, slots: vec![GONE; ids + 1] }
+        Self { books, slots }
     }
 
     /// The books.
@@ -332,12 +420,12 @@ impl Desk {
             Action::New => self.enter(book, request, true, on_fill),
             Action::Ioc => self.enter(book, request, false, on_fill),
             Action::Cancel => match self.cancel(book, request.order) {
-                true => Outcome::Done { unfilled: 0 },
-                false => Outcome::Gone,
+                Some(_) => Outcome::Done { unfilled: 0 },
+                None => Outcome::Gone,
             },
             Action::Replace => match self.cancel(book, request.order) {
-                true => self.enter(book, request, true, on_fill),
-                false => Outcome::Gone,
+                Some(_) => self.enter(book, request, true, on_fill),
+                None => Outcome::Gone,
             },
         }
     }
@@ -356,7 +444,7 @@ impl Desk {
         let (maker_side, qty) = (side.opposite(), i64::from(request.qty));
         let left = self.books.take(book, maker_side, Some(ticks), qty, |fill| {
             if fill.maker_leaves_qty == 0 {
-                slots[fill.maker_id as usize] = GONE;
+                slots.remove(fill.maker_id, fill.maker);
             }
             on_fill(&fill);
         });
@@ -365,27 +453,18 @@ impl Desk {
         }
         let slot = self.books.reserve();
         self.books.rest(book, slot, Resting { id: order, side, ticks, leaves_qty: left, tag: 0 });
-        self.slots[order as usize] = slot;
+        self.slots.insert(order, slot);
         Outcome::Done { unfilled: 0 }
     }
 
-    /// Cancels an order; false when it is gone.
+    /// Cancels an order and returns it as it was; none when it is gone.
     #[inline(always)]
-    pub fn cancel(&mut self, book: BookId, order: u64) -> bool {
-        let Some(place) = self.slots.get_mut(order as usize) else { return false };
-        let slot = std::mem::replace(place, GONE);
-        if slot == GONE {
-            return false;
-        }
+    pub fn cancel(&mut self, book: BookId, order: u64) -> Option<Resting> {
+        let slot = self.slots.get(&self.books, order)?;
+        let resting = self.books.order(slot);
+        self.slots.remove(order, slot);
         self.books.cancel(book, slot);
-        true
-    }
-
-    /// An order, if it rests.
-    #[inline(always)]
-    pub fn resting(&self, order: u64) -> Option<Resting> {
-        let slot = *self.slots.get(order as usize)?;
-        (slot != GONE).then(|| self.books.order(slot))
+        Some(resting)
     }
 
     /// Asks for the memory of requests that wait: `waiting` gives the one so many places ahead.
@@ -394,10 +473,9 @@ impl Desk {
         if !self.books.pays_to_look_ahead() {
             return;
         }
-        let slot =
-            |request: &Request| self.slots.get(request.order as usize).copied().unwrap_or(GONE);
+        let slot = |request: &Request| self.slots.get(&self.books, request.order).unwrap_or(GONE);
         if let Some(request) = waiting(16) {
-            prefetch(&self.slots, request.order as usize);
+            self.slots.prefetch(request.order);
         }
         if let Some(request) = waiting(10) {
             self.books.prefetch(slot(request));

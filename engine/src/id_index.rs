@@ -34,7 +34,7 @@ type Quarter = [u32; LANES / 2];
 
 /// A set of (tag, place) pairs of which no two are the same.
 #[derive(Debug)]
-pub(crate) struct IdIndex {
+pub struct IdIndex {
     memory: Vec<Quarter>,
     /// Where the memory of buckets begins in `memory`: on a cache line.
     base: usize,
@@ -51,7 +51,7 @@ pub(crate) struct IdIndex {
 
 impl IdIndex {
     /// A table with room for `len_max` pairs.
-    pub(crate) fn new(len_max: usize) -> Self {
+    pub fn new(len_max: usize) -> Self {
         // Doubling ends at or above five eighths.
         let capacity = (len_max.max(LANES) * 8 / 5 / LANES + 1).next_power_of_two();
         assert!(capacity <= 1 << 32, "the home of a pair must follow from its tag");
@@ -65,7 +65,7 @@ impl IdIndex {
 
     /// The place of a pair with this tag that `is_it` recognizes.
     #[inline(always)]
-    pub(crate) fn find(&self, tag: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+    pub fn find(&self, tag: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let found = self.find_in(self.size, tag, &mut is_it);
         if found.is_none() && self.old_size != 0 {
             return self.find_in(self.old_size, tag, &mut is_it);
@@ -74,8 +74,11 @@ impl IdIndex {
     }
 
     /// Adds a pair that is not in the table.
+    ///
+    /// # Panics
+    /// When the table holds as many pairs as it was built for.
     #[inline]
-    pub(crate) fn insert(&mut self, tag: u32, place: u32) {
+    pub fn insert(&mut self, tag: u32, place: u32) {
         if self.old_size != 0 {
             self.move_bucket();
         }
@@ -87,15 +90,52 @@ impl IdIndex {
     }
 
     /// Gives a pair of the table another place.
+    ///
+    /// # Panics
+    /// When the pair is not in the table.
     #[inline]
-    pub(crate) fn relocate(&mut self, tag: u32, from: u32, to: u32) {
+    pub fn relocate(&mut self, tag: u32, from: u32, to: u32) {
         let (_, bucket, lane) = self.position(tag, from);
         self.set(bucket, lane, tag, to);
     }
 
+    /// Removes the pair with this tag that `is_it` recognizes, and returns its place.
+    #[inline(always)]
+    pub fn take(&mut self, tag: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        let mut size = self.size;
+        loop {
+            let mut at = home(size, tag);
+            loop {
+                let bucket = self.bucket(at);
+                let mut lanes = lanes_with(bucket, tag);
+                while lanes != 0 {
+                    let lane = lanes.trailing_zeros() as usize;
+                    let place = place_in(bucket, lane);
+                    if is_it(place) {
+                        self.clear(size, at, lane, tag);
+                        self.len -= 1;
+                        return Some(place);
+                    }
+                    lanes &= lanes - 1;
+                }
+                if self.passed[at] == 0 {
+                    break;
+                }
+                at = after(size, at);
+            }
+            if size != self.size || self.old_size == 0 {
+                return None;
+            }
+            size = self.old_size;
+        }
+    }
+
     /// Removes a pair of the table.
+    ///
+    /// # Panics
+    /// When the pair is not in the table.
     #[inline]
-    pub(crate) fn remove(&mut self, tag: u32, place: u32) {
+    pub fn remove(&mut self, tag: u32, place: u32) {
         let (size, bucket, lane) = self.position(tag, place);
         self.clear(size, bucket, lane, tag);
         self.len -= 1;
@@ -103,18 +143,18 @@ impl IdIndex {
 
     /// Asks the processor for where the search for a tag begins.
     #[inline]
-    pub(crate) fn prefetch(&self, tag: u32) {
+    pub fn prefetch(&self, tag: u32) {
         prefetch(&self.memory, self.base + home(self.size, tag) * QUARTERS);
     }
 
     /// Touches the memory that is reserved.
-    pub(crate) fn touch_memory(&mut self) {
+    pub fn touch_memory(&mut self) {
         touch_all(&mut self.memory);
         touch_all(&mut self.passed);
     }
 
     /// Bytes reserved.
-    pub(crate) fn memory_bytes(&self) -> usize {
+    pub fn memory_bytes(&self) -> usize {
         self.memory.capacity() * size_of::<Quarter>() + self.passed.capacity() * size_of::<u32>()
     }
 
@@ -303,7 +343,12 @@ mod tests {
                 pairs.push(pair);
             } else if !pairs.is_empty() {
                 let (tag, place) = pairs.swap_remove(pick / 5 % pairs.len());
-                index.remove(tag, place);
+                if pick % 3 == 0 {
+                    assert_eq!(index.take(tag, |found| found == place), Some(place));
+                    assert_eq!(index.take(tag, |found| found == place), None);
+                } else {
+                    index.remove(tag, place);
+                }
                 assert_eq!(index.find(tag, |found| found == place), None);
             }
             for &(tag, place) in &pairs {

@@ -29,7 +29,7 @@ pub mod domain;
 pub mod engine;
 pub mod event;
 mod hash;
-mod id_index;
+pub mod id_index;
 mod instrument;
 mod memory;
 mod order;

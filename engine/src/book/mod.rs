@@ -541,7 +541,7 @@ impl<'a> LevelView<'a> {
 /// leads back.
 #[inline]
 fn key(side: Side, ticks: u64) -> u64 {
-    ticks ^ [0, TICKS_MAX as u64][at(side)]
+    ticks ^ (TICKS_MAX as u64 & (at(side) as u64).wrapping_neg())
 }
 
 /// A key that no level is worse than: the limit of a market order.
