@@ -1,7 +1,7 @@
 //! The book alone, in one thread: million requests per second of processor time, on flows that
 //! other books can be measured on.
 //!
-//! `cargo bench -p ironbook-benches --bench book -- [--quick] [--export DIR] [flow ...]`: each
+//! `cargo bench -p ironbook-benches --bench book -- [--quick] [--export DIR] [flow ...]`; each
 //! figure is the median of five runs, with and without looking ahead at the requests that wait.
 //! `--export` writes the flows as files and measures nothing.
 
@@ -9,12 +9,14 @@ use std::{
     fs::File,
     io::{self, BufWriter},
     path::PathBuf,
+    time::Instant,
 };
 
 use ironbook_benches::{
-    book::{Desk, Flow, SHAPES, SlotArray, TradeHash, flow, write_flow},
+    book::{Action, Desk, Flow, Request, SHAPES, SlotArray, TradeHash, flow, write_flow},
     distance,
 };
+use ironbook_engine::Side;
 use rustix::time::{ClockId, clock_gettime};
 
 /// Seed of the flows.
@@ -29,6 +31,9 @@ fn main() -> io::Result<()> {
     let shapes = if chosen.is_empty() { SHAPES.iter().collect() } else { chosen };
     let (runs, count) = if quick { (1, 20_000) } else { (5, 2_000_000) };
     distance::pin(distance::FAR_CPU);
+    if dir.is_none() {
+        println!("book sweep of 2,000 levels: {:.1} µs", sweep(2_000, if quick { 5 } else { 501 }));
+    }
     for shape in shapes {
         let flow = flow(shape, SEED, count);
         match &dir {
@@ -77,6 +82,32 @@ fn run(flow: &Flow, looks_ahead: bool) -> (f64, TradeHash) {
         }
     }
     (measured.len() as f64 / (cpu_seconds() - start) / 1e6, sum)
+}
+
+/// Microseconds of processor time in which one order takes so many levels of one order each: the
+/// median of many.
+fn sweep(levels: u64, count: usize) -> f64 {
+    let mut desk = Desk::new(1, 1 << 16, SlotArray::new((levels as usize + 1) * count));
+    let (mut order, mut sum) = (0, TradeHash::default());
+    let mut request = |ticks, qty, action, side| {
+        order += 1;
+        Request { order, ticks, qty, instrument: 0, action, side }
+    };
+    let mut times: Vec<f64> = (0..count)
+        .map(|_| {
+            for level in 0..levels {
+                let add = request(100_000 + level, 1, Action::New, Side::Sell);
+                desk.apply(&add, |fill| sum.add(add.order, fill));
+            }
+            let sweep = request(100_000 + levels, levels as u32, Action::Ioc, Side::Buy);
+            let start = Instant::now();
+            desk.apply(&sweep, |fill| sum.add(sweep.order, fill));
+            start.elapsed().as_secs_f64() * 1e6
+        })
+        .collect();
+    assert_eq!(sum.trades, levels * count as u64);
+    times.sort_by(f64::total_cmp);
+    times[count / 2]
 }
 
 /// Processor time of this thread.

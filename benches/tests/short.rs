@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use ironbook_benches::{
+    book::{self, Desk, SHAPES, SlotArray, SlotIndex, Slots, TradeHash},
     distance,
     flow::{Mix, Synthetic},
     load::{self, LoadOptions, Pace},
@@ -82,4 +83,44 @@ fn socket_and_load_answer_every_request() {
     let replayed = replay(dir.path());
     assert_eq!(replayed.engine.expect("an engine").state_hash(), ended.state_hash);
     assert!(replayed.counts.commands > 1_400);
+}
+
+/// Plays a flow of books and returns its trades.
+fn trades(flow: &book::Flow, slots: impl Slots, looks_ahead: bool) -> TradeHash {
+    let mut desk = Desk::new(flow.instruments, 1 << 16, slots);
+    let mut sum = TradeHash::default();
+    for (at, request) in flow.requests.iter().enumerate() {
+        if looks_ahead {
+            desk.look_ahead(|ahead| flow.requests.get(at + ahead));
+        }
+        desk.apply(request, |fill| sum.add(request.order, fill));
+    }
+    sum
+}
+
+#[test]
+fn flows_of_books_trade_the_same_however_orders_are_found() {
+    for shape in &SHAPES {
+        let small = book::Shape { depth: shape.depth.min(9_000), ..*shape };
+        let small = book::Shape { instruments: small.instruments.min(4), ..small };
+        let flow = book::flow(&small, 3, 20_000);
+        assert_eq!(flow.requests.len(), flow.warm + 20_000);
+        let ids = flow.requests.iter().map(|request| request.order).max().unwrap() as usize;
+        let expected = trades(&flow, SlotArray::new(ids), false);
+        assert!(expected.trades > 0 || small.name == "far", "{}", small.name);
+        assert_eq!(trades(&flow, SlotIndex::new(1 << 16), false), expected, "{}", small.name);
+        assert_eq!(trades(&flow, SlotArray::new(ids), true), expected, "{}", small.name);
+    }
+}
+
+#[test]
+fn a_flow_in_a_file_has_a_record_for_each_request() {
+    let flow = book::flow(&SHAPES[0], 3, 100);
+    let mut bytes = Vec::new();
+    book::write_flow(&flow, &mut bytes).unwrap();
+    assert_eq!(bytes.len(), 24 + 32 * flow.requests.len());
+    assert_eq!(bytes[..8], *b"IBFLOW01");
+    let first = flow.requests[0];
+    assert_eq!(bytes[24..32], first.order.to_le_bytes());
+    assert_eq!(bytes[32..40], first.ticks.to_le_bytes());
 }
