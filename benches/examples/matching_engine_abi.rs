@@ -129,6 +129,7 @@ struct Queue {
 const ORDERS_MAX: u32 = 1 << 20;
 const IDS_MAX: usize = 1 << 22;
 
+#[allow(clippy::large_enum_variant, reason = "there is one in the process")]
 enum Matcher {
     Book(Desk<SlotIndex>),
     Engine(Box<EngineMatcher>),

@@ -284,7 +284,7 @@ fn free_lanes(bucket: &[Quarter; QUARTERS]) -> u32 {
 
 #[inline(always)]
 fn place_in(bucket: &[Quarter; QUARTERS], lane: usize) -> u32 {
-    bucket[2 + (lane / 4 & 1)][lane & 3].wrapping_sub(1)
+    bucket[2 + ((lane / 4) & 1)][lane & 3].wrapping_sub(1)
 }
 
 /// The bucket in which the search for a tag begins in the table of this size.
@@ -343,7 +343,7 @@ mod tests {
                 pairs.push(pair);
             } else if !pairs.is_empty() {
                 let (tag, place) = pairs.swap_remove(pick / 5 % pairs.len());
-                if pick % 3 == 0 {
+                if pick.is_multiple_of(3) {
                     assert_eq!(index.take(tag, |found| found == place), Some(place));
                     assert_eq!(index.take(tag, |found| found == place), None);
                 } else {

@@ -85,6 +85,7 @@ impl InputSender {
     /// # Errors
     /// The input comes back when there is no room for it.
     #[inline]
+    #[expect(clippy::result_large_err, reason = "it is the caller's own input")]
     pub fn try_push(&mut self, input: Input) -> Result<(), Input> {
         if self.batch.capacity() == 0 {
             match self.empty.try_recv() {
