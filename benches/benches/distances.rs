@@ -1,7 +1,7 @@
 //! The same seeded workload at three distances, with the floor of the machine beside it.
 //!
-//! `cargo bench --bench distances -- [--quick] [floors|process|sockets]`; each figure is the median
-//! of five runs, quick takes one run of a twentieth.
+//! `cargo bench -p ironbook-benches --bench distances -- [--quick] [floors|process|sockets]`; each
+//! figure is the median of five runs, quick takes one run of a twentieth.
 
 use std::time::Duration;
 
