@@ -1,4 +1,5 @@
-//! What only the processor's own instructions do well: the only unsafe code of this package.
+//! What only the processor's own instructions and its large pages do well: the only unsafe code of
+//! this package.
 #![allow(unsafe_code)]
 
 /// Asks for the cache line of an element. It is a hint: the processor may ignore it. Where there is
@@ -36,6 +37,30 @@ pub(crate) fn equal_lanes(lanes: &[u32; 4], value: u32) -> u32 {
     lanes.iter().enumerate().fold(0, |mask, (at, &lane)| mask | u32::from(lane == value) << at)
 }
 
+/// Bytes of a huge page.
+pub(crate) const HUGE_PAGE_BYTES: usize = 2 << 20;
+
+/// Asks the system to back memory by huge pages, so that the addresses of a large collection fit
+/// into the processor's cache of them. It is advice: a system without such pages, or without any to
+/// spare, gives small ones. The parts before the first and behind the last whole huge page stay as
+/// they are.
+#[cfg(target_os = "linux")]
+pub(crate) fn ask_for_huge_pages<T>(memory: &mut [T]) {
+    use rustix::mm::{Advice, madvise};
+    let range = memory.as_mut_ptr_range();
+    let start = range.start.addr().next_multiple_of(HUGE_PAGE_BYTES);
+    let end = range.end.addr() & !(HUGE_PAGE_BYTES - 1);
+    if start < end {
+        let place = range.start.with_addr(start).cast();
+        // SAFETY: all bytes are within the slice, and this advice leaves what they hold alone.
+        let _ = unsafe { madvise(place, end - start, Advice::LinuxHugepage) };
+    }
+}
+
+/// Other systems decide by themselves.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn ask_for_huge_pages<T>(_memory: &mut [T]) {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,5 +72,14 @@ mod tests {
         assert_eq!(equal_lanes(&[0; 4], 0), 0b1111);
         prefetch(&[1, 2, 3], usize::MAX);
         prefetch::<u64>(&[], 0);
+    }
+
+    #[test]
+    fn huge_pages_change_nothing() {
+        let mut memory: Vec<u64> = (0..HUGE_PAGE_BYTES as u64).collect();
+        ask_for_huge_pages(&mut memory);
+        ask_for_huge_pages(&mut memory[..7]);
+        ask_for_huge_pages::<u64>(&mut []);
+        assert!(memory.iter().enumerate().all(|(at, &word)| word == at as u64));
     }
 }
