@@ -2,7 +2,7 @@
 //! other books can be measured on.
 //!
 //! `cargo bench -p ironbook-benches --bench book -- [--quick] [--export DIR] [flow ...]`; each
-//! figure is the median of five runs, with and without looking ahead at the requests that wait.
+//! figure is the median of five runs.
 //! `--export` writes the flows as files and measures nothing.
 
 use std::{
@@ -16,9 +16,11 @@ use ironbook_benches::{
     book::{Action, Desk, Flow, Request, SHAPES, SlotArray, TradeHash, flow, write_flow},
     distance,
 };
-use ironbook_engine::Side;
+use ironbook_engine::{Side, command::TICKS_MAX};
 use rustix::time::{ClockId, clock_gettime};
 
+/// Runs of each way.
+const RUNS: usize = 5;
 /// Seed of the flows.
 const SEED: u64 = 20_150_501;
 
@@ -29,10 +31,15 @@ fn main() -> io::Result<()> {
     let dir = export.and_then(|at| words.get(at + 1)).map(PathBuf::from);
     let chosen: Vec<_> = SHAPES.iter().filter(|s| words.iter().any(|w| w == s.name)).collect();
     let shapes = if chosen.is_empty() { SHAPES.iter().collect() } else { chosen };
-    let (runs, count) = if quick { (1, 20_000) } else { (5, 2_000_000) };
+    let (runs, count) = if quick { (1, 20_000) } else { (RUNS, 2_000_000) };
     distance::pin(distance::FAR_CPU);
     if dir.is_none() {
-        println!("book sweep of 2,000 levels: {:.1} µs", sweep(2_000, if quick { 5 } else { 501 }));
+        let count = if quick { 5 } else { 501 };
+        println!(
+            "book sweep of 2,000 levels: {:.1} µs; hard bound on prices {:.1} µs",
+            sweep(2_000, TICKS_MAX as u64, count),
+            sweep(2_000, 200_000, count)
+        );
     }
     for shape in shapes {
         let flow = flow(shape, SEED, count);
@@ -47,24 +54,38 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
+/// Measures a flow in books of both kinds: for prices anywhere, and, where its prices allow that, for
+/// prices with a hard bound.
 fn measure(flow: &Flow, runs: usize) {
-    let mut figures = [false, true].map(|looks_ahead| {
-        let mut rates: Vec<(f64, TradeHash)> = (0..runs).map(|_| run(flow, looks_ahead)).collect();
-        rates.sort_by(|a, b| a.0.total_cmp(&b.0));
-        rates[rates.len() / 2]
+    let (anywhere, bounded) = (TICKS_MAX as u64, flow.ticks_max());
+    let ways = [(anywhere, false), (anywhere, true), (bounded, false), (bounded, true)];
+    // In turn, so that no way has a better hour than another.
+    let mut rates = [const { Vec::new() }; 4];
+    let mut sums = Vec::new();
+    for _ in 0..runs {
+        for (rates, (ticks_max, looks_ahead)) in rates.iter_mut().zip(ways) {
+            let (rate, sum) = play(flow, ticks_max, looks_ahead);
+            rates.push(rate);
+            sums.push(sum);
+        }
+    }
+    assert!(sums.windows(2).all(|pair| pair[0] == pair[1]), "all ways trade the same");
+    let [plain, ahead, bounded, bounded_ahead] = rates.map(|mut rates| {
+        rates.sort_by(f64::total_cmp);
+        rates[runs / 2]
     });
-    assert_eq!(figures[0].1, figures[1].1, "looking ahead changes nothing");
-    let [(plain, sum), (ahead, _)] = &mut figures;
+    let TradeHash { trades, hash } = sums[0];
     println!(
-        "book {:<6} {plain:>7.2} M requests per CPU second, looking ahead {ahead:>7.2}   \
-         {} trades, hash {:016x}",
-        flow.name, sum.trades, sum.hash
+        "book {:<6} {plain:>6.2}, looking ahead {ahead:>6.2}; hard bound on prices {bounded:>6.2}, \
+         looking ahead {bounded_ahead:>6.2}   M requests per CPU second; {trades} trades, hash \
+         {hash:016x}",
+        flow.name
     );
 }
 
-fn run(flow: &Flow, looks_ahead: bool) -> (f64, TradeHash) {
-    let ids = flow.requests.iter().map(|request| request.order).max().unwrap_or(0) as usize;
-    let mut desk = Desk::new(flow.instruments, 1 << 20, SlotArray::new(ids));
+fn play(flow: &Flow, ticks_max: u64, looks_ahead: bool) -> (f64, TradeHash) {
+    let slots = SlotArray::new(flow.order_max() as usize);
+    let mut desk = Desk::new(flow.instruments, ticks_max, 1 << 20, slots);
     let mut sum = TradeHash::default();
     let (warm, measured) = flow.requests.split_at(flow.warm);
     for request in warm {
@@ -84,10 +105,9 @@ fn run(flow: &Flow, looks_ahead: bool) -> (f64, TradeHash) {
     (measured.len() as f64 / (cpu_seconds() - start) / 1e6, sum)
 }
 
-/// Microseconds of processor time in which one order takes so many levels of one order each: the
-/// median of many.
-fn sweep(levels: u64, count: usize) -> f64 {
-    let mut desk = Desk::new(1, 1 << 16, SlotArray::new((levels as usize + 1) * count));
+/// Microseconds in which one order takes so many levels of one order each: the median of many.
+fn sweep(levels: u64, ticks_max: u64, count: usize) -> f64 {
+    let mut desk = Desk::new(1, ticks_max, 1 << 16, SlotArray::new((levels as usize + 1) * count));
     let (mut order, mut sum) = (0, TradeHash::default());
     let mut request = |ticks, qty, action, side| {
         order += 1;

@@ -33,7 +33,7 @@ use ironbook_engine::{
     Account, ClOrdId, Command, Engine, Event, EventRecord, ExecType, InstrumentId, OrdType,
     OrderId, Sequencer, SessionId, Side, Stamp, TimeInForce, Timestamp,
     book::BookId,
-    command::{CancelOrder, NewOrder, OrderTerms, Origin, ReplaceOrder},
+    command::{CancelOrder, NewOrder, OrderTerms, Origin, ReplaceOrder, TICKS_MAX},
     event::Execution,
     sink::EventSink,
 };
@@ -459,7 +459,9 @@ extern "C" fn engine_init(_nonce: u64, _transport: *const Transport, sink: *mut 
     let matcher = match std::env::var("IRONBOOK_ABI").as_deref() {
         Ok("null") => Matcher::Null,
         Ok("engine") => Matcher::Engine(Box::new(EngineMatcher::new())),
-        Ok("book") | Err(_) => Matcher::Book(Desk::new(1, ORDERS_MAX, SlotIndex::new(ORDERS_MAX))),
+        Ok("book") | Err(_) => {
+            Matcher::Book(Desk::new(1, TICKS_MAX as u64, ORDERS_MAX, SlotIndex::new(ORDERS_MAX)))
+        }
         Ok(other) => panic!("IRONBOOK_ABI is `{other}`: book, engine or null"),
     };
     let state = Box::new(State { matcher, queue: sink.cast() });

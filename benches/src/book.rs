@@ -69,6 +69,18 @@ pub struct Flow {
     pub instruments: u32,
 }
 
+impl Flow {
+    /// The highest price.
+    pub fn ticks_max(&self) -> u64 {
+        self.requests.iter().map(|request| request.ticks).max().unwrap_or(0)
+    }
+
+    /// The highest order id.
+    pub fn order_max(&self) -> u64 {
+        self.requests.iter().map(|request| request.order).max().unwrap_or(0)
+    }
+}
+
 /// Shape of a flow.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
@@ -89,57 +101,35 @@ pub struct Shape {
     pub sweep_qty: u32,
 }
 
+/// As an ITCH feed of one symbol has it.
+const ITCH: Shape = Shape {
+    name: "itch",
+    instruments: 1,
+    depth: 3_000,
+    spread: 400,
+    crowding: 2,
+    mix: [40, 10, 5],
+    sweep_qty: 300,
+};
+
 /// The flows that books are compared on.
 pub const SHAPES: [Shape; 5] = [
-    // As an ITCH feed of one symbol has it.
-    Shape {
-        name: "itch",
-        instruments: 1,
-        depth: 3_000,
-        spread: 400,
-        crowding: 2,
-        mix: [40, 10, 5],
-        sweep_qty: 300,
-    },
+    ITCH,
     // Most requests move an order to another price.
-    Shape {
-        name: "move",
-        instruments: 1,
-        depth: 1_000,
-        spread: 400,
-        crowding: 1,
-        mix: [6, 83, 3],
-        sweep_qty: 300,
-    },
+    Shape { name: "move", depth: 1_000, crowding: 1, mix: [6, 83, 3], ..ITCH },
     // A hundred books: nothing is in the near caches when its turn comes.
-    Shape {
-        name: "multi",
-        instruments: 100,
-        depth: 3_000,
-        spread: 400,
-        crowding: 2,
-        mix: [40, 10, 5],
-        sweep_qty: 300,
-    },
+    Shape { name: "multi", instruments: 100, ..ITCH },
     // Queues a hundred thousand orders deep.
-    Shape {
-        name: "deep",
-        instruments: 1,
-        depth: 400_000,
-        spread: 2,
-        crowding: 1,
-        mix: [45, 5, 5],
-        sweep_qty: 300,
-    },
+    Shape { name: "deep", depth: 400_000, spread: 2, crowding: 1, mix: [45, 5, 5], ..ITCH },
     // Prices spread over twenty million ticks: nearly every order has a level of its own.
     Shape {
         name: "far",
-        instruments: 1,
         depth: 28_000,
         spread: 10_000_000,
         crowding: 1,
         mix: [45, 5, 1],
         sweep_qty: 50,
+        ..ITCH
     },
 ];
 
@@ -397,11 +387,12 @@ pub enum Outcome {
 }
 
 impl<S: Slots> Desk<S> {
-    /// Books for so many instruments, with room for `orders_max` live orders.
-    pub fn new(instruments: u32, orders_max: u32, slots: S) -> Self {
+    /// Books for so many instruments with prices up to `ticks_max`, and room for `orders_max` live
+    /// orders.
+    pub fn new(instruments: u32, ticks_max: u64, orders_max: u32, slots: S) -> Self {
         let mut books = Books::new(orders_max);
         (0..instruments).for_each(|_| {
-            books.open_book();
+            books.open_book(ticks_max);
         });
         books.touch_memory();
         Self { books, slots }

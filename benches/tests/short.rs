@@ -10,6 +10,7 @@ use ironbook_benches::{
     load::{self, LoadOptions, Pace},
     workload::{self, SCALES},
 };
+use ironbook_engine::command::TICKS_MAX;
 use ironbook_gateway::replay::{Replayed, play};
 use ironbook_journal::{Options, Reader};
 
@@ -86,8 +87,8 @@ fn socket_and_load_answer_every_request() {
 }
 
 /// Plays a flow of books and returns its trades.
-fn trades(flow: &book::Flow, slots: impl Slots, looks_ahead: bool) -> TradeHash {
-    let mut desk = Desk::new(flow.instruments, 1 << 16, slots);
+fn trades(flow: &book::Flow, ticks_max: u64, slots: impl Slots, looks_ahead: bool) -> TradeHash {
+    let mut desk = Desk::new(flow.instruments, ticks_max, 1 << 16, slots);
     let mut sum = TradeHash::default();
     for (at, request) in flow.requests.iter().enumerate() {
         if looks_ahead {
@@ -105,11 +106,16 @@ fn flows_of_books_trade_the_same_however_orders_are_found() {
         let small = book::Shape { instruments: small.instruments.min(4), ..small };
         let flow = book::flow(&small, 3, 20_000);
         assert_eq!(flow.requests.len(), flow.warm + 20_000);
-        let ids = flow.requests.iter().map(|request| request.order).max().unwrap() as usize;
-        let expected = trades(&flow, SlotArray::new(ids), false);
+        let (ids, highest) = (flow.order_max() as usize, flow.ticks_max());
+        let anywhere = TICKS_MAX as u64;
+        let expected = trades(&flow, anywhere, SlotArray::new(ids), false);
         assert!(expected.trades > 0 || small.name == "far", "{}", small.name);
-        assert_eq!(trades(&flow, SlotIndex::new(1 << 16), false), expected, "{}", small.name);
-        assert_eq!(trades(&flow, SlotArray::new(ids), true), expected, "{}", small.name);
+        for (ticks_max, looks_ahead) in [(anywhere, true), (highest, false), (highest, true)] {
+            let found = trades(&flow, ticks_max, SlotArray::new(ids), looks_ahead);
+            assert_eq!(found, expected, "{}", small.name);
+        }
+        let found = trades(&flow, anywhere, SlotIndex::new(1 << 16), false);
+        assert_eq!(found, expected, "{}", small.name);
     }
 }
 

@@ -13,6 +13,7 @@ use flow::{Flow, Profile, Random};
 use ironbook_engine::{
     Command, Engine, EngineLimits, Sequence, Side, Stamp, Timestamp,
     book::{BookId, Books, Resting},
+    command::TICKS_MAX,
     sink::{CountingSink, VecSink},
 };
 
@@ -79,7 +80,7 @@ fn steady_state_allocates_nothing() {
 fn books_near_the_touch_allocate_nothing() {
     const ORDERS: u32 = 2_000;
     let mut books = Books::new(ORDERS);
-    let all = [(); 3].map(|()| books.open_book());
+    let all = [(); 3].map(|()| books.open_book(TICKS_MAX as u64));
     let mut known: Vec<(BookId, u32, u64)> = Vec::with_capacity(ORDERS as usize);
     let (mut random, mut filled, mut canceled) = (Random(9), 0u64, 0u64);
     let before = ALLOCATIONS.with(Cell::get);

@@ -34,10 +34,12 @@ struct Profile {
     spread: u64,
     /// Quantities are at most this.
     qty_max: i64,
+    /// The highest price: below 2^18, an array holds the levels.
+    ticks_max: u64,
 }
 
 fn profile(name: &'static str) -> Profile {
-    Profile { name, books: 3, orders_max: 600, spread: 12, qty_max: 20 }
+    Profile { name, books: 3, orders_max: 600, spread: 12, qty_max: 20, ticks_max: TICKS_MAX }
 }
 
 /// One change. Orders are named by slot.
@@ -108,7 +110,7 @@ impl Stage {
         let (mut books, mut naive) =
             (Books::new(profile.orders_max), NaiveBooks::new(profile.orders_max));
         for _ in 0..profile.books {
-            assert_eq!(books.open_book(), naive.open_book());
+            assert_eq!(books.open_book(profile.ticks_max), naive.open_book());
         }
         Self {
             profile,
@@ -128,8 +130,9 @@ impl Stage {
     /// Plays random steps. From empty books it is the same steps each time, in other slots.
     fn play_round(&mut self, steps: u32) {
         self.random = Random(self.seed);
-        let spread = self.profile.spread;
-        self.middle = self.random.pick(&[spread, 1 << 12, 1 << 24, 1 << 35, TICKS_MAX - spread]);
+        let Profile { spread, ticks_max, .. } = self.profile;
+        let middles = [spread, 1 << 12, 1 << 24, 1 << 35, ticks_max - spread];
+        self.middle = self.random.pick(&middles).min(ticks_max - spread);
         for number in 0..steps {
             self.number = number;
             let step = self.next_step();
@@ -190,7 +193,10 @@ impl Stage {
     /// another order, so that queues form at any spread, and the ends of the domain.
     fn price(&mut self, side: Side) -> u64 {
         match self.random.below(32) {
-            0 => return self.random.pick(&[0, 1, TICKS_MAX - 1, TICKS_MAX]),
+            0 => {
+                let highest = self.profile.ticks_max;
+                return self.random.pick(&[0, 1, highest - 1, highest]);
+            }
             1..8 => {
                 if let Some((_, other)) = self.pick_order()
                     && other.side == side
@@ -210,7 +216,7 @@ impl Stage {
             true => self.middle.saturating_sub(away),
             false => self.middle + away,
         };
-        price.min(TICKS_MAX)
+        price.min(self.profile.ticks_max)
     }
 
     fn qty(&mut self) -> i64 {
@@ -397,6 +403,16 @@ fn scattered_prices() {
 }
 
 #[test]
+fn prices_with_a_hard_bound() {
+    for ticks_max in [900, (1 << 18) - 1] {
+        let bounded = profile("prices with a hard bound");
+        run_all(Profile { ticks_max, ..bounded });
+        run_all(Profile { ticks_max, spread: 400, ..bounded });
+        run_all(Profile { ticks_max, spread: ticks_max / 2, ..bounded });
+    }
+}
+
+#[test]
 fn far_prices() {
     run_all(Profile { spread: 20_000_000, ..profile("far prices") });
 }
@@ -435,12 +451,27 @@ fn books_that_grow() {
     }
 }
 
+/// An order above the highest price of its book would have the place of another price.
+#[test]
+fn no_order_is_above_the_highest_price() {
+    for ticks_max in [0, 1_000, (1 << 18) - 1, 1 << 18, TICKS_MAX] {
+        let mut books = Books::new(2);
+        let (book, slot) = (books.open_book(ticks_max), books.reserve());
+        let order = Resting { id: 1, side: Side::Buy, ticks: ticks_max, leaves_qty: 1, tag: 0 };
+        assert!(refuses(|| books.rest(book, slot, Resting { ticks: ticks_max + 1, ..order })));
+        books.rest(book, slot, order);
+        assert_eq!(books.qty_at(book, Side::Buy, ticks_max), 1);
+        assert_eq!(books.qty_at(book, Side::Buy, ticks_max + (1 << 18)), 0);
+    }
+    assert!(refuses(|| Books::new(1).open_book(TICKS_MAX + 1)));
+}
+
 /// A limit above every price would have a key that any buy is better than.
 #[test]
 fn no_limit_is_above_every_price() {
     for side in [Side::Buy, Side::Sell] {
         let mut books = Books::new(1);
-        let (book, slot) = (books.open_book(), books.reserve());
+        let (book, slot) = (books.open_book(TICKS_MAX), books.reserve());
         books.rest(book, slot, Resting { id: 1, side, ticks: 5, leaves_qty: 1, tag: 0 });
         let limit = Some(TICKS_MAX + 1);
         assert!(refuses(|| books.can_fill(book, side, limit, 1)));
@@ -453,7 +484,7 @@ fn no_limit_is_above_every_price() {
 #[test]
 fn a_removed_order_does_not_rest() {
     let mut books = Books::new(1);
-    let (book, slot) = (books.open_book(), books.reserve());
+    let (book, slot) = (books.open_book(TICKS_MAX), books.reserve());
     let order = Resting { id: 7, side: Side::Buy, ticks: 5, leaves_qty: 1, tag: 0 };
     assert_eq!(books.resting_slots().count(), 0);
     books.rest(book, slot, order);
@@ -477,7 +508,7 @@ fn refuses<T>(call: impl FnOnce() -> T) -> bool {
 fn far_prices_leave_no_pages_behind() {
     const ORDERS: u32 = 100_000;
     let mut books = Books::new(ORDERS);
-    let book = books.open_book();
+    let book = books.open_book(TICKS_MAX);
     let mut memory = Vec::new();
     for _ in 0..2 {
         let mut random = Random(1);
@@ -505,7 +536,7 @@ fn far_prices_leave_no_pages_behind() {
 fn extreme_prices_in_turn_leave_no_pages_behind() {
     for &side in Side::ALL {
         let mut books = Books::new(10);
-        let book = books.open_book();
+        let book = books.open_book(TICKS_MAX);
         let memory = books.memory_bytes();
         let rest = |books: &mut Books, ticks| {
             let slot = books.reserve();

@@ -1,4 +1,5 @@
-//! The price index of one side of a book: a trie of 64-way bitmap pages over keys.
+//! The levels of one side of a book whose prices may lie anywhere: a trie of 64-way bitmap pages
+//! over keys.
 //!
 //! A key is a price in ticks that is ordered so that smaller is better. Six bits of it choose a
 //! place in a page; a page at height 0 (a leaf) holds levels, one above holds pages. The root is
@@ -11,8 +12,7 @@
 //! ```
 //!
 //! The work of every operation is bounded by the height, at most [`HEIGHT_MAX`] pages, whatever
-//! the book holds. The best level and the leaves used lately are remembered: work near the touch walks
-//! nowhere.
+//! the book holds. The leaves used lately are remembered: work near the touch walks nowhere.
 
 use super::NIL;
 use crate::memory::touch_reserved;
@@ -86,6 +86,20 @@ impl Pages {
         *bitmap == 0
     }
 
+    /// Pages that are free.
+    #[cfg(test)]
+    fn free_count(&self) -> usize {
+        let first = (self.free != NIL).then_some(self.free);
+        let next = |&page: &u32| Some(self.places[page as usize][0]).filter(|&next| next != NIL);
+        std::iter::successors(first, next).count()
+    }
+
+    /// Whether no page is used.
+    #[cfg(test)]
+    pub(super) fn are_all_free(&self) -> bool {
+        self.free_count() == self.bitmaps.len()
+    }
+
     /// Touches the memory that is reserved.
     pub(super) fn touch_memory(&mut self) {
         touch_reserved(&mut self.bitmaps, 0);
@@ -119,51 +133,26 @@ fn leaf_at(key: u64) -> usize {
     (key >> BITS) as usize & (LEAVES - 1)
 }
 
-/// The index of one side: which levels there are, in order of price.
+/// Which levels a side has, by price.
 #[derive(Debug)]
-pub(super) struct PriceIndex {
-    /// The best level, or [`NIL`] when there is none.
-    best: u32,
+pub(super) struct Trie {
     root: u32,
     /// Height of the root.
     height: u32,
-    /// Leaves that were used lately, each at the place that the low bits of its prefix choose.
-    leaves: [Leaf; LEAVES],
     /// The part of the key above the root, the same for all levels.
     prefix: u64,
-    /// Key of the best level; above every key when there is none.
-    best_key: u64,
+    /// Leaves that were used lately, each at the place that the low bits of its prefix choose.
+    leaves: [Leaf; LEAVES],
 }
 
-impl PriceIndex {
-    /// An index without levels.
-    pub(super) const EMPTY: Self = Self {
-        best: NIL,
-        root: NIL,
-        height: 0,
-        leaves: [Leaf::NONE; LEAVES],
-        prefix: 0,
-        best_key: u64::MAX,
-    };
-
-    /// The best level, if it is no worse than `limit`.
-    #[inline]
-    pub(super) fn best_within(&self, limit: u64) -> Option<u32> {
-        (self.best != NIL && self.best_key <= limit).then_some(self.best)
-    }
-
-    /// Key of the best level; above every key when there is none.
-    #[inline]
-    pub(super) fn best_key(&self) -> u64 {
-        self.best_key
-    }
+impl Trie {
+    /// A trie without levels.
+    pub(super) const EMPTY: Self =
+        Self { root: NIL, height: 0, prefix: 0, leaves: [Leaf::NONE; LEAVES] };
 
     /// The level at a key.
     #[inline]
     pub(super) fn find(&mut self, pages: &Pages, key: u64) -> Option<u32> {
-        if key == self.best_key {
-            return Some(self.best);
-        }
         let leaf = self.find_leaf(pages, key)?;
         pages.get(leaf, place(key, 0))
     }
@@ -199,27 +188,27 @@ impl PriceIndex {
             None => self.make_leaf(pages, key),
         };
         pages.set(leaf, place(key, 0), level);
-        if key < self.best_key {
-            (self.best, self.best_key) = (level, key);
-        }
     }
 
-    /// Removes the level at a key that has one.
+    /// Removes the level at a key that has one. If that is the first key, returns the level and the
+    /// key that are first now.
     #[inline]
-    pub(super) fn remove(&mut self, pages: &mut Pages, key: u64) {
+    pub(super) fn remove(
+        &mut self,
+        pages: &mut Pages,
+        key: u64,
+        is_first: bool,
+    ) -> Option<(u32, u64)> {
         let leaf = self.find_leaf(pages, key).expect("a level is in the index of its side");
         let emptied = pages.clear(leaf, place(key, 0));
         if emptied {
             self.prune(pages, key);
         }
-        if key == self.best_key {
+        match (is_first, emptied) {
+            (false, _) => None,
             // All other keys are larger: what the leaf still holds comes first.
-            let from = if emptied {
-                (self.root, self.height, self.prefix)
-            } else {
-                (leaf, 0, key >> BITS)
-            };
-            (self.best, self.best_key) = first(pages, from);
+            (true, false) => first(pages, (leaf, 0, key >> BITS)),
+            (true, true) => first(pages, (self.root, self.height, self.prefix)),
         }
     }
 
@@ -239,7 +228,7 @@ impl PriceIndex {
                 return Some(if height == 0 {
                     next
                 } else {
-                    first(pages, (next, height - 1, 0)).0
+                    first(pages, (next, height - 1, 0))?.0
                 });
             }
         }
@@ -289,7 +278,7 @@ impl PriceIndex {
             pages.close(path[height as usize]);
             height += 1;
             if height > self.height {
-                *self = Self { best: self.best, best_key: self.best_key, ..Self::EMPTY };
+                *self = Self::EMPTY;
                 return;
             }
             if !pages.clear(path[height as usize], place(key, height)) {
@@ -322,17 +311,17 @@ impl PriceIndex {
 
 /// The first level below a page, and its key; none below no page.
 #[inline]
-fn first(pages: &Pages, from: (u32, u32, u64)) -> (u32, u64) {
+fn first(pages: &Pages, from: (u32, u32, u64)) -> Option<(u32, u64)> {
     let (mut page, height, mut key) = from;
     if page == NIL {
-        return (NIL, u64::MAX);
+        return None;
     }
     for _ in 0..=height {
         let at = pages.bitmaps[page as usize].trailing_zeros() as usize;
         page = pages.places[page as usize][at & 63];
         key = key << BITS | at as u64;
     }
-    (page, key)
+    Some((page, key))
 }
 
 /// Bits of a key below a page of this height.
@@ -349,25 +338,10 @@ fn place(key: u64, height: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::command::TICKS_MAX;
 
     const KEY_MAX: u64 = TICKS_MAX as u64;
-
-    fn check(index: &PriceIndex, naive: &BTreeMap<u64, u32>) {
-        let best = naive.first_key_value();
-        assert_eq!(index.best_within(u64::MAX), best.map(|(_, &level)| level));
-        assert_eq!(index.best_key(), best.map_or(u64::MAX, |(&key, _)| key));
-    }
-
-    /// Pages that are free.
-    fn free(pages: &Pages) -> usize {
-        let first = (pages.free != NIL).then_some(pages.free);
-        let next = |&page: &u32| Some(pages.places[page as usize][0]).filter(|&next| next != NIL);
-        std::iter::successors(first, next).count()
-    }
 
     /// The next number of a sequence, well mixed.
     fn next(random: &mut u64) -> u64 {
@@ -376,45 +350,9 @@ mod tests {
     }
 
     #[test]
-    fn agrees_with_an_ordered_map() {
-        let mut random = 7u64;
-        for spread in [40u32, 200, 5_000, 1 << 20, u32::MAX] {
-            let (mut pages, mut index) = (Pages::new(64), PriceIndex::EMPTY);
-            let mut naive = BTreeMap::new();
-            for step in 0..30_000u32 {
-                let key = next(&mut random) % u64::from(spread) + ((random >> 8 & 1) * (1 << 30));
-                if index.find(&pages, key).is_some() {
-                    assert!(naive.remove(&key).is_some());
-                    index.remove(&mut pages, key);
-                } else if naive.len() < 300 {
-                    assert!(naive.insert(key, step).is_none());
-                    index.insert(&mut pages, key, step);
-                } else {
-                    let key =
-                        *naive.range(key..).next().map_or(naive.keys().next().unwrap(), |e| e.0);
-                    naive.remove(&key);
-                    index.remove(&mut pages, key);
-                }
-                let next = naive.range(key + 1..).next().map(|(_, &level)| level);
-                if naive.contains_key(&key) {
-                    assert_eq!(index.next_after(&pages, key), next);
-                }
-                check(&index, &naive);
-            }
-            while let Some((&key, _)) = naive.last_key_value() {
-                naive.remove(&key);
-                index.remove(&mut pages, key);
-                check(&index, &naive);
-            }
-            assert_eq!(index.root, NIL);
-            assert_eq!(free(&pages), pages.bitmaps.len(), "pages leak");
-        }
-    }
-
-    #[test]
     fn pages_are_bounded_and_all_come_back() {
         const LEVELS: usize = 100_000;
-        let (mut pages, mut index) = (Pages::new(LEVELS as u32), PriceIndex::EMPTY);
+        let (mut pages, mut index) = (Pages::new(LEVELS as u32), Trie::EMPTY);
         let mut most = Vec::new();
         for _ in 0..2 {
             let (mut random, mut keys) = (7, Vec::new());
@@ -425,12 +363,12 @@ mod tests {
                     keys.push(key);
                 }
             }
-            most.push(pages.bitmaps.len() - free(&pages));
+            most.push(pages.bitmaps.len() - pages.free_count());
             while !keys.is_empty() {
                 let at = next(&mut random) as usize % keys.len();
-                index.remove(&mut pages, keys.swap_remove(at));
+                index.remove(&mut pages, keys.swap_remove(at), false);
             }
-            assert_eq!(free(&pages), pages.bitmaps.len(), "pages leak");
+            assert!(pages.are_all_free(), "pages leak");
         }
         assert_eq!((most[0], pages.bitmaps.len()), (most[1], most[0]), "a round needs more");
         assert!(most[0] <= LEVELS * HEIGHT_MAX);
@@ -438,18 +376,18 @@ mod tests {
 
     #[test]
     fn extreme_keys_in_turn_stack_no_more_than_a_path_each() {
-        let (mut pages, mut index) = (Pages::new(1), PriceIndex::EMPTY);
+        let (mut pages, mut index) = (Pages::new(1), Trie::EMPTY);
         for stays in [0, KEY_MAX / 2, KEY_MAX] {
             index.insert(&mut pages, stays, 1);
             for _ in 0..100 {
                 for key in [0, KEY_MAX].into_iter().filter(|&key| key != stays) {
                     index.insert(&mut pages, key, 2);
-                    assert_eq!(pages.bitmaps.len() - free(&pages), 2 * HEIGHT_MAX - 1);
-                    index.remove(&mut pages, key);
-                    assert_eq!(pages.bitmaps.len() - free(&pages), 1);
+                    assert_eq!(pages.bitmaps.len() - pages.free_count(), 2 * HEIGHT_MAX - 1);
+                    index.remove(&mut pages, key, false);
+                    assert_eq!(pages.bitmaps.len() - pages.free_count(), 1);
                 }
             }
-            index.remove(&mut pages, stays);
+            index.remove(&mut pages, stays, false);
         }
         assert_eq!((index.root, pages.bitmaps.len()), (NIL, 2 * HEIGHT_MAX - 1));
     }

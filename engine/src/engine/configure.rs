@@ -40,7 +40,9 @@ impl Engine {
         let symbol = *definition.symbol.padded();
         let is_next = definition.instrument.0 == known + 1 && known < self.limits.instruments_max;
         if is_next && definition.is_valid() && !self.symbols.contains_key(&symbol) {
-            let instrument = Instrument::new(*definition, self.books.open_book());
+            let ticks_max = definition.price_max / definition.tick;
+            let book = self.books.open_book(ticks_max as u64);
+            let instrument = Instrument::new(*definition, book);
             self.configuration_hash =
                 self.configuration_hash.wrapping_add(hash_of_instrument(&instrument));
             self.symbols.insert(symbol, definition.instrument);

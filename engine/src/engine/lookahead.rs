@@ -20,9 +20,6 @@ const ORDER_AHEAD: usize = 4;
 const NEIGHBORS_AHEAD: usize = 2;
 
 impl Engine {
-    /// How far [`Engine::look_ahead`] looks.
-    pub const LOOK_AHEAD: usize = NAME_AHEAD;
-
     /// Asks for the memory of commands that wait. `waiting` gives the command that will be carried
     /// out after so many others, if it is known already; to be called once for each command,
     /// before it is carried out.

@@ -103,6 +103,7 @@ pub struct Flow {
 impl Flow {
     pub fn new(profile: Profile, seed: u64) -> Self {
         let mut setup: Vec<Command> = vec![profile.limits.into()];
+        let middle = profile.spread.max(500);
         for id in 1..=profile.sessions {
             let comp_id = CompId::try_from(format!("C{id}").as_str()).unwrap();
             setup.push(DefineSession::new(SessionId(id), comp_id).into());
@@ -110,12 +111,15 @@ impl Flow {
         for id in 1..=profile.instruments {
             let symbol = Symbol::try_from(format!("S{id}").as_str()).unwrap();
             let (scale, tick, lot) = profile.steps;
-            let definition =
+            let mut definition =
                 DefineInstrument::new(InstrumentId(id), symbol, scale, scale % 4, tick, lot);
+            // Every second one has a hard bound on prices, most often one that is close.
+            if id % 2 == 0 {
+                definition.price_max = definition.price_max.min(middle.saturating_mul(4 * tick));
+            }
             setup.push(definition.into());
         }
         setup.reverse();
-        let middle = profile.spread.max(500);
         Self { profile, random: Random(seed), middle, known: Vec::new(), setup }
     }
 

@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 
+use ironbook_engine::command::TICKS_MAX;
 use ironbook_engine::{
     Side,
     book::{BookId, Books, Resting},
@@ -34,7 +35,7 @@ impl Market {
     /// so that no level closes.
     fn new(levels: u64, orders_each: usize) -> Self {
         let mut books = Books::new(levels as u32 * orders_each as u32 + ROUND_MAX as u32);
-        let book = books.open_book();
+        let book = books.open_book(TICKS_MAX as u64);
         let orders = Vec::new();
         let mut market = Self { books, book, orders, rng: Pcg64Mcg::seed_from_u64(1) };
         for number in 0..orders_each {
@@ -112,7 +113,7 @@ pub(crate) fn cancel(levels: u64, orders_each: usize) -> u64 {
 pub(crate) fn take(levels: u64, orders_each: usize) -> u64 {
     let orders = levels as usize * orders_each;
     let mut books = Books::new(orders as u32);
-    let book = books.open_book();
+    let book = books.open_book(TICKS_MAX as u64);
     let mut fills = 0;
     for _ in 0..COUNTED / orders {
         let ticks = (0..orders as u64).map(|number| FIRST_TICKS + number % levels);

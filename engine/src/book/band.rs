@@ -1,0 +1,120 @@
+//! The levels of one side of a book whose prices have a hard bound: an array of all of them under
+//! three heights of bitmaps.
+//!
+//! ```text
+//! top       bit i: a word of `middle` has a bit
+//! middle    64 words, bit: a word of `bottom` has a bit
+//! bottom    4,096 words, bit: a price has a level
+//! levels    262,144 prices: the level, plus one
+//! ```
+//!
+//! The part of a key above the band is the same for all its keys (all bits are set for buys, none
+//! for sells), so the low bits are the place. The memory comes zeroed from the system and is used
+//! a page of 1,024 prices at a time.
+
+/// Prices of a band: as many as three heights of words tell apart.
+pub(super) const BAND_TICKS: u64 = 1 << (3 * BITS);
+/// Bits of a place that a word tells apart.
+const BITS: u32 = 6;
+const MIDDLE: usize = 1 << BITS;
+const BOTTOM: usize = 1 << (2 * BITS);
+
+/// Which levels a side has, by price.
+#[derive(Debug)]
+pub(super) struct Band {
+    /// By place: the level plus one, 0 where there is none.
+    levels: Vec<u32>,
+    bottom: Vec<u64>,
+    middle: Vec<u64>,
+    top: u64,
+}
+
+impl Band {
+    pub(super) fn new() -> Self {
+        Self {
+            levels: vec![0; BAND_TICKS as usize],
+            bottom: vec![0; BOTTOM],
+            middle: vec![0; MIDDLE],
+            top: 0,
+        }
+    }
+
+    /// The level at a key.
+    #[inline(always)]
+    pub(super) fn look_up(&self, key: u64) -> Option<u32> {
+        self.levels[place(key)].checked_sub(1)
+    }
+
+    /// Adds a level at a key that has none.
+    #[inline(always)]
+    pub(super) fn insert(&mut self, key: u64, level: u32) {
+        let at = place(key);
+        self.levels[at] = level + 1;
+        self.bottom[at >> BITS] |= bit(at);
+        self.middle[at >> (2 * BITS)] |= bit(at >> BITS);
+        self.top |= bit(at >> (2 * BITS));
+    }
+
+    /// Removes the level at a key that has one.
+    #[inline(always)]
+    pub(super) fn remove(&mut self, key: u64) {
+        let at = place(key);
+        self.levels[at] = 0;
+        self.bottom[at >> BITS] &= !bit(at);
+        if self.bottom[at >> BITS] == 0 {
+            self.middle[at >> (2 * BITS)] &= !bit(at >> BITS);
+            if self.middle[at >> (2 * BITS)] == 0 {
+                self.top &= !bit(at >> (2 * BITS));
+            }
+        }
+    }
+
+    /// The first level whose key is above `key`, and its key.
+    #[inline(always)]
+    pub(super) fn next_after(&self, key: u64) -> Option<(u32, u64)> {
+        let at = place(key);
+        let found = match above(self.bottom[at >> BITS], at) {
+            Some(place) => at >> BITS << BITS | place,
+            None => self.next_word(at >> BITS)?,
+        };
+        Some((self.levels[found] - 1, key & !(BAND_TICKS - 1) | found as u64))
+    }
+
+    /// The first place in a word of the bottom behind this one.
+    #[inline]
+    fn next_word(&self, word: usize) -> Option<usize> {
+        let word = match above(self.middle[word >> BITS], word) {
+            Some(place) => word >> BITS << BITS | place,
+            None => {
+                let middle = above(self.top, word >> BITS)?;
+                middle << BITS | self.middle[middle].trailing_zeros() as usize
+            }
+        };
+        Some(word << BITS | self.bottom[word].trailing_zeros() as usize)
+    }
+
+    /// Bytes reserved.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.levels.capacity() * size_of::<u32>()
+            + (self.bottom.capacity() + self.middle.capacity()) * size_of::<u64>()
+    }
+}
+
+/// The place of a key among the prices of the band.
+#[inline(always)]
+fn place(key: u64) -> usize {
+    (key & (BAND_TICKS - 1)) as usize
+}
+
+/// The bit of a place in its word.
+#[inline(always)]
+fn bit(at: usize) -> u64 {
+    1 << (at & 63)
+}
+
+/// The first bit of a word above that of a place.
+#[inline(always)]
+fn above(word: u64, at: usize) -> Option<usize> {
+    let bits = word & (!1 << (at & 63));
+    (bits != 0).then(|| bits.trailing_zeros() as usize)
+}
