@@ -13,10 +13,12 @@ use ironbook_benches::{
     workload,
 };
 use ironbook_engine::{
-    Account, ClOrdId, Command, Engine, EngineLimits, InstrumentId, OrdType, OrderId, Sequencer,
-    SessionId, Side, SideFilter, TimeInForce, Timestamp,
+    Account, ClOrdId, Command, Engine, EngineLimits, Event, EventRecord, InstrumentId, OrdType,
+    OrderId, Sequencer, SessionId, Side, SideFilter, Stamp, TimeInForce, Timestamp,
     command::{CancelOrder, MassCancel, NewOrder, OrderTerms, Origin, ReplaceOrder},
-    sink::CountingSink,
+    event::{CancelRejected, OrderRejected},
+    record::Record,
+    sink::EventSink,
 };
 
 /// Middle of all prices: far prices lie ten million ticks away.
@@ -45,8 +47,20 @@ fn main() {
 struct Bench {
     engine: Engine,
     sequencer: Sequencer,
-    sink: CountingSink,
+    rejects: Rejects,
     names: u64,
+}
+
+/// Counts rejects: a case that is rejected would be measured as something cheap.
+#[derive(Default)]
+struct Rejects(u64);
+
+impl EventSink for Rejects {
+    #[inline]
+    fn emit<E: EventRecord + Into<Event>>(&mut self, _stamp: Stamp, event: &E) {
+        self.0 += u64::from([OrderRejected::KIND, CancelRejected::KIND].contains(&E::KIND));
+        std::hint::black_box(event);
+    }
 }
 
 impl Bench {
@@ -54,7 +68,7 @@ impl Bench {
         let mut bench = Self {
             engine: Engine::new(EngineLimits::default()),
             sequencer: Sequencer::default(),
-            sink: CountingSink::default(),
+            rejects: Rejects::default(),
             names: 0,
         };
         let limits = EngineLimits { orders_max, state_hash_interval: 0, ..EngineLimits::default() };
@@ -68,7 +82,7 @@ impl Bench {
 
     fn apply(&mut self, command: &Command) {
         let stamp = self.sequencer.stamp(Timestamp(0));
-        self.sequencer.resume_at(self.engine.apply(stamp, command, &mut self.sink));
+        self.sequencer.resume_at(self.engine.apply(stamp, command, &mut self.rejects));
     }
 
     /// Applies a command and records what it took.
@@ -76,6 +90,13 @@ impl Bench {
         let start = Instant::now();
         self.apply(command);
         into.saturating_record(start.elapsed().as_nanos() as u64);
+    }
+
+    /// Ends a case: nothing was rejected, and so much is left and has traded.
+    fn expect(&self, live_orders: usize, trades: usize) {
+        let totals = self.engine.totals();
+        assert_eq!(self.rejects.0, 0, "a rejected command is no measure");
+        assert_eq!((totals.live_orders, totals.trades), (live_orders as u32, trades as u64));
     }
 
     fn name(&mut self) -> ClOrdId {
@@ -168,6 +189,7 @@ fn far_prices(count: usize) {
             bench.time(&cancel(side, name), &mut cancels);
         }
     }
+    bench.expect(live.len(), 0);
     print("add at a far price", &adds);
     print("cancel at a far price", &cancels);
 }
@@ -206,6 +228,7 @@ fn one_level(depth: usize, count: usize) {
             bench.time(&replace.into(), &mut replaces);
         }
     }
+    bench.expect(depth + count - count.div_ceil(2), 0);
     print("add, 1M in the queue", &adds);
     print("cancel, 1M in the queue", &cancels);
     print("replace, 1M in the queue", &replaces);
@@ -228,6 +251,7 @@ fn many_levels(levels: usize, count: usize) {
         let (command, _) = bench.order(Side::Buy, price(number), 1);
         bench.time(&command, &mut adds);
     }
+    bench.expect(levels, 0);
     print("add, 1M levels", &adds);
     print("cancel, 1M levels", &cancels);
 }
@@ -245,6 +269,7 @@ fn alternating_extremes(count: usize) {
         bench.time(&command, &mut adds);
         bench.time(&cancel(side, name), &mut cancels);
     }
+    bench.expect(1, 0);
     print("add at an extreme price", &adds);
     print("cancel at an extreme price", &cancels);
 }
@@ -259,6 +284,7 @@ fn names_used_again(count: usize) {
         bench.time(&order(Side::Buy, MIDDLE, 1, TimeInForce::Day, name), &mut found);
         bench.time(&cancel(Side::Buy, name), &mut found);
     }
+    bench.expect(0, 0);
     print("a ClOrdID used again", &found);
 }
 
@@ -276,6 +302,7 @@ fn sweeps(levels: usize, count: usize) {
         let sweep = order(Side::Buy, price, levels as i64, TimeInForce::Ioc, name);
         bench.time(&sweep, &mut found);
     }
+    bench.expect(0, levels * count);
     print(&format!("sweep of {levels} levels"), &found);
     println!("  a level: {} ns", found.value_at_quantile(0.5) / (levels as u64).max(1));
 }
@@ -293,6 +320,7 @@ fn mass_cancel(orders: usize, count: usize) {
         let request = MassCancel::new(origin(), all, SideFilter::Both, b'7', name);
         bench.time(&request.into(), &mut found);
     }
+    bench.expect(0, 0);
     print(&format!("mass cancel of {orders}"), &found);
     println!("  an order: {} ns", found.value_at_quantile(0.5) / (orders as u64).max(1));
 }
@@ -316,6 +344,7 @@ fn memory(orders: usize) {
         let (command, _) = bench.order(Side::Sell, MIDDLE + (number % 5_000) as i64, 1);
         bench.apply(&command);
     }
+    bench.expect(orders, 0);
     let each = resident_bytes().saturating_sub(before) / orders.max(1);
     println!("memory: a resting order is 32 bytes hot and 96 cold; {each} bytes in all with its");
     println!("name and its part of levels and index, by what the process has in memory");

@@ -11,7 +11,7 @@
 //! | value | what is inside |
 //! |---|---|
 //! | `book` (default) | the book as the engine uses it, order ids looked up in its index, reports |
-//! | `engine` | the whole engine: ClOrdIDs, sessions, state hash, complete execution reports |
+//! | `engine` | the whole engine: ClOrdIDs, sessions, state hash, complete execution reports; and a look-up more for each cancel and replace, because a request of FIX names its side and its total quantity, a message of the interface does not |
 //! | `null` | no book: each message is acknowledged. The floor: what the hand-off costs. Not valid |
 //!
 //! Reports travel over [`ironbook_benches::report_ring`]. Messages are taken one after the other,
@@ -283,9 +283,9 @@ impl Matcher {
 struct EngineMatcher {
     engine: Engine,
     sequencer: Sequencer,
-    /// How often each order was modified: a replace gives it another ClOrdID.
+    /// How often each order was modified, at most 255 times: a replace gives it another ClOrdID.
     versions: Vec<u8>,
-    /// Times that an id was used before: an id that comes again is another order.
+    /// Times that an id was used before, at most 255: an id that comes again is another order.
     uses: Vec<u8>,
 }
 
@@ -330,7 +330,8 @@ impl EngineMatcher {
 
     fn new_order(&mut self, message: &NewOrderMessage, out: &mut Out<'_>) {
         let order = message.order_id;
-        self.uses[order as usize] += 1;
+        let uses = &mut self.uses[order as usize];
+        *uses = uses.checked_add(1).expect("an id is used 255 times at most");
         self.versions[order as usize] = 0;
         let time_in_force = if message.ioc == 0 { TimeInForce::Day } else { TimeInForce::Ioc };
         let terms = OrderTerms {

@@ -567,7 +567,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     (
         "threads",
         "ring_slots",
-        "Requests that may wait for the core; when full, sockets are not read.",
+        "Requests that may wait for the core, beside 64 that it has taken; when full, sockets are not read.",
     ),
     ("threads", "spin_us", "Microseconds without work for which a thread spins."),
     ("threads", "yield_us", "Microseconds for which it then yields its processor."),

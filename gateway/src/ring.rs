@@ -2,9 +2,12 @@
 //!
 //! What one turn of a gateway brings goes into batches of a fixed size, and the ring carries those;
 //! the core gives each back empty. A hand-over between two processors costs a few cache misses that
-//! wait for each other, so it is paid for a batch and not for each input (measured: 450 ns an input
-//! on a machine whose processors are far apart). A turn that brings one input hands over a batch of
-//! one, at once.
+//! wait for each other, so it is paid for a batch and not for each input (measured with ring, engine
+//! and journal: 2.45 million commands a second one by one, 3.75 by batches). A turn that brings one
+//! input hands over a batch of one, at once.
+//!
+//! There is one sender. The core takes up to its own batch of inputs off the ring before it carries
+//! them out, so as many wait beyond the ring's slots.
 //!
 //! ```text
 //! gateway ──full──▶ core        batches are made at the start and go round; none left is back-
