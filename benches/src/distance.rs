@@ -304,11 +304,16 @@ fn read_spinning(stream: &mut TcpStream, bytes: &mut [u8], wanted: usize) -> io:
 /// # Errors
 /// When the venue does not start.
 pub fn venue(dir: &Path) -> Result<Venue, MeasureError> {
+    Ok(Venue::start(&config(dir))?)
+}
+
+/// Configuration of [`venue`].
+pub fn config(dir: &Path) -> Config {
     let mut config = Config::default();
     config.venue.data_dir = dir.to_owned();
     config.fix.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     config.threads.core_cpu = Cpu::Index(FAR_CPU);
-    Ok(Venue::start(&config)?)
+    config
 }
 
 /// Round trips from a NewOrderSingle to its report, one at a time, both ends spinning. Every order

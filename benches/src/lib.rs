@@ -4,9 +4,11 @@
 //! - [`flow`]: what to do to which order, synthetic or from files of market data.
 //! - [`load`]: sends a flow over FIX and measures the answers; `ironbook load` is this.
 //! - [`distance`]: the three distances and the floors.
+//! - [`durability`]: what the disk adds.
 
 pub mod book;
 pub mod distance;
+pub mod durability;
 pub mod flow;
 pub mod load;
 pub mod report_ring;
