@@ -3,6 +3,7 @@
 //! Each subcommand is a module that says what it does and ends with one of the [`output::Exit`] codes.
 
 mod config;
+mod doctor;
 mod inspect;
 mod load;
 mod output;
@@ -36,6 +37,7 @@ enum Tool {
     Verify(verify::Arguments),
     Replay(replay::Arguments),
     Inspect(inspect::Arguments),
+    Doctor(doctor::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Tool::Verify(arguments) => verify::run(&arguments),
         Tool::Replay(arguments) => replay::run(&arguments),
         Tool::Inspect(arguments) => inspect::run(&arguments),
+        Tool::Doctor(arguments) => doctor::run(&arguments),
     };
     result.unwrap_or_else(|failure| failure.report()).into()
 }

@@ -1,0 +1,404 @@
+//! `ironbook doctor`: whether a machine is fit for a venue, and what to change.
+//!
+//! [`Facts`] are read from the system, [`judge`] alone decides what they mean.
+
+use std::{fs, path::Path, path::PathBuf, time::Duration};
+
+use ironbook_benches::{
+    distance::{FAR_CPU, noise, pin},
+    durability::sync_of_a_page,
+};
+use rustix::{
+    fs::statvfs,
+    process::{Resource, getrlimit},
+};
+use serde_json::json;
+
+use crate::output::{Exit, Failure, Outcome, grouped, mib, say};
+
+/// Check whether this machine is fit for a venue, and say what to change.
+///
+/// Changes nothing. Measures for about two seconds; what runs beside it is part of the answer. Exit
+/// status: 0 fit, 1 something should be changed.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Directory where the journal is, or will be
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How long a loop that does nothing is watched.
+const NOISE: Duration = Duration::from_secs(1);
+/// Pages that are synced one by one.
+const SYNCS: u64 = 100;
+/// Oldest kernel that makes pages writable ahead of need (MADV_POPULATE_WRITE).
+const KERNEL_MIN: (u64, u64) = (5, 14);
+/// Processors for a gateway, a core and what helps them.
+const PROCESSORS_MIN: usize = 4;
+/// A step of an idle loop that is longer disturbs one order in a thousand.
+const NOISE_P999_NS_MAX: u64 = 2_000;
+/// A longer pause is seen by clients.
+const NOISE_MAX_NS: u64 = 1_000_000;
+/// A disk whose sync takes longer makes durable acknowledgements slow.
+const SYNC_P50_US_MAX: f64 = 1_000.0;
+/// Room for a day of a busy venue.
+const FREE_BYTES_MIN: u64 = 16 << 30;
+/// A socket for each client, and the files of the journal.
+const OPEN_FILES_MIN: u64 = 4_096;
+
+/// What the system says about itself.
+#[derive(Clone, Debug, Default)]
+struct Facts {
+    processors: usize,
+    kernel: String,
+    clock_source: String,
+    /// Frequency governors of all processors that tell one.
+    governors: Vec<String>,
+    isolated: String,
+    /// Choice of transparent huge pages.
+    huge_pages: String,
+    is_virtual: bool,
+    /// Processes that wanted to run in the last minute, on average.
+    load: f64,
+    swap_used_kib: u64,
+    open_files_max: u64,
+    free_bytes: u64,
+    noise_p999_ns: u64,
+    noise_max_ns: u64,
+    /// Median sync of a page in the directory; none where no file can be written.
+    sync_p50_us: Option<f64>,
+}
+
+/// How serious a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// As it should be.
+    Good,
+    /// Worth knowing; a venue runs well enough.
+    Note,
+    /// Should be changed.
+    Bad,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug)]
+struct Check {
+    what: &'static str,
+    found: String,
+    verdict: Verdict,
+    /// What to do; empty where all is well.
+    advice: &'static str,
+}
+
+pub fn run(arguments: &Arguments) -> Outcome {
+    let facts = Facts::read(&arguments.data)?;
+    let checks = judge(&facts);
+    let is_fit = checks.iter().all(|check| check.verdict != Verdict::Bad);
+    let exit = if is_fit { Exit::Fine } else { Exit::Finding };
+    if arguments.json {
+        let checks: Vec<_> = checks.iter().map(Check::to_json).collect();
+        say!("{:#}", json!({ "checks": checks, "fit": is_fit, "exit": exit as u8 }));
+        return Ok(exit);
+    }
+    for check in &checks {
+        say!("{:<5} {:<18} {}", check.verdict.word(), check.what, check.found);
+        if !check.advice.is_empty() {
+            say!("      {:<18} {}", "", check.advice);
+        }
+    }
+    say!("\nNext: ironbook start --data {}", arguments.data.display());
+    Ok(exit)
+}
+
+impl Facts {
+    fn read(dir: &Path) -> Result<Self, Failure> {
+        let place = existing_parent(dir);
+        let refused = |error| Failure::new(Exit::Usage, format!("{}: {error}", place.display()));
+        let room = statvfs(place).map_err(refused)?;
+        let gaps = std::thread::scope(|scope| {
+            // A thread of its own is pinned; this one may go on anywhere.
+            let watch = scope.spawn(|| {
+                pin(FAR_CPU);
+                noise(NOISE)
+            });
+            watch.join()
+        });
+        let gaps = gaps.map_err(|_| Failure::new(Exit::Finding, "the noise can't be measured"))?;
+        let sync = tempfile::TempDir::new_in(place)
+            .ok()
+            .and_then(|dir| sync_of_a_page(dir.path(), SYNCS).ok());
+        Ok(Self {
+            processors: std::thread::available_parallelism().map_or(1, usize::from),
+            kernel: word("/proc/sys/kernel/osrelease"),
+            clock_source: word("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+            governors: governors(),
+            isolated: word("/sys/devices/system/cpu/isolated"),
+            huge_pages: chosen(&word("/sys/kernel/mm/transparent_hugepage/enabled")),
+            is_virtual: word("/proc/cpuinfo").contains(" hypervisor"),
+            load: word("/proc/loadavg")
+                .split(' ')
+                .next()
+                .and_then(|n| n.parse().ok())
+                .unwrap_or(0.0),
+            swap_used_kib: swap_used_kib(&word("/proc/swaps")),
+            open_files_max: getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
+            free_bytes: room.f_bavail.saturating_mul(room.f_frsize),
+            noise_p999_ns: gaps.value_at_quantile(0.999),
+            noise_max_ns: gaps.max(),
+            sync_p50_us: sync.map(|sync| sync.value_at_quantile(0.5) as f64 / 1e3),
+        })
+    }
+}
+
+/// What the facts mean.
+fn judge(facts: &Facts) -> Vec<Check> {
+    use Verdict::{Bad, Good, Note};
+    let mut checks = Vec::new();
+    let mut check = |what, found: String, verdict, advice| {
+        let advice = if verdict == Good { "" } else { advice };
+        checks.push(Check { what, found, verdict, advice });
+    };
+    let unless = |fine: bool, verdict| if fine { Good } else { verdict };
+    check(
+        "processors",
+        facts.processors.to_string(),
+        unless(facts.processors >= PROCESSORS_MIN, Note),
+        "gateway and core share a thread below four processors; with four each has its own",
+    );
+    check(
+        "kernel",
+        facts.kernel.clone(),
+        unless(version(&facts.kernel) >= KERNEL_MIN, Bad),
+        "before 5.14 new pages of the journal cost the core page faults; use a later kernel",
+    );
+    check(
+        "clock source",
+        facts.clock_source.clone(),
+        unless(["tsc", "kvm-clock"].contains(&facts.clock_source.as_str()), Bad),
+        "every look at the clock is a system call; boot with tsc=reliable if the processor allows it",
+    );
+    let slow: Vec<_> = facts.governors.iter().filter(|name| *name != "performance").collect();
+    check(
+        "frequency",
+        if facts.governors.is_empty() {
+            "the host decides".to_owned()
+        } else {
+            facts.governors.join(" ")
+        },
+        unless(slow.is_empty(), Bad),
+        "processors slow down between orders: cpupower frequency-set -g performance",
+    );
+    check(
+        "isolated",
+        if facts.isolated.is_empty() { "none".to_owned() } else { facts.isolated.clone() },
+        unless(!facts.isolated.is_empty(), Note),
+        "other programs may run on the core's processor: boot with isolcpus= and set threads.core_cpu",
+    );
+    check(
+        "huge pages",
+        facts.huge_pages.clone(),
+        unless(["always", "madvise"].contains(&facts.huge_pages.as_str()), Bad),
+        "deep books miss the processor's address cache: \
+         echo madvise > /sys/kernel/mm/transparent_hugepage/enabled",
+    );
+    check(
+        "virtual machine",
+        if facts.is_virtual { "yes" } else { "no" }.to_owned(),
+        unless(!facts.is_virtual, Note),
+        "the host takes time away: trust ratios measured in one run, not absolute figures",
+    );
+    check(
+        "load",
+        format!("{:.2} programs at a time in the last minute", facts.load),
+        unless(facts.load < 0.5 * facts.processors as f64, Bad),
+        "something else is running; stop it, or give the venue a processor of its own",
+    );
+    check(
+        "swap",
+        format!("{} KiB in use", grouped(facts.swap_used_kib)),
+        unless(facts.swap_used_kib == 0, Bad),
+        "memory is short, and a page that comes back takes milliseconds: swapoff -a, more memory",
+    );
+    check(
+        "open files",
+        grouped(facts.open_files_max),
+        unless(facts.open_files_max >= OPEN_FILES_MIN, Note),
+        "every client takes one: ulimit -n 65536 before the start, when there are many",
+    );
+    check(
+        "free space",
+        mib(facts.free_bytes),
+        unless(facts.free_bytes >= FREE_BYTES_MIN, Note),
+        "a full disk stops the reading of sockets until there is room",
+    );
+    check(
+        "noise",
+        format!(
+            "p99.9 {} ns, longest {} ns",
+            grouped(facts.noise_p999_ns),
+            grouped(facts.noise_max_ns)
+        ),
+        unless(facts.noise_p999_ns <= NOISE_P999_NS_MAX && facts.noise_max_ns <= NOISE_MAX_NS, Bad),
+        "an empty loop was interrupted for so long; no venue can be steadier than that",
+    );
+    match facts.sync_p50_us {
+        Some(us) => check(
+            "disk",
+            format!("a page is durable after {us:.0} µs (median)"),
+            unless(us <= SYNC_P50_US_MAX, Note),
+            "durable acknowledgements wait at least so long; `written` ones do not",
+        ),
+        None => check(
+            "disk",
+            "no file can be written".to_owned(),
+            Bad,
+            "name a directory that this user may write to with --data",
+        ),
+    }
+    checks
+}
+
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Note => "note",
+            Self::Bad => "BAD",
+        }
+    }
+}
+
+impl Check {
+    fn to_json(&self) -> serde_json::Value {
+        json!({
+            "what": self.what,
+            "found": self.found,
+            "verdict": self.verdict.word().to_lowercase(),
+            "advice": self.advice,
+        })
+    }
+}
+
+/// The directory itself, or the nearest one above it that is there.
+fn existing_parent(dir: &Path) -> &Path {
+    let there = dir.ancestors().find(|path| path.is_dir());
+    there.unwrap_or(Path::new("."))
+}
+
+/// A file of the system without the end of its line; empty where there is none.
+fn word(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default().trim_end().to_owned()
+}
+
+fn governors() -> Vec<String> {
+    let mut found: Vec<_> = (0..)
+        .map(|cpu| format!("/sys/devices/system/cpu/cpu{cpu}"))
+        .take_while(|path| Path::new(path).is_dir())
+        .map(|path| word(&format!("{path}/cpufreq/scaling_governor")))
+        .filter(|governor| !governor.is_empty())
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The choice among several that the kernel puts into brackets.
+fn chosen(choices: &str) -> String {
+    let inside = choices.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
+    inside.map_or("not offered", |(choice, _)| choice).to_owned()
+}
+
+/// The fourth column of all lines but the first.
+fn swap_used_kib(swaps: &str) -> u64 {
+    let used =
+        |line: &str| line.split_whitespace().nth(3).and_then(|used| used.parse::<u64>().ok());
+    swaps.lines().skip(1).filter_map(used).sum()
+}
+
+/// The first two numbers of a kernel's release.
+fn version(release: &str) -> (u64, u64) {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fit() -> Facts {
+        Facts {
+            processors: 8,
+            kernel: "6.8.0-45-generic".to_owned(),
+            clock_source: "tsc".to_owned(),
+            governors: vec!["performance".to_owned()],
+            isolated: "6-7".to_owned(),
+            huge_pages: "madvise".to_owned(),
+            is_virtual: false,
+            load: 0.1,
+            swap_used_kib: 0,
+            open_files_max: 65_536,
+            free_bytes: 1 << 40,
+            noise_p999_ns: 100,
+            noise_max_ns: 40_000,
+            sync_p50_us: Some(90.0),
+        }
+    }
+
+    /// What is not good, with its verdict.
+    fn complaints(facts: &Facts) -> Vec<(&'static str, Verdict)> {
+        let checks = judge(facts);
+        assert!(
+            checks.iter().all(|check| check.advice.is_empty() == (check.verdict == Verdict::Good))
+        );
+        checks
+            .iter()
+            .filter(|check| check.verdict != Verdict::Good)
+            .map(|check| (check.what, check.verdict))
+            .collect()
+    }
+
+    #[test]
+    fn a_fit_machine_gets_no_advice() {
+        assert_eq!(complaints(&fit()), []);
+    }
+
+    #[test]
+    fn each_weakness_is_found_by_itself() {
+        use Verdict::{Bad, Note};
+        type Change = fn(&mut Facts);
+        let cases: [(&str, Verdict, Change); 13] = [
+            ("processors", Note, |facts| facts.processors = 2),
+            ("kernel", Bad, |facts| facts.kernel = "5.10.0".to_owned()),
+            ("clock source", Bad, |facts| facts.clock_source = "hpet".to_owned()),
+            ("frequency", Bad, |facts| facts.governors.push("powersave".to_owned())),
+            ("isolated", Note, |facts| facts.isolated.clear()),
+            ("huge pages", Bad, |facts| facts.huge_pages = "never".to_owned()),
+            ("virtual machine", Note, |facts| facts.is_virtual = true),
+            ("load", Bad, |facts| facts.load = 4.0),
+            ("swap", Bad, |facts| facts.swap_used_kib = 1),
+            ("open files", Note, |facts| facts.open_files_max = 1_024),
+            ("free space", Note, |facts| facts.free_bytes = 1 << 30),
+            ("noise", Bad, |facts| facts.noise_max_ns = 5_000_000),
+            ("disk", Bad, |facts| facts.sync_p50_us = None),
+        ];
+        for (what, verdict, change) in cases {
+            let mut facts = fit();
+            change(&mut facts);
+            assert_eq!(complaints(&facts), [(what, verdict)]);
+        }
+    }
+
+    #[test]
+    fn what_the_system_says_is_read() {
+        assert_eq!(chosen("always [madvise] never"), "madvise");
+        assert_eq!(chosen(""), "not offered");
+        assert_eq!(version("6.18.44-rc1"), (6, 18));
+        assert_eq!(version("garbage"), (0, 0));
+        let swaps =
+            "Filename Type Size Used Priority\n/dev/a partition 100 40 -2\n/dev/b file 9 2 -3";
+        assert_eq!(swap_used_kib(swaps), 42);
+    }
+}
