@@ -9,7 +9,7 @@ use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 use crate::{
     Account, ClOrdId, CompId, InstrumentId, InstrumentStatus, OrdType, OrderId, SessionId, Side,
     SideFilter, Symbol, TimeInForce, Timestamp,
-    record::{DecodeError, Record, impl_record},
+    record::{DecodeError, Record, RecordBuffer, impl_record},
 };
 
 /// Most decimals of a price or quantity.
@@ -505,13 +505,45 @@ macro_rules! commands {
             /// The command that a journaled record holds.
             ///
             /// # Errors
+            /// As for [`CommandRef::decode`].
+            pub fn decode(kind: u16, payload: &[u8]) -> Result<Self, DecodeError> {
+                CommandRef::decode(kind, payload, &mut RecordBuffer::default()).map(Self::from)
+            }
+        }
+
+        /// A command that stays where it is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs)]
+        pub enum CommandRef<'c> { $($name(&'c $record),)+ }
+
+        impl<'c> CommandRef<'c> {
+            /// The command that a journaled record holds, built in the buffer.
+            ///
+            /// # Errors
             /// [`DecodeError`] when no command has this kind or the payload is not one.
             #[inline]
-            pub fn decode(kind: u16, payload: &[u8]) -> Result<Self, DecodeError> {
+            pub fn decode(
+                kind: u16,
+                payload: &[u8],
+                buffer: &'c mut RecordBuffer,
+            ) -> Result<Self, DecodeError> {
                 match kind {
-                    $(<$record>::KIND => <$record>::read(payload).map(Self::$name),)+
+                    $(<$record>::KIND => <$record>::read_in(payload, buffer).map(Self::$name),)+
                     _ => Err(DecodeError::Kind { kind }),
                 }
+            }
+        }
+
+        impl<'c> From<&'c Command> for CommandRef<'c> {
+            #[inline(always)]
+            fn from(command: &'c Command) -> Self {
+                match command { $(Command::$name(record) => Self::$name(record),)+ }
+            }
+        }
+
+        impl From<CommandRef<'_>> for Command {
+            fn from(command: CommandRef<'_>) -> Self {
+                match command { $(CommandRef::$name(record) => Self::$name(*record),)+ }
             }
         }
 

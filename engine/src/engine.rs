@@ -17,7 +17,7 @@ pub use state::{STATE_VERSION, StateError};
 pub use view::{BookView, InstrumentView, LevelView, OrderView, SessionView, Totals};
 
 use crate::{
-    Command, EngineLimits, InstrumentId, Sequence, SessionId, Stamp, book::Books, closed::Names,
+    CommandRef, EngineLimits, InstrumentId, Sequence, SessionId, Stamp, book::Books, closed::Names,
     event::StateHashed, hash::mix, instrument::Instrument, order::Orders, session::Session,
     sink::EventSink,
 };
@@ -90,24 +90,24 @@ impl Engine {
     /// # Panics
     /// When the stamp's sequence was used before: then commands are lost or repeated, and going on
     /// would make the journal a lie. The same goes for any invariant of the book that fails.
-    pub fn apply(
+    pub fn apply<'c>(
         &mut self,
         stamp: Stamp,
-        command: &Command,
+        command: impl Into<CommandRef<'c>>,
         sink: &mut impl EventSink,
     ) -> Sequence {
         assert!(stamp.sequence > self.last_sequence, "sequence {} comes again", stamp.sequence);
         let mut out = Out::new(stamp, sink);
-        match command {
-            Command::NewOrder(command) => self.new_order(command, &mut out),
-            Command::CancelOrder(command) => self.cancel_order(command, &mut out),
-            Command::ReplaceOrder(command) => self.replace_order(command, &mut out),
-            Command::MassCancel(command) => self.mass_cancel(command, &mut out),
-            Command::QueryOrder(command) => self.query_order(command, &mut out),
-            Command::Limits(limits) => self.set_limits(*limits),
-            Command::DefineInstrument(definition) => self.define_instrument(definition),
-            Command::SetInstrumentStatus(command) => self.set_status(command, &mut out),
-            Command::DefineSession(definition) => self.define_session(definition),
+        match command.into() {
+            CommandRef::NewOrder(command) => self.new_order(command, &mut out),
+            CommandRef::CancelOrder(command) => self.cancel_order(command, &mut out),
+            CommandRef::ReplaceOrder(command) => self.replace_order(command, &mut out),
+            CommandRef::MassCancel(command) => self.mass_cancel(command, &mut out),
+            CommandRef::QueryOrder(command) => self.query_order(command, &mut out),
+            CommandRef::Limits(limits) => self.set_limits(*limits),
+            CommandRef::DefineInstrument(definition) => self.define_instrument(definition),
+            CommandRef::SetInstrumentStatus(command) => self.set_status(command, &mut out),
+            CommandRef::DefineSession(definition) => self.define_session(definition),
         }
         self.commands += 1;
         if self.commands == self.next_state_hash_at {

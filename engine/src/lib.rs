@@ -40,7 +40,7 @@ mod session;
 pub mod sink;
 pub mod text;
 
-pub use command::{Command, EngineLimits};
+pub use command::{Command, CommandRef, EngineLimits};
 pub use domain::{
     CancelRejectTo, ExecType, InstrumentId, InstrumentStatus, LastLiquidity, OrdStatus, OrdType,
     OrderId, Sequence, SessionId, Side, SideFilter, TimeInForce, Timestamp, TradeId,

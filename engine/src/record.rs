@@ -25,12 +25,42 @@ pub trait Record: TryFromBytes + IntoBytes + KnownLayout + Immutable + Copy {
         trim(self.as_bytes())
     }
 
-    /// The record that these bytes hold.
+    /// The record that these bytes hold, built in the buffer.
     ///
     /// # Errors
     /// [`DecodeError`] when the payload is longer than the record or holds a code that the type
     /// does not have.
-    fn read(payload: &[u8]) -> Result<Self, DecodeError>;
+    #[inline]
+    fn read_in<'b>(payload: &[u8], buffer: &'b mut RecordBuffer) -> Result<&'b Self, DecodeError> {
+        let bytes = &mut buffer.0[..size_of::<Self>()];
+        let Some((start, rest)) = bytes.split_at_mut_checked(payload.len()) else {
+            let (kind, found, limit) = (Self::KIND, payload.len(), size_of::<Self>());
+            return Err(DecodeError::Length { kind, found, limit });
+        };
+        start.copy_from_slice(payload);
+        rest.fill(0);
+        Self::try_ref_from_bytes(bytes).map_err(|_| DecodeError::Code { kind: Self::KIND })
+    }
+
+    /// The record that these bytes hold.
+    ///
+    /// # Errors
+    /// As for [`Record::read_in`].
+    fn read(payload: &[u8]) -> Result<Self, DecodeError> {
+        Self::read_in(payload, &mut RecordBuffer::default()).copied()
+    }
+}
+
+/// Room in which a record is built from its payload. A record is some hundred bytes, so it stays
+/// here while it is used.
+#[derive(Clone, Debug)]
+#[repr(C, align(8))]
+pub struct RecordBuffer([u8; RECORD_MAX]);
+
+impl Default for RecordBuffer {
+    fn default() -> Self {
+        Self([0; RECORD_MAX])
+    }
 }
 
 /// Implements [`Record`] for a type of this kind and size.
@@ -38,23 +68,9 @@ macro_rules! impl_record {
     ($name:ident, $kind:expr, $size:expr) => {
         impl $crate::record::Record for $name {
             const KIND: u16 = $kind;
-
-            #[inline]
-            fn read(payload: &[u8]) -> Result<Self, $crate::record::DecodeError> {
-                let mut bytes = [0; $size];
-                let Some(start) = bytes.get_mut(..payload.len()) else {
-                    return Err($crate::record::DecodeError::Length {
-                        kind: $kind,
-                        found: payload.len(),
-                        limit: $size,
-                    });
-                };
-                start.copy_from_slice(payload);
-                zerocopy::try_transmute!(bytes)
-                    .map_err(|_| $crate::record::DecodeError::Code { kind: $kind })
-            }
         }
-        const _: () = assert!($size <= $crate::record::RECORD_MAX && $size % 8 == 0);
+        const _: () = assert!(size_of::<$name>() == $size && $size % 8 == 0);
+        const _: () = assert!($size <= $crate::record::RECORD_MAX && align_of::<$name>() <= 8);
     };
 }
 pub(crate) use impl_record;

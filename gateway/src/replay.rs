@@ -5,10 +5,11 @@
 //! that its program still decides as the one that wrote the journal.
 
 use ironbook_engine::{
-    Command, Engine, Event, EventRecord, LastLiquidity, Sequence, Sequencer, Stamp, Timestamp,
+    Command, CommandRef, Engine, Event, EventRecord, LastLiquidity, Sequence, Sequencer, Stamp,
+    Timestamp,
     command::RULES_VERSION,
     event::{CancelRejected, Execution, OrderRejected},
-    record::{DecodeError, Record},
+    record::{DecodeError, Record, RecordBuffer},
     sink::EventSink,
 };
 use ironbook_journal::{Frame, Position, ReadError, Reader};
@@ -154,13 +155,14 @@ pub fn play(reader: &mut Reader, until: Option<Sequence>) -> Result<Replayed, Pl
     let until = until.unwrap_or(Sequence(u64::MAX));
     let mut player = Player { reader, until, replayed: Replayed::default(), failure: None };
     let mut engine = None;
-    while let Some(input) = player.next_input()? {
+    let mut buffer = RecordBuffer::default();
+    while let Some(input) = player.next_input(&mut buffer)? {
         if let Input::Command(stamp, command) = input {
             let engine = match &mut engine {
                 Some(engine) => engine,
-                none => none.insert(first_engine(stamp.sequence, &command)?),
+                none => none.insert(first_engine(stamp.sequence, command)?),
             };
-            let next = engine.apply(stamp, &command, &mut player);
+            let next = engine.apply(stamp, command, &mut player);
             if let Some(failure) = player.failure {
                 return Err(*failure);
             }
@@ -172,9 +174,10 @@ pub fn play(reader: &mut Reader, until: Option<Sequence>) -> Result<Replayed, Pl
     Ok(replayed)
 }
 
-fn first_engine(sequence: Sequence, command: &Command) -> Result<Engine, ReplayError> {
-    let Command::Limits(limits) = command else {
-        return Err(ReplayError::NoLimits { sequence, kind: command.kind() });
+fn first_engine(sequence: Sequence, command: CommandRef<'_>) -> Result<Engine, ReplayError> {
+    let CommandRef::Limits(limits) = command else {
+        let kind = Command::from(command).kind();
+        return Err(ReplayError::NoLimits { sequence, kind });
     };
     if limits.rules_version != RULES_VERSION {
         return Err(ReplayError::Rules { found: limits.rules_version });
@@ -195,15 +198,18 @@ struct Player<'a> {
 }
 
 /// A frame that is no event.
-enum Input {
-    Command(Stamp, Command),
+enum Input<'b> {
+    Command(Stamp, CommandRef<'b>),
     SessionRecord,
 }
 
 impl Player<'_> {
     /// The next frame, which must be no event: those are taken as the engine emits them.
     #[inline(always)]
-    fn next_input(&mut self) -> Result<Option<Input>, PlayError> {
+    fn next_input<'b>(
+        &mut self,
+        buffer: &'b mut RecordBuffer,
+    ) -> Result<Option<Input<'b>>, PlayError> {
         if self.replayed.last_sequence >= self.until {
             return Ok(None);
         }
@@ -220,7 +226,7 @@ impl Player<'_> {
             return Err(diverged(None, &frame).into());
         } else {
             self.replayed.counts.commands += 1;
-            let command = Command::decode(frame.kind, frame.payload);
+            let command = CommandRef::decode(frame.kind, frame.payload, buffer);
             Input::Command(stamp, command.map_err(|source| undecoded(&frame, source))?)
         };
         self.replayed.count(&frame);
