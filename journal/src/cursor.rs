@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::error::{OpenError, ReadError};
 use crate::format::{
     DURABLE_OFFSET, END_BYTES, END_LEN, FRAME_HEADER_BYTES, FrameHead, HEADER_BYTES, HeaderFault,
-    Position, UNCOMMITTED, durable_bytes, end_word, word_len,
+    Position, UNCOMMITTED, durable_bytes, end_word, fold, seal, word_crc, word_len,
 };
 use crate::map::Map;
 use crate::scan::{check_frame, frame_extent};
@@ -28,12 +28,21 @@ pub struct Frame<'a> {
     pub flags: u16,
     /// Frames committed together, in the first of them; 0 in the others.
     pub group_frames: u32,
+    /// The CRC as it stands before the frame, with the group's size mixed in.
+    pub crc: u32,
     /// What the writer appended.
     pub payload: &'a [u8],
     /// Where the frame begins.
     pub position: Position,
     /// Where it ends: it is durable when the durable position has reached this.
     pub end: Position,
+}
+
+impl Frame<'_> {
+    /// The journal's running hash behind this frame, if it was `before` in front of it.
+    pub fn running_hash(&self, before: u64) -> u64 {
+        fold(before, seal(self.crc, self.group_frames))
+    }
 }
 
 /// Follows the journal of a [`Writer`](crate::Writer) in the same process.
@@ -127,6 +136,18 @@ impl Reader {
     /// Whether to check every frame's CRC; on at first.
     pub fn set_verify(&mut self, verify: bool) {
         self.cursor.verify = verify;
+    }
+
+    /// The place before the first segment the directory holds now. Segments may have been moved
+    /// away since this reader was opened; it can't go back to them.
+    ///
+    /// # Errors
+    /// When the directory can't be listed, or holds no segment any more.
+    pub fn oldest(&self) -> Result<Position, OpenError> {
+        let dir = self.cursor.source.dir();
+        let segments = segment::list(dir).map_err(OpenError::io("list", dir))?;
+        let oldest = segments.first().ok_or_else(|| OpenError::NoJournal { dir: dir.into() })?;
+        Ok(Position::at(*oldest, 0, self.cursor.segment_bytes))
     }
 
     /// Sequence of the first frame the directory holds, or will.
@@ -243,6 +264,7 @@ impl Cursor {
             kind: head.kind,
             flags: head.flags,
             group_frames: head.group_frames,
+            crc: word_crc(word),
             payload: &bytes[FRAME_HEADER_BYTES..word_len(word) as usize],
             position: Position::at(self.segment, self.offset, self.segment_bytes),
             end: Position::at(self.segment, end, self.segment_bytes),

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::format::FORMAT_VERSION;
+use crate::snapshot::SNAPSHOT_VERSION;
 
 /// Why a journal can't be opened. Nothing in the directory was changed.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +92,19 @@ pub enum OpenError {
         /// The last sequence before the gap, 0 for none.
         last_good_sequence: u64,
     },
+    /// The place to start from is not of this journal, or the journal ends before it.
+    #[error(
+        "a snapshot up to sequence {sequence} doesn't fit the journal {dir}: {what}",
+        dir = dir.display()
+    )]
+    StartMismatch {
+        /// The journal's directory.
+        dir: PathBuf,
+        /// Sequence of the last frame before the place.
+        sequence: u64,
+        /// What doesn't fit.
+        what: &'static str,
+    },
     /// An option outside its range.
     #[error("{what}; correct the configuration")]
     InvalidOptions {
@@ -159,4 +173,51 @@ pub enum ReadError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// What is wrong with a snapshot.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// Its bytes are not those that were written.
+    #[error("{file} is no good snapshot: {what}", file = file.display())]
+    Damaged {
+        /// The snapshot.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// It was written in another format version.
+    #[error(
+        "{file} has snapshot format version {found}, this program reads version \
+         {SNAPSHOT_VERSION}",
+        file = file.display()
+    )]
+    VersionMismatch {
+        /// The snapshot.
+        file: PathBuf,
+        /// The version in its header.
+        found: u32,
+    },
+    /// The system refused.
+    #[error("can't {what} {file}: {source}", file = file.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The snapshot, or its directory.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl SnapshotError {
+    /// For `map_err`: the system refused to do `what` with `file`.
+    pub(crate) fn io(
+        what: &'static str,
+        file: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> SnapshotError {
+        let file = file.into();
+        move |source| SnapshotError::Io { what, file, source }
+    }
 }

@@ -3,6 +3,7 @@
 //!
 //! [`open`] recovers a directory and returns the only [`Writer`]; [`Writer::tail`] and
 //! [`Reader::open`] follow what it commits; [`verify`] judges a directory without changing it.
+//! [`snapshot`] keeps what was made of its frames, and [`open`] can start there.
 //! The bytes on disk are drawn in `format.rs`, the recovery rules stand as a table in `scan.rs`.
 //!
 //! This package does *not* know what a payload means. It moves verified bytes under a sequence
@@ -27,12 +28,13 @@ mod recovery_table;
 mod scan;
 mod segment;
 mod shared;
+pub mod snapshot;
 mod syncer;
 mod verify;
 mod writer;
 
 pub use cursor::{Frame, Reader, Tail};
-pub use error::{OpenError, ReadError};
+pub use error::{OpenError, ReadError, SnapshotError};
 pub use format::{
     FORMAT_VERSION, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, PAYLOAD_MAX, Position, SEGMENT_BYTES_MAX,
     SEGMENT_BYTES_MIN, frame_bytes,
@@ -41,4 +43,4 @@ pub use recover::{Recovery, Torn};
 pub use segment::SegmentInfo;
 pub use shared::DurablePosition;
 pub use verify::{Finding, Report, verify};
-pub use writer::{Options, Writer, open};
+pub use writer::{DirectoryLock, Options, Writer, open};

@@ -13,13 +13,15 @@ use crate::format::{
     segment_bytes_valid,
 };
 use crate::map::Map;
-use crate::scan::{Chain, Scan, StopAt, Verdict, is_zero};
+use crate::scan::{Chain, Scan, StopAt, Verdict, Walk, is_zero};
 use crate::segment::{self, Blocks};
+use crate::snapshot::Checkpoint;
 
-/// What [`open`](crate::open) found.
+/// What [`open`](crate::open) found. It tells of the whole directory, also where segments before the
+/// start were not read: then by the header of the oldest one from which no other is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovery {
-    /// Frames in the journal.
+    /// Frames in the journal's segments.
     pub frames: u64,
     /// Sequence of the first frame the directory holds: 1, unless older segments were moved away.
     /// For an empty journal the sequence its first frame will have.
@@ -66,23 +68,75 @@ pub(crate) fn recover(
     dir: &Path,
     new_segment_bytes: u64,
     blocks: Blocks,
+    start: Option<&Checkpoint>,
 ) -> Result<State, OpenError> {
     rustix::fs::access(dir, Access::WRITE_OK)
         .map_err(|source| OpenError::NotWritable { dir: dir.into(), source: source.into() })?;
     let segments = segment::list(dir).map_err(OpenError::io("list", dir))?;
-    let Some(found) = examine(dir, &segments)? else {
+    let from = start.map_or(Ok(0), |start| locate(dir, &segments, start))?;
+    let Some(found) = examine(dir, &segments[from..])? else {
         remove_all(dir, &segments)?;
         return create(dir, new_segment_bytes, blocks);
     };
+    if let Some(start) = start.filter(|start| found.scan.tail() < start.position) {
+        return Err(mismatch(dir, start, "the journal ends before"));
+    }
     let torn = match found.scan.verdict() {
         Verdict::Clean => None,
         Verdict::Torn => Some(cut(dir, &found, &segments)?),
         Verdict::Corrupt => return Err(found.corrupt(dir)),
     };
-    let state = found.state(torn);
+    let mut state = found.state(torn);
     make_whole(dir, &state)?;
     make_durable(dir, &found, &state)?;
+    count_older(dir, &segments[..from], &mut state);
     Ok(state)
+}
+
+/// Finds the segment that holds a checkpoint among `segments`, and walks to it.
+pub(crate) fn locate(dir: &Path, segments: &[u64], start: &Checkpoint) -> Result<usize, OpenError> {
+    let index = start.segment();
+    let Ok(from) = segments.binary_search(&index) else {
+        return Err(mismatch(dir, start, "the segment that holds it is missing"));
+    };
+    let Some((segment_bytes, chain)) = first_header(dir, index)? else {
+        return Err(mismatch(dir, start, "the segment that holds it has no good header"));
+    };
+    if segment_bytes != start.segment_bytes {
+        return Err(mismatch(dir, start, "the journal's segments have another size"));
+    }
+    let mut image = vec![0; segment_bytes as usize];
+    segment::read_image(dir, index, &mut image)?;
+    let offset = (start.position.get() % segment_bytes) as usize;
+    match Walk::chain_at(chain, index, &image, offset) {
+        None => Err(mismatch(dir, start, "no good frames lead to it")),
+        Some(found)
+            if found.last_sequence() != start.sequence || found.hash != start.running_hash =>
+        {
+            Err(mismatch(dir, start, "other frames lead to it"))
+        }
+        Some(_) => Ok(from),
+    }
+}
+
+/// Takes the segments before the first one read into account, by the header of the oldest.
+fn count_older(dir: &Path, older: &[u64], state: &mut State) {
+    let expected = (0..state.base).rev();
+    let unbroken = older.iter().rev().zip(expected).take_while(|(found, next)| *found == next);
+    let Some((&base, _)) = unbroken.last() else { return };
+    // Whoever wants to know what is wrong with it asks `verify`.
+    let Ok(Some((_, chain))) = first_header(dir, base) else { return };
+    let segments = state.base - base;
+    state.base = base;
+    let recovery = &mut state.recovery;
+    recovery.first_sequence = chain.next_sequence;
+    recovery.frames = recovery.last_sequence + 1 - chain.next_sequence;
+    recovery.bytes += segments * state.segment_bytes;
+    recovery.segments += segments;
+}
+
+fn mismatch(dir: &Path, start: &Checkpoint, what: &'static str) -> OpenError {
+    OpenError::StartMismatch { dir: dir.into(), sequence: start.sequence, what }
 }
 
 pub(crate) fn map_tail(dir: &Path, state: &State) -> Result<Map, OpenError> {
@@ -109,7 +163,8 @@ pub(crate) fn examine(dir: &Path, segments: &[u64]) -> Result<Option<Found>, Ope
         }
         return Err(corrupt(dir, base, 0, 0, "the first segment has no good header"));
     };
-    let mut scan = Scan::new(segment_bytes, segments.len() as u64, base, chain);
+    let count = segments.len() as u64;
+    let mut scan = Scan::new(segment_bytes, count, base, chain).behind_older();
     let mut image = vec![0; segment_bytes as usize];
     for (index, &found) in (base..).zip(segments) {
         if found != index {

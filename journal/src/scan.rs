@@ -133,12 +133,27 @@ pub(crate) struct Walk {
     pub chain: Chain,
     /// Frames the group at hand still lacks.
     remaining: u32,
+    /// Whether the frames so far are members of a group that began before the walk: its size isn't
+    /// known, and each member may be its last.
+    amid_group: bool,
     pub tail: Tail,
 }
 
 impl Walk {
     pub fn new(chain: Chain, segment: u64) -> Walk {
-        Walk { chain, remaining: 0, tail: Tail { chain, segment, offset: HEADER_BYTES } }
+        let tail = Tail { chain, segment, offset: HEADER_BYTES };
+        Walk { chain, remaining: 0, amid_group: false, tail }
+    }
+
+    /// What the frame at `offset` of a segment continues, if good frames lead there from the
+    /// segment's header. A group may have begun before.
+    pub fn chain_at(chain: Chain, segment: u64, bytes: &[u8], offset: usize) -> Option<Chain> {
+        let mut walk = Walk { amid_group: true, ..Walk::new(chain, segment) };
+        let mut at = HEADER_BYTES;
+        while at < offset {
+            at = walk.frame(at, read_u64(bytes, at), bytes).ok()?;
+        }
+        (at == offset && walk.remaining == 0).then_some(walk.chain)
     }
 
     /// Walks a segment whose header is good. `Ok` at a good END, else where and why it stopped.
@@ -171,7 +186,11 @@ impl Walk {
         let (head, crc) =
             check_frame(word, &bytes[offset..offset + extent]).map_err(Stop::Damaged)?;
         self.continues(&head).map_err(Stop::Damaged)?;
-        self.remaining = if self.remaining == 0 { head.group_frames } else { self.remaining } - 1;
+        self.amid_group &= head.group_frames == 0;
+        if !self.amid_group {
+            let group = if self.remaining == 0 { head.group_frames } else { self.remaining };
+            self.remaining = group - 1;
+        }
         self.chain = Chain {
             next_sequence: head.sequence + 1,
             time_ns: head.time_ns,
@@ -187,7 +206,11 @@ impl Walk {
         if head.time_ns < self.chain.time_ns {
             return Err("time goes back");
         }
-        if (head.group_frames == 0) != (self.remaining > 0) {
+        let fits = match head.group_frames {
+            0 => self.remaining > 0 || self.amid_group,
+            _ => self.remaining == 0,
+        };
+        if !fits {
             return Err("frame doesn't fit its group");
         }
         Ok(())
@@ -247,6 +270,13 @@ impl Scan {
             durable: Position::START,
             tail_begun: false,
         }
+    }
+
+    /// Begins behind frames that aren't there any more: a group may have begun among them. What they
+    /// lacked nobody can tell, so this is for the first segment of a directory only.
+    pub fn behind_older(mut self) -> Scan {
+        self.walk.amid_group = self.first_sequence != Chain::GENESIS.next_sequence;
+        self
     }
 
     /// Takes the next segment: `bytes` is a whole segment, `file_bytes` what the file had of it.

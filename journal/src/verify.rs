@@ -158,7 +158,7 @@ impl Verifier<'_> {
             Err(error) => return Err(error),
         };
         let count = segments.len() as u64;
-        self.scan = Some(Scan::new(segment_bytes, count, base, chain));
+        self.scan = Some(Scan::new(segment_bytes, count, base, chain).behind_older());
         let mut image = vec![0; segment_bytes as usize];
         let mut next = base;
         for &index in segments {

@@ -24,6 +24,7 @@ use crate::recover::{self, Recovery};
 use crate::scan::Chain;
 use crate::segment::Blocks;
 use crate::shared::{DurablePosition, Shared};
+use crate::snapshot::Checkpoint;
 use crate::{preparer, syncer};
 
 /// All of them are mapped and in memory.
@@ -43,6 +44,9 @@ pub struct Options {
     pub build_id: [u8; 32],
     /// Hash of the configuration, for the headers of the segments this program begins.
     pub config_hash: u64,
+    /// Where recovery starts: segments before the one that holds this place are not read. `None`
+    /// reads all.
+    pub start: Option<Checkpoint>,
 }
 
 impl Default for Options {
@@ -53,6 +57,7 @@ impl Default for Options {
             sync_interval: Duration::ZERO,
             build_id: [0; 32],
             config_hash: 0,
+            start: None,
         }
     }
 }
@@ -82,6 +87,10 @@ impl Options {
 /// put aside in `torn-<segment>-<offset>.bin`. Damage that isn't such a tail is refused, and
 /// nothing is changed. On return everything the journal holds is durable.
 ///
+/// With a [start](Options::start) the segments before it are not read, and damage there is not seen:
+/// [`verify`](crate::verify) reads all. The place must be of this journal, and the journal must
+/// reach it; otherwise this is refused with [`OpenError::StartMismatch`].
+///
 /// # Errors
 /// See [`OpenError`].
 pub fn open(dir: &Path, options: Options) -> Result<(Writer, Recovery), OpenError> {
@@ -89,7 +98,7 @@ pub fn open(dir: &Path, options: Options) -> Result<(Writer, Recovery), OpenErro
     fs::create_dir_all(dir).map_err(|source| OpenError::NotWritable { dir: dir.into(), source })?;
     let lock = Lock::acquire(dir)?;
     let blocks = Blocks::for_interval(options.sync_interval);
-    let state = recover::recover(dir, options.segment_bytes, blocks)?;
+    let state = recover::recover(dir, options.segment_bytes, blocks, options.start.as_ref())?;
     let map = recover::map_tail(dir, &state)?;
     let offset = (state.tail.get() % state.segment_bytes) as usize;
     let begun = state.tail_begun;
@@ -115,8 +124,11 @@ pub struct Writer {
     preparer: Option<JoinHandle<()>>,
     syncer: Option<JoinHandle<()>>,
     /// Released last, when no thread touches the files any more.
-    _lock: Lock,
+    lock: Arc<Lock>,
 }
+
+/// Keeps the journal's directory locked for as long as it lives, also when the writer is gone.
+pub struct DirectoryLock(#[allow(dead_code, reason = "it is there to be dropped")] Arc<Lock>);
 
 /// The frames appended since the last commit.
 #[derive(Default)]
@@ -156,7 +168,7 @@ impl Writer {
             shared,
             build_id: options.build_id,
             config_hash: options.config_hash,
-            _lock: lock,
+            lock: Arc::new(lock),
         };
         if !begun {
             writer.begin_segment();
@@ -268,6 +280,17 @@ impl Writer {
     /// The written and the durable position, for any thread.
     pub fn durable(&self) -> DurablePosition {
         DurablePosition(self.shared.clone())
+    }
+
+    /// Holds the directory's lock together with this writer, for work on the directory that may
+    /// outlast it.
+    pub fn hold_lock(&self) -> DirectoryLock {
+        DirectoryLock(self.lock.clone())
+    }
+
+    /// Bytes of each segment.
+    pub fn segment_bytes(&self) -> u64 {
+        self.shared.segment_bytes
     }
 
     /// The storage error that holds the helper threads up, `None` when all is well.
