@@ -25,6 +25,8 @@ pub struct Config {
     pub threads: ThreadsConfig,
     /// The journal.
     pub journal: JournalConfig,
+    /// Snapshots of the state.
+    pub snapshot: SnapshotConfig,
     /// Bounds of the matching core.
     pub engine: EngineConfig,
     /// What is traded.
@@ -118,6 +120,28 @@ pub struct JournalConfig {
     pub segment_bytes: u64,
     pub prepared_ahead: u32,
     pub sync_interval_ms: u64,
+    pub old_segments: OldSegments,
+}
+
+/// What becomes of segments that no kept snapshot needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OldSegments {
+    /// They stay as they are.
+    Keep,
+    /// Each is packed into a file beside it.
+    Compress,
+    /// They are removed.
+    Remove,
+}
+
+/// Snapshots of the state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct SnapshotConfig {
+    pub every_commands: u64,
+    pub keep: usize,
 }
 
 /// Bounds of the matching core.
@@ -187,6 +211,7 @@ impl Default for Config {
             fix: FixConfig::default(),
             threads: ThreadsConfig::default(),
             journal: JournalConfig::default(),
+            snapshot: SnapshotConfig::default(),
             engine: EngineConfig::default(),
             instruments: default_instruments(),
             sessions: default_sessions(),
@@ -236,7 +261,18 @@ impl Default for ThreadsConfig {
 
 impl Default for JournalConfig {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, prepared_ahead: 2, sync_interval_ms: 1_000 }
+        Self {
+            segment_bytes: 64 << 20,
+            prepared_ahead: 2,
+            sync_interval_ms: 1_000,
+            old_segments: OldSegments::Keep,
+        }
+    }
+}
+
+impl Default for SnapshotConfig {
+    fn default() -> Self {
+        Self { every_commands: 1_000_000, keep: 2 }
     }
 }
 
@@ -408,6 +444,7 @@ impl Config {
             ("journal.segment_bytes", journal.segment_bytes, 1 << 16, 1 << 30),
             ("journal.prepared_ahead", journal.prepared_ahead.into(), 1, 64),
             ("journal.sync_interval_ms", journal.sync_interval_ms, 1, 3_600_000),
+            ("snapshot.keep", self.snapshot.keep as u64, 1, 1_000),
             ("engine.orders_max", engine.orders_max.into(), 1, 1 << 24),
             ("engine.instruments_max", engine.instruments_max.into(), instruments.max(1), 1 << 20),
             ("engine.sessions_max", engine.sessions_max.into(), sessions.max(1), 1 << 20),
@@ -579,6 +616,17 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "sync_interval_ms",
         "Milliseconds between two syncs under \"written\"; \"durable\" syncs at once.",
     ),
+    (
+        "journal",
+        "old_segments",
+        "What becomes of segments that no kept snapshot needs: \"keep\", \"compress\" (zstd) or \"remove\". Messages in them are not sent again.",
+    ),
+    (
+        "snapshot",
+        "every_commands",
+        "Commands between two snapshots of the state, from which a start goes on; 0 for none.",
+    ),
+    ("snapshot", "keep", "Snapshots kept; older ones are removed."),
     ("engine", "orders_max", "Most live orders; one more is rejected."),
     ("engine", "instruments_max", "Most instruments."),
     ("engine", "sessions_max", "Most sessions."),
@@ -661,6 +709,8 @@ mod tests {
     fn what_is_printed_reads_back() {
         let mut config = Config::default();
         config.threads.core_cpu = Cpu::Index(1);
+        config.journal.old_segments = OldSegments::Compress;
+        config.snapshot.every_commands = 0;
         config.instruments[0].price_max = Some("5000".to_owned());
         config.instruments[1].status = StatusConfig::Halted;
         assert_eq!(parse(&render(&config)).unwrap(), config);
@@ -686,6 +736,8 @@ mod tests {
             ("[fix]\nlisten = \"127.0.0.1:1\"\nconections_max = 3\n", "line 3"),
             ("[fix]\nconections_max = 3\n", "conections_max"),
             ("[fix]\nconnections_max = 0\n", "fix.connections_max = 0: 1 to 65536"),
+            ("[snapshot]\nkeep = 0\n", "snapshot.keep = 0: 1 to 1000"),
+            ("[journal]\nold_segments = \"burn\"\n", "line 2"),
             ("[journal]\nsegment_bytes = 100000\n", "power of two"),
             ("[[instrument]]\nsymbol = \"A\"\ntick = \"0\"\nlot = \"1\"\n", "greater than zero"),
             ("[[instrument]]\nsymbol = \"A\"\ntick = \"1e3\"\nlot = \"1\"\n", "decimal number"),

@@ -521,6 +521,9 @@ impl Desk {
             slot.resends.pop_front();
             return 1;
         };
+        // A resend that has begun reads on behind this.
+        let is_gone = resend.at.is_none()
+            && self.resend_reader.oldest().map_or(true, |oldest| start.position < oldest);
         let mut run = ResendRun {
             fix: &mut slot.fix,
             symbols: &self.symbols,
@@ -530,14 +533,41 @@ impl Desk {
             output,
             now,
         };
-        self.resend_reader.seek(start.position);
-        let messages = self.resend_per_turn;
-        let finished = run.read(&mut self.resend_reader, session, start, resend, messages);
-        if finished {
+        let mut progress = Progress::Gone;
+        if !is_gone {
+            self.resend_reader.seek(start.position);
+            let messages = self.resend_per_turn;
+            progress = run.read(&mut self.resend_reader, session, start, resend, messages);
+        }
+        if progress == Progress::Gone {
+            let left = self.table.get(session).and_then(|numbers| {
+                let (number, position) =
+                    numbers.sent.at_or_behind(self.resend_reader.oldest().ok()?)?;
+                Some(ResendAt { position, number, copies: numbers.was_read_only(number) })
+            });
+            log::info!(
+                "{}: messages from {} on are in segments that are gone; a gap is filled",
+                slot.setup.config.comp_id,
+                resend.next
+            );
+            progress = run.pass_gone(left, resend);
+        }
+        if progress == Progress::Done {
             slot.resends.pop_front();
         }
         1
     }
+}
+
+/// How far a turn of a resend came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// The range is sent.
+    Done,
+    /// The next turn goes on.
+    More,
+    /// The next message is in a segment that is not there any more.
+    Gone,
 }
 
 /// One turn of a resend.
@@ -553,7 +583,7 @@ struct ResendRun<'a> {
 }
 
 impl ResendRun<'_> {
-    /// Reads on in the journal and sends again what belongs to the range; true when it is done.
+    /// Reads on in the journal and sends again what belongs to the range.
     fn read(
         &mut self,
         reader: &mut Reader,
@@ -561,21 +591,19 @@ impl ResendRun<'_> {
         ResendAt { mut number, mut copies, .. }: ResendAt,
         resend: &mut Resend,
         mut messages: u32,
-    ) -> bool {
+    ) -> Progress {
         /// Frames read in one turn, whoever they are for.
         const FRAMES_MAX: u32 = 4_096;
         for _ in 0..FRAMES_MAX {
             if resend.next > resend.end {
                 self.fill_gap(resend);
-                return true;
+                return Progress::Done;
             }
             if messages == 0 || self.output.len() >= self.bytes_max {
                 break;
             }
-            let Ok(Some(frame)) = reader.next() else {
-                self.fill_gap(resend);
-                return true;
-            };
+            // What is to be sent again was delivered once, so it is there or gone.
+            let Ok(Some(frame)) = reader.next() else { return Progress::Gone };
             let ours = match crate::sessions::audience(&frame) {
                 Ok(Audience::Session(to)) => to == session,
                 Ok(Audience::SessionAndCopies(to)) => to == session || copies,
@@ -597,7 +625,25 @@ impl ResendRun<'_> {
             }
             resend.at = Some(ResendAt { position: frame.end, number, copies });
         }
-        false
+        Progress::More
+    }
+
+    /// Fills the gap of messages that are gone, up to the first one that is `left` and whose place is
+    /// known, which the next turn goes on with.
+    fn pass_gone(&mut self, left: Option<ResendAt>, resend: &mut Resend) -> Progress {
+        resend.gap_from.get_or_insert(resend.next);
+        match left.filter(|left| (resend.next + 1..=resend.end).contains(&left.number)) {
+            Some(left) => {
+                resend.next = left.number;
+                resend.at = Some(left);
+                Progress::More
+            }
+            None => {
+                resend.next = resend.end + 1;
+                self.fill_gap(resend);
+                Progress::Done
+            }
+        }
     }
 
     fn send_again(&mut self, frame: &Frame<'_>, resend: &mut Resend) {

@@ -16,20 +16,26 @@ use ironbook_engine::{
     Command, CompId, Engine, EngineLimits, InstrumentId, InstrumentStatus, SessionId, Symbol,
     command::{DefineInstrument, DefineSession, Origin, SetInstrumentStatus},
 };
-use ironbook_journal::{DurablePosition, OpenError, Options, Reader, Recovery, Writer};
+use ironbook_journal::{
+    DurablePosition, OpenError, Options, Reader, Recovery, SnapshotError, Tail, Writer, snapshot,
+};
 use thiserror::Error;
 
 use crate::{
     acceptor::{GatewayAgent, GatewayParts},
-    agent::{Agent, AgentThread, Composed, IdleStrategy, keep_off, spawn},
+    agent::{Agent, AgentThread, Composed, IdleStrategy, keep_off, spawn, spawn_lowest},
+    audit::Audit,
     clock::{Clock, SystemClock},
     config::{Acknowledge, Config, Cpu, Layout, StatusConfig},
     core::CoreAgent,
     desk::SessionSetup,
-    replay::{Counts, PlayError, ReplayError, Replayed, play, read_sessions},
+    follower::{self, Follower},
+    replay::{Counts, PlayError, ReplayError, Replayed, play_from, read_sessions},
+    retention::{Retention, describe_gone},
     ring::ring,
     session_record::SessionRecord,
     sessions::SessionTable,
+    snapshot::Restored,
 };
 
 /// Why a venue does not start.
@@ -41,6 +47,20 @@ pub enum StartError {
     /// The journal can't be read.
     #[error(transparent)]
     Read(#[from] ironbook_journal::ReadError),
+    /// The directory's snapshots can't be listed or swept.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The journal has not its first frames, and nothing that makes up for them.
+    #[error(
+        "journal {dir}: {gone}, and there is no good snapshot to start from; put the segments or a snapshot back",
+        dir = dir.display()
+    )]
+    Gone {
+        /// The journal's directory.
+        dir: PathBuf,
+        /// What is gone.
+        gone: String,
+    },
     /// The journal does not play back.
     #[error("{0}\nnothing was changed; details: ironbook replay DIR")]
     Replay(#[from] ReplayError),
@@ -88,14 +108,21 @@ pub struct Venue {
     threads: Vec<AgentThread>,
     ended: Arc<Mutex<Option<Ended>>>,
     durable: DurablePosition,
+    audit: Arc<Audit>,
     started: Started,
 }
 
 /// What a venue found and made at its start.
 #[derive(Clone, Debug)]
 pub struct Started {
-    /// What the journal held.
+    /// What the journal held, from its first frame on, wherever the replay began.
     pub counts: Counts,
+    /// Sequence of the snapshot that the replay began at, if there was a good one.
+    pub snapshot: Option<u64>,
+    /// Snapshots that were newer and not used, and why.
+    pub snapshots_refused: Vec<String>,
+    /// Frames that were played back: all, or those behind the snapshot.
+    pub replayed_frames: u64,
     /// Bytes of torn frames that were cut off its end, if any.
     pub torn_bytes: Option<u64>,
     /// Live orders brought back.
@@ -136,17 +163,26 @@ impl Venue {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let core_cpu = cpu(config.threads.core_cpu, processors.checked_sub(1));
         core_cpu.into_iter().for_each(keep_off);
-        let (journal, recovery) = open_journal(config)?;
-        let (replayed, mut sessions) = replay(&config.venue.data_dir, &recovery)?;
+        let Opened { journal, recovery, restored, refused } = open_journal(config)?;
+        let dir = &config.venue.data_dir;
+        let snapshot = restored.as_ref().map(|restored| restored.checkpoint.sequence);
+        let (from, sessions) =
+            restored.map_or_else(Default::default, |known| (known.replayed, known.sessions));
+        let before = from.counts;
+        let (replayed, mut sessions) = replay(dir, &recovery, from, sessions)?;
         let counts = replayed.counts;
+        let follower = follower_start(&replayed, &sessions, &recovery, before.commands);
+        let settings = follower_settings(config, &journal);
         let (inputs, outputs) = ring(config.threads.ring_slots);
         let durable = journal.durable();
-        let mut tail = journal.tail();
+        let (mut tail, mut followed) = (journal.tail(), journal.tail());
         let limits = config.engine_limits();
         let engine = replayed.engine.unwrap_or_else(|| Engine::new(limits));
         let mut core = CoreAgent::new(outputs, replayed.sequencer, engine, journal, clock);
         announce(&mut core, config, &limits, counts.commands == 0)?;
-        tail.seek(replayed.end.unwrap_or(ironbook_journal::Position::START));
+        for tail in [&mut tail, &mut followed] {
+            tail.seek(replayed.end.unwrap_or(ironbook_journal::Position::START));
+        }
         let setups = announce_sessions(&mut core, &sessions, config)?;
         while let Some(frame) = tail.next()? {
             let _ = sessions.fold(&frame);
@@ -155,6 +191,9 @@ impl Venue {
         let engine = core.engine();
         let mut started = Started {
             counts,
+            snapshot,
+            snapshots_refused: refused,
+            replayed_frames: counts.frames - before.frames,
             torn_bytes: recovery.torn.as_ref().map(|torn| torn.bytes_cut),
             live_orders: engine.totals().live_orders.into(),
             state_hash: engine.state_hash(),
@@ -174,16 +213,19 @@ impl Venue {
             sessions,
             setups,
             symbols,
-            resend: Reader::open(&config.venue.data_dir)?,
+            resend: Reader::open(dir)?,
         };
         let gateway = GatewayAgent::new(config, parts, clock)?;
         let address = gateway.address();
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::new(Mutex::new(None));
+        let audit = core.audit();
+        let follower = Follower::new(follower, followed, audit.clone(), durable.clone(), settings);
         let core = CoreThread { core: Some(core), ended: ended.clone() };
         let cpus = (core_cpu, processors);
-        let threads = start_threads(config, gateway, core, &stop, &mut started, cpus)?;
-        Ok(Self { address, stop, threads, ended, durable, started })
+        let agents = (gateway, core, follower);
+        let threads = start_threads(config, agents, &stop, &mut started, cpus)?;
+        Ok(Self { address, stop, threads, ended, durable, audit, started })
     }
 
     /// Where it listens.
@@ -201,6 +243,12 @@ impl Venue {
         self.durable.status()
     }
 
+    /// What the audit found wrong with this venue, in words, if anything: then all instruments are
+    /// halted, or there are no snapshots any more.
+    pub fn audit_status(&self) -> Option<String> {
+        self.audit.status()
+    }
+
     /// Whether a thread ended by itself, which only a bug brings about.
     pub fn has_failed(&self) -> bool {
         self.threads.iter().any(AgentThread::is_finished)
@@ -216,7 +264,53 @@ impl Venue {
     }
 }
 
-fn open_journal(config: &Config) -> Result<(Writer, Recovery), StartError> {
+/// A journal that was opened, and the snapshot that was opened with it.
+struct Opened {
+    journal: Writer,
+    recovery: Recovery,
+    restored: Option<Restored>,
+    /// Why newer snapshots were not used.
+    refused: Vec<String>,
+}
+
+/// Opens the journal from the newest snapshot that is good and of this journal; from its first frame
+/// when there is none.
+fn open_journal(config: &Config) -> Result<Opened, StartError> {
+    let (dir, mut options) = (&config.venue.data_dir, journal_options(config));
+    let sequences = if dir.is_dir() { snapshot::list(dir)? } else { Vec::new() };
+    let mut refused = Vec::new();
+    let mut refuse = |reason: String| {
+        log::warn!("{reason}; an older snapshot is tried, or the whole journal is played back");
+        refused.push(reason);
+    };
+    for &sequence in sequences.iter().rev() {
+        let restored = match crate::snapshot::read(dir, sequence) {
+            Ok(restored) => restored,
+            Err(reason) => {
+                refuse(reason.to_string());
+                continue;
+            }
+        };
+        options.start = Some(restored.checkpoint);
+        match ironbook_journal::open(dir, options.clone()) {
+            Err(reason @ OpenError::StartMismatch { .. }) => refuse(reason.to_string()),
+            opened => {
+                let (journal, recovery) = opened?;
+                snapshot::remove_unfinished(dir)?;
+                return Ok(Opened { journal, recovery, restored: Some(restored), refused });
+            }
+        }
+    }
+    options.start = None;
+    let (journal, recovery) = ironbook_journal::open(dir, options)?;
+    snapshot::remove_unfinished(dir)?;
+    match describe_gone(dir, recovery.first_sequence) {
+        Some(gone) => Err(StartError::Gone { dir: dir.clone(), gone }),
+        None => Ok(Opened { journal, recovery, restored: None, refused }),
+    }
+}
+
+fn journal_options(config: &Config) -> Options {
     let sync_interval = match config.venue.acknowledge {
         Acknowledge::Durable => Duration::ZERO,
         Acknowledge::Written => Duration::from_millis(config.journal.sync_interval_ms),
@@ -224,14 +318,48 @@ fn open_journal(config: &Config) -> Result<(Writer, Recovery), StartError> {
     let mut build_id = [0; 32];
     let version = env!("CARGO_PKG_VERSION").as_bytes();
     build_id[..version.len()].copy_from_slice(version);
-    let options = Options {
+    Options {
         segment_bytes: config.journal.segment_bytes,
         prepared_ahead: config.journal.prepared_ahead,
         sync_interval,
         build_id,
         config_hash: config_hash(config),
-    };
-    Ok(ironbook_journal::open(&config.venue.data_dir, options)?)
+        start: None,
+    }
+}
+
+/// Where the follower begins: at the end of what was played back.
+fn follower_start(
+    replayed: &Replayed,
+    sessions: &SessionTable,
+    recovery: &Recovery,
+    snapshot_commands: u64,
+) -> follower::Start {
+    let state = replayed.engine.as_ref().map(|engine| {
+        let mut state = Vec::new();
+        engine.write_state(&mut state);
+        state
+    });
+    follower::Start {
+        replayed: replayed.without_engine(),
+        state,
+        sessions: sessions.clone(),
+        running_hash: recovery.running_hash,
+        snapshot_commands,
+    }
+}
+
+fn follower_settings(config: &Config, journal: &Writer) -> follower::Settings {
+    follower::Settings {
+        every_commands: config.snapshot.every_commands,
+        dir: config.venue.data_dir.clone(),
+        segment_bytes: journal.segment_bytes(),
+        retention: Retention {
+            keep: config.snapshot.keep,
+            old_segments: config.journal.old_segments,
+        },
+        lock: journal.hold_lock(),
+    }
 }
 
 /// Tells configurations apart in segment headers: FNV-1a over the effective configuration as text.
@@ -242,20 +370,28 @@ fn config_hash(config: &Config) -> u64 {
     })
 }
 
-/// Plays back what the journal holds, and reads the sequence numbers of its sessions meanwhile.
-fn replay(dir: &Path, recovery: &Recovery) -> Result<(Replayed, SessionTable), StartError> {
+/// Plays back what the journal holds behind a state, and reads the sequence numbers of its sessions
+/// meanwhile.
+fn replay(
+    dir: &Path,
+    recovery: &Recovery,
+    from: Replayed,
+    sessions: SessionTable,
+) -> Result<(Replayed, SessionTable), StartError> {
     if recovery.frames == 0 {
-        return Ok(Default::default());
+        return Ok((from, sessions));
     }
     let (mut reader, mut second) = (Reader::open(dir)?, Reader::open(dir)?);
-    // Opening the journal has just checked every byte.
-    reader.set_verify(false);
-    second.set_verify(false);
+    for reader in [&mut reader, &mut second] {
+        // Opening the journal has just checked every byte.
+        reader.set_verify(false);
+        reader.seek(from.end.unwrap_or(ironbook_journal::Position::START));
+    }
     thread::scope(|scope| {
         let sessions = thread::Builder::new()
             .name("sessions".to_owned())
-            .spawn_scoped(scope, move || read_sessions(&mut second, None))?;
-        let replayed = play(&mut reader, None)?;
+            .spawn_scoped(scope, move || read_sessions(&mut second, sessions, None))?;
+        let replayed = play_from(from, &mut reader, None)?;
         let sessions = sessions.join().map_err(|_| io::Error::other("a reader panicked"))?;
         Ok((replayed, sessions?))
     })
@@ -389,8 +525,7 @@ impl<C: Clock> Agent for CoreThread<C> {
 
 fn start_threads<C: Clock>(
     config: &Config,
-    gateway: GatewayAgent<C>,
-    core: CoreThread<C>,
+    (gateway, core, follower): (GatewayAgent<C>, CoreThread<C>, Follower<Tail>),
     stop: &Arc<AtomicBool>,
     started: &mut Started,
     (core_cpu, processors): (Option<usize>, usize),
@@ -402,24 +537,24 @@ fn start_threads<C: Clock>(
         Layout::Dedicated => false,
         Layout::Auto => processors < DEDICATED_FROM,
     };
+    let core_stopped = Arc::new(AtomicBool::new(false));
+    let mut spawned = Vec::new();
     if shared {
         started.threads = vec![("gateway+core".to_owned(), core_cpu)];
-        return Ok(vec![spawn(
-            "gateway+core",
-            Composed(gateway, core),
-            idle,
-            core_cpu,
-            stop.clone(),
-        )?]);
+        let last = Last { agent: Composed(gateway, core), stopped: core_stopped.clone() };
+        spawned.push(spawn("gateway+core", last, idle, core_cpu, stop.clone())?);
+    } else {
+        let gateway_cpu = cpu(threads.gateway_cpu, processors.checked_sub(2));
+        started.threads = vec![("gateway".to_owned(), gateway_cpu), ("core".to_owned(), core_cpu)];
+        let gateway_stopped = Arc::new(AtomicBool::new(false));
+        let gateway = Last { agent: gateway, stopped: gateway_stopped.clone() };
+        let core = Last { agent: core, stopped: core_stopped.clone() };
+        spawned.push(spawn("gateway", gateway, idle, gateway_cpu, stop.clone())?);
+        spawned.push(spawn("core", core, idle, core_cpu, gateway_stopped)?);
     }
-    let gateway_cpu = cpu(threads.gateway_cpu, processors.checked_sub(2));
-    started.threads = vec![("gateway".to_owned(), gateway_cpu), ("core".to_owned(), core_cpu)];
-    let gateway_stopped = Arc::new(AtomicBool::new(false));
-    let last = Last { agent: gateway, stopped: gateway_stopped.clone() };
-    Ok(vec![
-        spawn("gateway", last, idle, gateway_cpu, stop.clone())?,
-        spawn("core", core, idle, core_cpu, gateway_stopped)?,
-    ])
+    let rarely = IdleStrategy::parking(follower::INTERVAL);
+    spawned.push(spawn_lowest("follower", follower, rarely, core_stopped)?);
+    Ok(spawned)
 }
 
 /// Processors from which on gateway and core have a thread each.

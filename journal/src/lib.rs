@@ -40,7 +40,7 @@ pub use format::{
     SEGMENT_BYTES_MIN, frame_bytes,
 };
 pub use recover::{Recovery, Torn};
-pub use segment::SegmentInfo;
+pub use segment::{SegmentInfo, segment_files};
 pub use shared::DurablePosition;
 pub use verify::{Finding, Report, verify};
 pub use writer::{DirectoryLock, Options, Writer, open};

@@ -57,6 +57,15 @@ pub(crate) fn path(dir: &Path, index: u64) -> PathBuf {
     dir.join(format!("{index:010}.seg"))
 }
 
+/// The segments that a directory holds, ascending: index and file.
+///
+/// # Errors
+/// When the directory can't be read.
+pub fn segment_files(dir: &Path) -> Result<Vec<(u64, PathBuf)>, OpenError> {
+    let indices = list(dir).map_err(OpenError::io("list", dir))?;
+    Ok(indices.into_iter().map(|index| (index, path(dir, index))).collect())
+}
+
 /// The indices of all segments in `dir`, ascending.
 pub(crate) fn list(dir: &Path) -> io::Result<Vec<u64>> {
     let mut indices = Vec::new();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ironbook_engine::{Command, Event};
-use ironbook_gateway::session_record::SessionRecord;
+use ironbook_gateway::{retention::describe_gone, session_record::SessionRecord};
 use ironbook_journal::{Frame, Reader};
 use serde_json::json;
 
@@ -29,6 +29,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let mut reader = Reader::open(&arguments.dir)?;
     if !arguments.json {
         print_segments(&reader)?;
+    }
+    if let Some(gone) = describe_gone(&arguments.dir, reader.first_sequence()) {
+        eprintln!("ironbook: {gone}");
     }
     let mut left = arguments.limit;
     let mut next = None;

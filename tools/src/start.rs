@@ -76,7 +76,7 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
 
 /// Waits for a signal; returns whether the venue failed by itself before.
 fn wait(venue: &Venue, stop: &AtomicBool) -> bool {
-    let mut storage = None;
+    let (mut storage, mut audit) = (None, None);
     while !stop.load(Ordering::Relaxed) {
         if venue.has_failed() {
             log::error!("a thread of the venue ended by itself; stopping");
@@ -90,13 +90,21 @@ fn wait(venue: &Venue, stop: &AtomicBool) -> bool {
             }
             storage = status;
         }
+        let status = venue.audit_status();
+        if status != audit {
+            if let Some(problem) = &status {
+                say!("\nATTENTION: {problem}");
+            }
+            audit = status;
+        }
         std::thread::sleep(SIGNAL_INTERVAL);
     }
     false
 }
 
 fn print_started(config: &Config, venue: &Venue) {
-    let Started { counts, torn_bytes, live_orders, state_hash, .. } = venue.started();
+    let Started { counts, snapshot, replayed_frames, torn_bytes, live_orders, state_hash, .. } =
+        venue.started();
     let address = venue.address();
     let names = |list: Vec<&str>| list.join(" ");
     let symbols = names(config.instruments.iter().map(|known| known.symbol.as_str()).collect());
@@ -109,9 +117,12 @@ fn print_started(config: &Config, venue: &Venue) {
     if counts.frames == 0 {
         say!("               new");
     } else {
+        if let Some(sequence) = snapshot {
+            say!("               snapshot up to sequence {}", grouped(*sequence));
+        }
         say!(
             "               {} frames replayed, {} live orders, state {}",
-            grouped(counts.frames),
+            grouped(*replayed_frames),
             grouped(*live_orders),
             hash(*state_hash)
         );

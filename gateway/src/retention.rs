@@ -1,0 +1,222 @@
+//! What becomes of old snapshots and of segments that no kept snapshot needs.
+//!
+//! A start needs one good snapshot and the segments from the one that holds its place on. So many
+//! snapshots are kept as are configured, each with what it needs; until there are as many good ones,
+//! nothing is touched.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use ironbook_journal::{
+    segment_files,
+    snapshot::{self, check_place},
+};
+
+use crate::{config::OldSegments, snapshot::check_version};
+
+/// Level of zstd: the fastest that gets most of what there is to get.
+const LEVEL: i32 = 3;
+
+/// Bytes that are packed or compared at a time.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// What of snapshots and segments is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// Snapshots kept, at least one.
+    pub keep: usize,
+    /// What becomes of segments before them.
+    pub old_segments: OldSegments,
+}
+
+/// A snapshot as retention sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Covered {
+    /// Sequence of the last frame covered.
+    pub sequence: u64,
+    /// The oldest segment that a start from there needs.
+    pub segment: u64,
+    /// Whether a start from there would succeed.
+    pub is_good: bool,
+}
+
+/// What may go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Disposal {
+    /// Sequences of snapshots.
+    pub snapshots: Vec<u64>,
+    /// Indices of segments, ascending.
+    pub segments: Vec<u64>,
+}
+
+/// Decides what may go when the newest `keep` good snapshots stay. Nothing goes while there are
+/// fewer.
+pub fn disposal(snapshots: &[Covered], segments: &[u64], keep: usize) -> Disposal {
+    let mut good: Vec<_> = snapshots.iter().filter(|snapshot| snapshot.is_good).collect();
+    good.sort_unstable_by_key(|snapshot| std::cmp::Reverse(snapshot.sequence));
+    good.truncate(keep);
+    let (Some(oldest), true) = (good.last(), good.len() == keep) else {
+        return Disposal::default();
+    };
+    let needed = good.iter().map(|snapshot| snapshot.segment).min().unwrap_or(0);
+    let older = snapshots.iter().map(|snapshot| snapshot.sequence);
+    let mut segments: Vec<_> = segments.iter().copied().filter(|&index| index < needed).collect();
+    segments.sort_unstable();
+    Disposal { snapshots: older.filter(|&sequence| sequence < oldest.sequence).collect(), segments }
+}
+
+impl Retention {
+    /// Does in a directory what is due there, and says in the log what was done.
+    pub fn apply(&self, dir: &Path) {
+        if let Err(problem) = self.try_apply(dir) {
+            log::error!("{problem}; old snapshots and segments stay for now");
+        }
+    }
+
+    fn try_apply(&self, dir: &Path) -> Result<(), String> {
+        let sequences = snapshot::list(dir).map_err(|error| error.to_string())?;
+        if sequences.len() < self.keep {
+            return Ok(());
+        }
+        let snapshots: Vec<_> =
+            sequences.into_iter().filter_map(|sequence| look_at(dir, sequence)).collect();
+        let files = segment_files(dir).map_err(|error| error.to_string())?;
+        let indices: Vec<_> = files.iter().map(|(index, _)| *index).collect();
+        let disposal = disposal(&snapshots, &indices, self.keep);
+        for (index, file) in files {
+            if disposal.segments.binary_search(&index).is_ok() {
+                self.dispose(dir, &file).map_err(|error| format!("{}: {error}", file.display()))?;
+            }
+        }
+        for sequence in disposal.snapshots {
+            snapshot::remove(dir, sequence).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn dispose(&self, dir: &Path, file: &Path) -> io::Result<()> {
+        match self.old_segments {
+            OldSegments::Keep => return Ok(()),
+            OldSegments::Compress => {
+                let packed = compress(dir, file)?;
+                log::info!("{} is packed into {}", file.display(), packed.display());
+            }
+            OldSegments::Remove => log::info!("{} is removed", file.display()),
+        }
+        fs::remove_file(file)?;
+        sync_dir(dir)
+    }
+}
+
+/// Judges a snapshot: whole, of this program's versions, and of this journal. One that can't even be
+/// read tells nothing of its place; it stays.
+fn look_at(dir: &Path, sequence: u64) -> Option<Covered> {
+    let snapshot = match snapshot::read(dir, sequence) {
+        Ok(snapshot) => snapshot,
+        Err(error) => {
+            log::warn!("{error}; it does not count among those that are kept");
+            return Some(Covered { sequence, segment: 0, is_good: false });
+        }
+    };
+    let is_good = check_version(dir, &snapshot).is_ok()
+        && check_place(dir, &snapshot.checkpoint)
+            .inspect_err(|error| log::warn!("{error}; it does not count among those kept"))
+            .is_ok();
+    Some(Covered { sequence, segment: snapshot.checkpoint.segment(), is_good })
+}
+
+/// Where a segment is packed to.
+fn packed_path(file: &Path) -> PathBuf {
+    file.with_extension("seg.zst")
+}
+
+/// Packs a segment into a file beside it, which is there whole or not at all, and compares it with
+/// what it was made from.
+fn compress(dir: &Path, file: &Path) -> io::Result<PathBuf> {
+    let packed = packed_path(file);
+    let unfinished = file.with_extension("seg.zst.tmp");
+    let made = pack(file, &unfinished).and_then(|()| match unpacks_to(&unfinished, file)? {
+        true => fs::rename(&unfinished, &packed),
+        false => Err(io::Error::other("its packed bytes are not what was packed")),
+    });
+    if made.is_err() {
+        // Gives the blocks back; when that fails too the next attempt truncates the file.
+        let _ = fs::remove_file(&unfinished);
+    }
+    made?;
+    sync_dir(dir)?;
+    Ok(packed)
+}
+
+fn pack(file: &Path, to: &Path) -> io::Result<()> {
+    let mut encoder = zstd::Encoder::new(File::create(to)?, LEVEL)?;
+    encoder.include_checksum(true)?;
+    let mut source = File::open(file)?;
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        match source.read(&mut chunk)? {
+            0 => break,
+            count => encoder.write_all(&chunk[..count])?,
+        }
+    }
+    encoder.finish()?.sync_all()
+}
+
+/// Whether a packed file unpacks to exactly the bytes of another.
+fn unpacks_to(packed: &Path, file: &Path) -> io::Result<bool> {
+    let mut unpacked = zstd::Decoder::new(File::open(packed)?)?;
+    let mut original = File::open(file)?;
+    let (mut left, mut right) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
+    loop {
+        let count = read_full(&mut unpacked, &mut left)?;
+        if count != read_full(&mut original, &mut right)? || left[..count] != right[..count] {
+            return Ok(false);
+        }
+        if count == 0 {
+            return Ok(true);
+        }
+    }
+}
+
+fn read_full(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match source.read(&mut buffer[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(filled)
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// What to say of a journal whose first frame is not the first there ever was, and how to get back
+/// what is gone; none when nothing is.
+pub fn describe_gone(dir: &Path, first_sequence: u64) -> Option<String> {
+    if first_sequence <= 1 {
+        return None;
+    }
+    let mut packed: Vec<_> = fs::read_dir(dir)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.to_str().is_some_and(|path| path.ends_with(".seg.zst")))
+        .collect();
+    packed.sort();
+    let gone = format!("frames 1 to {} are not here", first_sequence - 1);
+    Some(match packed.as_slice() {
+        [] => format!("{gone}: their segments were removed or moved away"),
+        [one] => format!("{gone}; `zstd -d {}` brings a segment back", one.display()),
+        [first, .., last] => format!(
+            "{gone}; {} segments are packed, from {} to {}: `zstd -d FILE` brings one back",
+            packed.len(),
+            first.display(),
+            last.display()
+        ),
+    })
+}
