@@ -220,3 +220,106 @@ pub fn describe_gone(dir: &Path, first_sequence: u64) -> Option<String> {
         ),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SEGMENTS: u64 = 24;
+
+    /// Snapshots of a journal with a snapshot at most every tenth sequence, by ascending sequence and
+    /// segment; each is good or not. The directory begins anywhere, and may have holes.
+    fn directory() -> impl Strategy<Value = (Vec<Covered>, Vec<u64>, usize)> {
+        let places = prop::collection::btree_map(1..200_u64, any::<bool>(), 0..9);
+        let segments = prop::collection::btree_set(0..SEGMENTS, 0..SEGMENTS as usize);
+        (places, segments, 1..4_usize).prop_map(|(places, segments, keep)| {
+            let covered = |(place, is_good)| Covered {
+                sequence: place * 10,
+                segment: place * SEGMENTS / 200,
+                is_good,
+            };
+            (places.into_iter().map(covered).collect(), segments.into_iter().collect(), keep)
+        })
+    }
+
+    /// Whether a start from this snapshot has all that it needs.
+    fn usable(snapshot: &Covered, segments: &[u64]) -> bool {
+        snapshot.is_good && (snapshot.segment..SEGMENTS).all(|index| segments.contains(&index))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_096))]
+
+        #[test]
+        fn nothing_goes_that_a_kept_snapshot_needs((snapshots, segments, keep) in directory()) {
+            let gone = disposal(&snapshots, &segments, keep);
+            let left: Vec<_> =
+                snapshots.iter().filter(|known| !gone.snapshots.contains(&known.sequence)).collect();
+            let segments_left: Vec<_> =
+                segments.iter().copied().filter(|index| !gone.segments.contains(index)).collect();
+            let good = |list: &[&Covered]| list.iter().filter(|known| known.is_good).count();
+            let all: Vec<_> = snapshots.iter().collect();
+
+            // What could be started from before can be still, but for what is older than those kept.
+            let newest = snapshots.iter().rev().filter(|known| known.is_good).take(keep);
+            for snapshot in newest {
+                prop_assert!(left.contains(&snapshot), "a kept one is gone");
+                prop_assert_eq!(usable(snapshot, &segments), usable(snapshot, &segments_left));
+            }
+            prop_assert_eq!(good(&left), good(&all).min(keep));
+            for snapshot in left.iter().filter(|known| known.is_good) {
+                prop_assert!(gone.segments.iter().all(|&index| index < snapshot.segment));
+            }
+            // Too few: nothing goes. Enough: everything goes that may.
+            if good(&all) < keep {
+                prop_assert_eq!(gone, Disposal::default());
+            } else {
+                let oldest = left.iter().find(|known| known.is_good).unwrap();
+                prop_assert!(segments_left.iter().all(|&index| index >= oldest.segment));
+                prop_assert!(left.iter().all(|known| known.sequence >= oldest.sequence));
+                prop_assert!(gone.segments.is_sorted(), "oldest first");
+            }
+        }
+    }
+
+    #[test]
+    fn a_segment_that_can_not_be_packed_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("0000000000.seg");
+        fs::write(&file, vec![7; 3 * CHUNK_BYTES + 5]).unwrap();
+        let packed = compress(dir.path(), &file).unwrap();
+        assert_eq!(packed.file_name().unwrap(), "0000000000.seg.zst");
+        assert!(unpacks_to(&packed, &file).unwrap());
+        // A byte more, less, or other is not the same.
+        for bytes in [3 * CHUNK_BYTES + 6, 3 * CHUNK_BYTES + 4] {
+            fs::write(&file, vec![7; bytes]).unwrap();
+            assert!(!unpacks_to(&packed, &file).unwrap());
+        }
+        let mut other = vec![7; 3 * CHUNK_BYTES + 5];
+        other[2 * CHUNK_BYTES] = 8;
+        fs::write(&file, other).unwrap();
+        assert!(!unpacks_to(&packed, &file).unwrap());
+        // Where the packed file can't be made, the error leaves the original.
+        let missing = dir.path().join("0000000001.seg");
+        assert!(compress(dir.path(), &missing).is_err());
+        assert!(!dir.path().join("0000000001.seg.zst.tmp").exists());
+    }
+
+    #[test]
+    fn what_is_gone_is_told_with_the_way_back() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(describe_gone(dir.path(), 1), None);
+        let removed = describe_gone(dir.path(), 101).unwrap();
+        assert!(removed.contains("frames 1 to 100 are not here: their segments were removed"));
+        for index in 0..3 {
+            fs::write(dir.path().join(format!("000000000{index}.seg.zst")), b"").unwrap();
+            let packed = describe_gone(dir.path(), 101).unwrap();
+            assert!(
+                packed.contains("`zstd -d ") && packed.contains("0000000000.seg.zst"),
+                "{packed}"
+            );
+        }
+    }
+}
