@@ -22,7 +22,7 @@ use ironbook_gateway::{
     follower::{Follower, Settings, Start},
     replay::{Frames, PlayError, Replayed, play},
     retention::Retention,
-    ring::{InputSender, ring},
+    ring::{Input, InputSender, ring},
     sessions::SessionTable,
 };
 use ironbook_journal::{Frame, Options, Reader, Tail, snapshot};
@@ -58,7 +58,7 @@ impl Frames for Altered {
 /// A core and a follower without threads.
 struct Stepped<F> {
     core: CoreAgent<ManualClock>,
-    _inputs: InputSender,
+    inputs: InputSender,
     follower: Follower<F>,
     audit: Arc<Audit>,
     orders: u64,
@@ -103,27 +103,30 @@ impl<F: Frames + Send> Stepped<F> {
         }
         let comp_id = CompId::try_from("A").expect("a comp id");
         core.apply_now(DefineSession::new(SessionId(1), comp_id).into());
-        Self { core, _inputs: inputs, follower, audit, orders: 0, dir }
+        Self { core, inputs, follower, audit, orders: 0, dir }
     }
 
-    /// Orders that rest.
+    /// Orders that rest, each a group of its own.
     fn order(&mut self, count: u64) {
         for _ in 0..count {
-            self.orders += 1;
-            let cl_ord_id = ClOrdId::try_from(format!("o{}", self.orders).as_str()).unwrap();
-            let terms = OrderTerms {
-                side: Side::Buy,
-                ord_type: OrdType::Limit,
-                time_in_force: TimeInForce::Day,
-                price: (100 + self.orders as i64 % 50, 2),
-                order_qty: (10, 0),
-            };
-            let origin = Origin::new(SessionId(1), self.orders, Timestamp(1_000));
-            let instrument = InstrumentId(1 + (self.orders % 2) as u32);
-            let account = Account::default();
-            self.core
-                .apply_now(NewOrder::new(origin, instrument, terms, account, cl_ord_id).into());
+            let order = self.next_order();
+            self.core.apply_now(order);
         }
+    }
+
+    fn next_order(&mut self) -> Command {
+        self.orders += 1;
+        let cl_ord_id = ClOrdId::try_from(format!("o{}", self.orders).as_str()).unwrap();
+        let terms = OrderTerms {
+            side: Side::Buy,
+            ord_type: OrdType::Limit,
+            time_in_force: TimeInForce::Day,
+            price: (100 + self.orders as i64 % 50, 2),
+            order_qty: (10, 0),
+        };
+        let origin = Origin::new(SessionId(1), self.orders, Timestamp(1_000));
+        let instrument = InstrumentId(1 + (self.orders % 2) as u32);
+        NewOrder::new(origin, instrument, terms, Account::default(), cl_ord_id).into()
     }
 
     /// Lets the follower take turns until it finds nothing more.
@@ -230,6 +233,27 @@ fn a_snapshot_waits_until_what_it_covers_is_durable() {
 }
 
 #[test]
+fn a_snapshot_is_taken_between_two_groups() {
+    let mut venue = Stepped::start(Duration::ZERO, |tail| tail);
+    venue.order(EVERY - 14);
+    // One group of 64 commands, in which the snapshot falls due.
+    for _ in 0..64 {
+        let order = venue.next_order();
+        venue.inputs.push(Input::Command(order));
+    }
+    venue.inputs.flush();
+    assert_eq!(venue.core.do_work(), 64);
+    common::wait_for("a snapshot", || {
+        venue.follow();
+        !venue.snapshots().is_empty()
+    });
+    let restored = ironbook_gateway::snapshot::read(venue.dir.path(), venue.snapshots()[0]);
+    let restored = restored.unwrap();
+    assert_eq!(restored.replayed.counts.commands, 4 + EVERY - 14 + 64);
+    snapshot::check_place(venue.dir.path(), &restored.checkpoint).unwrap();
+}
+
+#[test]
 fn a_stop_with_little_new_writes_no_snapshot() {
     let mut venue = Stepped::start(Duration::ZERO, |tail| tail);
     venue.order(EVERY / 2);
@@ -274,7 +298,7 @@ fn a_follower_goes_on_from_a_state() {
     };
     let audit = core.audit();
     let follower = Follower::new(start(state.clone()), tail, audit.clone(), durable, settings);
-    let mut venue = Stepped { core, _inputs: inputs, follower, audit, orders, dir };
+    let mut venue = Stepped { core, inputs, follower, audit, orders, dir };
     venue.order(100);
     venue.follow();
     assert_eq!(venue.audit.status(), None);

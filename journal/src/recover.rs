@@ -78,6 +78,7 @@ pub(crate) fn recover(
         remove_all(dir, &segments)?;
         return create(dir, new_segment_bytes, blocks);
     };
+    // Read a second time, it need not be what it was.
     if let Some(start) = start.filter(|start| found.scan.tail() < start.position) {
         return Err(mismatch(dir, start, "the journal ends before"));
     }

@@ -148,7 +148,8 @@ impl Walk {
     /// What the frame at `offset` of a segment continues, if good frames lead there from the
     /// segment's header. A group may have begun before.
     pub fn chain_at(chain: Chain, segment: u64, bytes: &[u8], offset: usize) -> Option<Chain> {
-        let mut walk = Walk { amid_group: true, ..Walk::new(chain, segment) };
+        let amid_group = chain != Chain::GENESIS;
+        let mut walk = Walk { amid_group, ..Walk::new(chain, segment) };
         let mut at = HEADER_BYTES;
         while at < offset {
             at = walk.frame(at, read_u64(bytes, at), bytes).ok()?;

@@ -669,3 +669,165 @@ fn load_plays_a_file_of_market_data() {
     let wrong = stderr(&expect_exit(&["load", "--fix", &address, "--file", &text(&file)], 2));
     assert!(wrong.contains("line 2"), "{wrong}");
 }
+
+/// Lines for [`Place::with`] that make snapshots often.
+fn snapshots_often(old_segments: &str, every_commands: u32) -> String {
+    format!(
+        "sync_interval_ms = 5\nold_segments = \"{old_segments}\"\n\
+         [snapshot]\nevery_commands = {every_commands}"
+    )
+}
+
+/// Snapshots of a place, the oldest first.
+fn snapshots(place: &Place) -> Vec<PathBuf> {
+    let files = fs::read_dir(place.data()).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<_> = files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "snap"))
+        .collect();
+    found.sort();
+    found
+}
+
+/// The state in a text, behind this word.
+fn state_in(text: &str) -> &str {
+    let state = text.split("tate ").nth(1).expect("a state").trim_start();
+    &state[..16]
+}
+
+#[test]
+fn tools_work_where_the_first_segments_are_gone() {
+    let place = Place::with(&snapshots_often("remove", 1_000));
+    let data = text(&place.data());
+    let mut venue = place.start();
+    let address = venue.address.to_string();
+    expect_exit(&["load", "--fix", &address, "--orders", "20000", "--json"], 0);
+    assert_eq!(venue.end("TERM"), Some(0), "{}", venue.logged());
+    wait_for("the last line", || venue.printed().contains("Next: ironbook replay"));
+    let printed = venue.printed();
+    let stopped = printed.split("Stopped at").nth(1).expect("it says where it stopped");
+    let state = state_in(stopped);
+    assert!(!segment(&place).exists(), "the first segment is gone");
+    let kept = snapshots(&place);
+    assert_eq!(kept.len(), 2);
+
+    let verified = stdout(&expect_exit(&["verify", &data], 0));
+    for expected in ["Begins       at sequence", "frames 1 to", "good", "Every byte is as it was"] {
+        assert!(verified.contains(expected), "{expected:?} is missing in\n{verified}");
+    }
+    let replayed = expect_exit(&["replay", &data], 0);
+    assert_eq!(state_in(&stdout(&replayed)), state);
+    assert!(stdout(&replayed).contains("Snapshot     sequence"), "{}", stdout(&replayed));
+    let said = stderr(&replayed);
+    assert!(said.contains("frames 1 to") && said.contains("begins at the snapshot"), "{said}");
+    let before = expect_exit(&["replay", &data, "--until", "5"], 3);
+    assert!(stderr(&before).contains("no good snapshot covers sequence 5"), "{}", stderr(&before));
+    let inspected = expect_exit(&["inspect", &data, "--limit", "1"], 0);
+    assert!(stderr(&inspected).contains("frames 1 to"), "{}", stderr(&inspected));
+    assert_eq!(stdout(&inspected).matches("segment").count(), 1, "the first that is there");
+
+    let mut venue = place.start();
+    assert!(venue.printed().contains("snapshot up to sequence"), "{}", venue.printed());
+    assert_eq!(state_in(&venue.printed()), state);
+    assert_eq!(venue.end("TERM"), Some(0));
+
+    // A snapshot that is no good is a finding, and passed over.
+    let newest = snapshots(&place).pop().unwrap();
+    let mut bytes = fs::read(&newest).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&newest, bytes).unwrap();
+    let verified = stdout(&expect_exit(&["verify", &data], 1));
+    assert!(verified.contains("payload fails its CRC; a start passes it over"), "{verified}");
+    let mut venue = place.start();
+    assert_eq!(state_in(&venue.printed()), state);
+    let logged = venue.logged();
+    assert!(logged.contains("WARN") && logged.contains(&text(&newest)), "{logged}");
+    assert_eq!(venue.end("TERM"), Some(0));
+
+    snapshots(&place).iter().for_each(|file| fs::remove_file(file).unwrap());
+    let refused = place.refused(3);
+    assert!(refused.contains("frames 1 to") && refused.contains("no good snapshot"), "{refused}");
+    let replayed = expect_exit(&["replay", &data], 3);
+    assert!(stderr(&replayed).contains("no good snapshot to begin at"), "{}", stderr(&replayed));
+}
+
+#[test]
+fn packed_segments_are_told_with_the_way_back() {
+    let place = Place::with(&snapshots_often("compress", 1_000));
+    let data = text(&place.data());
+    let mut venue = place.start();
+    let address = venue.address.to_string();
+    expect_exit(&["load", "--fix", &address, "--orders", "10000", "--json"], 0);
+    assert_eq!(venue.end("TERM"), Some(0), "{}", venue.logged());
+    assert!(!segment(&place).exists(), "the first segment is packed");
+    let replayed = expect_exit(&["replay", &data], 0);
+    assert!(stderr(&replayed).contains("zstd -d "), "{}", stderr(&replayed));
+    let verified = stdout(&expect_exit(&["verify", &data], 0));
+    assert!(verified.contains("0000000000.seg.zst"), "{verified}");
+}
+
+#[test]
+fn a_kill_while_a_snapshot_is_written_leaves_the_one_before() {
+    const ROUNDS: u32 = 6;
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
+    println!("seed {seed}");
+    // A snapshot is under way nearly all the time.
+    let place = Place::with(&snapshots_often("keep", 10));
+    let data = text(&place.data());
+    for round in 0..ROUNDS {
+        // What a kill in the middle leaves behind.
+        let unfinished = place.data().join("snapshot-00000000000000000003.snap.tmp");
+        if round > 0 {
+            fs::write(&unfinished, b"IRONSNAP").unwrap();
+        }
+        let mut venue = place.start();
+        assert!(!unfinished.exists(), "it is swept");
+        let (printed, logged) = (venue.printed(), venue.logged());
+        assert_eq!(printed.contains("snapshot up to sequence"), round > 0, "{printed}");
+        assert!(!logged.contains("an older snapshot is tried"), "round {round}: {logged}");
+        let mut client = venue.client("TRADER1");
+        let delay = Duration::from_micros(u64::from(seed.wrapping_mul(2 * round + 1) % 50_000));
+        let mut sent = 0;
+        // Not before there is one.
+        wait_for("a snapshot", || {
+            client.rest(&format!("r{round}-{sent}"), "AAPL", "1", "1", "100.00");
+            sent += 1;
+            !snapshots(&place).is_empty()
+        });
+        let pid = venue.child.id().to_string();
+        let killer = thread::spawn(move || {
+            thread::sleep(delay);
+            let killed = Command::new("kill").args(["-s", "KILL", &pid]).status();
+            assert!(killed.unwrap().success());
+        });
+        while client
+            .try_send_raw(&client.build(
+                "D",
+                client.next_out,
+                &limit(&format!("r{round}-{sent}"), "AAPL", "1", "1", "100.00"),
+                common::Flaw::None,
+            ))
+            .is_ok()
+        {
+            client.next_out += 1;
+            sent += 1;
+            client.pending();
+            if killer.is_finished() {
+                break;
+            }
+        }
+        killer.join().unwrap();
+        venue.child.wait().unwrap();
+        // Every snapshot there is whole, and of this journal.
+        for file in snapshots(&place) {
+            let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+            let sequence = name.trim_start_matches("snapshot-").parse().unwrap();
+            let read = ironbook_journal::snapshot::read(&place.data(), sequence);
+            assert!(read.is_ok(), "round {round}: {:?}", read.err());
+        }
+    }
+    let mut venue = place.start();
+    let state = state_in(&venue.printed()).to_owned();
+    assert_eq!(venue.end("TERM"), Some(0));
+    let replayed = expect_exit(&["replay", &data], 0);
+    assert_eq!(state_in(&stdout(&replayed)), state, "as from the first frame");
+}
