@@ -386,8 +386,8 @@ mod tests {
         bytes.push(0);
         assert_eq!(SessionTable::read(&bytes), None, "longer");
         bytes.pop();
-        // Of session 1: read-only, stride, positions, roles; then the number of drop copies.
-        for word in [9, 10, 11, 12, 18] {
+        // Of session 1: next out, read-only, stride, positions, roles; then the number of drop copies.
+        for word in [8, 9, 10, 11, 12, 18] {
             let mut forged = bytes.clone();
             forged[word * 8] = 0xff;
             assert_eq!(SessionTable::read(&forged), None, "word {word}");
