@@ -20,6 +20,7 @@ use crate::{
     config::Config,
     connection::{Connection, ReadOutcome, WriteFailure},
     desk::{Desk, Outputs, SessionSetup},
+    retention::Delivered,
     ring::InputSender,
     sessions::SessionTable,
     venue::StartError,
@@ -51,6 +52,7 @@ pub struct GatewayAgent<C> {
     poll: Poll,
     events: Events,
     tail: Tail,
+    delivered: Delivered,
     durable: Option<DurablePosition>,
     desk: Desk,
     lines: Lines,
@@ -144,6 +146,7 @@ impl<C: Clock> GatewayAgent<C> {
             address,
             poll,
             events: Events::with_capacity(EVENTS_MAX),
+            delivered: Delivered::default(),
             tail: parts.tail,
             durable: parts.durable,
             desk: Desk::new(
@@ -171,6 +174,11 @@ impl<C: Clock> GatewayAgent<C> {
         })
     }
 
+    /// How far it has delivered the journal, at any time from now on.
+    pub fn delivered(&self) -> Delivered {
+        self.delivered.clone()
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -195,6 +203,9 @@ impl<C: Clock> GatewayAgent<C> {
                 }
             }
             delivered += 1;
+        }
+        if delivered > 0 {
+            self.delivered.set(self.tail.position());
         }
         delivered
     }

@@ -27,7 +27,7 @@ use crate::{
     agent::Agent,
     audit::Audit,
     replay::{Frames, PlayError, Player, Replayed, fold},
-    retention::Retention,
+    retention::{Delivered, Retention},
     sessions::SessionTable,
     snapshot::encode,
 };
@@ -93,6 +93,8 @@ pub struct Settings {
     pub segment_bytes: u64,
     /// What becomes of old snapshots and segments.
     pub retention: Retention,
+    /// How far the gateway is.
+    pub delivered: Delivered,
     /// Keeps others away from the directory until the last snapshot is written.
     pub lock: DirectoryLock,
 }
@@ -196,7 +198,8 @@ impl<F: Frames> Follower<F> {
         match snapshot::write(&self.settings.dir, &checkpoint, time_ns, &payload) {
             Ok(file) => {
                 log::info!("snapshot {} up to sequence {}", file.display(), checkpoint.sequence);
-                self.settings.retention.apply(&self.settings.dir);
+                let Settings { dir, retention, delivered, segment_bytes, .. } = &self.settings;
+                retention.apply(dir, delivered.get().get() / segment_bytes);
             }
             Err(error) => log::error!("{error}; trading goes on, a start will take longer"),
         }

@@ -2,16 +2,20 @@
 //!
 //! A start needs one good snapshot and the segments from the one that holds its place on. So many
 //! snapshots are kept as are configured, each with what it needs; until there are as many good ones,
-//! nothing is touched.
+//! nothing is touched. Nor is a segment in which the gateway still has reports to deliver.
 
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use ironbook_journal::{
-    segment_files,
+    Position, segment_files,
     snapshot::{self, check_place},
 };
 
@@ -22,6 +26,23 @@ const LEVEL: i32 = 3;
 
 /// Bytes that are packed or compared at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
+
+/// How far the gateway has delivered what the journal says, for whoever removes what is before.
+#[derive(Clone, Debug, Default)]
+pub struct Delivered(Arc<AtomicU64>);
+
+impl Delivered {
+    /// Everything before `position` is delivered.
+    #[inline]
+    pub fn set(&self, position: Position) {
+        self.0.store(position.get(), Ordering::Relaxed);
+    }
+
+    /// The latest position that was set.
+    pub fn get(&self) -> Position {
+        Position::new(self.0.load(Ordering::Relaxed))
+    }
+}
 
 /// What of snapshots and segments is kept.
 #[derive(Clone, Copy, Debug)]
@@ -52,9 +73,9 @@ pub struct Disposal {
     pub segments: Vec<u64>,
 }
 
-/// Decides what may go when the newest `keep` good snapshots stay. Nothing goes while there are
-/// fewer.
-pub fn disposal(snapshots: &[Covered], segments: &[u64], keep: usize) -> Disposal {
+/// Decides what may go when the newest `keep` good snapshots stay, and segments from the one that is
+/// `being_read` on. Nothing goes while there are fewer snapshots.
+pub fn disposal(snapshots: &[Covered], segments: &[u64], keep: usize, being_read: u64) -> Disposal {
     let mut good: Vec<_> = snapshots.iter().filter(|snapshot| snapshot.is_good).collect();
     good.sort_unstable_by_key(|snapshot| std::cmp::Reverse(snapshot.sequence));
     good.truncate(keep);
@@ -62,6 +83,7 @@ pub fn disposal(snapshots: &[Covered], segments: &[u64], keep: usize) -> Disposa
         return Disposal::default();
     };
     let needed = good.iter().map(|snapshot| snapshot.segment).min().unwrap_or(0);
+    let needed = needed.min(being_read);
     let older = snapshots.iter().map(|snapshot| snapshot.sequence);
     let mut segments: Vec<_> = segments.iter().copied().filter(|&index| index < needed).collect();
     segments.sort_unstable();
@@ -69,14 +91,15 @@ pub fn disposal(snapshots: &[Covered], segments: &[u64], keep: usize) -> Disposa
 }
 
 impl Retention {
-    /// Does in a directory what is due there, and says in the log what was done.
-    pub fn apply(&self, dir: &Path) {
-        if let Err(problem) = self.try_apply(dir) {
+    /// Does in a directory what is due there, and says in the log what was done. The segment that is
+    /// `being_read`, and those behind it, stay.
+    pub fn apply(&self, dir: &Path, being_read: u64) {
+        if let Err(problem) = self.try_apply(dir, being_read) {
             log::error!("{problem}; old snapshots and segments stay for now");
         }
     }
 
-    fn try_apply(&self, dir: &Path) -> Result<(), String> {
+    fn try_apply(&self, dir: &Path, being_read: u64) -> Result<(), String> {
         let sequences = snapshot::list(dir).map_err(|error| error.to_string())?;
         if sequences.len() < self.keep {
             return Ok(());
@@ -85,7 +108,7 @@ impl Retention {
             sequences.into_iter().filter_map(|sequence| look_at(dir, sequence)).collect();
         let files = segment_files(dir).map_err(|error| error.to_string())?;
         let indices: Vec<_> = files.iter().map(|(index, _)| *index).collect();
-        let disposal = disposal(&snapshots, &indices, self.keep);
+        let disposal = disposal(&snapshots, &indices, self.keep, being_read);
         for (index, file) in files {
             if disposal.segments.binary_search(&index).is_ok() {
                 self.dispose(dir, &file).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -231,16 +254,18 @@ mod tests {
 
     /// Snapshots of a journal with a snapshot at most every tenth sequence, by ascending sequence and
     /// segment; each is good or not. The directory begins anywhere, and may have holes.
-    fn directory() -> impl Strategy<Value = (Vec<Covered>, Vec<u64>, usize)> {
+    fn directory() -> impl Strategy<Value = (Vec<Covered>, Vec<u64>, usize, u64)> {
         let places = prop::collection::btree_map(1..200_u64, any::<bool>(), 0..9);
         let segments = prop::collection::btree_set(0..SEGMENTS, 0..SEGMENTS as usize);
-        (places, segments, 1..4_usize).prop_map(|(places, segments, keep)| {
+        let read = prop_oneof![Just(SEGMENTS), 0..SEGMENTS];
+        (places, segments, 1..4_usize, read).prop_map(|(places, segments, keep, being_read)| {
             let covered = |(place, is_good)| Covered {
                 sequence: place * 10,
                 segment: place * SEGMENTS / 200,
                 is_good,
             };
-            (places.into_iter().map(covered).collect(), segments.into_iter().collect(), keep)
+            let places = places.into_iter().map(covered).collect();
+            (places, segments.into_iter().collect(), keep, being_read)
         })
     }
 
@@ -253,8 +278,10 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(4_096))]
 
         #[test]
-        fn nothing_goes_that_a_kept_snapshot_needs((snapshots, segments, keep) in directory()) {
-            let gone = disposal(&snapshots, &segments, keep);
+        fn nothing_goes_that_a_kept_snapshot_or_the_gateway_needs(
+            (snapshots, segments, keep, being_read) in directory()
+        ) {
+            let gone = disposal(&snapshots, &segments, keep, being_read);
             let left: Vec<_> =
                 snapshots.iter().filter(|known| !gone.snapshots.contains(&known.sequence)).collect();
             let segments_left: Vec<_> =
@@ -272,12 +299,14 @@ mod tests {
             for snapshot in left.iter().filter(|known| known.is_good) {
                 prop_assert!(gone.segments.iter().all(|&index| index < snapshot.segment));
             }
+            prop_assert!(gone.segments.iter().all(|&index| index < being_read));
             // Too few: nothing goes. Enough: everything goes that may.
             if good(&all) < keep {
                 prop_assert_eq!(gone, Disposal::default());
             } else {
                 let oldest = left.iter().find(|known| known.is_good).unwrap();
-                prop_assert!(segments_left.iter().all(|&index| index >= oldest.segment));
+                let needed = oldest.segment.min(being_read);
+                prop_assert!(segments_left.iter().all(|&index| index >= needed));
                 prop_assert!(left.iter().all(|known| known.sequence >= oldest.sequence));
                 prop_assert!(gone.segments.is_sorted(), "oldest first");
             }

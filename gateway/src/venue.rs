@@ -31,7 +31,7 @@ use crate::{
     desk::SessionSetup,
     follower::{self, Follower},
     replay::{Counts, PlayError, ReplayError, Replayed, play_from, read_sessions},
-    retention::{Retention, describe_gone},
+    retention::{Delivered, Retention, describe_gone},
     ring::ring,
     session_record::SessionRecord,
     sessions::SessionTable,
@@ -172,7 +172,7 @@ impl Venue {
         let (replayed, mut sessions) = replay(dir, &recovery, from, sessions)?;
         let counts = replayed.counts;
         let follower = follower_start(&replayed, &sessions, &recovery, before.commands);
-        let settings = follower_settings(config, &journal);
+        let mut settings = follower_settings(config, &journal);
         let (inputs, outputs) = ring(config.threads.ring_slots);
         let durable = journal.durable();
         let (mut tail, mut followed) = (journal.tail(), journal.tail());
@@ -217,6 +217,7 @@ impl Venue {
         };
         let gateway = GatewayAgent::new(config, parts, clock)?;
         let address = gateway.address();
+        settings.delivered = gateway.delivered();
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::new(Mutex::new(None));
         let audit = core.audit();
@@ -358,6 +359,7 @@ fn follower_settings(config: &Config, journal: &Writer) -> follower::Settings {
             keep: config.snapshot.keep,
             old_segments: config.journal.old_segments,
         },
+        delivered: Delivered::default(),
         lock: journal.hold_lock(),
     }
 }

@@ -21,11 +21,11 @@ use ironbook_gateway::{
     core::CoreAgent,
     follower::{Follower, Settings, Start},
     replay::{Frames, PlayError, Replayed, play},
-    retention::Retention,
+    retention::{Delivered, Retention},
     ring::{Input, InputSender, ring},
     sessions::SessionTable,
 };
-use ironbook_journal::{Frame, Options, Reader, Tail, snapshot};
+use ironbook_journal::{Frame, Options, Position, Reader, Tail, segment_files, snapshot};
 
 /// A journal's frames, one of which is not what the journal holds.
 struct Altered {
@@ -62,6 +62,8 @@ struct Stepped<F> {
     follower: Follower<F>,
     audit: Arc<Audit>,
     orders: u64,
+    /// How far a gateway would be.
+    delivered: Delivered,
     dir: tempfile::TempDir,
 }
 
@@ -74,11 +76,13 @@ impl<F: Frames + Send> Stepped<F> {
         let options = Options { segment_bytes: 1 << 16, sync_interval, ..Options::default() };
         let (journal, _) = ironbook_journal::open(dir.path(), options).expect("a new journal");
         let (durable, tail) = (journal.durable(), journal.tail());
+        let delivered = Delivered::default();
         let settings = Settings {
             every_commands: EVERY,
             dir: dir.path().to_owned(),
             segment_bytes: journal.segment_bytes(),
-            retention: Retention { keep: 2, old_segments: OldSegments::Keep },
+            retention: Retention { keep: 2, old_segments: OldSegments::Remove },
+            delivered: delivered.clone(),
             lock: journal.hold_lock(),
         };
         let limits = EngineLimits { state_hash_interval: 20, ..limits() };
@@ -103,7 +107,7 @@ impl<F: Frames + Send> Stepped<F> {
         }
         let comp_id = CompId::try_from("A").expect("a comp id");
         core.apply_now(DefineSession::new(SessionId(1), comp_id).into());
-        Self { core, inputs, follower, audit, orders: 0, dir }
+        Self { core, inputs, follower, audit, orders: 0, delivered, dir }
     }
 
     /// Orders that rest, each a group of its own.
@@ -254,6 +258,30 @@ fn a_snapshot_is_taken_between_two_groups() {
 }
 
 #[test]
+fn segments_stay_until_the_gateway_has_delivered_them() {
+    let mut venue = Stepped::start(Duration::ZERO, |tail| tail);
+    let first = |venue: &Stepped<Tail>| segment_files(venue.dir.path()).unwrap()[0].0;
+    for _ in 0..40 {
+        venue.order(EVERY);
+        venue.follow();
+    }
+    common::wait_for("snapshots in later segments", || {
+        venue.follow();
+        let newest = *venue.snapshots().first().unwrap_or(&0);
+        let read = snapshot::read(venue.dir.path(), newest);
+        read.is_ok_and(|snapshot| snapshot.checkpoint.segment() >= 3)
+    });
+    assert_eq!(first(&venue), 0, "nobody has delivered anything");
+    venue.delivered.set(Position::new(2 << 16));
+    common::wait_for("the next snapshot disposes of what is delivered", || {
+        venue.order(EVERY);
+        venue.follow();
+        first(&venue) != 0
+    });
+    assert_eq!(first(&venue), 2);
+}
+
+#[test]
 fn a_stop_with_little_new_writes_no_snapshot() {
     let mut venue = Stepped::start(Duration::ZERO, |tail| tail);
     venue.order(EVERY / 2);
@@ -273,7 +301,7 @@ fn a_follower_goes_on_from_a_state() {
     venue.core.engine().write_state(&mut state);
     let mut reader = Reader::open(venue.dir.path()).unwrap();
     let replayed = play(&mut reader, None).unwrap();
-    let Stepped { core, dir, orders, .. } = venue;
+    let Stepped { core, dir, orders, delivered, .. } = venue;
     let journal = core.into_journal().1;
     let (running_hash, durable) = (journal.running_hash(), journal.durable());
     let settings = Settings {
@@ -281,6 +309,7 @@ fn a_follower_goes_on_from_a_state() {
         dir: dir.path().to_owned(),
         segment_bytes: journal.segment_bytes(),
         retention: Retention { keep: 2, old_segments: OldSegments::Keep },
+        delivered: Delivered::default(),
         lock: journal.hold_lock(),
     };
     let mut tail = journal.tail();
@@ -298,7 +327,7 @@ fn a_follower_goes_on_from_a_state() {
     };
     let audit = core.audit();
     let follower = Follower::new(start(state.clone()), tail, audit.clone(), durable, settings);
-    let mut venue = Stepped { core, inputs, follower, audit, orders, dir };
+    let mut venue = Stepped { core, inputs, follower, audit, orders, delivered, dir };
     venue.order(100);
     venue.follow();
     assert_eq!(venue.audit.status(), None);
