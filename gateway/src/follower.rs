@@ -32,8 +32,11 @@ use crate::{
     snapshot::encode,
 };
 
-/// Time between two looks at the journal when there was nothing.
-pub const INTERVAL: Duration = Duration::from_millis(10);
+/// Time between two looks at the journal when there was nothing, at the least and, when there is
+/// nothing for longer, at the most.
+const INTERVAL: Duration = Duration::from_millis(10);
+/// See [`INTERVAL`]; also what a stop may have to wait for.
+pub const INTERVAL_MAX: Duration = Duration::from_millis(50);
 
 /// Inputs played back in one turn: a fraction of a second, even in a slow build.
 const STEPS_PER_TURN: usize = 4_096;
@@ -268,8 +271,8 @@ impl<F: Frames + Send> Agent for Follower<F> {
     }
 
     /// Looks rarely, also when there was work a moment ago: what it would find sooner nobody needs.
-    fn park(&mut self, _: Duration) {
-        thread::sleep(INTERVAL);
+    fn park(&mut self, limit: Duration) {
+        thread::sleep(limit.max(INTERVAL));
     }
 
     fn close(&mut self) -> bool {

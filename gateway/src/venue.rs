@@ -554,7 +554,7 @@ fn start_threads<C: Clock>(
         spawned.push(spawn("gateway", gateway, idle, gateway_cpu, stop.clone())?);
         spawned.push(spawn("core", core, idle, core_cpu, gateway_stopped)?);
     }
-    let rarely = IdleStrategy::parking(follower::INTERVAL);
+    let rarely = IdleStrategy::parking(follower::INTERVAL_MAX);
     spawned.push(spawn_lowest("follower", follower, rarely, core_stopped)?);
     Ok(spawned)
 }
