@@ -1,6 +1,5 @@
 //! Reading: [`Tail`] in the writer's process, [`Reader`] in any.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use crate::map::Map;
 use crate::scan::{check_frame, frame_extent};
 use crate::segment::{self, SegmentInfo};
 use crate::shared::Shared;
+use crate::storage::{FileStorage, Storage};
 
 /// A committed frame, in the reader's map.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -89,15 +89,23 @@ impl Reader {
     /// # Errors
     /// When `dir` holds no journal, or its first segment's header is damaged or of another version.
     pub fn open(dir: &Path) -> Result<Reader, OpenError> {
-        let segments = segment::list(dir).map_err(OpenError::io("list", dir))?;
-        let no_journal = || OpenError::NoJournal { dir: dir.into() };
+        Reader::open_in(Arc::new(FileStorage::new(dir)))
+    }
+
+    /// [`open`](Self::open) in any storage.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_in(storage: Arc<dyn Storage>) -> Result<Reader, OpenError> {
+        let segments = segment::list(&*storage)?;
+        let no_journal = || OpenError::NoJournal { dir: storage.dir().into() };
         let base = *segments.first().ok_or_else(no_journal)?;
-        let info = match segment::read_info(dir, base)? {
+        let info = match segment::read_info(&*storage, base)? {
             Ok(info) => info,
             Err(HeaderFault::Unused) => return Err(no_journal()),
-            Err(fault) => return Err(header_error(dir, base, fault)),
+            Err(fault) => return Err(header_error(&*storage, base, fault)),
         };
-        let source = Source::Directory(dir.into());
+        let source = Source::Storage(storage);
         let mut cursor = Cursor::new(source, base, info.segment_bytes, Some(info.first_sequence));
         cursor.verify = true;
         Ok(Reader { cursor, first_sequence: info.first_sequence })
@@ -139,13 +147,13 @@ impl Reader {
     /// # Errors
     /// As for [`Reader::open`].
     pub fn segments(&self) -> Result<Vec<SegmentInfo>, OpenError> {
-        let dir = self.cursor.source.dir();
+        let storage = self.cursor.source.storage();
         let mut infos = Vec::new();
-        for index in segment::list(dir).map_err(OpenError::io("list", dir))? {
-            match segment::read_info(dir, index)? {
+        for index in segment::list(storage)? {
+            match segment::read_info(storage, index)? {
                 Ok(info) => infos.push(info),
                 Err(HeaderFault::Unused) => break,
-                Err(fault) => return Err(header_error(dir, index, fault)),
+                Err(fault) => return Err(header_error(storage, index, fault)),
             }
         }
         Ok(infos)
@@ -154,14 +162,14 @@ impl Reader {
 
 enum Source {
     Shared(Arc<Shared>),
-    Directory(PathBuf),
+    Storage(Arc<dyn Storage>),
 }
 
 impl Source {
-    fn dir(&self) -> &Path {
+    fn storage(&self) -> &dyn Storage {
         match self {
-            Source::Shared(shared) => &shared.dir,
-            Source::Directory(dir) => dir,
+            Source::Shared(shared) => &*shared.storage,
+            Source::Storage(storage) => &**storage,
         }
     }
 }
@@ -304,7 +312,7 @@ impl Cursor {
             Source::Shared(shared) => {
                 Position::at(self.segment, end, self.segment_bytes) <= shared.written()
             }
-            Source::Directory(_) => true,
+            Source::Storage(_) => true,
         }
     }
 
@@ -337,23 +345,22 @@ impl Cursor {
                 return Ok(true);
             }
         }
-        let dir = self.source.dir();
-        let file = match File::open(segment::path(dir, self.segment)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            opened => opened.map_err(|source| self.io(source))?,
-        };
         if !self.check_header()? {
             return Ok(false);
         }
-        let map = Map::read_only(&file, self.segment_bytes as usize);
+        let name = segment::name(self.segment);
+        let map = self.source.storage().map_read_only(&name, self.segment_bytes as usize);
         self.map = Some(Arc::new(map.map_err(|source| self.io(source))?));
         Ok(true)
     }
 
-    /// False: the segment isn't begun.
+    /// False: the segment isn't there or isn't begun.
     fn check_header(&mut self) -> Result<bool, ReadError> {
-        let file = || segment::path(self.source.dir(), self.segment);
-        match segment::read_info(self.source.dir(), self.segment) {
+        let file = || self.path(self.segment);
+        match segment::read_info(self.source.storage(), self.segment) {
+            Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(false)
+            }
             Err(OpenError::Io { source, .. }) => Err(self.io(source)),
             Err(_) => Err(self.header_corrupt("segment header can't be read")),
             Ok(Err(HeaderFault::Unused)) => Ok(false),
@@ -378,7 +385,7 @@ impl Cursor {
     #[cold]
     fn corrupt(&self, what: &'static str) -> ReadError {
         ReadError::Corrupt {
-            file: segment::path(self.source.dir(), self.segment),
+            file: self.path(self.segment),
             offset: self.offset as u64,
             last_good_sequence: self.last_sequence,
             what,
@@ -387,7 +394,7 @@ impl Cursor {
 
     fn header_corrupt(&self, what: &'static str) -> ReadError {
         ReadError::Corrupt {
-            file: segment::path(self.source.dir(), self.segment),
+            file: self.path(self.segment),
             offset: 0,
             last_good_sequence: self.last_sequence,
             what,
@@ -396,25 +403,29 @@ impl Cursor {
 
     fn gone(&self, index: u64) -> ReadError {
         ReadError::Corrupt {
-            file: segment::path(self.source.dir(), index),
+            file: self.path(index),
             offset: 0,
             last_good_sequence: self.last_sequence,
             what: "the segment is missing or was never begun",
         }
     }
 
+    fn path(&self, index: u64) -> PathBuf {
+        segment::path(self.source.storage(), index)
+    }
+
     fn io(&self, source: io::Error) -> ReadError {
-        ReadError::Io { file: segment::path(self.source.dir(), self.segment), source }
+        ReadError::Io { file: self.path(self.segment), source }
     }
 }
 
-fn header_error(dir: &Path, index: u64, fault: HeaderFault) -> OpenError {
-    let file = segment::path(dir, index);
+fn header_error(storage: &dyn Storage, index: u64, fault: HeaderFault) -> OpenError {
+    let (dir, file) = (storage.dir().into(), segment::path(storage, index));
     match fault {
         HeaderFault::Version(found) => OpenError::VersionMismatch { file, found },
         HeaderFault::Damaged(what) => {
-            OpenError::Corrupt { dir: dir.into(), file, offset: 0, last_good_sequence: 0, what }
+            OpenError::Corrupt { dir, file, offset: 0, last_good_sequence: 0, what }
         }
-        HeaderFault::Unused => OpenError::NoJournal { dir: dir.into() },
+        HeaderFault::Unused => OpenError::NoJournal { dir },
     }
 }

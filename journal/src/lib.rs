@@ -17,7 +17,6 @@ mod crc;
 mod cursor;
 mod error;
 mod format;
-mod lock;
 #[allow(unsafe_code)]
 mod map;
 mod preparer;
@@ -27,6 +26,8 @@ mod recovery_table;
 mod scan;
 mod segment;
 mod shared;
+mod simulated;
+mod storage;
 mod syncer;
 mod verify;
 mod writer;
@@ -40,5 +41,7 @@ pub use format::{
 pub use recover::{Recovery, Torn};
 pub use segment::SegmentInfo;
 pub use shared::DurablePosition;
-pub use verify::{Finding, Report, verify};
-pub use writer::{Options, Writer, open};
+pub use simulated::{Crash, Fault, FaultRates, SimulatedStorage};
+pub use storage::{Blocks, FileStorage, Lock, LockError, Storage};
+pub use verify::{Finding, Report, verify, verify_in};
+pub use writer::{Helpers, Options, Writer, open, open_in, open_stepped};

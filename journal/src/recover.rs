@@ -1,11 +1,6 @@
 //! Brings a directory to a state from which a writer can go on.
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-
-use rustix::fs::{Access, FallocateFlags};
 
 use crate::error::OpenError;
 use crate::format::{
@@ -14,7 +9,8 @@ use crate::format::{
 };
 use crate::map::Map;
 use crate::scan::{Chain, Scan, StopAt, Verdict, is_zero};
-use crate::segment::{self, Blocks};
+use crate::segment;
+use crate::storage::{Blocks, Storage};
 
 /// What [`open`](crate::open) found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,33 +59,33 @@ pub(crate) struct State {
 }
 
 pub(crate) fn recover(
-    dir: &Path,
+    storage: &dyn Storage,
     new_segment_bytes: u64,
     blocks: Blocks,
 ) -> Result<State, OpenError> {
-    rustix::fs::access(dir, Access::WRITE_OK)
-        .map_err(|source| OpenError::NotWritable { dir: dir.into(), source: source.into() })?;
-    let segments = segment::list(dir).map_err(OpenError::io("list", dir))?;
-    let Some(found) = examine(dir, &segments)? else {
-        remove_all(dir, &segments)?;
-        return create(dir, new_segment_bytes, blocks);
+    storage
+        .check_writable()
+        .map_err(|source| OpenError::NotWritable { dir: storage.dir().into(), source })?;
+    let segments = segment::list(storage)?;
+    let Some(found) = examine(storage, &segments)? else {
+        remove_all(storage, &segments)?;
+        return create(storage, new_segment_bytes, blocks);
     };
     let torn = match found.scan.verdict() {
         Verdict::Clean => None,
-        Verdict::Torn => Some(cut(dir, &found, &segments)?),
-        Verdict::Corrupt => return Err(found.corrupt(dir)),
+        Verdict::Torn => Some(cut(storage, &found, &segments)?),
+        Verdict::Corrupt => return Err(found.corrupt(storage)),
     };
     let state = found.state(torn);
-    make_whole(dir, &state)?;
-    make_durable(dir, &found, &state)?;
+    make_whole(storage, &state)?;
+    make_durable(storage, &found, &state)?;
     Ok(state)
 }
 
-pub(crate) fn map_tail(dir: &Path, state: &State) -> Result<Map, OpenError> {
+pub(crate) fn map_tail(storage: &dyn Storage, state: &State) -> Result<Map, OpenError> {
     let index = state.tail.get() / state.segment_bytes;
-    segment::open_writable(dir, index)
-        .and_then(|file| segment::map_prepared(&file, state.segment_bytes))
-        .map_err(OpenError::io("map", segment::path(dir, index)))
+    segment::map_prepared(storage, index, state.segment_bytes)
+        .map_err(OpenError::io("map", segment::path(storage, index)))
 }
 
 /// A directory with segments, walked to the end.
@@ -101,38 +97,38 @@ pub(crate) struct Found {
 }
 
 /// Reads all segments. `None`: there is none, or only zeros of a creation that was interrupted.
-pub(crate) fn examine(dir: &Path, segments: &[u64]) -> Result<Option<Found>, OpenError> {
+pub(crate) fn examine(storage: &dyn Storage, segments: &[u64]) -> Result<Option<Found>, OpenError> {
     let Some(&base) = segments.first() else { return Ok(None) };
-    let Some((segment_bytes, chain)) = first_header(dir, base)? else {
-        if all_zero(dir, segments)? {
+    let Some((segment_bytes, chain)) = first_header(storage, base)? else {
+        if all_zero(storage, segments)? {
             return Ok(None);
         }
-        return Err(corrupt(dir, base, 0, 0, "the first segment has no good header"));
+        return Err(corrupt(storage, base, 0, 0, "the first segment has no good header"));
     };
     let mut scan = Scan::new(segment_bytes, segments.len() as u64, base, chain);
     let mut image = vec![0; segment_bytes as usize];
     for (index, &found) in (base..).zip(segments) {
         if found != index {
-            return Err(missing(dir, index, &scan));
+            return Err(missing(storage, index, &scan));
         }
-        let file_bytes = segment::read_image(dir, index, &mut image)?;
+        let file_bytes = segment::read_image(storage, index, &mut image)?;
         scan.segment(index, &image, file_bytes).map_err(|found| OpenError::VersionMismatch {
-            file: segment::path(dir, index),
+            file: segment::path(storage, index),
             found,
         })?;
     }
     if scan.stop.is_none() {
         // The last segment ends with END, so the next was there once.
-        return Err(missing(dir, base + segments.len() as u64, &scan));
+        return Err(missing(storage, base + segments.len() as u64, &scan));
     }
     Ok(Some(Found { segment_bytes, base, first_sequence: chain.next_sequence, scan }))
 }
 
 impl Found {
-    pub fn corrupt(&self, dir: &Path) -> OpenError {
+    pub fn corrupt(&self, storage: &dyn Storage) -> OpenError {
         let at = self.scan.stop.expect("a verdict needs a stop");
         let last = self.scan.walk.chain.last_sequence();
-        corrupt(dir, at.segment, at.offset as u64, last, describe(&at))
+        corrupt(storage, at.segment, at.offset as u64, last, describe(&at))
     }
 
     fn state(&self, torn: Option<Torn>) -> State {
@@ -170,32 +166,36 @@ pub(crate) fn describe(at: &StopAt) -> &'static str {
 
 /// Segment size and starting point from the header of the first segment. Segment 0 can do without:
 /// what it must say is known, and its length is the size.
-pub(crate) fn first_header(dir: &Path, base: u64) -> Result<Option<(u64, Chain)>, OpenError> {
-    let page = segment::read_page(dir, base)?;
+pub(crate) fn first_header(
+    storage: &dyn Storage,
+    base: u64,
+) -> Result<Option<(u64, Chain)>, OpenError> {
+    let page = segment::read_page(storage, base)?;
     match SegmentHeader::read(&page) {
         Ok(header) if base == 0 => Ok(Some((header.segment_bytes.get(), Chain::GENESIS))),
         Ok(header) if header.first_sequence.get() == 0 => Ok(None),
         Ok(header) => Ok(Some((header.segment_bytes.get(), Chain::of(&header)))),
         Err(HeaderFault::Version(found)) => {
-            Err(OpenError::VersionMismatch { file: segment::path(dir, base), found })
+            Err(OpenError::VersionMismatch { file: segment::path(storage, base), found })
         }
         Err(HeaderFault::Damaged(_)) if base == 0 => {
-            let path = segment::path(dir, base);
-            let len = fs::metadata(&path).map_err(OpenError::io("read", &path))?.len();
+            let len = storage
+                .file_len(&segment::name(base))
+                .map_err(OpenError::io("read", segment::path(storage, base)))?;
             Ok(segment_bytes_valid(len).then_some((len, Chain::GENESIS)))
         }
         Err(_) => Ok(None),
     }
 }
 
-fn all_zero(dir: &Path, segments: &[u64]) -> Result<bool, OpenError> {
+fn all_zero(storage: &dyn Storage, segments: &[u64]) -> Result<bool, OpenError> {
     let mut buffer = vec![0; 1 << 20];
     for &index in segments {
-        let path = segment::path(dir, index);
-        let file = File::open(&path).map_err(OpenError::io("open", &path))?;
         let mut offset = 0;
         loop {
-            let read = file.read_at(&mut buffer, offset).map_err(OpenError::io("read", &path))?;
+            let read = storage
+                .read_at(&segment::name(index), &mut buffer, offset)
+                .map_err(OpenError::io("read", segment::path(storage, index)))?;
             if read == 0 {
                 break;
             }
@@ -209,11 +209,11 @@ fn all_zero(dir: &Path, segments: &[u64]) -> Result<bool, OpenError> {
 }
 
 /// A new journal, with two segments, so that a disk too small is found now.
-fn create(dir: &Path, segment_bytes: u64, blocks: Blocks) -> Result<State, OpenError> {
+fn create(storage: &dyn Storage, segment_bytes: u64, blocks: Blocks) -> Result<State, OpenError> {
     for index in 0..2 {
-        if let Err(source) = segment::create(dir, index, segment_bytes, blocks) {
-            remove_all(dir, &(0..index).collect::<Vec<_>>())?;
-            return Err(create_error(dir, 2 * segment_bytes, source));
+        if let Err(source) = segment::create(storage, index, segment_bytes, blocks) {
+            remove_all(storage, &(0..index).collect::<Vec<_>>())?;
+            return Err(create_error(storage, 2 * segment_bytes, source));
         }
     }
     let chain = Chain::GENESIS;
@@ -236,8 +236,8 @@ fn create(dir: &Path, segment_bytes: u64, blocks: Blocks) -> Result<State, OpenE
     })
 }
 
-fn create_error(dir: &Path, needed: u64, source: io::Error) -> OpenError {
-    let dir = PathBuf::from(dir);
+fn create_error(storage: &dyn Storage, needed: u64, source: io::Error) -> OpenError {
+    let dir = storage.dir().into();
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             OpenError::DiskFull { dir, needed, source }
@@ -252,7 +252,7 @@ fn create_error(dir: &Path, needed: u64, source: io::Error) -> OpenError {
 /// Cuts the torn tail, so that an interruption at any point leaves something that is recognised as
 /// torn again: the bytes are put aside; what is left of the first group is marked uncommitted, so
 /// that its members prove nothing; the last segment is zeroed first, and the mark last.
-fn cut(dir: &Path, found: &Found, segments: &[u64]) -> Result<Torn, OpenError> {
+fn cut(storage: &dyn Storage, found: &Found, segments: &[u64]) -> Result<Torn, OpenError> {
     let tail = found.scan.walk.tail;
     // A header that is no good goes with the frames it should have announced.
     let from = if found.scan.tail_begun { tail.offset as u64 } else { 0 };
@@ -261,17 +261,17 @@ fn cut(dir: &Path, found: &Found, segments: &[u64]) -> Result<Torn, OpenError> {
     let mut used = Vec::new();
     let mut bytes_cut = 0;
     for &index in concerned {
-        let bytes = put_aside(dir, index, start(index))?;
+        let bytes = put_aside(storage, index, start(index))?;
         if bytes > 0 || index == tail.segment {
             used.push(index);
         }
         bytes_cut += bytes;
     }
     if found.scan.tail_begun {
-        mark_uncommitted(dir, tail.segment, from)?;
+        mark_uncommitted(storage, tail.segment, from)?;
     }
     for index in used {
-        zero_from(dir, index, start(index), found.segment_bytes)?;
+        zero_from(storage, index, start(index), found.segment_bytes)?;
     }
     let torn = Torn {
         segment: tail.segment,
@@ -284,7 +284,7 @@ fn cut(dir: &Path, found: &Found, segments: &[u64]) -> Result<Torn, OpenError> {
          kept is {}",
         torn.segment,
         torn.offset,
-        dir.display(),
+        storage.dir().display(),
         torn.last_good_sequence
     );
     Ok(torn)
@@ -292,121 +292,157 @@ fn cut(dir: &Path, found: &Found, segments: &[u64]) -> Result<Torn, OpenError> {
 
 /// Copies what is behind `from` in a segment, up to the last byte that isn't zero, to a file of its
 /// own. Returns the bytes copied.
-fn put_aside(dir: &Path, index: u64, from: u64) -> Result<u64, OpenError> {
-    let path = segment::path(dir, index);
-    let bytes = fs::read(&path).map_err(OpenError::io("read", &path))?;
-    let rest = bytes.get(from as usize..).unwrap_or(&[]);
+fn put_aside(storage: &dyn Storage, index: u64, from: u64) -> Result<u64, OpenError> {
+    let name = segment::name(index);
+    let read = || {
+        let rest = storage.file_len(&name)?.saturating_sub(from);
+        let mut rest = vec![0; rest as usize];
+        let read = storage.read_at(&name, &mut rest, from)?;
+        rest.truncate(read);
+        Ok(rest)
+    };
+    let rest = read().map_err(OpenError::io("read", segment::path(storage, index)))?;
     let Some(last) = rest.iter().rposition(|&byte| byte != 0) else { return Ok(0) };
-    let aside = unused_name(dir, index, from);
-    fs::write(&aside, &rest[..=last])
-        .and_then(|()| File::open(&aside)?.sync_all())
-        .and_then(|()| segment::sync_dir(dir))
-        .map_err(OpenError::io("put torn bytes aside in", &aside))?;
+    let aside = unused_name(storage, index, from)?;
+    segment::create_whole(storage, &aside, |name| storage.create(name, &rest[..=last]))
+        .map_err(OpenError::io("put torn bytes aside in", storage.dir().join(&aside)))?;
     Ok(last as u64 + 1)
 }
 
 /// The same place can be torn again by a later run; its bytes are kept as well.
-fn unused_name(dir: &Path, index: u64, from: u64) -> PathBuf {
-    let mut path = dir.join(format!("torn-{index}-{from}.bin"));
+fn unused_name(storage: &dyn Storage, index: u64, from: u64) -> Result<String, OpenError> {
+    let names = storage.names().map_err(OpenError::io("list", storage.dir()))?;
+    let mut name = format!("torn-{index}-{from}.bin");
     for copy in 1.. {
-        if !path.exists() {
+        if !names.contains(&name) {
             break;
         }
-        path = dir.join(format!("torn-{index}-{from}.{copy}.bin"));
+        name = format!("torn-{index}-{from}.{copy}.bin");
     }
-    path
+    Ok(name)
 }
 
-fn mark_uncommitted(dir: &Path, index: u64, offset: u64) -> Result<(), OpenError> {
+fn mark_uncommitted(storage: &dyn Storage, index: u64, offset: u64) -> Result<(), OpenError> {
     let mark = || {
-        let file = segment::open_writable(dir, index)?;
+        let name = segment::name(index);
         let mut len = [0; 4];
         // Nothing there, not even a length: nothing to mark.
-        if file.read_at(&mut len, offset)? == len.len() && len != [0; 4] {
+        if storage.read_at(&name, &mut len, offset)? == len.len() && len != [0; 4] {
             let len = u32::from_le_bytes(len) | UNCOMMITTED;
-            file.write_all_at(&len.to_le_bytes(), offset)?;
-            file.sync_data()?;
+            storage.write_all_at(&name, &len.to_le_bytes(), offset)?;
+            storage.sync(&name)?;
         }
         Ok(())
     };
-    mark().map_err(OpenError::io("cut the torn tail of", segment::path(dir, index)))
+    mark().map_err(OpenError::io("cut the torn tail of", segment::path(storage, index)))
 }
 
 /// Zeros a segment from an offset on, the word there last.
-fn zero_from(dir: &Path, index: u64, from: u64, segment_bytes: u64) -> Result<(), OpenError> {
+fn zero_from(
+    storage: &dyn Storage,
+    index: u64,
+    from: u64,
+    segment_bytes: u64,
+) -> Result<(), OpenError> {
     static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
-    let path = segment::path(dir, index);
     let zero = || {
-        let file = segment::open_writable(dir, index)?;
-        let end = file.metadata()?.len().min(segment_bytes);
+        let name = segment::name(index);
+        let end = storage.file_len(&name)?.min(segment_bytes);
         let mut offset = from + 8;
         while offset < end {
             let bytes = ZEROS.len().min((end - offset) as usize);
-            file.write_all_at(&ZEROS[..bytes], offset)?;
+            storage.write_all_at(&name, &ZEROS[..bytes], offset)?;
             offset += bytes as u64;
         }
-        file.sync_data()?;
+        storage.sync(&name)?;
         if from < end {
-            file.write_all_at(&ZEROS[..8.min((end - from) as usize)], from)?;
+            storage.write_all_at(&name, &ZEROS[..8.min((end - from) as usize)], from)?;
         }
-        file.sync_data()
+        storage.sync(&name)
     };
-    zero().map_err(OpenError::io("cut the torn tail of", path))
+    zero().map_err(OpenError::io("cut the torn tail of", segment::path(storage, index)))
 }
 
 /// Gives the tail's segment its length and its blocks back, if the file was cut short.
-fn make_whole(dir: &Path, state: &State) -> Result<(), OpenError> {
+fn make_whole(storage: &dyn Storage, state: &State) -> Result<(), OpenError> {
     let index = state.tail.get() / state.segment_bytes;
-    let path = segment::path(dir, index);
-    let file = segment::open_writable(dir, index).map_err(OpenError::io("open", &path))?;
-    let set = || {
-        file.set_len(state.segment_bytes)?;
-        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, state.segment_bytes)?;
-        file.sync_all()
-    };
-    set().map_err(|source| create_error(dir, state.segment_bytes, source))
+    let name = segment::name(index);
+    storage
+        .set_len(&name, state.segment_bytes)
+        .and_then(|()| storage.sync(&name))
+        .map_err(|source| create_error(storage, state.segment_bytes, source))
 }
 
 /// Syncs what only the page cache may have had, and marks it.
-fn make_durable(dir: &Path, found: &Found, state: &State) -> Result<(), OpenError> {
+///
+/// A sync that failed before, in this process or another, has left pages that the kernel takes for
+/// written. So everything behind the durable position is stored again before it is synced.
+fn make_durable(storage: &dyn Storage, found: &Found, state: &State) -> Result<(), OpenError> {
     let tail = found.scan.walk.tail;
-    let first = (found.scan.durable.get() / state.segment_bytes).clamp(found.base, tail.segment);
+    let durable = found.scan.durable.get();
+    let first = (durable / state.segment_bytes).clamp(found.base, tail.segment);
     for index in first..=tail.segment {
         let bytes = match index == tail.segment {
             true if !state.tail_begun => continue,
             true => tail.offset as u64,
             false => state.segment_bytes,
         };
+        let name = segment::name(index);
         let mark = || {
-            let file = segment::open_writable(dir, index)?;
-            file.sync_all()?;
-            file.write_all_at(&durable_word(bytes).to_le_bytes(), DURABLE_OFFSET as u64)?;
-            file.sync_data()
+            let from = durable.saturating_sub(index * state.segment_bytes);
+            store_again(storage, &name, from, bytes)?;
+            storage.sync(&name)?;
+            let word = durable_word(bytes).to_le_bytes();
+            storage.write_all_at(&name, &word, DURABLE_OFFSET as u64)?;
+            storage.sync(&name)
         };
-        mark().map_err(OpenError::io("sync", segment::path(dir, index)))?;
+        mark().map_err(OpenError::io("sync", segment::path(storage, index)))?;
     }
     Ok(())
 }
 
-fn remove_all(dir: &Path, segments: &[u64]) -> Result<(), OpenError> {
+/// Writes a file's bytes from `from` to `to` over themselves, which makes their pages dirty.
+fn store_again(storage: &dyn Storage, name: &str, from: u64, to: u64) -> io::Result<()> {
+    let mut bytes = vec![0; 64 * 1024];
+    let mut offset = from;
+    while offset < to {
+        let wanted = bytes.len().min((to - offset) as usize);
+        let read = storage.read_at(name, &mut bytes[..wanted], offset)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        storage.write_all_at(name, &bytes[..read], offset)?;
+        offset += read as u64;
+    }
+    Ok(())
+}
+
+fn remove_all(storage: &dyn Storage, segments: &[u64]) -> Result<(), OpenError> {
     for &index in segments {
-        let path = segment::path(dir, index);
-        fs::remove_file(&path).map_err(OpenError::io("remove", &path))?;
+        storage
+            .remove(&segment::name(index))
+            .map_err(OpenError::io("remove", segment::path(storage, index)))?;
     }
     Ok(())
 }
 
-fn missing(dir: &Path, index: u64, scan: &Scan) -> OpenError {
+fn missing(storage: &dyn Storage, index: u64, scan: &Scan) -> OpenError {
     OpenError::MissingSegment {
-        file: segment::path(dir, index),
+        file: segment::path(storage, index),
         last_good_sequence: scan.walk.chain.last_sequence(),
     }
 }
 
-fn corrupt(dir: &Path, index: u64, offset: u64, last: u64, what: &'static str) -> OpenError {
+fn corrupt(
+    storage: &dyn Storage,
+    index: u64,
+    offset: u64,
+    last: u64,
+    what: &'static str,
+) -> OpenError {
     OpenError::Corrupt {
-        dir: dir.into(),
-        file: segment::path(dir, index),
+        dir: storage.dir().into(),
+        file: segment::path(storage, index),
         offset,
         last_good_sequence: last,
         what,

@@ -58,7 +58,7 @@ fn journal() -> Vec<u8> {
             writer.commit();
         }
     }
-    let bytes = fs::read(crate::segment::path(dir.path(), 0)).unwrap();
+    let bytes = fs::read(dir.path().join(crate::segment::name(0))).unwrap();
     assert_eq!(writer.position().get() as usize, END);
     assert!(bytes[END..].iter().all(|&byte| byte == 0));
     bytes
@@ -112,7 +112,7 @@ fn expected(durable: bool, at: AtStop, follower: Follower) -> Verdict {
 /// Opens and verifies, and checks that both say `expected`.
 fn check(bytes: &[u8], expected: Verdict, last: u64, case: &str) {
     let dir = tempfile::tempdir().unwrap();
-    let path = crate::segment::path(dir.path(), 0);
+    let path = dir.path().join(crate::segment::name(0));
     fs::write(&path, bytes).unwrap();
     let findings = verify(dir.path()).unwrap().findings;
     match expected {
@@ -214,7 +214,7 @@ fn segments_of_zeros_are_an_interrupted_creation() {
     let dir = tempfile::tempdir().unwrap();
     for index in 0..2 {
         let zeros = vec![0; SEGMENT_BYTES_MIN as usize];
-        fs::write(crate::segment::path(dir.path(), index), zeros).unwrap();
+        fs::write(dir.path().join(crate::segment::name(index)), zeros).unwrap();
     }
     let (mut writer, recovery) = open(dir.path(), options()).unwrap();
     assert_eq!((recovery.frames, recovery.torn), (0, None));

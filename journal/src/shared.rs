@@ -1,12 +1,12 @@
 //! What the writer, its helper threads and the tails of one process share.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::format::Position;
 use crate::map::Map;
+use crate::storage::Storage;
 
 /// Maps of finished segments kept for tails that lag; those that lag more map the file again.
 const FINISHED_MAPS: u64 = 4;
@@ -16,7 +16,7 @@ const FINISHED_MAPS: u64 = 4;
 pub(crate) struct Line<T>(pub T);
 
 pub(crate) struct Shared {
-    pub dir: PathBuf,
+    pub storage: Arc<dyn Storage>,
     pub segment_bytes: u64,
     /// The first segment the directory holds.
     pub base: u64,
@@ -41,7 +41,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// A journal whose frames all are durable up to `tail`, in the segment that `map` maps.
     pub fn new(
-        dir: PathBuf,
+        storage: Arc<dyn Storage>,
         segment_bytes: u64,
         base: u64,
         tail: Position,
@@ -49,7 +49,7 @@ impl Shared {
     ) -> Shared {
         let index = tail.get() / segment_bytes;
         Shared {
-            dir,
+            storage,
             segment_bytes,
             base,
             current: Line(AtomicU64::new(index)),

@@ -1,12 +1,11 @@
 //! The one writer of a journal.
 
-use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U32, U64};
@@ -18,13 +17,13 @@ use crate::format::{
     HEADER_BYTES, MAGIC, PAYLOAD_MAX, Position, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
     SegmentHeader, UNCOMMITTED, end_word, fold, frame_bytes, seal, segment_bytes_valid, word,
 };
-use crate::lock::Lock;
 use crate::map::Map;
+use crate::preparer::{self, Preparer};
 use crate::recover::{self, Recovery};
 use crate::scan::Chain;
-use crate::segment::Blocks;
 use crate::shared::{DurablePosition, Shared};
-use crate::{preparer, syncer};
+use crate::storage::{Blocks, FileStorage, Lock, LockError, Storage};
+use crate::syncer::{self, Syncer};
 
 /// All of them are mapped and in memory.
 const PREPARED_AHEAD_MAX: u32 = 64;
@@ -85,19 +84,79 @@ impl Options {
 /// # Errors
 /// See [`OpenError`].
 pub fn open(dir: &Path, options: Options) -> Result<(Writer, Recovery), OpenError> {
+    open_in(Arc::new(FileStorage::new(dir)), options)
+}
+
+/// [`open`] in any storage.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn open_in(
+    storage: Arc<dyn Storage>,
+    options: Options,
+) -> Result<(Writer, Recovery), OpenError> {
+    let (mut writer, recovery, preparer, syncer) = recover_in(storage, options)?;
+    writer
+        .start(preparer, syncer)
+        .map_err(OpenError::io("start the helper threads for", writer.shared.storage.dir()))?;
+    Ok((writer, recovery))
+}
+
+/// [`open`] in any storage and without threads: the caller steps the helpers. The same calls give
+/// the same journal to the byte, if the storage does the same too.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn open_stepped(
+    storage: Arc<dyn Storage>,
+    options: Options,
+) -> Result<(Writer, Recovery, Helpers), OpenError> {
+    let (mut writer, recovery, preparer, syncer) = recover_in(storage, options)?;
+    let helpers =
+        Helpers { preparer: Arc::new(Mutex::new(preparer)), syncer: Arc::new(Mutex::new(syncer)) };
+    writer.helping = Helping::Stepped(helpers.clone());
+    Ok((writer, recovery, helpers))
+}
+
+/// The writer, without the help it needs, and its helpers.
+fn recover_in(
+    storage: Arc<dyn Storage>,
+    options: Options,
+) -> Result<(Writer, Recovery, Preparer, Syncer), OpenError> {
     options.check()?;
-    fs::create_dir_all(dir).map_err(|source| OpenError::NotWritable { dir: dir.into(), source })?;
-    let lock = Lock::acquire(dir)?;
+    let lock = storage.lock().map_err(|error| lock_error(&*storage, error))?;
     let blocks = Blocks::for_interval(options.sync_interval);
-    let state = recover::recover(dir, options.segment_bytes, blocks)?;
-    let map = recover::map_tail(dir, &state)?;
-    let offset = (state.tail.get() % state.segment_bytes) as usize;
-    let begun = state.tail_begun;
+    let state = recover::recover(&*storage, options.segment_bytes, blocks)?;
+    let map = Arc::new(recover::map_tail(&*storage, &state)?);
     let shared =
-        Shared::new(dir.into(), state.segment_bytes, state.base, state.tail, Arc::new(map));
-    let writer = Writer::start(lock, Arc::new(shared), state.chain, offset, begun, options)
-        .map_err(OpenError::io("start the helper threads for", dir))?;
-    Ok((writer, state.recovery))
+        Arc::new(Shared::new(storage, state.segment_bytes, state.base, state.tail, map.clone()));
+    let mut writer = Writer {
+        map,
+        offset: (state.tail.get() % state.segment_bytes) as usize,
+        chain: state.chain,
+        group: Group::default(),
+        index: shared.segment_of(state.tail),
+        shared: shared.clone(),
+        build_id: options.build_id,
+        config_hash: options.config_hash,
+        helping: Helping::None,
+        _lock: lock,
+    };
+    if !state.tail_begun {
+        writer.begin_segment();
+    }
+    let preparer = Preparer::new(shared.clone(), u64::from(options.prepared_ahead), blocks);
+    let syncer = Syncer::new(shared, options.sync_interval);
+    Ok((writer, state.recovery, preparer, syncer))
+}
+
+fn lock_error(storage: &dyn Storage, error: LockError) -> OpenError {
+    let dir = storage.dir().into();
+    match error {
+        LockError::Held { holder } => OpenError::InUse { dir, pid: holder },
+        LockError::NotWritable(source) => OpenError::NotWritable { dir, source },
+        LockError::Failed(source) => OpenError::Io { what: "lock", path: dir, source },
+    }
 }
 
 /// Appends frames and commits them in groups. There is one per journal.
@@ -112,10 +171,40 @@ pub struct Writer {
     shared: Arc<Shared>,
     build_id: [u8; 32],
     config_hash: u64,
-    preparer: Option<JoinHandle<()>>,
-    syncer: Option<JoinHandle<()>>,
+    helping: Helping,
     /// Released last, when no thread touches the files any more.
     _lock: Lock,
+}
+
+/// Who prepares segments and syncs them.
+enum Helping {
+    None,
+    Threads { preparer: JoinHandle<()>, syncer: JoinHandle<()> },
+    Stepped(Helpers),
+}
+
+/// Prepares segments and syncs them, for a [`Writer`] without threads: see [`open_stepped`].
+///
+/// The writer steps them by itself in two places: when it is closed or dropped, and when a segment
+/// is full and the next is not prepared.
+#[derive(Clone)]
+pub struct Helpers {
+    preparer: Arc<Mutex<Preparer>>,
+    syncer: Arc<Mutex<Syncer>>,
+}
+
+impl Helpers {
+    /// Prepares a segment, if one is needed. Returns the pause before the next step, as the thread
+    /// would make it; `None` once the journal is closed.
+    pub fn step_preparer(&self) -> Option<Duration> {
+        self.preparer.lock().unwrap_or_else(PoisonError::into_inner).step()
+    }
+
+    /// Syncs what is committed, by the rule of [`Options::sync_interval`]. Returns the pause before
+    /// the next step, as the thread would make it; `None` once the journal is closed.
+    pub fn step_syncer(&self) -> Option<Duration> {
+        self.syncer.lock().unwrap_or_else(PoisonError::into_inner).step()
+    }
 }
 
 /// The frames appended since the last commit.
@@ -133,37 +222,18 @@ struct Group {
 }
 
 impl Writer {
-    fn start(
-        lock: Lock,
-        shared: Arc<Shared>,
-        chain: Chain,
-        offset: usize,
-        begun: bool,
-        options: Options,
-    ) -> io::Result<Writer> {
-        let index = shared.segment_of(shared.written());
-        let map = shared.map(index).expect("the tail is mapped");
-        let ahead = u64::from(options.prepared_ahead);
-        let blocks = Blocks::for_interval(options.sync_interval);
-        let mut writer = Writer {
-            map,
-            offset,
-            chain,
-            group: Group::default(),
-            index,
-            preparer: None,
-            syncer: None,
-            shared,
-            build_id: options.build_id,
-            config_hash: options.config_hash,
-            _lock: lock,
-        };
-        if !begun {
-            writer.begin_segment();
+    fn start(&mut self, preparer: Preparer, syncer: Syncer) -> io::Result<()> {
+        let preparer = preparer::start(preparer)?;
+        match syncer::start(syncer) {
+            Ok(syncer) => self.helping = Helping::Threads { preparer, syncer },
+            Err(error) => {
+                self.shared.stop_preparer.store(true, Ordering::Release);
+                preparer.thread().unpark();
+                let _ = preparer.join();
+                return Err(error);
+            }
         }
-        writer.preparer = Some(preparer::start(writer.shared.clone(), ahead, blocks)?);
-        writer.syncer = Some(syncer::start(writer.shared.clone(), options.sync_interval)?);
-        Ok(writer)
+        Ok(())
     }
 
     /// Appends a frame to the open group, or opens one. Nobody sees it before
@@ -328,8 +398,15 @@ impl Writer {
             if let Some(map) = self.shared.map(self.index + 1) {
                 return map;
             }
-            if attempt == 0 {
-                self.unpark(&self.preparer);
+            match &self.helping {
+                Helping::Threads { preparer, .. } if attempt == 0 => preparer.thread().unpark(),
+                Helping::Stepped(helpers) if attempt == 0 => {
+                    helpers.step_preparer();
+                    continue;
+                }
+                // Nobody else will ever prepare it.
+                Helping::Stepped(_) => panic!("no segment is prepared: ask has_room first"),
+                _ => {}
             }
             match attempt {
                 0..100 => std::hint::spin_loop(),
@@ -348,7 +425,7 @@ impl Writer {
             index: U64::new(self.index),
             segment_bytes: U64::new(self.shared.segment_bytes),
             first_sequence: U64::new(self.chain.next_sequence),
-            created_ns: U64::new(wall_clock_ns()),
+            created_ns: U64::new(self.shared.storage.wall_clock_ns()),
             build_id: self.build_id,
             config_hash: U64::new(self.config_hash),
             running_hash: U64::new(self.chain.hash),
@@ -359,20 +436,23 @@ impl Writer {
         self.map.put_header(header.seal().as_bytes());
     }
 
-    fn unpark(&self, helper: &Option<JoinHandle<()>>) {
-        if let Some(helper) = helper {
-            helper.thread().unpark();
-        }
-    }
-
-    /// Ends the helper threads; the syncer syncs what is committed before it goes.
+    /// Ends the helpers; the syncer syncs what is committed before it goes.
     fn stop(&mut self) {
         self.shared.stop_preparer.store(true, Ordering::Release);
         self.shared.stop_syncer.store(true, Ordering::Release);
-        for helper in [self.preparer.take(), self.syncer.take()].into_iter().flatten() {
-            helper.thread().unpark();
-            if helper.join().is_err() {
-                log::error!("a journal helper thread has panicked");
+        match std::mem::replace(&mut self.helping, Helping::None) {
+            Helping::None => {}
+            Helping::Threads { preparer, syncer } => {
+                for helper in [preparer, syncer] {
+                    helper.thread().unpark();
+                    if helper.join().is_err() {
+                        log::error!("a journal helper thread has panicked");
+                    }
+                }
+            }
+            Helping::Stepped(helpers) => {
+                let last = helpers.step_syncer();
+                debug_assert!(last.is_none(), "one step syncs all when the journal is closed");
             }
         }
     }
@@ -384,8 +464,4 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-fn wall_clock_ns() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
 }
