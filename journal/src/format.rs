@@ -42,6 +42,8 @@
 //! first frame of a group carries it until the commit clears it, and the frames behind it can't be
 //! reached before. `group_frames` is the number of frames in the group in its first frame and zero
 //! in the others, so a group whose end never reached the disk is recognised as incomplete.
+//! A `len` of that bit alone, in the place of a frame or at the start of a segment, says that
+//! recovery was interrupted while it cut what had been there.
 
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -65,13 +67,23 @@ pub(crate) const MAGIC: [u8; 8] = *b"IRONBOOK";
 pub(crate) const HEADER_BYTES: usize = 4096;
 /// Offset of the durable word: outside the header's CRC, because the syncer keeps storing it.
 pub(crate) const DURABLE_OFFSET: usize = 128;
+/// What a disk writes whole or not at all.
+pub(crate) const SECTOR_BYTES: usize = 512;
 pub(crate) const UNCOMMITTED: u32 = 1 << 31;
+/// Instead of a frame, or of a header: recovery is at work on cutting what was here.
+pub(crate) const CUT_LEN: u32 = UNCOMMITTED;
 pub(crate) const END_LEN: u32 = UNCOMMITTED - 1;
 pub(crate) const END_BYTES: usize = 8;
+const SEAL: u32 = 0x9E37_79B1;
+/// Modulo 2^32.
+const SEAL_INVERSE: u32 = 0x0E8B_2F51;
 /// The running hash before the first frame of a journal.
 pub(crate) const GENESIS_HASH: u64 = 0;
 
 const _: () = {
+    assert!(SEAL.wrapping_mul(SEAL_INVERSE) == 1);
+    // The header and its durable word reach the disk together.
+    assert!(DURABLE_OFFSET + 8 <= SECTOR_BYTES && HEADER_BYTES.is_multiple_of(SECTOR_BYTES));
     assert!(size_of::<SegmentHeader>() == DURABLE_OFFSET);
     assert!(DURABLE_OFFSET.is_multiple_of(8) && DURABLE_OFFSET + 8 <= HEADER_BYTES);
     assert!(FRAME_HEADER_BYTES == size_of::<[u64; 4]>());
@@ -159,7 +171,12 @@ impl FrameHead {
 /// different masks, so a flipped size never goes unseen; zero leaves the CRC as it is.
 #[inline]
 pub(crate) fn seal(crc: u32, group_frames: u32) -> u32 {
-    crc ^ group_frames.wrapping_mul(0x9E37_79B1)
+    crc ^ group_frames.wrapping_mul(SEAL)
+}
+
+/// The group's size with which `crc` was sealed, if it was.
+pub(crate) fn sealed_with(sealed: u32, crc: u32) -> u32 {
+    (sealed ^ crc).wrapping_mul(SEAL_INVERSE)
 }
 
 /// The running hash after a frame whose unsealed CRC is `crc`. For one `crc` it maps different

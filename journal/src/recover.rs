@@ -4,8 +4,8 @@ use std::io;
 
 use crate::error::OpenError;
 use crate::format::{
-    DURABLE_OFFSET, HEADER_BYTES, HeaderFault, Position, SegmentHeader, UNCOMMITTED, durable_word,
-    segment_bytes_valid,
+    CUT_LEN, DURABLE_OFFSET, HEADER_BYTES, HeaderFault, Position, SECTOR_BYTES, SegmentHeader,
+    durable_word, segment_bytes_valid,
 };
 use crate::map::Map;
 use crate::scan::{Chain, Scan, StopAt, Verdict, is_zero};
@@ -99,10 +99,10 @@ pub(crate) struct Found {
 /// Reads all segments. `None`: there is none, or only zeros of a creation that was interrupted.
 pub(crate) fn examine(storage: &dyn Storage, segments: &[u64]) -> Result<Option<Found>, OpenError> {
     let Some(&base) = segments.first() else { return Ok(None) };
+    if all_zero(storage, segments)? {
+        return Ok(None);
+    }
     let Some((segment_bytes, chain)) = first_header(storage, base)? else {
-        if all_zero(storage, segments)? {
-            return Ok(None);
-        }
         return Err(corrupt(storage, base, 0, 0, "the first segment has no good header"));
     };
     let mut scan = Scan::new(segment_bytes, segments.len() as u64, base, chain);
@@ -178,7 +178,7 @@ pub(crate) fn first_header(
         Err(HeaderFault::Version(found)) => {
             Err(OpenError::VersionMismatch { file: segment::path(storage, base), found })
         }
-        Err(HeaderFault::Damaged(_)) if base == 0 => {
+        Err(_) if base == 0 => {
             let len = storage
                 .file_len(&segment::name(base))
                 .map_err(OpenError::io("read", segment::path(storage, base)))?;
@@ -249,30 +249,39 @@ fn create_error(storage: &dyn Storage, needed: u64, source: io::Error) -> OpenEr
     }
 }
 
-/// Cuts the torn tail, so that an interruption at any point leaves something that is recognised as
-/// torn again: the bytes are put aside; what is left of the first group is marked uncommitted, so
-/// that its members prove nothing; the last segment is zeroed first, and the mark last.
+/// Cuts the torn tail, so that an interruption at any point, or a sync that fails and leaves its
+/// pages clean, ends in something that is recognised as torn again and cut from the start:
+/// 1. The bytes are put aside.
+/// 2. A mark and zeros replace the rest of the tail's sector, in one write. From now on nothing
+///    behind it proves anything (see `scan.rs`).
+/// 3. Segments behind the tail's are removed, the last first, if there is anything in them.
+/// 4. The rest of the tail's segment is zeroed.
+/// 5. The mark is zeroed. If that doesn't reach the disk, the mark is taken for a torn tail again.
 fn cut(storage: &dyn Storage, found: &Found, segments: &[u64]) -> Result<Torn, OpenError> {
     let tail = found.scan.walk.tail;
     // A header that is no good goes with the frames it should have announced.
     let from = if found.scan.tail_begun { tail.offset as u64 } else { 0 };
-    let start = |index| if index == tail.segment { from } else { 0 };
-    let concerned = segments.iter().rev().filter(|&&index| index >= tail.segment);
-    let mut used = Vec::new();
-    let mut bytes_cut = 0;
-    for &index in concerned {
-        let bytes = put_aside(storage, index, start(index))?;
-        if bytes > 0 || index == tail.segment {
-            used.push(index);
+    let later = segments.iter().copied().filter(|&index| index > tail.segment).rev();
+    let mut bytes_cut_later = 0;
+    for index in later.clone() {
+        bytes_cut_later += put_aside(storage, index, 0)?;
+    }
+    let bytes_cut = bytes_cut_later + put_aside(storage, tail.segment, from)?;
+    let sector_end = (from + 1).next_multiple_of(SECTOR_BYTES as u64);
+    let mut sector = vec![0; (sector_end - from) as usize];
+    sector[..4].copy_from_slice(&CUT_LEN.to_le_bytes());
+    overwrite(storage, tail.segment, from, &sector)?;
+    if bytes_cut_later > 0 {
+        for index in later {
+            // Of the names, the last goes first on the disk as well.
+            storage.sync_dir().map_err(OpenError::io("sync", storage.dir()))?;
+            remove_all(storage, &[index])?;
         }
-        bytes_cut += bytes;
     }
-    if found.scan.tail_begun {
-        mark_uncommitted(storage, tail.segment, from)?;
-    }
-    for index in used {
-        zero_from(storage, index, start(index), found.segment_bytes)?;
-    }
+    storage.sync_dir().map_err(OpenError::io("sync", storage.dir()))?;
+    let rest = vec![0; found.segment_bytes.saturating_sub(sector_end) as usize];
+    overwrite(storage, tail.segment, sector_end, &rest)?;
+    overwrite(storage, tail.segment, from, &[0; 8])?;
     let torn = Torn {
         segment: tail.segment,
         offset: tail.offset as u64,
@@ -322,45 +331,21 @@ fn unused_name(storage: &dyn Storage, index: u64, from: u64) -> Result<String, O
     Ok(name)
 }
 
-fn mark_uncommitted(storage: &dyn Storage, index: u64, offset: u64) -> Result<(), OpenError> {
-    let mark = || {
-        let name = segment::name(index);
-        let mut len = [0; 4];
-        // Nothing there, not even a length: nothing to mark.
-        if storage.read_at(&name, &mut len, offset)? == len.len() && len != [0; 4] {
-            let len = u32::from_le_bytes(len) | UNCOMMITTED;
-            storage.write_all_at(&name, &len.to_le_bytes(), offset)?;
-            storage.sync(&name)?;
-        }
-        Ok(())
-    };
-    mark().map_err(OpenError::io("cut the torn tail of", segment::path(storage, index)))
-}
-
-/// Zeros a segment from an offset on, the word there last.
-fn zero_from(
+/// Writes into a segment as far as the file goes, and syncs it.
+fn overwrite(
     storage: &dyn Storage,
     index: u64,
-    from: u64,
-    segment_bytes: u64,
+    offset: u64,
+    bytes: &[u8],
 ) -> Result<(), OpenError> {
-    static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
-    let zero = || {
-        let name = segment::name(index);
-        let end = storage.file_len(&name)?.min(segment_bytes);
-        let mut offset = from + 8;
-        while offset < end {
-            let bytes = ZEROS.len().min((end - offset) as usize);
-            storage.write_all_at(&name, &ZEROS[..bytes], offset)?;
-            offset += bytes as u64;
-        }
-        storage.sync(&name)?;
-        if from < end {
-            storage.write_all_at(&name, &ZEROS[..8.min((end - from) as usize)], from)?;
-        }
+    let name = segment::name(index);
+    let write = || {
+        let room = storage.file_len(&name)?.saturating_sub(offset);
+        let bytes = &bytes[..bytes.len().min(room as usize)];
+        storage.write_all_at(&name, bytes, offset)?;
         storage.sync(&name)
     };
-    zero().map_err(OpenError::io("cut the torn tail of", segment::path(storage, index)))
+    write().map_err(OpenError::io("cut the torn tail of", segment::path(storage, index)))
 }
 
 /// Gives the tail's segment its length and its blocks back, if the file was cut short.
@@ -381,22 +366,26 @@ fn make_durable(storage: &dyn Storage, found: &Found, state: &State) -> Result<(
     let tail = found.scan.walk.tail;
     let durable = found.scan.durable.get();
     let first = (durable / state.segment_bytes).clamp(found.base, tail.segment);
-    for index in first..=tail.segment {
-        let bytes = match index == tail.segment {
-            true if !state.tail_begun => continue,
-            true => tail.offset as u64,
-            false => state.segment_bytes,
-        };
-        let name = segment::name(index);
-        let mark = || {
-            let from = durable.saturating_sub(index * state.segment_bytes);
-            store_again(storage, &name, from, bytes)?;
-            storage.sync(&name)?;
-            let word = durable_word(bytes).to_le_bytes();
-            storage.write_all_at(&name, &word, DURABLE_OFFSET as u64)?;
-            storage.sync(&name)
-        };
-        mark().map_err(OpenError::io("sync", segment::path(storage, index)))?;
+    let segments = (first..=tail.segment).filter_map(|index| match index == tail.segment {
+        true if !state.tail_begun => None,
+        true => Some((index, tail.offset as u64)),
+        false => Some((index, state.segment_bytes)),
+    });
+    let io_error = |index| OpenError::io("sync", segment::path(storage, index));
+    for (index, bytes) in segments.clone() {
+        let (name, from) =
+            (segment::name(index), durable.saturating_sub(index * state.segment_bytes));
+        store_again(storage, &name, from, bytes)
+            .and_then(|()| storage.sync(&name))
+            .map_err(io_error(index))?;
+    }
+    // Not before: the last group of a segment may go on in the next.
+    for (index, bytes) in segments {
+        let (name, word) = (segment::name(index), durable_word(bytes).to_le_bytes());
+        storage
+            .write_all_at(&name, &word, DURABLE_OFFSET as u64)
+            .and_then(|()| storage.sync(&name))
+            .map_err(io_error(index))?;
     }
     Ok(())
 }

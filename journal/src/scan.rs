@@ -14,14 +14,25 @@
 //! | " | uncommitted frame | first frame of a committed group | any | Corrupt |
 //! | " | damaged | none | any | Torn |
 //! | " | damaged | any | any | Corrupt |
+//! | " | anything stale | any | any | as if none followed |
+//!
+//! Stale is what the disk had before the last writing: a power failure lets some sectors of a
+//! journal reach the disk and others not, in any sequence. A prepared segment is zeros, a sector of
+//! it is only ever added to, and a commit changes the first frame of its group. So these are stale:
+//! - zeros up to the end of their sector,
+//! - an uncommitted frame in whose sector no later group begins,
+//! - a damaged frame that lacks a sector altogether, or only the size of its group, if that lies in
+//!   a sector behind the one with its length.
 //!
 //! Torn is what an interrupted writer leaves and nobody was promised; it may be cut. Corrupt is
 //! never touched.
 
+use std::ops::Range;
+
 use crate::format::{
-    DURABLE_OFFSET, END_BYTES, END_LEN, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHead,
-    GENESIS_HASH, HEADER_BYTES, HeaderFault, Position, SegmentHeader, UNCOMMITTED, durable_bytes,
-    end_word, fold, read_u64, seal, word_crc, word_len,
+    CUT_LEN, DURABLE_OFFSET, END_BYTES, END_LEN, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHead,
+    GENESIS_HASH, HEADER_BYTES, HeaderFault, Position, SECTOR_BYTES, SegmentHeader, UNCOMMITTED,
+    durable_bytes, end_word, fold, read_u64, seal, sealed_with, word_crc, word_len,
 };
 
 /// What the next frame continues.
@@ -162,6 +173,9 @@ impl Walk {
         if word == 0 {
             return Err(Stop::Empty);
         }
+        if len == CUT_LEN {
+            return Err(Stop::Uncommitted);
+        }
         let Some(extent) = frame_extent(len & !UNCOMMITTED, offset, bytes.len()) else {
             return Err(Stop::Damaged("frame has an impossible length"));
         };
@@ -216,6 +230,8 @@ pub(crate) struct Scan {
     pub walk: Walk,
     pub stop: Option<StopAt>,
     pub follower: Follower,
+    /// Whether what stands at the stop is stale.
+    stale: bool,
     /// Whether anything but zeros lies behind the tail.
     pub residue: bool,
     /// The highest durable position any header tells.
@@ -243,6 +259,7 @@ impl Scan {
             walk: Walk::new(chain, base),
             stop: None,
             follower: Follower::None,
+            stale: false,
             residue: false,
             durable: Position::START,
             tail_begun: false,
@@ -262,6 +279,7 @@ impl Scan {
             return Ok(());
         }
         let stop = match self.header(index, header, file_bytes) {
+            Err(_) if word_len(read_u64(bytes, 0)) == CUT_LEN => Some((0, Stop::Uncommitted)),
             Err(stop) => Some((0, stop)),
             Ok(()) => self.walk.frames(index, bytes).err(),
         };
@@ -272,6 +290,7 @@ impl Scan {
         };
         if let Some((offset, stop)) = stop {
             self.stop = Some(StopAt { segment: index, offset, stop });
+            self.stale = self.is_stale(bytes, offset, stop);
             self.look_behind(index, bytes, offset);
         }
         Ok(())
@@ -279,7 +298,8 @@ impl Scan {
 
     pub fn verdict(&self) -> Verdict {
         let Some(at) = self.stop else { return Verdict::Clean };
-        judge(self.tail() < self.durable, at.stop, self.follower, self.residue)
+        let follower = if self.stale { Follower::None } else { self.follower };
+        judge(self.tail() < self.durable, at.stop, follower, self.residue)
     }
 
     /// Good frames in whole groups.
@@ -336,21 +356,53 @@ impl Scan {
             (false, _) => 0,
         };
         self.residue |= tail.segment != index || !is_zero(&bytes[rest..]);
-        self.follower = self.follower.max(self.search(bytes, offset.max(HEADER_BYTES)));
+        let rest = offset.max(HEADER_BYTES)..bytes.len();
+        self.follower = self.follower.max(self.search(bytes, rest));
+    }
+
+    /// Whether a power failure explains what stands at the stop.
+    fn is_stale(&self, bytes: &[u8], offset: usize, stop: Stop) -> bool {
+        let sector = offset..(offset + 1).next_multiple_of(SECTOR_BYTES);
+        match stop {
+            Stop::Empty => is_zero(&bytes[sector]),
+            Stop::Uncommitted => self.search(bytes, sector) != Follower::Group,
+            // A header is in one sector.
+            Stop::Damaged(_) if offset == 0 => false,
+            Stop::Damaged(_) => self.lacks_a_sector(bytes, offset, sector.end),
+        }
+    }
+
+    /// Whether a sector of the frame at `offset`, from `next_sector` on, is what it was before the
+    /// frame was written, or before it was committed.
+    fn lacks_a_sector(&self, bytes: &[u8], offset: usize, next_sector: usize) -> bool {
+        let word = read_u64(bytes, offset);
+        let Some(extent) = frame_extent(word_len(word), offset, bytes.len()) else { return false };
+        let mut sectors = (next_sector..offset + extent).step_by(SECTOR_BYTES);
+        if sectors.any(|sector| is_zero(&bytes[sector..sector + SECTOR_BYTES])) {
+            return true;
+        }
+        let head = FrameHead::read(&bytes[offset..]);
+        let payload = &bytes[offset + FRAME_HEADER_BYTES..offset + word_len(word) as usize];
+        let group_frames = sealed_with(word_crc(word), head.crc(word_len(word), payload));
+        let has_size_elsewhere = offset + FRAME_HEADER_BYTES > next_sector;
+        has_size_elsewhere
+            && head.group_frames == 0
+            && (1..=self.frames_max).contains(&u64::from(group_frames))
     }
 
     /// Looks at a segment behind the one in which the walk stopped.
     fn behind(&mut self, bytes: &[u8]) {
         if !is_zero(bytes) {
             self.residue = true;
-            self.follower = self.follower.max(self.search(bytes, HEADER_BYTES));
+            self.follower = self.follower.max(self.search(bytes, HEADER_BYTES..bytes.len()));
         }
     }
 
-    /// The strongest valid frame at or behind `from` with a sequence the walk hasn't reached.
-    fn search(&self, bytes: &[u8], from: usize) -> Follower {
+    /// The strongest valid frame that begins in `range` with a sequence the walk hasn't reached.
+    fn search(&self, bytes: &[u8], range: Range<usize>) -> Follower {
         let mut found = Follower::None;
-        for offset in (from..bytes.len() - FRAME_HEADER_BYTES).step_by(8) {
+        let end = range.end.min(bytes.len() - FRAME_HEADER_BYTES);
+        for offset in (range.start..end).step_by(8) {
             match self.later_frame(bytes, offset) {
                 Some(head) if head.group_frames > 0 => return Follower::Group,
                 Some(_) => found = Follower::Member,

@@ -14,11 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
+use crate::format::SECTOR_BYTES;
 use crate::map::{Map, Memory, PAGE_BYTES, SimulatedPages, check_len};
 use crate::storage::{Blocks, Lock, LockError, Storage};
 
-/// What a disk writes as a whole.
-const SECTOR_BYTES: usize = 512;
 /// Of a [`FaultRates`] value: always.
 const ALWAYS: u32 = 1_000;
 
@@ -42,7 +41,7 @@ pub enum Fault {
     Read,
     /// An allocation fails with ENOSPC.
     Allocation,
-    /// A write fails with EIO after a part of its bytes.
+    /// A write fails with EIO after some of its pages.
     Write,
 }
 
@@ -81,7 +80,7 @@ impl SimulatedStorage {
         let disk = Disk {
             random: Random(seed),
             life: 0,
-            power_left: None,
+            operations_left: None,
             rates: FaultRates::default(),
             next: BTreeMap::new(),
             capacity: None,
@@ -97,7 +96,8 @@ impl SimulatedStorage {
     }
 
     /// Ends this life. Handles and maps of it refuse everything from now on, and what is stored
-    /// through such a map is lost. Faults stay as they are set, except the power, which is back.
+    /// through such a map is lost. Faults stay as they are set; what
+    /// [`stop_after`](Self::stop_after) stopped goes on.
     ///
     /// # Panics
     /// When the life of this handle has ended before.
@@ -108,15 +108,15 @@ impl SimulatedStorage {
         SimulatedStorage { disk: self.disk.clone(), life: disk.life, dir: self.dir.clone() }
     }
 
-    /// After `operations` more that change something the power fails: all that follow fail, until
-    /// [`crash`](Self::crash) decides what is left.
-    pub fn fail_power_after(&self, operations: u64) {
-        self.disk().power_left = Some(operations + 1);
+    /// After `operations` more that change something this life is at its end: all that follow
+    /// fail, until [`crash`](Self::crash) says what kind of end it was.
+    pub fn stop_after(&self, operations: u64) {
+        self.disk().operations_left = Some(operations + 1);
     }
 
-    /// Whether [`fail_power_after`](Self::fail_power_after) has come true.
-    pub fn is_power_off(&self) -> bool {
-        self.disk().power_left == Some(0)
+    /// Whether [`stop_after`](Self::stop_after) has come true.
+    pub fn is_stopped(&self) -> bool {
+        self.disk().operations_left == Some(0)
     }
 
     /// How often operations fail from now on.
@@ -168,8 +168,8 @@ impl SimulatedStorage {
         if disk.life != self.life {
             return Err(io::Error::other("this simulated life has ended"));
         }
-        if disk.power_left == Some(0) {
-            return Err(io::Error::other("the simulated power is off"));
+        if disk.operations_left == Some(0) {
+            return Err(stopped());
         }
         Ok(disk)
     }
@@ -180,10 +180,10 @@ impl SimulatedStorage {
         if disk.rates.read_only {
             return Err(Errno::ROFS.into());
         }
-        if let Some(left) = &mut disk.power_left {
+        if let Some(left) = &mut disk.operations_left {
             *left -= 1;
             if *left == 0 {
-                return Err(io::Error::other("the simulated power fails"));
+                return Err(stopped());
             }
         }
         Ok(disk)
@@ -344,6 +344,10 @@ impl Storage for SimulatedStorage {
     }
 }
 
+fn stopped() -> io::Error {
+    io::Error::other("this simulated life was stopped")
+}
+
 /// The lock of one life.
 struct Locked(SimulatedStorage);
 
@@ -378,8 +382,8 @@ struct Disk {
     random: Random,
     /// The life that goes on; handles of others are refused.
     life: u64,
-    /// Operations until the power fails, `Some(0)` when it has.
-    power_left: Option<u64>,
+    /// Operations until they fail, counting the first that does: `Some(0)` when it has.
+    operations_left: Option<u64>,
     rates: FaultRates,
     /// How many operations of a kind are still to fail for sure.
     next: BTreeMap<Fault, u32>,
@@ -429,10 +433,11 @@ impl Disk {
         if full || self.fails(Fault::Allocation) { Err(Errno::NOSPC.into()) } else { Ok(()) }
     }
 
-    /// Stores `bytes`, or a part of them and an error.
+    /// Stores `bytes`, or some pages of them and an error.
     fn write(&mut self, cached: &Memory, offset: usize, bytes: &[u8]) -> io::Result<()> {
         if self.fails(Fault::Write) {
-            let part = self.random.below(bytes.len() as u64 + 1) as usize;
+            let end = offset + self.random.below(bytes.len() as u64 + 1) as usize;
+            let part = (end / PAGE_BYTES * PAGE_BYTES).saturating_sub(offset);
             cached.write(offset, &bytes[..part]);
             return Err(Errno::IO.into());
         }
@@ -483,7 +488,7 @@ impl Disk {
         self.files
             .retain(|id, _| names.values().chain(durable_names.values()).any(|named| named == id));
         self.life += 1;
-        self.power_left = None;
+        self.operations_left = None;
         self.locked = false;
     }
 }

@@ -1,7 +1,7 @@
 //! What a journal needs of a directory, as a trait: the real one is [`FileStorage`], the one for
 //! simulations and tests [`SimulatedStorage`](crate::SimulatedStorage).
 //!
-//! Only cold operations go through it. Appends, commits and reads touch a [`Map`] that it made, and
+//! Only cold operations go through it. Appends, commits and reads touch a map that it made, and
 //! nothing else.
 
 use std::any::Any;
@@ -73,7 +73,7 @@ pub enum LockError {
 /// through its map, names (created, renamed, removed) by [`sync_dir`](Self::sync_dir). Errors have
 /// the kinds of the file system: `NotFound`, `StorageFull`, `ReadOnlyFilesystem` and so on.
 ///
-/// Only this crate implements it, since only this crate makes a [`Map`].
+/// Only this crate implements it, since only this crate makes maps.
 pub trait Storage: Send + Sync {
     /// What messages call the directory.
     fn dir(&self) -> &Path;

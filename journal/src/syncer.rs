@@ -117,17 +117,22 @@ fn sync_reporting(shared: &Shared, target: Position, failed_before: bool) -> boo
 /// succeed without them. So after a failure all pages are made dirty before they are synced again.
 fn sync(shared: &Shared, target: Position, failed_before: bool) -> io::Result<()> {
     let last = shared.segment_of(target);
-    for index in shared.segment_of(shared.durable())..=last {
-        let end = if index == last { offset(shared, target) } else { shared.segment_bytes };
-        let map = shared.map(index).expect("maps are kept until they are durable");
+    let end = |index| if index == last { offset(shared, target) } else { shared.segment_bytes };
+    let maps: Vec<_> = (shared.segment_of(shared.durable())..=last)
+        .map(|index| (shared.map(index).expect("maps are kept until they are durable"), end(index)))
+        .collect();
+    for (map, end) in &maps {
         if failed_before {
-            map.populate(0, end as usize)?;
+            map.populate(0, *end as usize)?;
         }
-        map.sync(end as usize)?;
-        map.publish(DURABLE_OFFSET, durable_word(end));
-        if index == last {
-            keep_writable(&map, end as usize);
-        }
+        map.sync(*end as usize)?;
+    }
+    // Not before: the last group of a segment may go on in the next.
+    for (map, end) in &maps {
+        map.publish(DURABLE_OFFSET, durable_word(*end));
+    }
+    if let Some((map, end)) = maps.last() {
+        keep_writable(map, *end as usize);
     }
     shared.set_durable(target);
     Ok(())
