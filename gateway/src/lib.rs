@@ -8,12 +8,13 @@
 //!
 //! - [`config`]: what can be set.
 //! - [`venue`]: the composition root.
-//! - [`acceptor`], [`connection`], [`desk`]: sockets, bytes, sessions.
+//! - [`network`], [`acceptor`], [`connection`], [`desk`]: sockets, bytes, sessions.
 //! - [`translate`]: the one file that names both FIX messages and engine types.
 //! - [`core`]: the matching core, only writer of the journal.
 //! - [`replay`], [`sessions`]: folds over the journal that give back the state and the sequence
 //!   numbers.
 //! - [`client`]: the other end, for tools and benchmarks.
+//! - [`simulated_network`], [`random`]: connections in memory, and chance, for simulations.
 #![forbid(unsafe_code)]
 
 pub mod acceptor;
@@ -24,9 +25,12 @@ pub mod config;
 pub mod connection;
 pub mod core;
 pub mod desk;
+pub mod network;
+pub mod random;
 pub mod replay;
 pub mod ring;
 pub mod session_record;
 pub mod sessions;
+pub mod simulated_network;
 pub mod translate;
 pub mod venue;

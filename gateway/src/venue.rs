@@ -26,6 +26,7 @@ use crate::{
     config::{Acknowledge, Config, Cpu, Layout, StatusConfig},
     core::CoreAgent,
     desk::SessionSetup,
+    network::{Network, TcpNetwork},
     replay::{Counts, PlayError, ReplayError, Replayed, play, read_sessions},
     ring::ring,
     session_record::SessionRecord,
@@ -176,7 +177,8 @@ impl Venue {
             symbols,
             resend: Reader::open(&config.venue.data_dir)?,
         };
-        let gateway = GatewayAgent::new(config, parts, clock)?;
+        let network = TcpNetwork::listen(config.fix.listen)?;
+        let gateway = GatewayAgent::new(config, parts, clock, network);
         let address = gateway.address();
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::new(Mutex::new(None));
@@ -387,9 +389,9 @@ impl<C: Clock> Agent for CoreThread<C> {
     }
 }
 
-fn start_threads<C: Clock>(
+fn start_threads<C: Clock, N: Network>(
     config: &Config,
-    gateway: GatewayAgent<C>,
+    gateway: GatewayAgent<C, N>,
     core: CoreThread<C>,
     stop: &Arc<AtomicBool>,
     started: &mut Started,

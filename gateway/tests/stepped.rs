@@ -17,6 +17,7 @@ use ironbook_gateway::{
     config::Config,
     core::CoreAgent,
     desk::SessionSetup,
+    network::TcpNetwork,
     ring::ring,
     sessions::SessionTable,
 };
@@ -34,7 +35,7 @@ const LOOK: u64 = 100_000_000;
 struct Stepped {
     clock: ManualClock,
     now: u64,
-    gateway: GatewayAgent<ManualClock>,
+    gateway: GatewayAgent<ManualClock, TcpNetwork>,
     /// None once the journal was closed under the gateway.
     core: Option<CoreAgent<ManualClock>>,
     durable: DurablePosition,
@@ -84,7 +85,8 @@ impl Stepped {
             symbols: vec![(symbol, InstrumentId(1))],
             resend: Reader::open(&config.venue.data_dir).expect("a journal"),
         };
-        let gateway = GatewayAgent::new(&config, parts, clock.clone()).expect("a free port");
+        let network = TcpNetwork::listen(config.fix.listen).expect("a free port");
+        let gateway = GatewayAgent::new(&config, parts, clock.clone(), network);
         Self { clock, now: START, gateway, core: Some(core), durable: position, _dir: dir }
     }
 
