@@ -159,6 +159,17 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         self.network.address()
     }
 
+    /// When to take a turn at the latest, however quiet journal and sockets are, for those who step
+    /// the gateway themselves.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let strangers = self.lines.lines.iter().flatten().filter(|line| line.session.is_none());
+        let logon = strangers.map(|line| line.accepted.0 + self.logon_timeout_ns + 1).min();
+        let closing = self.closing_since.map(|since| since.0 + CLOSING_NS_MAX + 1);
+        let sessions = self.desk.next_deadline().map(|due| due.0);
+        let due = [logon, closing, sessions].into_iter().flatten().min()?;
+        Some(Timestamp(due.max(self.next_look)))
+    }
+
     /// Delivers what the journal has, and writes it.
     #[inline]
     fn deliver(&mut self) -> usize {

@@ -369,6 +369,16 @@ impl Desk {
         done
     }
 
+    /// When the first of the timeouts is due, or an ending that waits for its last message; none
+    /// when only a message can bring something about.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let due = |slot: &Slot| match slot.closing {
+            Some(_) => Some(0),
+            None => slot.fix.next_deadline(),
+        };
+        self.slots.iter().filter_map(due).min().map(Timestamp)
+    }
+
     /// Whether the connection of a session is to be closed, and everything requested is out.
     pub fn wants_close(&self, index: usize) -> Option<DisconnectReason> {
         let slot = &self.slots[index];

@@ -3,7 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -14,6 +14,7 @@ use std::{
 
 use ironbook_engine::{
     Command, CompId, Engine, EngineLimits, InstrumentId, InstrumentStatus, SessionId, Symbol,
+    Timestamp,
     command::{DefineInstrument, DefineSession, Origin, SetInstrumentStatus},
 };
 use ironbook_journal::{DurablePosition, OpenError, Options, Reader, Recovery, Writer};
@@ -133,52 +134,19 @@ impl Venue {
     /// [`StartError`] says what is wrong, where, and what to do; the journal is left as it was.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         config.check()?;
-        let clock = SystemClock;
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let core_cpu = cpu(config.threads.core_cpu, processors.checked_sub(1));
         core_cpu.into_iter().for_each(keep_off);
-        let (journal, recovery) = open_journal(config)?;
-        let (replayed, mut sessions) = replay(&config.venue.data_dir, &recovery)?;
-        let counts = replayed.counts;
-        let (inputs, outputs) = ring(config.threads.ring_slots);
-        let durable = journal.durable();
-        let mut tail = journal.tail();
-        let limits = config.engine_limits();
-        let engine = replayed.engine.unwrap_or_else(|| Engine::new(limits));
-        let mut core = CoreAgent::new(outputs, replayed.sequencer, engine, journal, clock);
-        announce(&mut core, config, &limits, counts.commands == 0)?;
-        tail.seek(replayed.end.unwrap_or(ironbook_journal::Position::START));
-        let setups = announce_sessions(&mut core, &sessions, config)?;
-        while let Some(frame) = tail.next()? {
-            let _ = sessions.fold(&frame);
-        }
-        core.touch_memory();
-        let engine = core.engine();
-        let mut started = Started {
-            counts,
-            torn_bytes: recovery.torn.as_ref().map(|torn| torn.bytes_cut),
-            live_orders: engine.totals().live_orders.into(),
-            state_hash: engine.state_hash(),
-            reserved_bytes: engine.memory_bytes() as u64,
-            journal_bytes: config.journal.segment_bytes
-                * (1 + u64::from(config.journal.prepared_ahead)),
-            threads: Vec::new(),
+        let dir = &config.venue.data_dir;
+        let (journal, recovery) = ironbook_journal::open(dir, journal_options(config))?;
+        let place = Place {
+            clock: SystemClock,
+            reader: || Ok(Reader::open(dir)?),
+            listen: || TcpNetwork::listen(config.fix.listen),
+            replay: replay_on_two_threads,
         };
-        let symbols = engine
-            .instruments()
-            .map(|known| (known.definition.symbol, known.definition.instrument))
-            .collect();
-        let parts = GatewayParts {
-            inputs,
-            tail,
-            durable: (config.venue.acknowledge == Acknowledge::Durable).then(|| durable.clone()),
-            sessions,
-            setups,
-            symbols,
-            resend: Reader::open(&config.venue.data_dir)?,
-        };
-        let network = TcpNetwork::listen(config.fix.listen)?;
-        let gateway = GatewayAgent::new(config, parts, clock, network);
+        let Parts { gateway, core, durable, mut started } =
+            assemble(config, journal, &recovery, place)?;
         let address = gateway.address();
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::new(Mutex::new(None));
@@ -218,7 +186,97 @@ impl Venue {
     }
 }
 
-fn open_journal(config: &Config) -> Result<(Writer, Recovery), StartError> {
+/// Where a venue is put together: the machine, or a simulation of one.
+pub struct Place<C, R, L, P> {
+    /// Tells the time.
+    pub clock: C,
+    /// Opens another reader of the journal.
+    pub reader: R,
+    /// Opens the network, once all else is ready.
+    pub listen: L,
+    /// Replays a journal that is not empty: [`replay_on_two_threads`], or [`replay_on_one`].
+    pub replay: P,
+}
+
+/// A venue put together, to be given threads or to be stepped by hand.
+pub struct Parts<C, N: Network> {
+    /// Sessions and connections.
+    pub gateway: GatewayAgent<C, N>,
+    /// Engine and journal.
+    pub core: CoreAgent<C>,
+    /// How far the journal is written, and how far it is durable.
+    pub durable: DurablePosition,
+    /// What was found and made.
+    pub started: Started,
+}
+
+/// The start of a venue from an opened journal on: replays it, makes known what is new in the
+/// configuration, listens.
+///
+/// # Errors
+/// [`StartError`] says what is wrong, where, and what to do.
+pub fn assemble<C, N, R, L, P>(
+    config: &Config,
+    journal: Writer,
+    recovery: &Recovery,
+    place: Place<C, R, L, P>,
+) -> Result<Parts<C, N>, StartError>
+where
+    C: Clock,
+    N: Network,
+    R: Fn() -> Result<Reader, StartError>,
+    L: FnOnce() -> Result<N, StartError>,
+    P: FnOnce(Reader, Reader) -> Result<(Replayed, SessionTable), StartError>,
+{
+    let Place { clock, reader, listen, replay } = place;
+    let (replayed, mut sessions) = match recovery.frames {
+        0 => Default::default(),
+        _ => replay(unverified(reader()?), unverified(reader()?))?,
+    };
+    let counts = replayed.counts;
+    let (inputs, outputs) = ring(config.threads.ring_slots);
+    let durable = journal.durable();
+    let mut tail = journal.tail();
+    let limits = config.engine_limits();
+    let engine = replayed.engine.unwrap_or_else(|| Engine::new(limits));
+    let mut core = CoreAgent::new(outputs, replayed.sequencer, engine, journal, clock.clone());
+    announce(&mut core, config, &limits, counts.commands == 0, clock.now())?;
+    tail.seek(replayed.end.unwrap_or(ironbook_journal::Position::START));
+    let setups = announce_sessions(&mut core, &sessions, config)?;
+    while let Some(frame) = tail.next()? {
+        let _ = sessions.fold(&frame);
+    }
+    core.touch_memory();
+    let engine = core.engine();
+    let started = Started {
+        counts,
+        torn_bytes: recovery.torn.as_ref().map(|torn| torn.bytes_cut),
+        live_orders: engine.totals().live_orders.into(),
+        state_hash: engine.state_hash(),
+        reserved_bytes: engine.memory_bytes() as u64,
+        journal_bytes: config.journal.segment_bytes
+            * (1 + u64::from(config.journal.prepared_ahead)),
+        threads: Vec::new(),
+    };
+    let symbols = engine
+        .instruments()
+        .map(|known| (known.definition.symbol, known.definition.instrument))
+        .collect();
+    let parts = GatewayParts {
+        inputs,
+        tail,
+        durable: (config.venue.acknowledge == Acknowledge::Durable).then(|| durable.clone()),
+        sessions,
+        setups,
+        symbols,
+        resend: reader()?,
+    };
+    let gateway = GatewayAgent::new(config, parts, clock, listen()?);
+    Ok(Parts { gateway, core, durable, started })
+}
+
+/// How a venue with this configuration writes its journal.
+pub fn journal_options(config: &Config) -> Options {
     let sync_interval = match config.venue.acknowledge {
         Acknowledge::Durable => Duration::ZERO,
         Acknowledge::Written => Duration::from_millis(config.journal.sync_interval_ms),
@@ -226,14 +284,13 @@ fn open_journal(config: &Config) -> Result<(Writer, Recovery), StartError> {
     let mut build_id = [0; 32];
     let version = env!("CARGO_PKG_VERSION").as_bytes();
     build_id[..version.len()].copy_from_slice(version);
-    let options = Options {
+    Options {
         segment_bytes: config.journal.segment_bytes,
         prepared_ahead: config.journal.prepared_ahead,
         sync_interval,
         build_id,
         config_hash: config_hash(config),
-    };
-    Ok(ironbook_journal::open(&config.venue.data_dir, options)?)
+    }
 }
 
 /// Tells configurations apart in segment headers: FNV-1a over the effective configuration as text.
@@ -244,15 +301,20 @@ fn config_hash(config: &Config) -> u64 {
     })
 }
 
-/// Plays back what the journal holds, and reads the sequence numbers of its sessions meanwhile.
-fn replay(dir: &Path, recovery: &Recovery) -> Result<(Replayed, SessionTable), StartError> {
-    if recovery.frames == 0 {
-        return Ok(Default::default());
-    }
-    let (mut reader, mut second) = (Reader::open(dir)?, Reader::open(dir)?);
-    // Opening the journal has just checked every byte.
+/// Opening the journal has just checked every byte.
+fn unverified(mut reader: Reader) -> Reader {
     reader.set_verify(false);
-    second.set_verify(false);
+    reader
+}
+
+/// Plays back what the journal holds, and reads the sequence numbers of its sessions meanwhile.
+///
+/// # Errors
+/// What is wrong with the journal, or that the system gives no thread.
+pub fn replay_on_two_threads(
+    mut reader: Reader,
+    mut second: Reader,
+) -> Result<(Replayed, SessionTable), StartError> {
     thread::scope(|scope| {
         let sessions = thread::Builder::new()
             .name("sessions".to_owned())
@@ -263,12 +325,24 @@ fn replay(dir: &Path, recovery: &Recovery) -> Result<(Replayed, SessionTable), S
     })
 }
 
+/// The same one after the other, for a simulation: it has no thread but its own.
+///
+/// # Errors
+/// What is wrong with the journal.
+pub fn replay_on_one(
+    mut reader: Reader,
+    mut second: Reader,
+) -> Result<(Replayed, SessionTable), StartError> {
+    Ok((play(&mut reader, None)?, read_sessions(&mut second, None)?))
+}
+
 /// Journals limits and instruments that the journal does not know yet.
 fn announce<C: Clock>(
     core: &mut CoreAgent<C>,
     config: &Config,
     limits: &EngineLimits,
     fresh: bool,
+    now: Timestamp,
 ) -> Result<(), StartError> {
     let known = *core.engine().limits();
     let grown = EngineLimits {
@@ -282,7 +356,7 @@ fn announce<C: Clock>(
         core.apply_now(Command::Limits(grown));
     }
     for instrument in &config.instruments {
-        announce_instrument(core, instrument)?;
+        announce_instrument(core, instrument, now)?;
     }
     Ok(())
 }
@@ -290,6 +364,7 @@ fn announce<C: Clock>(
 fn announce_instrument<C: Clock>(
     core: &mut CoreAgent<C>,
     config: &crate::config::InstrumentConfig,
+    now: Timestamp,
 ) -> Result<(), StartError> {
     let terms = config.terms()?;
     let symbol = Symbol::try_from(config.symbol.as_str()).unwrap_or_default();
@@ -326,7 +401,7 @@ fn announce_instrument<C: Clock>(
         StatusConfig::Closed => InstrumentStatus::Closed,
     };
     if core.engine().instrument(id).is_some_and(|known| known.status != status) {
-        let origin = Origin::venue(SystemClock.now());
+        let origin = Origin::venue(now);
         core.apply_now(SetInstrumentStatus::new(origin, id, status).into());
     }
     Ok(())
