@@ -17,7 +17,9 @@ use ironbook_engine::{
     Timestamp,
     command::{DefineInstrument, DefineSession, Origin, SetInstrumentStatus},
 };
-use ironbook_journal::{DurablePosition, OpenError, Options, Reader, Recovery, Writer};
+use ironbook_journal::{
+    DurablePosition, FileStorage, OpenError, Options, Reader, Recovery, Storage, Writer,
+};
 use thiserror::Error;
 
 use crate::{
@@ -137,11 +139,12 @@ impl Venue {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let core_cpu = cpu(config.threads.core_cpu, processors.checked_sub(1));
         core_cpu.into_iter().for_each(keep_off);
-        let dir = &config.venue.data_dir;
-        let (journal, recovery) = ironbook_journal::open(dir, journal_options(config))?;
+        let storage = Arc::new(FileStorage::new(&config.venue.data_dir));
+        let (journal, recovery) =
+            ironbook_journal::open_in(storage.clone(), journal_options(config))?;
         let place = Place {
             clock: SystemClock,
-            reader: || Ok(Reader::open(dir)?),
+            storage,
             listen: || TcpNetwork::listen(config.fix.listen),
             replay: replay_on_two_threads,
         };
@@ -187,11 +190,11 @@ impl Venue {
 }
 
 /// Where a venue is put together: the machine, or a simulation of one.
-pub struct Place<C, R, L, P> {
+pub struct Place<C, L, P> {
     /// Tells the time.
     pub clock: C,
-    /// Opens another reader of the journal.
-    pub reader: R,
+    /// Holds the journal.
+    pub storage: Arc<dyn Storage>,
     /// Opens the network, once all else is ready.
     pub listen: L,
     /// Replays a journal that is not empty: [`replay_on_two_threads`], or [`replay_on_one`].
@@ -215,20 +218,20 @@ pub struct Parts<C, N: Network> {
 ///
 /// # Errors
 /// [`StartError`] says what is wrong, where, and what to do.
-pub fn assemble<C, N, R, L, P>(
+pub fn assemble<C, N, L, P>(
     config: &Config,
     journal: Writer,
     recovery: &Recovery,
-    place: Place<C, R, L, P>,
+    place: Place<C, L, P>,
 ) -> Result<Parts<C, N>, StartError>
 where
     C: Clock,
     N: Network,
-    R: Fn() -> Result<Reader, StartError>,
     L: FnOnce() -> Result<N, StartError>,
     P: FnOnce(Reader, Reader) -> Result<(Replayed, SessionTable), StartError>,
 {
-    let Place { clock, reader, listen, replay } = place;
+    let Place { clock, storage, listen, replay } = place;
+    let reader = || Reader::open_in(storage.clone());
     let (replayed, mut sessions) = match recovery.frames {
         0 => Default::default(),
         _ => replay(unverified(reader()?), unverified(reader()?))?,
