@@ -18,8 +18,7 @@ use ironbook_fix::{
     field::{MsgSeqNum, Precision, TimestampText, write_u64},
     message::{BusinessReject, BusinessRejectReason, Message, MsgType, Refusal},
     session::{
-        DisconnectReason, Handled, Output, Request, Role, Session,
-        SessionConfig as FixSessionConfig,
+        DisconnectReason, Handled, Output, Role, Session, SessionConfig as FixSessionConfig,
     },
 };
 use ironbook_journal::{Frame, Position, Reader};
@@ -58,11 +57,10 @@ struct Slot {
     /// Whether the journal has passed the answer to this connection's Logon: what the journal says
     /// from there on goes to this connection.
     live: bool,
-    /// Answers to Logons that are in the ring or the journal ahead; those of connections that are
-    /// gone bring nobody to life.
-    logons_ahead: u32,
     /// Requested messages that are in the ring or the journal ahead.
     sends_ahead: u32,
+    /// Those of them that earlier connections requested: they go to nobody.
+    stale_ahead: u32,
     /// Set when the connection ends once everything requested is out.
     closing: Option<DisconnectReason>,
     /// MsgSeqNum expected next, as it was last put into the ring.
@@ -190,6 +188,7 @@ impl Desk {
         slot.connection = Some(connection);
         slot.live = false;
         slot.closing = None;
+        slot.stale_ahead = slot.sends_ahead;
         slot.fix.handle_connected(now.0);
         Ok(index)
     }
@@ -300,7 +299,7 @@ impl Desk {
     fn carry_out(&mut self, index: usize, output: Output) {
         let slot = &mut self.slots[index];
         match output {
-            Output::Send(request) => self.request(index, &request),
+            Output::Send(request) => self.send(index, request.msg_type(), request.body()),
             Output::ResetSequence => {
                 slot.told_next_in = 1;
                 slot.resends.clear();
@@ -317,13 +316,6 @@ impl Desk {
             Output::LoggedOut => log::info!("{} logged out", slot.setup.config.comp_id),
             Output::Disconnect(reason) => slot.closing = Some(reason),
         }
-    }
-
-    fn request(&mut self, index: usize, request: &Request) {
-        if request.msg_type() == MsgType::LOGON {
-            self.slots[index].logons_ahead += 1;
-        }
-        self.send(index, request.msg_type(), request.body());
     }
 
     /// Puts a message that is no report of an event into the ring; it goes out when the journal
@@ -464,26 +456,20 @@ impl Desk {
         visit(frame, &self.symbols, &mut Transmit { fix: &mut slot.fix, time, output });
     }
 
-    /// A requested message has come through the journal; the answer to a Logon opens the way for
+    /// A requested message has come through the journal. The first one that this connection
+    /// requested is the answer to its Logon, or the Logout that refuses it, and opens the way for
     /// everything behind it.
     fn come_alive(&mut self, index: usize, frame: &Frame<'_>) {
-        let Some(SessionRecord::Outbound { session, msg_type, .. }) =
-            SessionRecord::decode(frame.kind, frame.payload)
-        else {
+        if frame.kind != SessionRecord::OUTBOUND {
             return;
-        };
-        let numbers = self.table.get(session).map_or(1, |numbers| numbers.next_out);
-        let slot = &mut self.slots[index];
-        slot.sends_ahead = slot.sends_ahead.saturating_sub(1);
-        if msg_type == MsgType::LOGON.text().as_ref() {
-            slot.logons_ahead = slot.logons_ahead.saturating_sub(1);
-            if slot.logons_ahead == 0 && slot.connection.is_some() {
-                slot.live = true;
-            }
         }
-        if !slot.live && slot.connection.is_some() && slot.logons_ahead == 0 {
-            // A Logout that refuses a Logon: nothing else goes to this connection.
-            slot.live = slot.closing.is_some();
+        let slot = &mut self.slots[index];
+        let numbers = self.table.get(slot.setup.id).map_or(1, |numbers| numbers.next_out);
+        slot.sends_ahead = slot.sends_ahead.saturating_sub(1);
+        if slot.stale_ahead > 0 {
+            slot.stale_ahead -= 1;
+        } else if slot.connection.is_some() {
+            slot.live = true;
         }
         // The table has counted this message already.
         slot.fix.resume_outbound(MsgSeqNum::new(numbers - 1));
@@ -659,8 +645,8 @@ impl Slot {
             setup,
             connection: None,
             live: false,
-            logons_ahead: 0,
             sends_ahead: 0,
+            stale_ahead: 0,
             closing: None,
             told_next_in: next_in,
             resends: VecDeque::with_capacity(RESENDS_MAX),
