@@ -122,6 +122,9 @@ impl<C: Clock> Agent for CoreAgent<C> {
     }
 
     fn close(&mut self) -> bool {
+        if self.journal.taken_over().is_some() {
+            return true;
+        }
         self.waiting.is_empty() && self.inputs.is_empty()
     }
 }

@@ -201,6 +201,12 @@ impl Venue {
         self.durable.status()
     }
 
+    /// What to tell when another process has taken the journal over, if one has. Nothing is matched
+    /// any more then, and nothing said: the venue is to be ended.
+    pub fn taken_over(&self) -> Option<&str> {
+        self.durable.taken_over()
+    }
+
     /// Whether a thread ended by itself, which only a bug brings about.
     pub fn has_failed(&self) -> bool {
         self.threads.iter().any(AgentThread::is_finished)

@@ -15,6 +15,7 @@
 #[allow(unsafe_code)]
 mod crc;
 mod cursor;
+mod epoch;
 mod error;
 mod format;
 mod lock;

@@ -33,6 +33,10 @@ fn run(shared: &Shared, ahead: u64, blocks: Blocks) {
     let mut window = Window::default();
     let mut looked_at = shared.written();
     while !shared.stop_preparer.load(Ordering::Acquire) {
+        shared.check_epoch();
+        if shared.taken_over().is_some() {
+            return;
+        }
         window.keep_writable(shared);
         if shared.prepared() > shared.current() + ahead {
             shared.prune();

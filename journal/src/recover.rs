@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, FallocateFlags};
 
+use crate::epoch;
 use crate::error::OpenError;
 use crate::format::{
     DURABLE_OFFSET, HEADER_BYTES, HeaderFault, Position, SegmentHeader, UNCOMMITTED, durable_word,
@@ -15,6 +16,10 @@ use crate::format::{
 use crate::map::Map;
 use crate::scan::{Chain, Scan, StopAt, Verdict, is_zero};
 use crate::segment::{self, Blocks};
+
+/// A writer past the lock stops when it sees the new epoch, so the second scan finds it stopped. One
+/// that goes on knows no epochs.
+const EPOCH_ATTEMPTS: u32 = 3;
 
 /// What [`open`](crate::open) found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +64,8 @@ pub(crate) struct State {
     pub chain: Chain,
     /// Whether the tail's segment has a header.
     pub tail_begun: bool,
+    /// Of the writer that goes on; stored in the tail's segment, if that is begun.
+    pub epoch: u32,
     pub recovery: Recovery,
 }
 
@@ -69,20 +76,43 @@ pub(crate) fn recover(
 ) -> Result<State, OpenError> {
     rustix::fs::access(dir, Access::WRITE_OK)
         .map_err(|source| OpenError::NotWritable { dir: dir.into(), source: source.into() })?;
-    let segments = segment::list(dir).map_err(OpenError::io("list", dir))?;
-    let Some(found) = examine(dir, &segments)? else {
-        remove_all(dir, &segments)?;
-        return create(dir, new_segment_bytes, blocks);
+    let mut attempts = EPOCH_ATTEMPTS;
+    let (segments, found, verdict, epoch) = loop {
+        let segments = segment::list(dir).map_err(OpenError::io("list", dir))?;
+        let Some(found) = examine(dir, &segments)? else {
+            remove_all(dir, &segments)?;
+            return create(dir, new_segment_bytes, blocks);
+        };
+        let verdict = found.scan.verdict();
+        if verdict == Verdict::Corrupt {
+            return Err(found.corrupt(dir));
+        }
+        let epoch = next_epoch(&found.scan);
+        if !found.scan.tail_begun {
+            break (segments, found, verdict, epoch);
+        }
+        epoch::store(dir, found.scan.walk.tail.segment, epoch)?;
+        // A writer that the lock did not keep away may have committed between scan and store.
+        if !epoch::has_moved(dir, &found.scan, found.segment_bytes)? {
+            break (segments, found, verdict, epoch);
+        }
+        attempts -= 1;
+        if attempts == 0 {
+            return Err(OpenError::InUse { dir: dir.into(), pid: "of unknown id".into() });
+        }
     };
-    let torn = match found.scan.verdict() {
-        Verdict::Clean => None,
+    let torn = match verdict {
         Verdict::Torn => Some(cut(dir, &found, &segments)?),
-        Verdict::Corrupt => return Err(found.corrupt(dir)),
+        _ => None,
     };
-    let state = found.state(torn);
+    let state = found.state(torn, epoch);
     make_whole(dir, &state)?;
     make_durable(dir, &found, &state)?;
     Ok(state)
+}
+
+fn next_epoch(scan: &Scan) -> u32 {
+    scan.epoch.checked_add(1).expect("no journal is opened four billion times")
 }
 
 pub(crate) fn map_tail(dir: &Path, state: &State) -> Result<Map, OpenError> {
@@ -135,7 +165,7 @@ impl Found {
         corrupt(dir, at.segment, at.offset as u64, last, describe(&at))
     }
 
-    fn state(&self, torn: Option<Torn>) -> State {
+    fn state(&self, torn: Option<Torn>, epoch: u32) -> State {
         let chain = self.scan.walk.tail.chain;
         let tail = self.scan.tail();
         let frames = chain.next_sequence - self.first_sequence;
@@ -145,6 +175,7 @@ impl Found {
             tail,
             chain,
             tail_begun: self.scan.tail_begun,
+            epoch,
             recovery: Recovery {
                 frames,
                 first_sequence: self.first_sequence,
@@ -223,6 +254,7 @@ fn create(dir: &Path, segment_bytes: u64, blocks: Blocks) -> Result<State, OpenE
         tail: Position::at(0, HEADER_BYTES, segment_bytes),
         chain,
         tail_begun: false,
+        epoch: 1,
         recovery: Recovery {
             frames: 0,
             first_sequence: 1,

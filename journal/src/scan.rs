@@ -141,9 +141,14 @@ impl Walk {
         Walk { chain, remaining: 0, tail: Tail { chain, segment, offset: HEADER_BYTES } }
     }
 
-    /// Walks a segment whose header is good. `Ok` at a good END, else where and why it stopped.
-    pub fn frames(&mut self, segment: u64, bytes: &[u8]) -> Result<(), (usize, Stop)> {
-        let mut offset = HEADER_BYTES;
+    /// Walks a segment whose header is good, from the frame at `offset` on. `Ok` at a good END, else
+    /// where and why it stopped.
+    pub fn frames(
+        &mut self,
+        segment: u64,
+        bytes: &[u8],
+        mut offset: usize,
+    ) -> Result<(), (usize, Stop)> {
         loop {
             let word = read_u64(bytes, offset);
             if word_len(word) == END_LEN {
@@ -220,6 +225,8 @@ pub(crate) struct Scan {
     pub residue: bool,
     /// The highest durable position any header tells.
     pub durable: Position,
+    /// The highest epoch of any good header.
+    pub epoch: u32,
     /// Whether the tail's segment has a good header.
     pub tail_begun: bool,
 }
@@ -245,6 +252,7 @@ impl Scan {
             follower: Follower::None,
             residue: false,
             durable: Position::START,
+            epoch: 0,
             tail_begun: false,
         }
     }
@@ -257,13 +265,16 @@ impl Scan {
             return Err(found);
         }
         self.note_durable(index, bytes);
+        if let Ok(header) = header {
+            self.epoch = self.epoch.max(header.epoch());
+        }
         if self.stop.is_some() {
             self.behind(bytes);
             return Ok(());
         }
         let stop = match self.header(index, header, file_bytes) {
             Err(stop) => Some((0, stop)),
-            Ok(()) => self.walk.frames(index, bytes).err(),
+            Ok(()) => self.walk.frames(index, bytes, HEADER_BYTES).err(),
         };
         self.tail_begun = match stop {
             Some((0, _)) => self.walk.tail.segment != index,

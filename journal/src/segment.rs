@@ -36,6 +36,9 @@ pub struct SegmentInfo {
     pub running_hash: u64,
     /// Bytes of the segment known durable; the whole segment once it is finished.
     pub durable_bytes: u64,
+    /// Epoch of the writer that may write to the segment: one more with each
+    /// [`open`](crate::open), 0 for writers that knew no epochs.
+    pub epoch: u32,
 }
 
 impl SegmentInfo {
@@ -49,6 +52,7 @@ impl SegmentInfo {
             config_hash: header.config_hash.get(),
             running_hash: header.running_hash.get(),
             durable_bytes,
+            epoch: header.epoch(),
         }
     }
 }

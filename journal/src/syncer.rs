@@ -32,13 +32,16 @@ fn run(shared: &Shared, interval: Duration) {
     loop {
         // Read before the work: what was committed before the stop is synced in the last round.
         let stopping = shared.stop_syncer.load(Ordering::Acquire);
+        if shared.taken_over().is_some() {
+            return;
+        }
         let written = shared.written();
         let whole = stopping || interval.is_zero() || written == seen;
         let target = if whole { written } else { behind_the_writer(seen, written) };
         seen = written;
         let worked = target > shared.durable();
         failed = worked && !sync_reporting(shared, target, failed);
-        if stopping {
+        if stopping && shared.taken_over().is_none() {
             mark_durable_word(shared);
             return;
         }
@@ -97,6 +100,11 @@ fn sync(shared: &Shared, target: Position, failed_before: bool) -> io::Result<()
             map.populate(0, end as usize)?;
         }
         map.sync(end as usize)?;
+        if !shared.is_ours(&map) {
+            // The durable word there is another's. The next round ends the thread.
+            shared.note_taken_over();
+            return Ok(());
+        }
         map.publish(DURABLE_OFFSET, durable_word(end));
         if index == last {
             keep_writable(&map, end as usize);

@@ -14,9 +14,10 @@ use zerocopy::little_endian::{U32, U64};
 use crate::cursor::Tail;
 use crate::error::OpenError;
 use crate::format::{
-    DURABLE_OFFSET, END_BYTES, FORMAT_VERSION, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHead,
-    HEADER_BYTES, MAGIC, PAYLOAD_MAX, Position, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
-    SegmentHeader, UNCOMMITTED, end_word, fold, frame_bytes, seal, segment_bytes_valid, word,
+    DURABLE_OFFSET, END_BYTES, EPOCH_OFFSET, FORMAT_VERSION, FRAME_BYTES_MAX, FRAME_HEADER_BYTES,
+    FrameHead, HEADER_BYTES, MAGIC, PAYLOAD_MAX, Position, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+    SegmentHeader, UNCOMMITTED, end_word, epoch_word, fold, frame_bytes, seal, segment_bytes_valid,
+    word,
 };
 use crate::lock::Lock;
 use crate::map::Map;
@@ -93,8 +94,14 @@ pub fn open(dir: &Path, options: Options) -> Result<(Writer, Recovery), OpenErro
     let map = recover::map_tail(dir, &state)?;
     let offset = (state.tail.get() % state.segment_bytes) as usize;
     let begun = state.tail_begun;
-    let shared =
-        Shared::new(dir.into(), state.segment_bytes, state.base, state.tail, Arc::new(map));
+    let shared = Shared::new(
+        dir.into(),
+        state.segment_bytes,
+        state.base,
+        state.epoch,
+        state.tail,
+        Arc::new(map),
+    );
     let writer = Writer::start(lock, Arc::new(shared), state.chain, offset, begun, options)
         .map_err(OpenError::io("start the helper threads for", dir))?;
     Ok((writer, state.recovery))
@@ -108,6 +115,8 @@ pub struct Writer {
     /// Sequence, time and running hash behind the last appended frame.
     chain: Chain,
     group: Group,
+    /// What the segment's header must hold as long as this writer may write to it.
+    epoch_word: u64,
     index: u64,
     shared: Arc<Shared>,
     build_id: [u8; 32],
@@ -150,6 +159,7 @@ impl Writer {
             offset,
             chain,
             group: Group::default(),
+            epoch_word: epoch_word(shared.epoch),
             index,
             preparer: None,
             syncer: None,
@@ -180,6 +190,9 @@ impl Writer {
         assert!(sequence == self.chain.next_sequence, "sequence {sequence} is not the next");
         assert!(time_ns >= self.chain.time_ns, "time {time_ns} goes back");
         assert!(payload.len() <= PAYLOAD_MAX, "payload of {} bytes", payload.len());
+        if !self.is_ours() {
+            return self.refuse(sequence, time_ns);
+        }
         let bytes = frame_bytes(payload.len());
         if bytes > self.room() {
             self.roll();
@@ -207,10 +220,14 @@ impl Writer {
     /// Releases the open group to the tails, whole. Does nothing when none is open.
     #[inline]
     pub fn commit(&mut self) {
-        let group = &mut self.group;
-        if group.frames == 0 {
+        if self.group.frames == 0 {
             return;
         }
+        if !self.is_ours() {
+            self.group = Group::default();
+            return self.shared.note_taken_over();
+        }
+        let group = &mut self.group;
         let head = group.first_head | u64::from(group.frames) << 32;
         let first = word(group.first_len, seal(group.first_crc, group.frames));
         let map = group.first_map.as_ref().unwrap_or(&self.map);
@@ -225,9 +242,14 @@ impl Writer {
 
     /// Whether frames of together `bytes` bytes (see [`frame_bytes`]) can be appended without
     /// waiting: in this segment or in prepared ones. False is back-pressure: the disk is full or
-    /// the preparer late; [`status`](Self::status) says which.
+    /// the preparer late; [`status`](Self::status) says which. False for ever: see
+    /// [`taken_over`](Self::taken_over).
     #[inline]
     pub fn has_room(&mut self, bytes: usize) -> bool {
+        if !self.is_ours() {
+            self.shared.note_taken_over();
+            return false;
+        }
         bytes <= self.room() || self.has_room_ahead(bytes)
     }
 
@@ -275,17 +297,42 @@ impl Writer {
         self.shared.status()
     }
 
+    /// What to tell when another writer has opened the journal since, past the lock. This writer
+    /// writes nothing more: it has no room, drops what is appended, and commits nothing. `None`
+    /// while the journal is its own.
+    pub fn taken_over(&self) -> Option<&str> {
+        self.shared.taken_over()
+    }
+
     /// Commits the open group, syncs everything and stops the helper threads.
     ///
     /// # Errors
-    /// When the last sync fails. What was committed then is in the files, but not known durable.
+    /// When the last sync fails, or another writer has taken over. What was committed then is in
+    /// the files, but not known durable.
     pub fn close(mut self) -> io::Result<()> {
         self.commit();
         self.stop();
+        if let Some(message) = self.taken_over() {
+            return Err(io::Error::other(message.to_owned()));
+        }
         if self.shared.durable() == self.shared.written() {
             return Ok(());
         }
         Err(io::Error::other(self.shared.status().unwrap_or_else(|| "not synced".into())))
+    }
+
+    #[inline]
+    fn is_ours(&self) -> bool {
+        self.map.load(EPOCH_OFFSET) == self.epoch_word
+    }
+
+    /// Takes note of a frame that is not written, so that the caller's numbers stay right until it
+    /// looks.
+    #[cold]
+    fn refuse(&mut self, sequence: u64, time_ns: u64) {
+        self.shared.note_taken_over();
+        self.chain.next_sequence = sequence + 1;
+        self.chain.time_ns = time_ns;
     }
 
     /// Bytes for frames in this segment, with END kept free.
@@ -353,7 +400,8 @@ impl Writer {
             config_hash: U64::new(self.config_hash),
             running_hash: U64::new(self.chain.hash),
             previous_time_ns: U64::new(self.chain.time_ns),
-            reserved: [0; 20],
+            epoch_word: U64::new(self.epoch_word),
+            reserved: [0; 12],
             header_crc: U32::new(0),
         };
         self.map.put_header(header.seal().as_bytes());

@@ -64,15 +64,23 @@ pub fn run(arguments: &Arguments) -> Outcome {
 }
 
 fn print_segments(reader: &Reader) -> Result<(), crate::output::Failure> {
-    say!("{:>8} {:>12} {:>14} {:>21}  build", "segment", "bytes", "first sequence", "created ns");
+    say!(
+        "{:>8} {:>12} {:>14} {:>21} {:>6}  build",
+        "segment",
+        "bytes",
+        "first sequence",
+        "created ns",
+        "epoch"
+    );
     for segment in reader.segments()? {
         let build = String::from_utf8_lossy(&segment.build_id);
         say!(
-            "{:>8} {:>12} {:>14} {:>21}  {}",
+            "{:>8} {:>12} {:>14} {:>21} {:>6}  {}",
             segment.index,
             segment.segment_bytes,
             segment.first_sequence,
             segment.created_ns,
+            segment.epoch,
             build.trim_end_matches('\0')
         );
     }

@@ -49,7 +49,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let stop = stop_on_signals()?;
     let venue = Venue::start(&config)?;
     print_started(&config, &venue);
-    let failed = wait(&venue, &stop);
+    let failed = wait(&venue, &stop)?;
     say!("\nStopping: draining, logging clients out, syncing the journal.");
     let Some(ended) = venue.stop() else {
         return Err(Failure::new(Exit::Finding, "the core did not end cleanly; see the log above"));
@@ -75,12 +75,19 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
 }
 
 /// Waits for a signal; returns whether the venue failed by itself before.
-fn wait(venue: &Venue, stop: &AtomicBool) -> bool {
+///
+/// # Errors
+/// When another process has taken the journal over. There is nothing to drain then: the process is
+/// to end as it is.
+fn wait(venue: &Venue, stop: &AtomicBool) -> Result<bool, Failure> {
     let mut storage = None;
     while !stop.load(Ordering::Relaxed) {
         if venue.has_failed() {
             log::error!("a thread of the venue ended by itself; stopping");
-            return true;
+            return Ok(true);
+        }
+        if let Some(message) = venue.taken_over() {
+            return Err(Failure::new(Exit::Finding, message));
         }
         let status = venue.storage_status();
         if status != storage {
@@ -92,7 +99,7 @@ fn wait(venue: &Venue, stop: &AtomicBool) -> bool {
         }
         std::thread::sleep(SIGNAL_INTERVAL);
     }
-    false
+    Ok(false)
 }
 
 fn print_started(config: &Config, venue: &Venue) {
