@@ -1,7 +1,7 @@
 //! What can go wrong: what, where, and what to do about it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::format::FORMAT_VERSION;
 
@@ -64,7 +64,8 @@ pub enum OpenError {
     /// Damage before valid or durable frames.
     #[error(
         "journal is damaged in {file} at offset {offset}: {what}; the last good sequence is \
-         {last_good_sequence}; nothing was changed, `ironbook verify {dir}` shows details",
+         {last_good_sequence}; nothing was changed; `ironbook verify {dir}` shows details, \
+         `ironbook repair {dir}` what could be kept and what would be lost",
         file = file.display(), dir = dir.display()
     )]
     Corrupt {
@@ -82,8 +83,8 @@ pub enum OpenError {
     /// A segment between others is gone.
     #[error(
         "segment {file} is missing, frames after sequence {last_good_sequence} are lost without \
-         it; put it back from a copy",
-        file = file.display()
+         it; put it back from a copy, or let `ironbook repair {dir}` show what could be kept",
+        file = file.display(), dir = directory(file)
     )]
     MissingSegment {
         /// The segment.
@@ -109,6 +110,11 @@ pub enum OpenError {
     },
 }
 
+/// The journal of a segment.
+fn directory(file: &Path) -> std::path::Display<'_> {
+    file.parent().unwrap_or(file).display()
+}
+
 impl OpenError {
     /// For `map_err`: the system refused to do `what` with `path`.
     pub(crate) fn io(
@@ -127,8 +133,8 @@ pub enum ReadError {
     /// The next frame is damaged.
     #[error(
         "journal is damaged in {file} at offset {offset}: {what}; the last good sequence is \
-         {last_good_sequence}",
-        file = file.display()
+         {last_good_sequence}; `ironbook repair {dir}` shows what could be kept",
+        file = file.display(), dir = directory(file)
     )]
     Corrupt {
         /// The segment.

@@ -24,6 +24,8 @@ mod map;
 mod preparer;
 mod recover;
 #[cfg(test)]
+mod recovery_cells;
+#[cfg(test)]
 mod recovery_table;
 mod scan;
 mod segment;
