@@ -2,7 +2,8 @@
 //! tail readers in this process or another.
 //!
 //! [`open`] recovers a directory and returns the only [`Writer`]; [`Writer::tail`] and
-//! [`Reader::open`] follow what it commits; [`verify`] judges a directory without changing it.
+//! [`Reader::open`] follow what it commits; [`verify`] judges a directory without changing it, and
+//! [`repair`] gives a damaged one back to a writer.
 //! The bytes on disk are drawn in `format.rs`, the recovery rules stand as a table in `scan.rs`.
 //!
 //! This package does *not* know what a payload means. It moves verified bytes under a sequence
@@ -27,6 +28,7 @@ mod recover;
 mod recovery_cells;
 #[cfg(test)]
 mod recovery_table;
+mod repair;
 mod scan;
 mod segment;
 mod shared;
@@ -41,6 +43,7 @@ pub use format::{
     SEGMENT_BYTES_MIN, frame_bytes,
 };
 pub use recover::{Recovery, Torn};
+pub use repair::{Diagnosis, Lost, Repair, RepairError, diagnose, repair};
 pub use segment::SegmentInfo;
 pub use shared::DurablePosition;
 pub use verify::{Finding, Report, verify};

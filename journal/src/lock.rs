@@ -50,6 +50,14 @@ pub(crate) fn is_held(dir: &Path) -> bool {
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
+/// The error for a lock that [`is_held`].
+pub(crate) fn held(dir: &Path) -> OpenError {
+    match File::open(dir.join(NAME)) {
+        Ok(mut file) => in_use(dir, &mut file),
+        Err(source) => OpenError::Io { what: "open", path: dir.join(NAME), source },
+    }
+}
+
 fn in_use(dir: &Path, file: &mut File) -> OpenError {
     let mut pid = String::new();
     // The text is a help for the reader of the message; the lock is what refuses.

@@ -349,7 +349,7 @@ fn unused_name(dir: &Path, index: u64, from: u64) -> PathBuf {
     path
 }
 
-fn mark_uncommitted(dir: &Path, index: u64, offset: u64) -> Result<(), OpenError> {
+pub(crate) fn mark_uncommitted(dir: &Path, index: u64, offset: u64) -> Result<(), OpenError> {
     let mark = || {
         let file = segment::open_writable(dir, index)?;
         let mut len = [0; 4];
@@ -365,7 +365,12 @@ fn mark_uncommitted(dir: &Path, index: u64, offset: u64) -> Result<(), OpenError
 }
 
 /// Zeros a segment from an offset on, the word there last.
-fn zero_from(dir: &Path, index: u64, from: u64, segment_bytes: u64) -> Result<(), OpenError> {
+pub(crate) fn zero_from(
+    dir: &Path,
+    index: u64,
+    from: u64,
+    segment_bytes: u64,
+) -> Result<(), OpenError> {
     static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
     let path = segment::path(dir, index);
     let zero = || {
@@ -428,7 +433,7 @@ fn remove_all(dir: &Path, segments: &[u64]) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn missing(dir: &Path, index: u64, scan: &Scan) -> OpenError {
+pub(crate) fn missing(dir: &Path, index: u64, scan: &Scan) -> OpenError {
     OpenError::MissingSegment {
         file: segment::path(dir, index),
         last_good_sequence: scan.walk.chain.last_sequence(),

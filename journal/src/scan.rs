@@ -18,6 +18,8 @@
 //! Torn is what an interrupted writer leaves and nobody was promised; it may be cut. Corrupt is
 //! never touched.
 
+use std::ops::RangeInclusive;
+
 use crate::format::{
     DURABLE_OFFSET, END_BYTES, END_LEN, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHead,
     GENESIS_HASH, HEADER_BYTES, HeaderFault, Position, SegmentHeader, UNCOMMITTED, durable_bytes,
@@ -361,25 +363,43 @@ impl Scan {
     /// The strongest valid frame at or behind `from` with a sequence the walk hasn't reached.
     fn search(&self, bytes: &[u8], from: usize) -> Follower {
         let mut found = Follower::None;
-        for offset in (from..bytes.len() - FRAME_HEADER_BYTES).step_by(8) {
-            match self.later_frame(bytes, offset) {
-                Some(head) if head.group_frames > 0 => return Follower::Group,
-                Some(_) => found = Follower::Member,
-                None => {}
+        for head in frames_behind(bytes, from, self.later_than(&self.walk.chain)) {
+            if head.group_frames > 0 {
+                return Follower::Group;
             }
+            found = Follower::Member;
         }
         found
     }
 
-    fn later_frame(&self, bytes: &[u8], offset: usize) -> Option<FrameHead> {
-        let word = read_u64(bytes, offset);
-        let extent = frame_extent(word_len(word), offset, bytes.len())?;
-        let sequence = read_u64(bytes, offset + 8);
-        if sequence.checked_sub(self.walk.chain.next_sequence)? > self.frames_max {
-            return None;
-        }
-        Some(check_frame(word, &bytes[offset..offset + extent]).ok()?.0)
+    /// Sequences that can be in the journal behind a place.
+    pub fn later_than(&self, chain: &Chain) -> RangeInclusive<u64> {
+        chain.next_sequence..=chain.next_sequence.saturating_add(self.frames_max)
     }
+}
+
+/// Headers of all valid frames at or behind `from` with a sequence in the range.
+pub(crate) fn frames_behind(
+    bytes: &[u8],
+    from: usize,
+    sequences: RangeInclusive<u64>,
+) -> impl Iterator<Item = FrameHead> {
+    let mut offset = from;
+    std::iter::from_fn(move || {
+        while offset + FRAME_HEADER_BYTES < bytes.len() {
+            let at = offset;
+            offset += 8;
+            let word = read_u64(bytes, at);
+            let Some(extent) = frame_extent(word_len(word), at, bytes.len()) else { continue };
+            if sequences.contains(&read_u64(bytes, at + 8))
+                && let Ok((head, _)) = check_frame(word, &bytes[at..at + extent])
+            {
+                offset = at + extent;
+                return Some(head);
+            }
+        }
+        None
+    })
 }
 
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {

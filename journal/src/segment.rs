@@ -158,6 +158,20 @@ pub(crate) fn read_page(dir: &Path, index: u64) -> Result<[u8; HEADER_BYTES], Op
     Ok(page)
 }
 
+/// The first page of segment `index`, judged.
+pub(crate) fn read_header(
+    dir: &Path,
+    index: u64,
+) -> Result<Result<SegmentHeader, HeaderFault>, OpenError> {
+    Ok(SegmentHeader::read(&read_page(dir, index)?))
+}
+
+/// Length of a segment's file.
+pub(crate) fn file_bytes(dir: &Path, index: u64) -> Result<u64, OpenError> {
+    let path = path(dir, index);
+    Ok(fs::metadata(&path).map_err(OpenError::io("read", &path))?.len())
+}
+
 /// The header of segment `index`; `Unused` when it was never begun.
 pub(crate) fn read_info(
     dir: &Path,

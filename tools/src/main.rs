@@ -6,6 +6,7 @@ mod config;
 mod inspect;
 mod load;
 mod output;
+mod repair;
 mod replay;
 mod send;
 mod start;
@@ -36,6 +37,7 @@ enum Tool {
     Verify(verify::Arguments),
     Replay(replay::Arguments),
     Inspect(inspect::Arguments),
+    Repair(repair::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Tool::Verify(arguments) => verify::run(&arguments),
         Tool::Replay(arguments) => replay::run(&arguments),
         Tool::Inspect(arguments) => inspect::run(&arguments),
+        Tool::Repair(arguments) => repair::run(&arguments),
     };
     result.unwrap_or_else(|failure| failure.report()).into()
 }

@@ -57,10 +57,19 @@ fn print(report: &Report, arguments: &Arguments, exit: Exit) {
             "An unfinished write at the end; the next start cuts it and keeps a copy aside.\n\nNext: ironbook replay {dir}"
         ),
         _ => say!(
-            "Nothing was changed. Make a copy of {dir} before anything else.\n\nNext: ironbook replay {dir} --until {}",
-            report.last_sequence
+            "Nothing was changed. Make a copy of {dir} before anything else.\n\nNext: ironbook repair {dir}\n      ironbook replay {dir} --until {}",
+            last_before_damage(report)
         ),
     }
+}
+
+/// The last sequence that a replay reaches.
+fn last_before_damage(report: &Report) -> u64 {
+    let first = report.findings.iter().find_map(|finding| match finding {
+        Finding::Corrupt { last_good_sequence, .. } => Some(*last_good_sequence),
+        _ => None,
+    });
+    first.unwrap_or(report.last_sequence)
 }
 
 fn describe(finding: &Finding) -> String {

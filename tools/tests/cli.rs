@@ -263,11 +263,11 @@ fn configuration_reads_back_and_typos_are_named() {
     }
     let unknown = stderr(&expect_exit(&["trade"], 2));
     assert!(unknown.contains("trade"), "{unknown}");
-    for name in ["start", "config", "send", "load", "verify", "replay", "inspect"] {
+    for name in ["start", "config", "send", "load", "verify", "replay", "inspect", "repair"] {
         assert!(stdout(&expect_exit(&["--help"], 0)).contains(name));
         expect_exit(&[name, "--help"], 0);
     }
-    for name in ["verify", "replay", "inspect"] {
+    for name in ["verify", "replay", "inspect", "repair"] {
         let message = stderr(&expect_exit(&[name, &text(&place.data())], 2));
         assert!(message.contains(&text(&place.data())), "{message}");
     }
@@ -405,7 +405,7 @@ fn another_version_is_refused_by_its_name() {
     assert_eq!(fs::read(segment(&place)).unwrap()[8], 1);
     damage(&place, 8, |version| version + 1);
     let before = fs::read(segment(&place)).unwrap();
-    for arguments in [["verify"], ["replay"]] {
+    for arguments in [["verify"], ["replay"], ["repair"]] {
         let output = expect_exit(&[arguments[0], &text(&place.data())], 4);
         let message = stdout(&output) + &stderr(&output);
         assert!(message.contains("version 2") && message.contains("version 1"), "{message}");
@@ -425,6 +425,7 @@ fn damage_is_found_named_and_left_alone() {
     let verified = expect_exit(&["verify", &data], 3);
     let message = stdout(&verified);
     assert!(message.contains("0000000000.seg is corrupt at offset "), "{message}");
+    assert!(message.contains(&format!("Next: ironbook repair {data}")), "{message}");
     let report = json(&expect_exit(&["verify", "--json", &data], 3));
     assert_eq!(report["exit"], 3);
     let last_good = message.split("after sequence ").nth(1).unwrap().split(':').next().unwrap();
@@ -435,12 +436,106 @@ fn damage_is_found_named_and_left_alone() {
             message.split("offset ").nth(1).unwrap().split(':').next().unwrap().parse().unwrap();
         assert!((offset - 1_000..=offset).contains(&found), "{message}");
         assert!(message.contains(&format!("last good sequence is {last_good}")), "{message}");
+        assert!(message.contains(&format!("ironbook repair {data}")), "{message}");
     }
     assert_eq!(fs::read(segment(&place)).unwrap(), before, "nothing was changed");
     // What is before the damage can be looked at.
     expect_exit(&["replay", &data, "--until", last_good], 0);
     let advised = message.split("--until ").nth(1).expect("advice").trim();
     expect_exit(&["replay", &data, "--until", advised], 0);
+}
+
+/// Every segment under a directory, with its bytes.
+fn segments(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(segments(&path));
+        } else if path.extension().is_some_and(|extension| extension == "seg") {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            files.push((name, fs::read(&path).unwrap()));
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn repair_says_what_is_lost_and_does_it_only_when_told() {
+    let place = written("", "TERM");
+    let data = text(&place.data());
+    let sound = stdout(&expect_exit(&["repair", &data], 0));
+    assert!(sound.contains("nothing to repair"), "{sound}");
+    let whole = json(&expect_exit(&["verify", "--json", &data], 0));
+    let last = whole["last_sequence"].as_u64().unwrap();
+    damage(&place, 40_000, |byte| byte ^ 0x10);
+    let before = segments(&place.data());
+
+    let said = stdout(&expect_exit(&["repair", &data], 1));
+    let kept: u64 = said.split("--to ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(kept > 20 && kept < last, "{said}");
+    for expected in [
+        "0000000000.seg at offset ",
+        &format!("sequence 1 to {kept}, the last of "),
+        &format!("Lost         sequence {} to {last} or later; ", kept + 1),
+        " ns since 1970",
+        "WARNING      Clients may have been told what is lost, and the disk had confirmed it",
+        "1. make the directory damaged-1",
+        "copy segment 0 to damaged-1",
+        "Nothing was changed.",
+        &format!("Next: ironbook repair {data} --to {kept} --yes"),
+    ] {
+        assert!(said.contains(expected), "{expected:?} is missing in\n{said}");
+    }
+    let (to, other) = (kept.to_string(), (kept - 1).to_string());
+    expect_exit(&["repair", &data, "--yes"], 2);
+    expect_exit(&["repair", &data, "--to", &to], 1);
+    let wrong = stderr(&expect_exit(&["repair", &data, "--to", &other, "--yes"], 2));
+    assert!(wrong.contains(&format!("which is {kept}")), "{wrong}");
+    assert_eq!(segments(&place.data()), before, "nothing was changed");
+
+    let done = stdout(&expect_exit(&["repair", &data, "--to", &to, "--yes"], 0));
+    for next in ["verify", "replay", "start --data"] {
+        assert!(done.contains(&format!("ironbook {next} {data}")), "{done}");
+    }
+    let after = segments(&place.data());
+    assert!(before.iter().all(|file| after.contains(file)), "every byte is still there");
+    let verified = json(&expect_exit(&["verify", "--json", &data], 0));
+    assert_eq!(verified["last_sequence"], kept);
+    let replayed = json(&expect_exit(&["replay", "--json", &data], 0));
+    assert_eq!(replayed["last_sequence"], kept);
+    let again = place.start();
+    let live = stderr(&expect_exit(&["repair", &data], 1));
+    assert!(live.contains(&format!("in use by process {}", again.child.id())), "{live}");
+    let mut client = again.client("TRADER1");
+    client.rest("after", "AAPL", "1", "1", "100.00");
+}
+
+#[test]
+fn repair_loses_nothing_with_a_header_and_gives_up_where_nothing_can_be_known() {
+    let place = written("", "TERM");
+    let data = text(&place.data());
+    let before = json(&expect_exit(&["replay", "--json", &data], 0));
+    let last = before["last_sequence"].as_u64().unwrap();
+    damage(&place, 50, |byte| byte ^ 1);
+    let message = place.refused(3);
+    assert!(message.contains(&format!("ironbook repair {data}")), "{message}");
+    let said = stdout(&expect_exit(&["repair", &data], 1));
+    assert!(said.contains("Lost         nothing") && said.contains("make the header"), "{said}");
+    expect_exit(&["repair", &data, "--to", &last.to_string(), "--yes"], 0);
+    assert_eq!(json(&expect_exit(&["replay", "--json", &data], 0)), before);
+
+    // Without the segments before it, nothing tells what a damaged header said.
+    fs::rename(segment(&place), place.data().join("0000000007.seg")).unwrap();
+    for entry in ["0000000001.seg", "0000000002.seg"] {
+        let _ = fs::remove_file(place.data().join(entry));
+    }
+    let mut bytes = fs::read(place.data().join("0000000007.seg")).unwrap();
+    bytes[50] ^= 1;
+    fs::write(place.data().join("0000000007.seg"), bytes).unwrap();
+    let hopeless = stderr(&expect_exit(&["repair", &data], 3));
+    assert!(hopeless.contains("put one of them back from a copy"), "{hopeless}");
 }
 
 #[test]
@@ -454,6 +549,8 @@ fn a_torn_tail_is_cut_and_said() {
     damage(&place, end, |byte| !byte);
     let verified = stdout(&expect_exit(&["verify", &data], 1));
     assert!(verified.contains("unfinished write in"), "{verified}");
+    let said = stdout(&expect_exit(&["repair", &data], 0));
+    assert!(said.contains("unfinished write") && said.contains("nothing to repair"), "{said}");
     let mut venue = place.start();
     let printed = venue.printed();
     assert!(printed.contains("bytes of an unfinished write were cut and moved aside"), "{printed}");
