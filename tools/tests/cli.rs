@@ -4,199 +4,22 @@
 //! Two of these tests mount file systems of their own, so they need root; without it they fail and
 //! say so.
 
-#[path = "../../gateway/tests/common/mod.rs"]
-mod common;
+mod fixtures;
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
-    net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
-    sync::{Arc, Mutex},
+    process::Command,
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use common::{FixClient, limit, wait_for};
+use fixtures::{
+    Mount, Place, common,
+    common::{FixClient, limit, wait_for},
+    expect_exit, json, mount, stderr, stdout, text, tool,
+};
 use serde_json::Value;
-
-fn ironbook() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ironbook"));
-    command.env_remove("IRONBOOK_LOG");
-    command
-}
-
-/// Runs a tool to its end.
-fn tool(arguments: &[&str]) -> Output {
-    ironbook().args(arguments).output().expect("the program runs")
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// A tool must end with this status; its output is given back.
-#[track_caller]
-fn expect_exit(arguments: &[&str], status: i32) -> Output {
-    let output = tool(arguments);
-    assert_eq!(
-        output.status.code(),
-        Some(status),
-        "{arguments:?}\n{}{}",
-        stdout(&output),
-        stderr(&output)
-    );
-    output
-}
-
-#[track_caller]
-fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).expect("JSON on standard output")
-}
-
-/// A directory with a configuration of a small venue in it.
-struct Place {
-    dir: tempfile::TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        Self::with("")
-    }
-
-    /// With more lines in the section `journal`.
-    fn with(journal: &str) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let config = format!(
-            "[threads]\ncore_cpu = \"none\"\nspin_us = 20\nyield_us = 500\n\
-             [engine]\norders_max = 65536\n\
-             [journal]\nsegment_bytes = 1048576\nprepared_ahead = 1\n{journal}\n"
-        );
-        fs::write(dir.path().join("venue.toml"), config).expect("a configuration");
-        Self { dir }
-    }
-
-    fn config(&self) -> PathBuf {
-        self.dir.path().join("venue.toml")
-    }
-
-    fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
-    }
-
-    fn start(&self) -> Running {
-        Running::start(&self.config(), &self.data())
-    }
-
-    /// Starts where that must fail.
-    #[track_caller]
-    fn refused(&self, status: i32) -> String {
-        let data = self.data();
-        let arguments = ["start", "--fix", "127.0.0.1:0", "--config"];
-        let paths = [text(&self.config()), "--data".to_owned(), text(&data)];
-        let arguments: Vec<_> =
-            arguments.into_iter().chain(paths.iter().map(String::as_str)).collect();
-        stderr(&expect_exit(&arguments, status))
-    }
-}
-
-fn text(path: &Path) -> String {
-    path.to_str().expect("a plain path").to_owned()
-}
-
-/// A venue process; killed when it is dropped.
-struct Running {
-    child: Child,
-    address: SocketAddr,
-    /// What it printed, up to the last line of the start and from there on.
-    printed: Arc<Mutex<String>>,
-    logged: Arc<Mutex<String>>,
-}
-
-/// Keeps what comes out of a pipe.
-fn collect(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
-    let text = Arc::new(Mutex::new(String::new()));
-    let kept = text.clone();
-    thread::spawn(move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            let mut text = kept.lock().expect("no reader panics");
-            text.push_str(&line);
-            text.push('\n');
-        }
-    });
-    text
-}
-
-impl Running {
-    #[track_caller]
-    fn start(config: &Path, data: &Path) -> Self {
-        let mut child = ironbook()
-            .args(["start", "--fix", "127.0.0.1:0", "--config"])
-            .arg(config)
-            .arg("--data")
-            .arg(data)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program runs");
-        let printed = collect(child.stdout.take().expect("a pipe"));
-        let logged = collect(child.stderr.take().expect("a pipe"));
-        wait_for("the venue is ready", || {
-            let ended = child.try_wait().expect("a child");
-            assert!(ended.is_none(), "it ended: {ended:?} {}", logged.lock().unwrap());
-            printed.lock().unwrap().contains("Ctrl-C stops the venue.")
-        });
-        let text = printed.lock().unwrap().clone();
-        let line = text.lines().find(|line| line.starts_with("  FIX ")).expect("a line for FIX");
-        let address = line.split([' ', ',']).find_map(|word| word.parse().ok());
-        Self { child, address: address.expect("an address"), printed, logged }
-    }
-
-    fn printed(&self) -> String {
-        self.printed.lock().unwrap().clone()
-    }
-
-    fn logged(&self) -> String {
-        self.logged.lock().unwrap().clone()
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
-        assert!(sent.success());
-    }
-
-    /// Ends it with a signal and waits; gives its status.
-    #[track_caller]
-    fn end(&mut self, signal: &str) -> Option<i32> {
-        self.signal(signal);
-        let mut status = None;
-        wait_for("the venue has ended", || {
-            status = self.child.try_wait().expect("a child");
-            status.is_some()
-        });
-        status.and_then(|status| status.code())
-    }
-
-    fn client(&self, comp_id: &str) -> FixClient {
-        let mut client = FixClient::connect(self.address, comp_id);
-        client.send("A", "98=0|108=60|141=Y");
-        client.expect("35=A|34=1");
-        client
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[test]
 fn start_says_what_it_is_and_stops_in_order() {
@@ -287,33 +110,6 @@ fn a_directory_in_use_names_its_user() {
     let taken = expect_exit(&["start", "--data", &data, "--fix", &address], 1);
     let message = stderr(&taken);
     assert!(message.contains(&address) && message.contains("--fix"), "{message}");
-}
-
-/// A tmpfs of its own.
-struct Mount(PathBuf);
-
-impl Mount {
-    fn tmpfs(path: PathBuf, options: &str) -> Self {
-        fs::create_dir_all(&path).unwrap();
-        mount("mount", &["-t", "tmpfs", "-o", options, "none"], &path);
-        Self(path)
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        mount("umount", &["-l"], &self.0);
-    }
-}
-
-fn mount(program: &str, arguments: &[&str], path: &Path) {
-    let status = Command::new(program).args(arguments).arg(path).status();
-    assert!(
-        status.as_ref().is_ok_and(|status| status.success()),
-        "{program} {arguments:?} {} failed ({status:?}): this test needs root and the right to \
-         mount",
-        path.display()
-    );
 }
 
 #[test]
