@@ -1,13 +1,15 @@
 //! The program itself: what it prints, how it ends, and what its journal is worth after it was
 //! killed, starved of disk, or damaged.
 //!
-//! Two of these tests mount file systems of their own, so they need root; without it they fail and
-//! say so.
+//! Some of these tests mount file systems of their own, so they need root; without it they print NOT
+//! RUN.
 
 mod fixtures;
 
 use std::{
     fs,
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -15,9 +17,9 @@ use std::{
 };
 
 use fixtures::{
-    Mount, Place, common,
+    Mount, Place, Running, Unprivileged, common,
     common::{FixClient, limit, wait_for},
-    expect_exit, json, mount, stderr, stdout, text, tool,
+    expect_exit, json, stderr, stdout, text, tool,
 };
 use serde_json::Value;
 
@@ -113,10 +115,11 @@ fn a_directory_in_use_names_its_user() {
 }
 
 #[test]
-fn a_read_only_directory_is_refused() {
+fn a_read_only_file_system_is_refused() {
     let place = Place::new();
-    let mounted = Mount::tmpfs(place.data(), "size=8m");
-    mount("mount", &["-o", "remount,ro"], &mounted.0);
+    let name = "a_read_only_file_system_is_refused";
+    let Some(mounted) = Mount::tmpfs(name, place.data(), "size=8m") else { return };
+    mounted.remount("remount,ro");
     let message = place.refused(1);
     assert!(message.contains(&text(&place.data())), "{message}");
     assert!(message.contains("can't be written"), "{message}");
@@ -124,13 +127,42 @@ fn a_read_only_directory_is_refused() {
 
 #[test]
 fn a_full_disk_makes_orders_wait_and_loses_none() {
-    const ORDERS: usize = 15_000;
     let place = Place::new();
-    let mounted = Mount::tmpfs(place.data(), "size=8m");
-    let mut venue = place.start();
+    let name = "a_full_disk_makes_orders_wait_and_loses_none";
+    let Some(mounted) = Mount::tmpfs(name, place.data(), "size=8m") else { return };
+    let venue = place.start();
     let ballast = mounted.0.join("ballast");
     // Whatever is left of the disk.
     assert!(fs::write(&ballast, vec![1; 8 << 20]).is_err(), "the disk is full now");
+    orders_wait_and_none_is_lost(&place, venue, "No space left on device", || {
+        fs::remove_file(&ballast).unwrap();
+    });
+}
+
+#[test]
+fn a_directory_made_read_only_makes_orders_wait_and_loses_none() {
+    let place = Place::new();
+    let name = "a_directory_made_read_only_makes_orders_wait_and_loses_none";
+    let Some(someone) = Unprivileged::at(name, &place) else { return };
+    let mode = |mode| fs::set_permissions(place.data(), Permissions::from_mode(mode)).unwrap();
+    mode(0o555);
+    let message = someone.refused(&place, 1);
+    assert!(message.contains(&text(&place.data())), "{message}");
+    assert!(message.contains("can't be written") && message.contains("its mode"), "{message}");
+    mode(0o755);
+    let venue = someone.start(&place);
+    mode(0o555);
+    orders_wait_and_none_is_lost(&place, venue, "Permission denied", || mode(0o755));
+}
+
+/// Under load, with a journal that can't grow, until that is mended.
+fn orders_wait_and_none_is_lost(
+    place: &Place,
+    mut venue: Running,
+    problem: &str,
+    mend: impl FnOnce(),
+) {
+    const ORDERS: usize = 15_000;
     let mut client = venue.client("TRADER1");
     let bytes: Vec<u8> = (0..ORDERS)
         .flat_map(|number| {
@@ -142,9 +174,9 @@ fn a_full_disk_makes_orders_wait_and_loses_none() {
     let mut stream = client.stream().try_clone().unwrap();
     stream.set_write_timeout(None).unwrap();
     let sender = thread::spawn(move || std::io::Write::write_all(&mut stream, &bytes));
-    wait_for("the venue says that its disk is full", || {
+    wait_for("the venue says what is wrong", || {
         let logged = venue.logged();
-        logged.contains("No space left on device") && logged.contains("trading waits")
+        logged.contains(problem) && logged.contains("trading waits")
     });
     let mut acknowledged = Vec::new();
     let mut take = |client: &mut FixClient| {
@@ -158,7 +190,7 @@ fn a_full_disk_makes_orders_wait_and_loses_none() {
     let before = take(&mut client);
     assert!(before < ORDERS, "orders wait");
     assert!(venue.child.try_wait().unwrap().is_none(), "the venue stays up");
-    fs::remove_file(&ballast).unwrap();
+    mend();
     wait_for("all orders go through", || take(&mut client) == ORDERS);
     sender.join().unwrap().unwrap();
     assert!(acknowledged.iter().enumerate().all(|(number, id)| *id == format!("o{number}")));
@@ -168,6 +200,40 @@ fn a_full_disk_makes_orders_wait_and_loses_none() {
     expect_exit(&["verify", &text(&place.data())], 0);
     let replayed = json(&expect_exit(&["replay", "--json", &text(&place.data())], 0));
     assert_eq!(replayed["books"][0]["live_orders"], ORDERS);
+}
+
+/// A full disk, and a death in the middle of it.
+#[test]
+fn a_kill_on_a_full_disk_loses_nothing_acknowledged() {
+    let place = Place::new();
+    let name = "a_kill_on_a_full_disk_loses_nothing_acknowledged";
+    let Some(mounted) = Mount::tmpfs(name, place.data(), "size=8m") else { return };
+    let mut venue = place.start();
+    assert!(fs::write(mounted.0.join("ballast"), vec![1; 8 << 20]).is_err(), "the disk is full");
+    let mut client = venue.client("TRADER1");
+    client.stream().set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let (mut acknowledged, mut sent) = (0, 0);
+    wait_for("the disk is full and sockets are no longer read", || {
+        // What is read before the kill counts: the reset of a connection takes the rest with it.
+        let accepted = |report: &common::Msg| report.matches("35=8|150=0");
+        acknowledged += client.pending().iter().filter(|report| accepted(report)).count();
+        let mut bytes = Vec::new();
+        for _ in 0..50 {
+            let body = limit(&format!("o{sent}"), "AAPL", "1", "1", "100.00");
+            bytes.extend(client.build("D", client.next_out, &body, common::Flaw::None));
+            client.next_out += 1;
+            sent += 1;
+        }
+        client.try_send_raw(&bytes).is_err()
+    });
+    let logged = venue.logged();
+    assert!(logged.contains("No space left on device"), "{logged}");
+    venue.end("KILL");
+    assert!(acknowledged > 1_000, "{acknowledged}");
+    let again = place.start();
+    let replayed = json(&expect_exit(&["replay", "--json", &text(&place.data())], 0));
+    assert!(replayed["books"][0]["live_orders"].as_u64().unwrap() >= acknowledged as u64);
+    drop(again);
 }
 
 /// A journal with some hundred orders, stopped in order or killed.
