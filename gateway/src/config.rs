@@ -6,7 +6,11 @@
 use std::{fmt::Write as _, net::IpAddr, net::SocketAddr, path::Path, path::PathBuf};
 
 use ironbook_engine::{CompId, EngineLimits, Symbol, command::MANTISSA_MAX, command::TICKS_MAX};
-use ironbook_fix::{codec::MESSAGE_MAX, field::Decimal};
+use ironbook_fix::{
+    codec::MESSAGE_MAX,
+    field::Decimal,
+    version::{ApplVerId, ApplVerIds},
+};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -174,6 +178,8 @@ pub struct SessionConfig {
     pub reset_on_logon: bool,
     #[serde(default)]
     pub read_only: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<String>,
 }
 
 fn loopback() -> Vec<IpAddr> {
@@ -283,6 +289,7 @@ fn default_sessions() -> Vec<SessionConfig> {
             comp_id,
             allow_from: loopback(),
             reset_on_logon: false,
+            versions: Vec::new(),
         })
         .collect()
 }
@@ -385,6 +392,7 @@ impl Config {
                 return Err(value("session.comp_id", &session.comp_id, &reason));
             }
             comp_ids.push(&session.comp_id);
+            session.versions()?;
         }
         Ok(())
     }
@@ -439,6 +447,26 @@ impl Config {
             state_hash_interval: self.engine.state_hash_interval,
             ..EngineLimits::default()
         }
+    }
+}
+
+impl SessionConfig {
+    /// Versions of FIX that it may log on with; all when none is named.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a name of no version.
+    pub fn versions(&self) -> Result<ApplVerIds, ConfigError> {
+        if self.versions.is_empty() {
+            return Ok(ApplVerIds::ALL);
+        }
+        let read = |name: &String| {
+            ApplVerId::named(name.as_bytes()).ok_or_else(|| {
+                let known = ApplVerId::ALL.map(ApplVerId::name).join(", ");
+                let key = format!("session {}: versions", self.comp_id);
+                value(&key, name, &format!("is none of {known}"))
+            })
+        };
+        self.versions.iter().map(read).collect()
     }
 }
 
@@ -605,6 +633,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ("session", "comp_id", "Comp id of the client: his SenderCompID (49)."),
     ("session", "allow_from", "Addresses that he may connect from."),
     ("session", "reset_on_logon", "Whether each Logon starts both sequence numbers at 1."),
+    (
+        "session",
+        "versions",
+        "Versions of FIX that he may log on with, such as [\"FIX.4.2\", \"FIX.5.0SP2\"]; default: all.",
+    ),
     ("session", "read_only", "Whether requests of this session are refused: a drop copy."),
 ];
 
@@ -663,6 +696,7 @@ mod tests {
         config.threads.core_cpu = Cpu::Index(1);
         config.instruments[0].price_max = Some("5000".to_owned());
         config.instruments[1].status = StatusConfig::Halted;
+        config.sessions[1].versions = vec!["FIX.4.2".to_owned(), "FIX.5.0SP2".to_owned()];
         assert_eq!(parse(&render(&config)).unwrap(), config);
     }
 
@@ -690,6 +724,10 @@ mod tests {
             ("[[instrument]]\nsymbol = \"A\"\ntick = \"0\"\nlot = \"1\"\n", "greater than zero"),
             ("[[instrument]]\nsymbol = \"A\"\ntick = \"1e3\"\nlot = \"1\"\n", "decimal number"),
             ("[[session]]\ncomp_id = \"IRONBOOK\"\n", "the venue's own"),
+            (
+                "[[session]]\ncomp_id = \"A\"\nversions = [\"FIX.4\"]\n",
+                "session A: versions = FIX.4: is none of FIX.4.0, ",
+            ),
             ("[threads]\nlayout = \"fast\"\n", "line 2"),
         ] {
             let message = parse(text).unwrap_err().to_string();

@@ -16,11 +16,13 @@ use ironbook_engine::{Event, Sequence, SessionId, Timestamp, command::Origin};
 use ironbook_fix::{
     encode::Body,
     field::{MsgSeqNum, Precision, TimestampText, write_u64},
-    message::{BusinessReject, BusinessRejectReason, Message, MsgType, Refusal},
+    message::{BusinessReject, BusinessRejectReason, Fields, Message, MsgType, Refusal},
+    report::ReportMessage,
     session::{
         DisconnectReason, Handled, Output, Request, Role, Session,
         SessionConfig as FixSessionConfig,
     },
+    version::{ApplVerId, ApplVerIds, Version},
 };
 use ironbook_journal::{Frame, Position, Reader};
 
@@ -102,7 +104,6 @@ pub struct Desk {
     resend_reader: Reader,
     resend_per_turn: u32,
     text: TimestampText,
-    body: Vec<u8>,
 }
 
 /// What a message did to its connection.
@@ -142,7 +143,6 @@ impl Desk {
             resend_reader,
             resend_per_turn: config.fix.resend_messages_per_turn,
             text: TimestampText::new(Precision::Millis),
-            body: Vec::with_capacity(1024),
         }
     }
 
@@ -207,7 +207,7 @@ impl Desk {
     /// A message that came past a gap, now that the gap is filled.
     #[cold]
     fn take_held(&mut self, index: usize, bytes: &[u8], now: Timestamp) {
-        let mut fields = ironbook_fix::message::Fields::new();
+        let mut fields = Fields::new();
         if let Ok(message) = Message::parse(bytes, &mut fields) {
             self.take(index, &message, now);
         }
@@ -236,7 +236,8 @@ impl Desk {
         let unserved = if slot.setup.config.read_only {
             Box::new(Unserved::Message(not_authorized()))
         } else {
-            match translate::command(message, origin, &self.symbols) {
+            let version = slot.fix.application_version(message);
+            match translate::command(message, version, origin, &self.symbols) {
                 Ok(command) => {
                     slot.told_next_in = msg_seq_num.get() + 1;
                     self.put(Input::Command(command));
@@ -273,6 +274,9 @@ impl Desk {
             }
             Unserved::Replace(request, unsupported) => {
                 encode(&translate::unsupported_replace(request, *unsupported, now), &mut body, text)
+            }
+            Unserved::Cancel(request, unsupported) => {
+                encode(&translate::unsupported_cancel(request, *unsupported, now), &mut body, text)
             }
             Unserved::MassCancel(request) => {
                 encode(&translate::unsupported_mass_cancel(request, id, now), &mut body, text)
@@ -451,7 +455,8 @@ impl Desk {
             return;
         };
         let time = Timestamp(frame.time_ns);
-        visit(frame, &self.symbols, &mut Transmit { fix: &mut slot.fix, time, output });
+        let version = slot.fix.version();
+        visit(frame, &self.symbols, version, &mut Transmit { fix: &mut slot.fix, time, output });
     }
 
     /// A requested message has come through the journal; the answer to a Logon opens the way for
@@ -524,8 +529,6 @@ impl Desk {
         let mut run = ResendRun {
             fix: &mut slot.fix,
             symbols: &self.symbols,
-            text: &mut self.text,
-            body: &mut self.body,
             bytes_max: output.len() + waiting_max / 2,
             output,
             now,
@@ -544,8 +547,6 @@ impl Desk {
 struct ResendRun<'a> {
     fix: &'a mut Session,
     symbols: &'a SymbolTable,
-    text: &'a mut TimestampText,
-    body: &'a mut Vec<u8>,
     output: &'a mut Vec<u8>,
     /// Length of `output` at which the turn ends: a resend must not make its client too slow.
     bytes_max: usize,
@@ -601,24 +602,11 @@ impl ResendRun<'_> {
     }
 
     fn send_again(&mut self, frame: &Frame<'_>, resend: &mut Resend) {
-        self.body.clear();
-        let mut restore = Restore { body: self.body, text: self.text, msg_type: None };
-        visit(frame, self.symbols, &mut restore);
-        match restore.msg_type {
-            Some(msg_type) if !msg_type.is_admin() => {
-                self.fill_gap(resend);
-                self.fix.encode_resend(
-                    MsgSeqNum::new(resend.next),
-                    frame.time_ns,
-                    self.now.0,
-                    msg_type,
-                    self.body,
-                    self.output,
-                );
-            }
-            _ => {
-                resend.gap_from.get_or_insert(resend.next);
-            }
+        let (symbols, version) = (self.symbols, self.fix.version());
+        let mut again = Again { run: self, resend, orig_time_ns: frame.time_ns, sent: false };
+        visit(frame, symbols, version, &mut again);
+        if !again.sent {
+            resend.gap_from.get_or_insert(resend.next);
         }
         resend.next += 1;
     }
@@ -640,6 +628,8 @@ impl Slot {
             heart_bt_int: 1..=u64::from(config.fix.heart_bt_int_max_s),
             sending_time_tolerance_ns: u64::from(config.fix.sending_time_tolerance_s) * 1_000 * ms,
             reset_on_logon: setup.config.reset_on_logon,
+            // A configuration is checked when it is read.
+            versions: setup.config.versions().unwrap_or(ApplVerIds::ALL),
             logon_timeout_ns: config.fix.logon_timeout_ms * ms,
             logout_timeout_ns: config.fix.logout_timeout_ms * ms,
             ..FixSessionConfig::new(Role::Acceptor, &config.venue.comp_id, &setup.config.comp_id)
@@ -666,10 +656,14 @@ fn not_authorized<'a>() -> Refusal<'a> {
     })
 }
 
+/// The body of an answer as it is journaled: in the words of FIX 4.4.
 fn encode<B: Body>(message: &B, body: &mut Vec<u8>, text: &mut TimestampText) -> MsgType {
-    message.encode_body(body, text);
+    message.encode_body(body, text, JOURNALED);
     B::MSG_TYPE
 }
+
+/// The version of journaled answers, whatever the session speaks; it has words for all of them.
+const JOURNALED: ApplVerId = ApplVerId::Fix44;
 
 /// Sends the message that a frame stands for, with the session's next number. SendingTime is the
 /// frame's time, so that the message is the same whenever it is made.
@@ -688,38 +682,97 @@ impl MessageVisitor for Transmit<'_> {
     fn stored(&mut self, msg_type: MsgType, body: &[u8]) {
         self.fix.transmit(self.time.0, msg_type, body, self.output);
     }
+
+    fn nothing(&mut self) {
+        self.fix.transmit_gap(self.time.0, self.output);
+    }
 }
 
-/// Writes the body of the message that a frame stands for.
-struct Restore<'a> {
-    body: &'a mut Vec<u8>,
-    text: &'a mut TimestampText,
-    msg_type: Option<MsgType>,
+/// Sends a message again under the number it had; leaves out session messages and what the version has no
+/// words for.
+struct Again<'a, 'b> {
+    run: &'a mut ResendRun<'b>,
+    resend: &'a mut Resend,
+    orig_time_ns: u64,
+    sent: bool,
 }
 
-impl MessageVisitor for Restore<'_> {
+impl MessageVisitor for Again<'_, '_> {
     fn typed<B: Body>(&mut self, message: &B) {
-        self.msg_type = Some(encode(message, self.body, self.text));
+        if self.run.fix.version().application < B::SINCE {
+            return;
+        }
+        self.run.fill_gap(self.resend);
+        let ResendRun { fix, now, output, .. } = &mut *self.run;
+        let seq = MsgSeqNum::new(self.resend.next);
+        fix.encode_resend_typed(seq, self.orig_time_ns, now.0, message, output);
+        self.sent = true;
     }
 
     fn stored(&mut self, msg_type: MsgType, body: &[u8]) {
-        self.body.extend_from_slice(body);
-        self.msg_type = Some(msg_type);
+        if msg_type.is_admin() {
+            return;
+        }
+        self.run.fill_gap(self.resend);
+        let ResendRun { fix, now, output, .. } = &mut *self.run;
+        let seq = MsgSeqNum::new(self.resend.next);
+        fix.encode_resend(seq, self.orig_time_ns, now.0, msg_type, body, output);
+        self.sent = true;
     }
+
+    fn nothing(&mut self) {}
 }
 
-/// Shows a visitor the message that a frame stands for, if it stands for one.
+/// Shows a visitor the message that a frame stands for in a version, if it stands for one.
 #[inline]
-fn visit(frame: &Frame<'_>, symbols: &SymbolTable, visitor: &mut impl MessageVisitor) {
+fn visit(
+    frame: &Frame<'_>,
+    symbols: &SymbolTable,
+    version: Version,
+    visitor: &mut impl MessageVisitor,
+) {
     if SessionRecord::is_kind(frame.kind) {
         if let Some(SessionRecord::Outbound { msg_type, body, .. }) =
             SessionRecord::decode(frame.kind, frame.payload)
             && let Some(msg_type) = MsgType::parse(&msg_type)
         {
-            visitor.stored(msg_type, &body);
+            if msg_type.is_admin() || version.application == JOURNALED {
+                visitor.stored(msg_type, &body);
+            } else {
+                visit_in_other_words(msg_type, &body, version, visitor);
+            }
         }
     } else if let Ok(event) = Event::decode(frame.kind, frame.payload) {
         let (time, sequence) = (Timestamp(frame.time_ns), Sequence(frame.sequence));
         translate::report(&event, sequence, time, symbols, visitor);
+    }
+}
+
+/// Shows a visitor a journaled answer in another version than it was journaled in. An answer that names a
+/// code the version doesn't have, as it was given to a session of a later version, is nothing there.
+#[cold]
+fn visit_in_other_words(
+    msg_type: MsgType,
+    body: &[u8],
+    version: Version,
+    visitor: &mut impl MessageVisitor,
+) {
+    /// OrdType, Side, TimeInForce, BusinessRejectReason and MassCancelRequestType: a client's own words,
+    /// or one of ours that has no other.
+    const CODES: [u32; 5] = [40, 54, 59, 380, 530];
+    let bytes = [b"35=", msg_type.text().as_ref(), b"\x01", body].concat();
+    let mut fields = Fields::new();
+    let (dictionary, message) = (version.dictionary(), Message::parse(&bytes, &mut fields).ok());
+    let known = |message: &Message<'_>| {
+        let known = |tag| message.get(tag).is_none_or(|value| dictionary.allows(tag, value));
+        dictionary.message(msg_type).is_some() && CODES.into_iter().all(known)
+    };
+    match message.filter(known).map(|message| ReportMessage::parse(&message)) {
+        Some(Ok(ReportMessage::Execution(report))) => visitor.typed(&report),
+        Some(Ok(ReportMessage::CancelReject(reject))) => visitor.typed(&reject),
+        Some(Ok(ReportMessage::MassCancel(report))) => visitor.typed(&report),
+        // The same in every version that has it.
+        Some(Ok(ReportMessage::BusinessReject(_))) => visitor.stored(msg_type, body),
+        _ => visitor.nothing(),
     }
 }

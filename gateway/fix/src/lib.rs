@@ -20,3 +20,4 @@ pub mod message;
 pub mod order;
 pub mod report;
 pub mod session;
+pub mod version;

@@ -397,6 +397,7 @@ pub fn session(comp_id: &str) -> SessionConfig {
         allow_from: vec![Ipv4Addr::LOCALHOST.into()],
         reset_on_logon: false,
         read_only: false,
+        versions: Vec::new(),
     }
 }
 
