@@ -291,7 +291,7 @@ fn every_version_tells_the_same_story() {
         let mut venue = TestVenue::start();
         let mut a = story(&venue, words);
         let last = a.fix.next_in - 1;
-        let infinity = words.version.infinite_seq_no();
+        let infinity = if words.version.application < ApplVerId::Fix42 { 999_999 } else { 0 };
         let again = resend(&mut a.fix, (1, infinity), last, &mut Vec::new());
         assert_same(&again, &a.originals);
         for message in again.values().flatten() {

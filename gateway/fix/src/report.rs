@@ -8,8 +8,8 @@
 //! | versions | what |
 //! |---|---|
 //! | to 4.2 | ExecTransType(20); ExecType(150) of a trade is 1 or 2, of a status OrdStatus(39); a replaced order without fills has OrdStatus 5 |
-//! | to 4.1 | OrderQty, LastShares and LastPx are always there; no account in an OrderCancelReject, no CxlRejResponseTo(434) |
-//! | 4.0 | neither ExecType, LeavesQty nor OrigClOrdID; ExecID is a number |
+//! | to 4.1 | OrderQty, LastShares and LastPx are always there, whole quantities without decimals; no account in an OrderCancelReject, no CxlRejResponseTo(434) |
+//! | 4.0 | neither ExecType, LeavesQty nor OrigClOrdID; ExecID is a number, the last nine digits of the id |
 //! | to 4.3 | fewer reasons: what a version lacks is "broker option", or left out |
 //! | from 5.0 SP1 | TrdMatchID(880) beside SecondaryExecID(527); MassActionReportID(1369) |
 
@@ -484,14 +484,22 @@ impl ExecutionReport<'_> {
         let (before_42, exec_type) =
             (version < ApplVerId::Fix42, self.exec_type_before_43(version));
         let always = |value: Option<Decimal>| value.or(before_42.then_some(Decimal::ZERO));
+        // A quantity was an integer before FIX 4.2; one that isn't whole has no other words.
+        let qty = |qty: Decimal| match qty.rescale(0) {
+            Some(whole) if before_42 => Decimal::new(whole, 0),
+            _ => qty,
+        };
         out.text(b"37=", self.order_id);
         out.text_if(b"11=", self.cl_ord_id);
         if version > ApplVerId::Fix40 {
             out.text_if(b"41=", self.orig_cl_ord_id);
             out.text(b"17=", self.exec_id);
         } else {
+            /// Digits that fit into the 32 bits clients read an int into.
+            const DIGITS: usize = 9;
             let digits = self.exec_id.iter().position(u8::is_ascii_digit).unwrap_or_default();
-            out.text(b"17=", &self.exec_id[digits..]);
+            let least = self.exec_id.len().saturating_sub(DIGITS);
+            out.text(b"17=", &self.exec_id[digits.max(least)..]);
         }
         out.char(b"20=", self.exec_trans_type());
         if version > ApplVerId::Fix40 {
@@ -505,7 +513,7 @@ impl ExecutionReport<'_> {
         out.text_if(b"1=", self.account);
         out.text(b"55=", self.symbol);
         out.char(b"54=", self.side.code());
-        out.decimal_if(b"38=", always(self.order_qty));
+        out.decimal_if(b"38=", always(self.order_qty).map(qty));
         if let Some(ord_type) = self.ord_type {
             out.char(b"40=", ord_type.code());
         }
@@ -514,12 +522,12 @@ impl ExecutionReport<'_> {
         if let Some(time_in_force) = self.time_in_force {
             out.char(b"59=", time_in_force.code());
         }
-        out.decimal_if(b"32=", always(self.last_qty));
+        out.decimal_if(b"32=", always(self.last_qty).map(qty));
         out.decimal_if(b"31=", always(self.last_px));
         if version > ApplVerId::Fix40 {
-            out.decimal(b"151=", self.leaves_qty);
+            out.decimal(b"151=", qty(self.leaves_qty));
         }
-        out.decimal(b"14=", self.cum_qty);
+        out.decimal(b"14=", qty(self.cum_qty));
         out.decimal(b"6=", self.avg_px);
         if let Some(transact_time_ns) = self.transact_time_ns {
             out.time(b"60=", transact_time_ns, text);
@@ -809,7 +817,7 @@ mod tests {
             exec_type: ExecType::Trade,
             ord_status: OrdStatus::PartiallyFilled,
             orig_cl_ord_id: Some(b"C0"),
-            last_qty: Some(Decimal::new(40, 0)),
+            last_qty: Some(Decimal::new(4000, 2)),
             last_px: Some(Decimal::new(1050, 2)),
             last_liquidity_ind: Some(1),
             leaves_qty: Decimal::new(60, 0),
@@ -826,7 +834,7 @@ mod tests {
             ..acknowledgement()
         };
         let refused = ExecutionReport {
-            exec_id: b"G12",
+            exec_id: b"G1709251200123456789",
             exec_type: ExecType::Rejected,
             ord_status: OrdStatus::Rejected,
             ord_rej_reason: Some(99),
@@ -856,36 +864,36 @@ mod tests {
         for (version, expected) in Version::ALL.into_iter().zip([
             "20=0 39=1 17=E1 38=100 32=40 31=10.50 60=20240301-00:00:00",
             "20=0 150=1 39=1 17=E1 41=C0 38=100 32=40 31=10.50 151=60 60=20240301-00:00:00",
-            "20=0 150=1 39=1 17=E1 41=C0 38=100 32=40 31=10.50 151=60 60=20240301-00:00:00.000",
-            "150=F 39=1 17=E1 41=C0 38=100 32=40 31=10.50 151=60 527=77 60=20240301-00:00:00.000",
-            "150=F 39=1 17=E1 41=C0 38=100 32=40 31=10.50 151=60 527=77 851=1 60=20240301-00:00:00.000",
-            "150=F 39=1 17=E1 41=C0 38=100 32=40 31=10.50 151=60 527=77 851=1 60=20240301-00:00:00.000",
-            "150=F 39=1 17=E1 41=C0 38=100 32=40 31=10.50 151=60 527=77 880=77 851=1 60=20240301-00:00:00.000",
-            "150=F 39=1 17=E1 41=C0 38=100 32=40 31=10.50 151=60 527=77 880=77 851=1 60=20240301-00:00:00.000",
+            "20=0 150=1 39=1 17=E1 41=C0 38=100 32=40.00 31=10.50 151=60 60=20240301-00:00:00.000",
+            "150=F 39=1 17=E1 41=C0 38=100 32=40.00 31=10.50 151=60 527=77 60=20240301-00:00:00.000",
+            "150=F 39=1 17=E1 41=C0 38=100 32=40.00 31=10.50 151=60 527=77 851=1 60=20240301-00:00:00.000",
+            "150=F 39=1 17=E1 41=C0 38=100 32=40.00 31=10.50 151=60 527=77 851=1 60=20240301-00:00:00.000",
+            "150=F 39=1 17=E1 41=C0 38=100 32=40.00 31=10.50 151=60 527=77 880=77 851=1 60=20240301-00:00:00.000",
+            "150=F 39=1 17=E1 41=C0 38=100 32=40.00 31=10.50 151=60 527=77 880=77 851=1 60=20240301-00:00:00.000",
         ]) {
             // ExecID is a number in FIX 4.0.
             let expected = if expected.contains("150=") { expected.to_owned() } else { expected.replace("17=E1", "17=1") };
             assert_eq!(fields(&trade, version, &tags), expected, "{version}");
         }
         for (version, expected) in Version::ALL.into_iter().zip([
-            ["20=0 39=2", "20=0 39=5", "20=3 39=0", "20=0 39=8 17=12 38=0 32=0 31=0 103=0"],
+            ["20=0 39=2", "20=0 39=5", "20=3 39=0", "20=0 39=8 17=123456789 38=0 32=0 31=0 103=0"],
             [
                 "20=0 150=2 39=2",
                 "20=0 150=5 39=5",
                 "20=3 150=0 39=0",
-                "20=0 150=8 39=8 17=G12 38=0 32=0 31=0 103=0",
+                "20=0 150=8 39=8 17=G1709251200123456789 38=0 32=0 31=0 103=0",
             ],
             [
                 "20=0 150=2 39=2",
                 "20=0 150=5 39=5",
                 "20=3 150=0 39=0",
-                "20=0 150=8 39=8 17=G12 103=0",
+                "20=0 150=8 39=8 17=G1709251200123456789 103=0",
             ],
-            ["150=F 39=2", "150=5 39=0", "150=I 39=0", "150=8 39=8 17=G12 103=0"],
-            ["150=F 39=2", "150=5 39=0", "150=I 39=0", "150=8 39=8 17=G12 103=99"],
-            ["150=F 39=2", "150=5 39=0", "150=I 39=0", "150=8 39=8 17=G12 103=99"],
-            ["150=F 39=2", "150=5 39=0", "150=I 39=0", "150=8 39=8 17=G12 103=99"],
-            ["150=F 39=2", "150=5 39=0", "150=I 39=0", "150=8 39=8 17=G12 103=99"],
+            ["150=F 39=2", "150=5 39=0", "150=I 39=0", "150=8 39=8 17=G1709251200123456789 103=0"],
+            ["150=F 39=2", "150=5 39=0", "150=I 39=0", "150=8 39=8 17=G1709251200123456789 103=99"],
+            ["150=F 39=2", "150=5 39=0", "150=I 39=0", "150=8 39=8 17=G1709251200123456789 103=99"],
+            ["150=F 39=2", "150=5 39=0", "150=I 39=0", "150=8 39=8 17=G1709251200123456789 103=99"],
+            ["150=F 39=2", "150=5 39=0", "150=I 39=0", "150=8 39=8 17=G1709251200123456789 103=99"],
         ]) {
             for (report, expected) in [&fill, &replaced, &status].into_iter().zip(expected) {
                 assert_eq!(fields(report, version, &[20, 150, 39]), expected, "{version}");

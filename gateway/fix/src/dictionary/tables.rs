@@ -241,3 +241,83 @@ impl Kind {
         all.into_iter().find(|kind| format!("{kind:?}") == name).expect("a data type")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dictionary::HEADER_REQUIRED;
+
+    /// Tags and types of each version as its specification has them; from FIX 5.0 on with those of FIXT.1.1,
+    /// FIX 5.0 SP2 up to tag 1621.
+    #[test]
+    fn every_version_is_whole() {
+        let counts: Vec<_> = Version::ALL
+            .into_iter()
+            .map(|version| {
+                let dictionary = Dictionary::new(version);
+                let tags = (0..TAGS as u32).filter(|tag| dictionary.field(*tag).is_some());
+                (tags.count(), dictionary.messages.len())
+            })
+            .collect();
+        assert_eq!(counts, COUNTS);
+    }
+
+    const COUNTS: [(usize, usize); 8] = [
+        (138, 27),
+        (206, 28),
+        (405, 46),
+        (635, 68),
+        (912, 93),
+        (1101, 101),
+        (1373, 113),
+        (1570, 164),
+    ];
+
+    #[test]
+    fn the_tables_agree_with_themselves() {
+        let fixt = ApplVerId::ALL.map(|application| Version { application, fixt: true });
+        for version in Version::ALL.into_iter().chain(fixt) {
+            let dictionary = Dictionary::new(version);
+            for def in &dictionary.messages {
+                let known = |tag: &u16| dictionary.has(def.msg_type, u32::from(*tag));
+                assert!(def.required.iter().all(known), "{version} {}", def.name);
+                let alike =
+                    dictionary.messages.iter().filter(|other| other.msg_type == def.msg_type);
+                assert_eq!(alike.count(), 1, "{version} {}", def.name);
+            }
+            for group in &dictionary.groups {
+                let count = u32::from(group.count);
+                assert_eq!(
+                    dictionary.field(count).map(|def| def.kind),
+                    Some(Kind::Group),
+                    "{count}"
+                );
+                assert!(
+                    group.members.iter().all(|tag| dictionary.field(u32::from(*tag)).is_some())
+                );
+                let alike = dictionary.groups.iter().filter(|other| other.count == group.count);
+                assert_eq!(alike.count(), 1, "{version} {count}");
+            }
+            assert!(HEADER_REQUIRED.iter().all(|tag| dictionary.is_header(u32::from(*tag))));
+            assert!(dictionary.is_trailer(10));
+        }
+    }
+
+    #[test]
+    fn items_are_for_the_versions_they_name() {
+        use ApplVerId::{Fix40, Fix41, Fix42, Fix43, Fix44, Fix50, Fix50Sp1, Fix50Sp2};
+        for (word, versions) in [
+            ("9", &ApplVerId::ALL[..]),
+            ("9:42", &[Fix42]),
+            ("9:50-", &[Fix50, Fix50Sp1, Fix50Sp2]),
+            ("9:-41", &[Fix40, Fix41]),
+            ("9:41-43", &[Fix41, Fix42, Fix43]),
+            ("9:-40,42,44-50,52", &[Fix40, Fix42, Fix44, Fix50, Fix50Sp2]),
+        ] {
+            let known =
+                ApplVerId::ALL.into_iter().filter(|version| item(word, *version) == Some("9"));
+            assert!(known.eq(versions.iter().copied()), "{word}");
+        }
+        assert!(numbers("7").eq([7]) && numbers("7-9").eq([7, 8, 9]));
+    }
+}
