@@ -102,7 +102,7 @@ fn print_started(config: &Config, venue: &Venue) {
     let symbols = names(config.instruments.iter().map(|known| known.symbol.as_str()).collect());
     let comp_ids = names(config.sessions.iter().map(|known| known.comp_id.as_str()).collect());
     say!("Ironbook {} is ready.\n", env!("CARGO_PKG_VERSION"));
-    say!("  FIX          {address}, FIX.4.4, venue comp id {}", config.venue.comp_id);
+    say!("  FIX          {address}, FIX.4.0 to FIX.5.0SP2, venue comp id {}", config.venue.comp_id);
     say!("  Instruments  {symbols}");
     say!("  Comp ids     {comp_ids}");
     say!("  Journal      {}", data_dir(config).display());
