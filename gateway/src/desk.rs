@@ -134,6 +134,7 @@ impl Desk {
         mut resend_reader: Reader,
     ) -> Self {
         resend_reader.set_verify(false);
+        Version::prepare();
         let slots = setups.into_iter().map(|setup| Slot::new(config, setup, &table)).collect();
         Self {
             slots,
@@ -317,7 +318,9 @@ impl Desk {
                     slot.resends.push_back(resend);
                 }
             }
-            Output::LoggedOn => log::info!("{} logged on", slot.setup.config.comp_id),
+            Output::LoggedOn => {
+                log::info!("{} logged on, {}", slot.setup.config.comp_id, slot.fix.version());
+            }
             Output::LoggedOut => log::info!("{} logged out", slot.setup.config.comp_id),
             Output::Disconnect(reason) => slot.closing = Some(reason),
         }

@@ -206,7 +206,7 @@ fn start_says_what_it_is_and_stops_in_order() {
         let printed = venue.printed();
         for expected in [
             "is ready",
-            "FIX.4.4, venue comp id IRONBOOK",
+            "FIX.4.0 to FIX.5.0SP2, venue comp id IRONBOOK",
             "Instruments  AAPL MSFT",
             "Comp ids     TRADER1",
             &text(&place.data()),

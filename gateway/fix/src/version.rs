@@ -169,7 +169,7 @@ impl Version {
         if self.fixt { ApplVerId::Fix50Sp2 } else { self.application }
     }
 
-    /// Its tables, made when they are first asked for.
+    /// Its tables, made when they are first asked for; see [`Version::prepare`].
     #[must_use]
     pub fn dictionary(self) -> &'static Dictionary {
         const VERSIONS: usize = ApplVerId::ALL.len();
@@ -177,6 +177,14 @@ impl Version {
             [const { OnceLock::new() }; 2 * VERSIONS];
         let at = self.application.index() + if self.fixt { VERSIONS } else { 0 };
         DICTIONARIES[at].get_or_init(|| Dictionary::new(self))
+    }
+
+    /// Makes the tables of all versions, so that no Logon has to.
+    pub fn prepare() {
+        for version in Self::ALL {
+            let _ = version.dictionary();
+            let _ = Self { fixt: true, ..version }.dictionary();
+        }
     }
 
     /// Digits of the second in times: none before FIX 4.2, whose times have no fraction.

@@ -245,7 +245,9 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dictionary::HEADER_REQUIRED;
+    use crate::dictionary::{HEADER_REQUIRED, Strictness};
+    use crate::message::{Fields, Message};
+    use proptest::prelude::*;
 
     /// Tags and types of each version as its specification has them; from FIX 5.0 on with those of FIXT.1.1,
     /// FIX 5.0 SP2 up to tag 1621.
@@ -300,6 +302,44 @@ mod tests {
             }
             assert!(HEADER_REQUIRED.iter().all(|tag| dictionary.is_header(u32::from(*tag))));
             assert!(dictionary.is_trailer(10));
+        }
+    }
+
+    /// A NumInGroup field without members would let any of its instances pass.
+    #[test]
+    fn groups_of_listed_messages_have_members() {
+        /// Groups of which only the count is known: allocations of orders, reported by others.
+        const COUNT_ONLY: [u16; 1] = [73];
+        for version in Version::ALL {
+            let dictionary = Dictionary::new(version);
+            let counts = (0..TAGS as u16).filter(|tag| {
+                let field = dictionary.field(u32::from(*tag));
+                field.is_some_and(|def| def.kind == Kind::Group) && !COUNT_ONLY.contains(tag)
+            });
+            for count in counts {
+                let group = dictionary.groups.iter().find(|group| group.count == count);
+                assert!(group.is_some(), "{version} {count}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_checked_never_panics(
+            fields in prop::collection::vec((1_u32..1_700, "[0-9A-Z]{0,2}|[0-9]{8}-[0-9:]{8}"), 0..40),
+            msg_type in prop::sample::select(&["D", "8", "F", "q", "A", "d", "C", "5", "zz"][..]),
+        ) {
+            let fields: String = fields.iter().map(|(tag, value)| format!("{tag}={value}\x01")).collect();
+            let bytes = format!("8=FIX\x019=1\x0135={msg_type}\x0149=A\x0156=B\x0134=1\x0152=20240301-00:00:00\x01{fields}");
+            let mut table = Fields::new();
+            if let Ok(message) = Message::parse(bytes.as_bytes(), &mut table) {
+                for version in Version::ALL {
+                    let dictionary = version.dictionary();
+                    let strict = dictionary.check(&message, Strictness::Strict);
+                    let lenient = dictionary.check(&message, Strictness::Lenient);
+                    prop_assert!(strict.is_err() || lenient.is_ok());
+                }
+            }
         }
     }
 
