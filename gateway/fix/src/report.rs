@@ -441,18 +441,7 @@ impl Body for ExecutionReport<'_> {
         out.char(b"39=", self.ord_status.code());
         write_reason(b"103=", self.ord_rej_reason, out, version);
         write_reason(b"378=", self.exec_restatement_reason, out, version);
-        out.text_if(b"1=", self.account);
-        out.text(b"55=", self.symbol);
-        out.char(b"54=", self.side.code());
-        out.decimal_if(b"38=", self.order_qty);
-        if let Some(ord_type) = self.ord_type {
-            out.char(b"40=", ord_type.code());
-        }
-        out.decimal_if(b"44=", self.price);
-        out.decimal_if(b"99=", self.stop_px);
-        if let Some(time_in_force) = self.time_in_force {
-            out.char(b"59=", time_in_force.code());
-        }
+        self.write_terms(self.order_qty, out);
         out.decimal_if(b"32=", self.last_qty);
         out.decimal_if(b"31=", self.last_px);
         if let Some(indicator) = self.last_liquidity_ind.filter(|_| since_44) {
@@ -469,6 +458,23 @@ impl Body for ExecutionReport<'_> {
 }
 
 impl ExecutionReport<'_> {
+    /// What was ordered.
+    #[inline]
+    fn write_terms(&self, order_qty: Option<Decimal>, out: &mut Writer<'_>) {
+        out.text_if(b"1=", self.account);
+        out.text(b"55=", self.symbol);
+        out.char(b"54=", self.side.code());
+        out.decimal_if(b"38=", order_qty);
+        if let Some(ord_type) = self.ord_type {
+            out.char(b"40=", ord_type.code());
+        }
+        out.decimal_if(b"44=", self.price);
+        out.decimal_if(b"99=", self.stop_px);
+        if let Some(time_in_force) = self.time_in_force {
+            out.char(b"59=", time_in_force.code());
+        }
+    }
+
     /// FIX 4.3 has no word for an order that was triggered; its status says it.
     #[inline]
     fn exec_type_in(&self, version: ApplVerId) -> ExecType {
@@ -510,18 +516,7 @@ impl ExecutionReport<'_> {
         if !before_42 {
             write_reason(b"378=", self.exec_restatement_reason, out, version);
         }
-        out.text_if(b"1=", self.account);
-        out.text(b"55=", self.symbol);
-        out.char(b"54=", self.side.code());
-        out.decimal_if(b"38=", always(self.order_qty).map(qty));
-        if let Some(ord_type) = self.ord_type {
-            out.char(b"40=", ord_type.code());
-        }
-        out.decimal_if(b"44=", self.price);
-        out.decimal_if(b"99=", self.stop_px);
-        if let Some(time_in_force) = self.time_in_force {
-            out.char(b"59=", time_in_force.code());
-        }
+        self.write_terms(always(self.order_qty).map(qty), out);
         out.decimal_if(b"32=", always(self.last_qty).map(qty));
         out.decimal_if(b"31=", always(self.last_px));
         if version > ApplVerId::Fix40 {
@@ -593,12 +588,12 @@ fn write_reason<const N: usize>(
     out: &mut Writer<'_>,
     version: ApplVerId,
 ) {
+    let reason = match reason {
+        Some(reason) if version < ApplVerId::Fix44 => older_reason(tag, reason, version),
+        known => known,
+    };
     if let Some(reason) = reason {
-        let known = version >= ApplVerId::Fix44;
-        if let Some(reason) = if known { Some(reason) } else { older_reason(tag, reason, version) }
-        {
-            out.number(tag, u64::from(reason));
-        }
+        out.number(tag, u64::from(reason));
     }
 }
 

@@ -93,8 +93,8 @@ pub struct SessionConfig {
 }
 
 impl SessionConfig {
-    /// FIX 4.4 for an initiator, any version for an acceptor, with the usual bounds: HeartBtInt 1 to 60 s, SendingTime within 120 s, 10 s to
-    /// log on, 2 s to log out.
+    /// FIX 4.4 for an initiator, any version for an acceptor, with the usual bounds: HeartBtInt 1 to 60 s,
+    /// SendingTime within 120 s, 10 s to log on, 2 s to log out.
     #[must_use]
     pub fn new(role: Role, sender_comp_id: &str, target_comp_id: &str) -> Self {
         Self {
