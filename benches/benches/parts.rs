@@ -10,6 +10,7 @@ use ironbook_fix::{
     order::{NewOrderSingle, OrdType, OrderMessage, Side, TimeInForce},
     report::{ExecType, ExecutionReport, OrdStatus},
     session::{Role, Session, SessionConfig},
+    version::ApplVerId,
 };
 
 fn engine(criterion: &mut Criterion) {
@@ -134,7 +135,7 @@ fn fix(criterion: &mut Criterion) {
         bencher.iter(|| {
             let Framed::Message { len } = frame(&bytes) else { return false };
             let Ok(message) = Message::parse(&bytes[..len], &mut fields) else { return false };
-            std::hint::black_box(OrderMessage::parse(&message)).is_ok()
+            std::hint::black_box(OrderMessage::parse(&message, ApplVerId::Fix44)).is_ok()
         });
     });
     let report = report();

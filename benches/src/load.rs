@@ -271,6 +271,7 @@ impl<'a> Load<'a> {
                     symbol,
                     side,
                     order_qty: None,
+                    partial: false,
                     transact_time_ns: now,
                 };
                 self.client.queue(&request, now);

@@ -3,7 +3,11 @@
 //! It reads sockets without waiting. Connections that were busy a moment ago are read directly; all
 //! others are looked at through the system's poll, which costs the same for one as for a thousand.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io::{self, Read, Write},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use ironbook_engine::{InstrumentId, Symbol, Timestamp};
 use ironbook_fix::{
@@ -12,7 +16,6 @@ use ironbook_fix::{
     session::DisconnectReason,
 };
 use ironbook_journal::{DurablePosition, Reader, Tail};
-use mio::{Events, Interest, Poll, Token, net::TcpListener};
 
 use crate::{
     agent::Agent,
@@ -20,9 +23,10 @@ use crate::{
     config::Config,
     connection::{Connection, ReadOutcome, WriteFailure},
     desk::{Desk, Outputs, SessionSetup},
+    network::{Network, Ready},
+    retention::Delivered,
     ring::InputSender,
     sessions::SessionTable,
-    venue::StartError,
 };
 
 /// What a gateway is made of.
@@ -44,16 +48,14 @@ pub struct GatewayParts {
 }
 
 /// The agent that owns the sockets.
-pub struct GatewayAgent<C> {
+pub struct GatewayAgent<C, N: Network> {
     clock: C,
-    listener: TcpListener,
-    address: SocketAddr,
-    poll: Poll,
-    events: Events,
+    network: N,
     tail: Tail,
+    delivered: Delivered,
     durable: Option<DurablePosition>,
     desk: Desk,
-    lines: Lines,
+    lines: Lines<N::Stream>,
     fields: Box<Fields>,
     turns: u32,
     /// When timeouts and endings are looked at next, ns.
@@ -67,8 +69,8 @@ pub struct GatewayAgent<C> {
 /// Connections by number. Lists hold numbers, each at most once, so that a turn looks only at
 /// connections with something to do.
 #[derive(Debug)]
-struct Lines {
-    lines: Vec<Option<Line>>,
+struct Lines<S> {
+    lines: Vec<Option<Line<S>>>,
     /// Connections that have something to write.
     dirty: Vec<usize>,
     /// Connections to be read without asking the system first.
@@ -81,8 +83,8 @@ struct Lines {
 
 /// A connection and whose it is.
 #[derive(Debug)]
-struct Line {
-    io: Connection,
+struct Line<S> {
+    io: Connection<S>,
     /// The session, once it is known.
     session: Option<usize>,
     accepted: Timestamp,
@@ -95,11 +97,6 @@ struct Line {
     hot: bool,
     ready: bool,
 }
-
-const LISTENER: Token = Token(usize::MAX);
-
-/// Events that one poll returns at the most.
-const EVENTS_MAX: usize = 256;
 
 /// Frames of the journal that are delivered in one turn, so that sockets are read in between.
 const FRAMES_PER_TURN: usize = 256;
@@ -124,26 +121,15 @@ const CLOSING_NS_MAX: u64 = 3_000_000_000;
 /// Turns between two polls while there are hot connections.
 const TURNS_PER_POLL: u32 = 16;
 
-impl<C: Clock> GatewayAgent<C> {
-    /// A gateway that listens as configured.
-    ///
-    /// # Errors
-    /// [`StartError::Listen`] when the address is taken or not ours.
-    pub fn new(config: &Config, parts: GatewayParts, clock: C) -> Result<Self, StartError> {
-        let listen = config.fix.listen;
-        let failed = |source| StartError::Listen { address: listen, source };
-        let mut listener = TcpListener::bind(listen).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let poll = Poll::new()?;
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+impl<C: Clock, N: Network> GatewayAgent<C, N> {
+    /// A gateway for whoever connects over this network.
+    pub fn new(config: &Config, parts: GatewayParts, clock: C, network: N) -> Self {
         let lines = (0..config.fix.connections_max).map(|_| None).collect();
         let symbols = parts.symbols.into_iter().collect();
-        Ok(Self {
+        Self {
             clock,
-            listener,
-            address,
-            poll,
-            events: Events::with_capacity(EVENTS_MAX),
+            network,
+            delivered: Delivered::default(),
             tail: parts.tail,
             durable: parts.durable,
             desk: Desk::new(
@@ -168,12 +154,28 @@ impl<C: Clock> GatewayAgent<C> {
             closing_since: None,
             logon_timeout_ns: config.fix.logon_timeout_ms * 1_000_000,
             message_bytes_max: config.fix.message_bytes_max,
-        })
+        }
+    }
+
+    /// How far it has delivered the journal, at any time from now on.
+    pub fn delivered(&self) -> Delivered {
+        self.delivered.clone()
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.network.address()
+    }
+
+    /// When to take a turn at the latest, however quiet journal and sockets are, for those who step
+    /// the gateway themselves.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let strangers = self.lines.lines.iter().flatten().filter(|line| line.session.is_none());
+        let logon = strangers.map(|line| line.accepted.0 + self.logon_timeout_ns + 1).min();
+        let closing = self.closing_since.map(|since| since.0 + CLOSING_NS_MAX + 1);
+        let sessions = self.desk.next_deadline().map(|due| due.0);
+        let due = [logon, closing, sessions].into_iter().flatten().min()?;
+        Some(Timestamp(due.max(self.next_look)))
     }
 
     /// Delivers what the journal has, and writes it.
@@ -195,6 +197,9 @@ impl<C: Clock> GatewayAgent<C> {
                 }
             }
             delivered += 1;
+        }
+        if delivered > 0 {
+            self.delivered.set(self.tail.position());
         }
         delivered
     }
@@ -227,29 +232,27 @@ impl<C: Clock> GatewayAgent<C> {
 
     /// Asks the system which sockets have something.
     fn poll_sockets(&mut self, timeout: Duration, now: Timestamp) -> usize {
-        if let Err(error) = self.poll.poll(&mut self.events, Some(timeout)) {
-            if error.kind() != io::ErrorKind::Interrupted {
-                log::error!("poll: {error}");
-            }
-            return 0;
-        }
         let mut found = 0;
         let mut accept = false;
-        for event in &self.events {
+        let lines = &mut self.lines;
+        let polled = self.network.poll(timeout, |ready| {
             found += 1;
-            if event.token() == LISTENER {
-                accept = true;
-            } else {
-                let number = event.token().0;
-                if event.is_writable()
-                    && let Some(Some(line)) = self.lines.lines.get_mut(number)
-                {
-                    line.blocked = false;
-                }
-                if event.is_readable() || event.is_error() || event.is_read_closed() {
-                    self.lines.make_ready(number);
+            match ready {
+                Ready::Listener => accept = true,
+                Ready::Connection { number, readable, writable } => {
+                    if writable && let Some(Some(line)) = lines.lines.get_mut(number) {
+                        line.blocked = false;
+                    }
+                    if readable {
+                        lines.make_ready(number);
+                    }
                 }
             }
+        });
+        if let Err(error) = polled
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            log::error!("poll: {error}");
         }
         if accept {
             self.accept(now);
@@ -259,7 +262,7 @@ impl<C: Clock> GatewayAgent<C> {
 
     fn accept(&mut self, now: Timestamp) {
         loop {
-            let (mut stream, peer) = match self.listener.accept() {
+            let (mut stream, peer) = match self.network.accept() {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -273,19 +276,14 @@ impl<C: Clock> GatewayAgent<C> {
                 log::debug!("{peer} refused: fix.connections_max connections are open");
                 continue;
             };
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            if let Err(error) = self.poll.registry().register(&mut stream, Token(number), interest)
-            {
+            if let Err(error) = self.network.register(&mut stream, number) {
                 log::warn!("{peer}: {error}");
                 continue;
             }
-            match Connection::new(stream, peer, self.lines.message_max, self.lines.output_max) {
-                Ok(io) => {
-                    self.lines.lines[number] = Some(Line::new(io, now));
-                    self.lines.make_ready(number);
-                }
-                Err(error) => log::debug!("{peer}: {error}"),
-            }
+            let (message_max, output_max) = (self.lines.message_max, self.lines.output_max);
+            let io = Connection::new(stream, peer, message_max, output_max);
+            self.lines.lines[number] = Some(Line::new(io, now));
+            self.lines.make_ready(number);
         }
     }
 
@@ -414,7 +412,7 @@ impl<C: Clock> GatewayAgent<C> {
 
     fn close(&mut self, number: usize, reason: &str) {
         let Some(mut line) = self.lines.lines[number].take() else { return };
-        let _ = self.poll.registry().deregister(line.io.stream_mut());
+        self.network.deregister(line.io.stream_mut());
         let peer = line.io.peer();
         if let Some(session) = line.session {
             log::info!("{} disconnected from {peer}: {reason}", self.desk.comp_id(session));
@@ -471,7 +469,7 @@ fn describe(failure: &WriteFailure) -> String {
     }
 }
 
-impl<C: Clock> Agent for GatewayAgent<C> {
+impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
     #[inline]
     fn do_work(&mut self) -> usize {
         let mut done = self.deliver();
@@ -512,8 +510,8 @@ impl<C: Clock> Agent for GatewayAgent<C> {
     }
 }
 
-impl Line {
-    fn new(io: Connection, now: Timestamp) -> Self {
+impl<S> Line<S> {
+    fn new(io: Connection<S>, now: Timestamp) -> Self {
         Self {
             io,
             session: None,
@@ -528,7 +526,7 @@ impl Line {
     }
 }
 
-impl Lines {
+impl<S> Lines<S> {
     #[inline]
     fn heat(&mut self, number: usize) {
         if let Some(line) = &mut self.lines[number]
@@ -566,7 +564,7 @@ impl Lines {
     }
 }
 
-impl Outputs for Lines {
+impl<S: Read + Write> Outputs for Lines<S> {
     #[inline]
     fn output(&mut self, connection: usize) -> Option<&mut Vec<u8>> {
         let line = self.lines.get_mut(connection)?.as_mut()?;

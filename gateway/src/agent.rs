@@ -78,6 +78,11 @@ impl IdleStrategy {
             park_max: Duration::from_micros(config.park_us),
         }
     }
+
+    /// Parks at once, for agents that nobody waits for.
+    pub fn parking(park_max: Duration) -> Self {
+        Self { spin: Duration::ZERO, yielding: Duration::ZERO, park_max }
+    }
 }
 
 /// Where a thread without work stands.
@@ -131,17 +136,51 @@ pub struct AgentThread {
 /// When the system gives no thread.
 pub fn spawn(
     name: &str,
-    mut agent: impl Agent + 'static,
+    agent: impl Agent + 'static,
     idle: IdleStrategy,
     cpu: Option<usize>,
     stop: Arc<AtomicBool>,
 ) -> io::Result<AgentThread> {
     let owned = name.to_owned();
+    spawn_with(name, move || pin(&owned, cpu), agent, idle, stop)
+}
+
+/// Starts a thread as [`spawn`] does that gets only the time that nobody else wants.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn spawn_lowest(
+    name: &str,
+    agent: impl Agent + 'static,
+    idle: IdleStrategy,
+    stop: Arc<AtomicBool>,
+) -> io::Result<AgentThread> {
+    let owned = name.to_owned();
+    spawn_with(name, move || lowest_priority(&owned), agent, idle, stop)
+}
+
+fn spawn_with(
+    name: &str,
+    begin: impl FnOnce() + Send + 'static,
+    mut agent: impl Agent + 'static,
+    idle: IdleStrategy,
+    stop: Arc<AtomicBool>,
+) -> io::Result<AgentThread> {
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-        pin(&owned, cpu);
+        begin();
         run(&mut agent, idle, &stop);
     })?;
     Ok(AgentThread { name: name.to_owned(), thread })
+}
+
+/// The nice value that yields to all others; on Linux a thread has its own.
+const NICE_MAX: i32 = 19;
+
+fn lowest_priority(name: &str) {
+    let thread = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(thread), NICE_MAX) {
+        log::debug!("thread {name} keeps its priority: {error}");
+    }
 }
 
 fn pin(name: &str, cpu: Option<usize>) {

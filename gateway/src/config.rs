@@ -6,7 +6,11 @@
 use std::{fmt::Write as _, net::IpAddr, net::SocketAddr, path::Path, path::PathBuf};
 
 use ironbook_engine::{CompId, EngineLimits, Symbol, command::MANTISSA_MAX, command::TICKS_MAX};
-use ironbook_fix::{codec::MESSAGE_MAX, field::Decimal};
+use ironbook_fix::{
+    codec::MESSAGE_MAX,
+    field::Decimal,
+    version::{ApplVerId, ApplVerIds},
+};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -25,6 +29,8 @@ pub struct Config {
     pub threads: ThreadsConfig,
     /// The journal.
     pub journal: JournalConfig,
+    /// Snapshots of the state.
+    pub snapshot: SnapshotConfig,
     /// Bounds of the matching core.
     pub engine: EngineConfig,
     /// What is traded.
@@ -118,6 +124,28 @@ pub struct JournalConfig {
     pub segment_bytes: u64,
     pub prepared_ahead: u32,
     pub sync_interval_ms: u64,
+    pub old_segments: OldSegments,
+}
+
+/// What becomes of segments that no kept snapshot needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OldSegments {
+    /// They stay as they are.
+    Keep,
+    /// Each is packed into a file beside it.
+    Compress,
+    /// They are removed.
+    Remove,
+}
+
+/// Snapshots of the state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct SnapshotConfig {
+    pub every_commands: u64,
+    pub keep: usize,
 }
 
 /// Bounds of the matching core.
@@ -174,6 +202,8 @@ pub struct SessionConfig {
     pub reset_on_logon: bool,
     #[serde(default)]
     pub read_only: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<String>,
 }
 
 fn loopback() -> Vec<IpAddr> {
@@ -187,6 +217,7 @@ impl Default for Config {
             fix: FixConfig::default(),
             threads: ThreadsConfig::default(),
             journal: JournalConfig::default(),
+            snapshot: SnapshotConfig::default(),
             engine: EngineConfig::default(),
             instruments: default_instruments(),
             sessions: default_sessions(),
@@ -236,7 +267,18 @@ impl Default for ThreadsConfig {
 
 impl Default for JournalConfig {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, prepared_ahead: 2, sync_interval_ms: 1_000 }
+        Self {
+            segment_bytes: 64 << 20,
+            prepared_ahead: 2,
+            sync_interval_ms: 1_000,
+            old_segments: OldSegments::Keep,
+        }
+    }
+}
+
+impl Default for SnapshotConfig {
+    fn default() -> Self {
+        Self { every_commands: 1_000_000, keep: 2 }
     }
 }
 
@@ -283,6 +325,7 @@ fn default_sessions() -> Vec<SessionConfig> {
             comp_id,
             allow_from: loopback(),
             reset_on_logon: false,
+            versions: Vec::new(),
         })
         .collect()
 }
@@ -385,6 +428,7 @@ impl Config {
                 return Err(value("session.comp_id", &session.comp_id, &reason));
             }
             comp_ids.push(&session.comp_id);
+            session.versions()?;
         }
         Ok(())
     }
@@ -408,6 +452,7 @@ impl Config {
             ("journal.segment_bytes", journal.segment_bytes, 1 << 16, 1 << 30),
             ("journal.prepared_ahead", journal.prepared_ahead.into(), 1, 64),
             ("journal.sync_interval_ms", journal.sync_interval_ms, 1, 3_600_000),
+            ("snapshot.keep", self.snapshot.keep as u64, 1, 1_000),
             ("engine.orders_max", engine.orders_max.into(), 1, 1 << 24),
             ("engine.instruments_max", engine.instruments_max.into(), instruments.max(1), 1 << 20),
             ("engine.sessions_max", engine.sessions_max.into(), sessions.max(1), 1 << 20),
@@ -439,6 +484,26 @@ impl Config {
             state_hash_interval: self.engine.state_hash_interval,
             ..EngineLimits::default()
         }
+    }
+}
+
+impl SessionConfig {
+    /// Versions of FIX that it may log on with; all when none is named.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a name of no version.
+    pub fn versions(&self) -> Result<ApplVerIds, ConfigError> {
+        if self.versions.is_empty() {
+            return Ok(ApplVerIds::ALL);
+        }
+        let read = |name: &String| {
+            ApplVerId::named(name.as_bytes()).ok_or_else(|| {
+                let known = ApplVerId::ALL.map(ApplVerId::name).join(", ");
+                let key = format!("session {}: versions", self.comp_id);
+                value(&key, name, &format!("is none of {known}"))
+            })
+        };
+        self.versions.iter().map(read).collect()
     }
 }
 
@@ -579,6 +644,17 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "sync_interval_ms",
         "Milliseconds between two syncs under \"written\"; \"durable\" syncs at once.",
     ),
+    (
+        "journal",
+        "old_segments",
+        "What becomes of segments that no kept snapshot needs: \"keep\", \"compress\" (zstd) or \"remove\". Messages in them are not sent again.",
+    ),
+    (
+        "snapshot",
+        "every_commands",
+        "Commands between two snapshots of the state, from which a start goes on; 0 for none.",
+    ),
+    ("snapshot", "keep", "Snapshots kept; older ones are removed."),
     ("engine", "orders_max", "Most live orders; one more is rejected."),
     ("engine", "instruments_max", "Most instruments."),
     ("engine", "sessions_max", "Most sessions."),
@@ -605,6 +681,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ("session", "comp_id", "Comp id of the client: his SenderCompID (49)."),
     ("session", "allow_from", "Addresses that he may connect from."),
     ("session", "reset_on_logon", "Whether each Logon starts both sequence numbers at 1."),
+    (
+        "session",
+        "versions",
+        "Versions of FIX that he may log on with, such as [\"FIX.4.2\", \"FIX.5.0SP2\"]; default: all.",
+    ),
     ("session", "read_only", "Whether requests of this session are refused: a drop copy."),
 ];
 
@@ -661,8 +742,11 @@ mod tests {
     fn what_is_printed_reads_back() {
         let mut config = Config::default();
         config.threads.core_cpu = Cpu::Index(1);
+        config.journal.old_segments = OldSegments::Compress;
+        config.snapshot.every_commands = 0;
         config.instruments[0].price_max = Some("5000".to_owned());
         config.instruments[1].status = StatusConfig::Halted;
+        config.sessions[1].versions = vec!["FIX.4.2".to_owned(), "FIX.5.0SP2".to_owned()];
         assert_eq!(parse(&render(&config)).unwrap(), config);
     }
 
@@ -686,10 +770,16 @@ mod tests {
             ("[fix]\nlisten = \"127.0.0.1:1\"\nconections_max = 3\n", "line 3"),
             ("[fix]\nconections_max = 3\n", "conections_max"),
             ("[fix]\nconnections_max = 0\n", "fix.connections_max = 0: 1 to 65536"),
+            ("[snapshot]\nkeep = 0\n", "snapshot.keep = 0: 1 to 1000"),
+            ("[journal]\nold_segments = \"burn\"\n", "line 2"),
             ("[journal]\nsegment_bytes = 100000\n", "power of two"),
             ("[[instrument]]\nsymbol = \"A\"\ntick = \"0\"\nlot = \"1\"\n", "greater than zero"),
             ("[[instrument]]\nsymbol = \"A\"\ntick = \"1e3\"\nlot = \"1\"\n", "decimal number"),
             ("[[session]]\ncomp_id = \"IRONBOOK\"\n", "the venue's own"),
+            (
+                "[[session]]\ncomp_id = \"A\"\nversions = [\"FIX.4\"]\n",
+                "session A: versions = FIX.4: is none of FIX.4.0, ",
+            ),
             ("[threads]\nlayout = \"fast\"\n", "line 2"),
         ] {
             let message = parse(text).unwrap_err().to_string();

@@ -1,12 +1,10 @@
-//! A TCP connection's bytes: what came in and was not used yet, what goes out and was not taken
+//! A connection's bytes: what came in and was not used yet, what goes out and was not taken
 //! yet. Bounded both ways, and no waiting.
 
 use std::{
     io::{self, Read, Write},
     net::SocketAddr,
 };
-
-use mio::net::TcpStream;
 
 /// Room for bytes that came in: several messages, so that one read serves a burst.
 const IN_BYTES: usize = 64 * 1024;
@@ -16,8 +14,8 @@ const OUT_BYTES: usize = 64 * 1024;
 
 /// A connection and its buffers.
 #[derive(Debug)]
-pub struct Connection {
-    stream: TcpStream,
+pub struct Connection<S> {
+    stream: S,
     peer: SocketAddr,
     input: Vec<u8>,
     /// Bytes of `input` that were used; those behind them came later.
@@ -54,20 +52,11 @@ pub enum WriteFailure {
     },
 }
 
-impl Connection {
+impl<S: Read + Write> Connection<S> {
     /// A connection that may have `output_max` bytes waiting, and messages of up to
     /// `message_max` bytes.
-    ///
-    /// # Errors
-    /// When the socket refuses TCP_NODELAY.
-    pub fn new(
-        stream: TcpStream,
-        peer: SocketAddr,
-        message_max: usize,
-        output_max: usize,
-    ) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        Ok(Self {
+    pub fn new(stream: S, peer: SocketAddr, message_max: usize, output_max: usize) -> Self {
+        Self {
             stream,
             peer,
             input: vec![0; IN_BYTES.max(2 * message_max)],
@@ -76,11 +65,11 @@ impl Connection {
             output: Vec::with_capacity(OUT_BYTES),
             taken: 0,
             output_max,
-        })
+        }
     }
 
     /// The socket, to be registered.
-    pub fn stream_mut(&mut self) -> &mut TcpStream {
+    pub fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
     }
 

@@ -4,11 +4,18 @@
 //! for nobody; where the journal has no room it leaves the inputs in the ring, and the gateways
 //! stop reading their sockets.
 
-use ironbook_engine::{Command, Engine, Event, EventRecord, Sequencer, Stamp, sink::EventSink};
+use std::sync::Arc;
+
+use ironbook_engine::{
+    Command, Engine, Event, EventRecord, InstrumentStatus, Sequencer, Stamp,
+    command::{Origin, SetInstrumentStatus},
+    sink::EventSink,
+};
 use ironbook_journal::Writer;
 
 use crate::{
     agent::Agent,
+    audit::Audit,
     clock::Clock,
     ring::{Input, InputReceiver},
     session_record::SessionRecord,
@@ -32,6 +39,8 @@ pub struct CoreAgent<C> {
     engine: Engine,
     journal: Writer,
     clock: C,
+    /// Says when trading must not go on.
+    audit: Arc<Audit>,
 }
 
 impl<C: Clock> CoreAgent<C> {
@@ -45,12 +54,39 @@ impl<C: Clock> CoreAgent<C> {
     ) -> Self {
         assert_eq!(sequencer.next().0, journal.next_sequence(), "one sequence for all frames");
         let waiting = Vec::with_capacity(BATCH_MAX);
-        Self { inputs, waiting, sequencer, engine, journal, clock }
+        let audit = Arc::new(Audit::default());
+        Self { inputs, waiting, sequencer, engine, journal, clock, audit }
     }
 
     /// The engine, for those who step the core themselves.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// What the core and its follower share.
+    pub fn audit(&self) -> Arc<Audit> {
+        self.audit.clone()
+    }
+
+    /// Halts every instrument that is open, by a command each in the sequence like any other: orders
+    /// are refused from there on, cancels go on.
+    #[cold]
+    fn halt_all(&mut self) {
+        let open = |known: &ironbook_engine::engine::InstrumentView| {
+            (known.status == InstrumentStatus::Open).then_some(known.definition.instrument)
+        };
+        let instruments: Vec<_> =
+            self.engine.instruments().filter_map(|known| open(&known)).collect();
+        for instrument in instruments {
+            if !self.journal.has_room(ROOM) {
+                // The next turn goes on.
+                return;
+            }
+            let origin = Origin::venue(self.clock.now());
+            let halted = InstrumentStatus::Halted;
+            self.apply_now(SetInstrumentStatus::new(origin, instrument, halted).into());
+        }
+        self.audit.set_halted();
     }
 
     /// Touches the engine's memory, so that no order pays for a page fault.
@@ -100,6 +136,9 @@ impl<C: Clock> CoreAgent<C> {
 impl<C: Clock> Agent for CoreAgent<C> {
     #[inline]
     fn do_work(&mut self) -> usize {
+        if self.audit.wants_halt() {
+            self.halt_all();
+        }
         self.inputs.take(&mut self.waiting);
         if self.waiting.is_empty() {
             return 0;
@@ -122,6 +161,9 @@ impl<C: Clock> Agent for CoreAgent<C> {
     }
 
     fn close(&mut self) -> bool {
+        if self.journal.taken_over().is_some() {
+            return true;
+        }
         self.waiting.is_empty() && self.inputs.is_empty()
     }
 }

@@ -16,11 +16,12 @@ use ironbook_engine::{Event, Sequence, SessionId, Timestamp, command::Origin};
 use ironbook_fix::{
     encode::Body,
     field::{MsgSeqNum, Precision, TimestampText, write_u64},
-    message::{BusinessReject, BusinessRejectReason, Message, MsgType, Refusal},
+    message::{BusinessReject, BusinessRejectReason, Fields, Message, MsgType, Refusal},
+    report::ReportMessage,
     session::{
-        DisconnectReason, Handled, Output, Request, Role, Session,
-        SessionConfig as FixSessionConfig,
+        DisconnectReason, Handled, Output, Role, Session, SessionConfig as FixSessionConfig,
     },
+    version::{ApplVerId, ApplVerIds, Version},
 };
 use ironbook_journal::{Frame, Position, Reader};
 
@@ -58,11 +59,10 @@ struct Slot {
     /// Whether the journal has passed the answer to this connection's Logon: what the journal says
     /// from there on goes to this connection.
     live: bool,
-    /// Answers to Logons that are in the ring or the journal ahead; those of connections that are
-    /// gone bring nobody to life.
-    logons_ahead: u32,
     /// Requested messages that are in the ring or the journal ahead.
     sends_ahead: u32,
+    /// Those of them that earlier connections requested: they go to nobody.
+    stale_ahead: u32,
     /// Set when the connection ends once everything requested is out.
     closing: Option<DisconnectReason>,
     /// MsgSeqNum expected next, as it was last put into the ring.
@@ -102,7 +102,6 @@ pub struct Desk {
     resend_reader: Reader,
     resend_per_turn: u32,
     text: TimestampText,
-    body: Vec<u8>,
 }
 
 /// What a message did to its connection.
@@ -133,6 +132,7 @@ impl Desk {
         mut resend_reader: Reader,
     ) -> Self {
         resend_reader.set_verify(false);
+        Version::prepare();
         let slots = setups.into_iter().map(|setup| Slot::new(config, setup, &table)).collect();
         Self {
             slots,
@@ -142,7 +142,6 @@ impl Desk {
             resend_reader,
             resend_per_turn: config.fix.resend_messages_per_turn,
             text: TimestampText::new(Precision::Millis),
-            body: Vec::with_capacity(1024),
         }
     }
 
@@ -190,6 +189,7 @@ impl Desk {
         slot.connection = Some(connection);
         slot.live = false;
         slot.closing = None;
+        slot.stale_ahead = slot.sends_ahead;
         slot.fix.handle_connected(now.0);
         Ok(index)
     }
@@ -207,7 +207,7 @@ impl Desk {
     /// A message that came past a gap, now that the gap is filled.
     #[cold]
     fn take_held(&mut self, index: usize, bytes: &[u8], now: Timestamp) {
-        let mut fields = ironbook_fix::message::Fields::new();
+        let mut fields = Fields::new();
         if let Ok(message) = Message::parse(bytes, &mut fields) {
             self.take(index, &message, now);
         }
@@ -236,7 +236,8 @@ impl Desk {
         let unserved = if slot.setup.config.read_only {
             Box::new(Unserved::Message(not_authorized()))
         } else {
-            match translate::command(message, origin, &self.symbols) {
+            let version = slot.fix.application_version(message);
+            match translate::command(message, version, origin, &self.symbols) {
                 Ok(command) => {
                     slot.told_next_in = msg_seq_num.get() + 1;
                     self.put(Input::Command(command));
@@ -274,6 +275,9 @@ impl Desk {
             Unserved::Replace(request, unsupported) => {
                 encode(&translate::unsupported_replace(request, *unsupported, now), &mut body, text)
             }
+            Unserved::Cancel(request, unsupported) => {
+                encode(&translate::unsupported_cancel(request, *unsupported, now), &mut body, text)
+            }
             Unserved::MassCancel(request) => {
                 encode(&translate::unsupported_mass_cancel(request, id, now), &mut body, text)
             }
@@ -300,7 +304,7 @@ impl Desk {
     fn carry_out(&mut self, index: usize, output: Output) {
         let slot = &mut self.slots[index];
         match output {
-            Output::Send(request) => self.request(index, &request),
+            Output::Send(request) => self.send(index, request.msg_type(), request.body()),
             Output::ResetSequence => {
                 slot.told_next_in = 1;
                 slot.resends.clear();
@@ -313,17 +317,12 @@ impl Desk {
                     slot.resends.push_back(resend);
                 }
             }
-            Output::LoggedOn => log::info!("{} logged on", slot.setup.config.comp_id),
+            Output::LoggedOn => {
+                log::info!("{} logged on, {}", slot.setup.config.comp_id, slot.fix.version());
+            }
             Output::LoggedOut => log::info!("{} logged out", slot.setup.config.comp_id),
             Output::Disconnect(reason) => slot.closing = Some(reason),
         }
-    }
-
-    fn request(&mut self, index: usize, request: &Request) {
-        if request.msg_type() == MsgType::LOGON {
-            self.slots[index].logons_ahead += 1;
-        }
-        self.send(index, request.msg_type(), request.body());
     }
 
     /// Puts a message that is no report of an event into the ring; it goes out when the journal
@@ -367,6 +366,16 @@ impl Desk {
             }
         }
         done
+    }
+
+    /// When the first of the timeouts is due, or an ending that waits for its last message; none
+    /// when only a message can bring something about.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let due = |slot: &Slot| match slot.closing {
+            Some(_) => Some(0),
+            None => slot.fix.next_deadline(),
+        };
+        self.slots.iter().filter_map(due).min().map(Timestamp)
     }
 
     /// Whether the connection of a session is to be closed, and everything requested is out.
@@ -451,29 +460,24 @@ impl Desk {
             return;
         };
         let time = Timestamp(frame.time_ns);
-        visit(frame, &self.symbols, &mut Transmit { fix: &mut slot.fix, time, output });
+        let version = slot.fix.version();
+        visit(frame, &self.symbols, version, &mut Transmit { fix: &mut slot.fix, time, output });
     }
 
-    /// A requested message has come through the journal; the answer to a Logon opens the way for
+    /// A requested message has come through the journal. The first one that this connection
+    /// requested is the answer to its Logon, or the Logout that refuses it, and opens the way for
     /// everything behind it.
     fn come_alive(&mut self, index: usize, frame: &Frame<'_>) {
-        let Some(SessionRecord::Outbound { session, msg_type, .. }) =
-            SessionRecord::decode(frame.kind, frame.payload)
-        else {
+        if frame.kind != SessionRecord::OUTBOUND {
             return;
-        };
-        let numbers = self.table.get(session).map_or(1, |numbers| numbers.next_out);
-        let slot = &mut self.slots[index];
-        slot.sends_ahead = slot.sends_ahead.saturating_sub(1);
-        if msg_type == MsgType::LOGON.text().as_ref() {
-            slot.logons_ahead = slot.logons_ahead.saturating_sub(1);
-            if slot.logons_ahead == 0 && slot.connection.is_some() {
-                slot.live = true;
-            }
         }
-        if !slot.live && slot.connection.is_some() && slot.logons_ahead == 0 {
-            // A Logout that refuses a Logon: nothing else goes to this connection.
-            slot.live = slot.closing.is_some();
+        let slot = &mut self.slots[index];
+        let numbers = self.table.get(slot.setup.id).map_or(1, |numbers| numbers.next_out);
+        slot.sends_ahead = slot.sends_ahead.saturating_sub(1);
+        if slot.stale_ahead > 0 {
+            slot.stale_ahead -= 1;
+        } else if slot.connection.is_some() {
+            slot.live = true;
         }
         // The table has counted this message already.
         slot.fix.resume_outbound(MsgSeqNum::new(numbers - 1));
@@ -521,31 +525,57 @@ impl Desk {
             slot.resends.pop_front();
             return 1;
         };
+        // A resend that has begun reads on behind this.
+        let is_gone = resend.at.is_none()
+            && self.resend_reader.oldest().map_or(true, |oldest| start.position < oldest);
         let mut run = ResendRun {
             fix: &mut slot.fix,
             symbols: &self.symbols,
-            text: &mut self.text,
-            body: &mut self.body,
             bytes_max: output.len() + waiting_max / 2,
             output,
             now,
         };
-        self.resend_reader.seek(start.position);
-        let messages = self.resend_per_turn;
-        let finished = run.read(&mut self.resend_reader, session, start, resend, messages);
-        if finished {
+        let mut progress = Progress::Gone;
+        if !is_gone {
+            self.resend_reader.seek(start.position);
+            let messages = self.resend_per_turn;
+            progress = run.read(&mut self.resend_reader, session, start, resend, messages);
+        }
+        if progress == Progress::Gone {
+            let left = self.table.get(session).and_then(|numbers| {
+                let (number, position) =
+                    numbers.sent.at_or_behind(self.resend_reader.oldest().ok()?)?;
+                Some(ResendAt { position, number, copies: numbers.was_read_only(number) })
+            });
+            log::info!(
+                "{}: messages from {} on are in segments that are gone; a gap is filled",
+                slot.setup.config.comp_id,
+                resend.next
+            );
+            progress = run.pass_gone(left, resend);
+        }
+        if progress == Progress::Done {
             slot.resends.pop_front();
         }
         1
     }
 }
 
+/// How far a turn of a resend came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// The range is sent.
+    Done,
+    /// The next turn goes on.
+    More,
+    /// The next message is in a segment that is not there any more.
+    Gone,
+}
+
 /// One turn of a resend.
 struct ResendRun<'a> {
     fix: &'a mut Session,
     symbols: &'a SymbolTable,
-    text: &'a mut TimestampText,
-    body: &'a mut Vec<u8>,
     output: &'a mut Vec<u8>,
     /// Length of `output` at which the turn ends: a resend must not make its client too slow.
     bytes_max: usize,
@@ -553,7 +583,7 @@ struct ResendRun<'a> {
 }
 
 impl ResendRun<'_> {
-    /// Reads on in the journal and sends again what belongs to the range; true when it is done.
+    /// Reads on in the journal and sends again what belongs to the range.
     fn read(
         &mut self,
         reader: &mut Reader,
@@ -561,21 +591,19 @@ impl ResendRun<'_> {
         ResendAt { mut number, mut copies, .. }: ResendAt,
         resend: &mut Resend,
         mut messages: u32,
-    ) -> bool {
+    ) -> Progress {
         /// Frames read in one turn, whoever they are for.
         const FRAMES_MAX: u32 = 4_096;
         for _ in 0..FRAMES_MAX {
             if resend.next > resend.end {
                 self.fill_gap(resend);
-                return true;
+                return Progress::Done;
             }
             if messages == 0 || self.output.len() >= self.bytes_max {
                 break;
             }
-            let Ok(Some(frame)) = reader.next() else {
-                self.fill_gap(resend);
-                return true;
-            };
+            // What is to be sent again was delivered once, so it is there or gone.
+            let Ok(Some(frame)) = reader.next() else { return Progress::Gone };
             let ours = match crate::sessions::audience(&frame) {
                 Ok(Audience::Session(to)) => to == session,
                 Ok(Audience::SessionAndCopies(to)) => to == session || copies,
@@ -597,28 +625,33 @@ impl ResendRun<'_> {
             }
             resend.at = Some(ResendAt { position: frame.end, number, copies });
         }
-        false
+        Progress::More
+    }
+
+    /// Fills the gap of messages that are gone, up to the first one that is `left` and whose place is
+    /// known, which the next turn goes on with.
+    fn pass_gone(&mut self, left: Option<ResendAt>, resend: &mut Resend) -> Progress {
+        resend.gap_from.get_or_insert(resend.next);
+        match left.filter(|left| (resend.next + 1..=resend.end).contains(&left.number)) {
+            Some(left) => {
+                resend.next = left.number;
+                resend.at = Some(left);
+                Progress::More
+            }
+            None => {
+                resend.next = resend.end + 1;
+                self.fill_gap(resend);
+                Progress::Done
+            }
+        }
     }
 
     fn send_again(&mut self, frame: &Frame<'_>, resend: &mut Resend) {
-        self.body.clear();
-        let mut restore = Restore { body: self.body, text: self.text, msg_type: None };
-        visit(frame, self.symbols, &mut restore);
-        match restore.msg_type {
-            Some(msg_type) if !msg_type.is_admin() => {
-                self.fill_gap(resend);
-                self.fix.encode_resend(
-                    MsgSeqNum::new(resend.next),
-                    frame.time_ns,
-                    self.now.0,
-                    msg_type,
-                    self.body,
-                    self.output,
-                );
-            }
-            _ => {
-                resend.gap_from.get_or_insert(resend.next);
-            }
+        let (symbols, version) = (self.symbols, self.fix.version());
+        let mut again = Again { run: self, resend, orig_time_ns: frame.time_ns, sent: false };
+        visit(frame, symbols, version, &mut again);
+        if !again.sent {
+            resend.gap_from.get_or_insert(resend.next);
         }
         resend.next += 1;
     }
@@ -640,6 +673,8 @@ impl Slot {
             heart_bt_int: 1..=u64::from(config.fix.heart_bt_int_max_s),
             sending_time_tolerance_ns: u64::from(config.fix.sending_time_tolerance_s) * 1_000 * ms,
             reset_on_logon: setup.config.reset_on_logon,
+            // A configuration is checked when it is read.
+            versions: setup.config.versions().unwrap_or(ApplVerIds::ALL),
             logon_timeout_ns: config.fix.logon_timeout_ms * ms,
             logout_timeout_ns: config.fix.logout_timeout_ms * ms,
             ..FixSessionConfig::new(Role::Acceptor, &config.venue.comp_id, &setup.config.comp_id)
@@ -649,8 +684,8 @@ impl Slot {
             setup,
             connection: None,
             live: false,
-            logons_ahead: 0,
             sends_ahead: 0,
+            stale_ahead: 0,
             closing: None,
             told_next_in: next_in,
             resends: VecDeque::with_capacity(RESENDS_MAX),
@@ -666,10 +701,14 @@ fn not_authorized<'a>() -> Refusal<'a> {
     })
 }
 
+/// The body of an answer as it is journaled: in the words of FIX 4.4.
 fn encode<B: Body>(message: &B, body: &mut Vec<u8>, text: &mut TimestampText) -> MsgType {
-    message.encode_body(body, text);
+    message.encode_body(body, text, JOURNALED);
     B::MSG_TYPE
 }
+
+/// The version of journaled answers, whatever the session speaks; it has words for all of them.
+const JOURNALED: ApplVerId = ApplVerId::Fix44;
 
 /// Sends the message that a frame stands for, with the session's next number. SendingTime is the
 /// frame's time, so that the message is the same whenever it is made.
@@ -688,38 +727,97 @@ impl MessageVisitor for Transmit<'_> {
     fn stored(&mut self, msg_type: MsgType, body: &[u8]) {
         self.fix.transmit(self.time.0, msg_type, body, self.output);
     }
+
+    fn nothing(&mut self) {
+        self.fix.transmit_gap(self.time.0, self.output);
+    }
 }
 
-/// Writes the body of the message that a frame stands for.
-struct Restore<'a> {
-    body: &'a mut Vec<u8>,
-    text: &'a mut TimestampText,
-    msg_type: Option<MsgType>,
+/// Sends a message again under the number it had; leaves out session messages and what the version has no
+/// words for.
+struct Again<'a, 'b> {
+    run: &'a mut ResendRun<'b>,
+    resend: &'a mut Resend,
+    orig_time_ns: u64,
+    sent: bool,
 }
 
-impl MessageVisitor for Restore<'_> {
+impl MessageVisitor for Again<'_, '_> {
     fn typed<B: Body>(&mut self, message: &B) {
-        self.msg_type = Some(encode(message, self.body, self.text));
+        if self.run.fix.version().application < B::SINCE {
+            return;
+        }
+        self.run.fill_gap(self.resend);
+        let ResendRun { fix, now, output, .. } = &mut *self.run;
+        let seq = MsgSeqNum::new(self.resend.next);
+        fix.encode_resend_typed(seq, self.orig_time_ns, now.0, message, output);
+        self.sent = true;
     }
 
     fn stored(&mut self, msg_type: MsgType, body: &[u8]) {
-        self.body.extend_from_slice(body);
-        self.msg_type = Some(msg_type);
+        if msg_type.is_admin() {
+            return;
+        }
+        self.run.fill_gap(self.resend);
+        let ResendRun { fix, now, output, .. } = &mut *self.run;
+        let seq = MsgSeqNum::new(self.resend.next);
+        fix.encode_resend(seq, self.orig_time_ns, now.0, msg_type, body, output);
+        self.sent = true;
     }
+
+    fn nothing(&mut self) {}
 }
 
-/// Shows a visitor the message that a frame stands for, if it stands for one.
+/// Shows a visitor the message that a frame stands for in a version, if it stands for one.
 #[inline]
-fn visit(frame: &Frame<'_>, symbols: &SymbolTable, visitor: &mut impl MessageVisitor) {
+fn visit(
+    frame: &Frame<'_>,
+    symbols: &SymbolTable,
+    version: Version,
+    visitor: &mut impl MessageVisitor,
+) {
     if SessionRecord::is_kind(frame.kind) {
         if let Some(SessionRecord::Outbound { msg_type, body, .. }) =
             SessionRecord::decode(frame.kind, frame.payload)
             && let Some(msg_type) = MsgType::parse(&msg_type)
         {
-            visitor.stored(msg_type, &body);
+            if msg_type.is_admin() || version.application == JOURNALED {
+                visitor.stored(msg_type, &body);
+            } else {
+                visit_in_other_words(msg_type, &body, version, visitor);
+            }
         }
     } else if let Ok(event) = Event::decode(frame.kind, frame.payload) {
         let (time, sequence) = (Timestamp(frame.time_ns), Sequence(frame.sequence));
         translate::report(&event, sequence, time, symbols, visitor);
+    }
+}
+
+/// Shows a visitor a journaled answer in another version than it was journaled in. An answer that names a
+/// code the version doesn't have, as it was given to a session of a later version, is nothing there.
+#[cold]
+fn visit_in_other_words(
+    msg_type: MsgType,
+    body: &[u8],
+    version: Version,
+    visitor: &mut impl MessageVisitor,
+) {
+    /// OrdType, Side, TimeInForce, BusinessRejectReason and MassCancelRequestType: a client's own words,
+    /// or one of ours that has no other.
+    const CODES: [u32; 5] = [40, 54, 59, 380, 530];
+    let bytes = [b"35=", msg_type.text().as_ref(), b"\x01", body].concat();
+    let mut fields = Fields::new();
+    let (dictionary, message) = (version.dictionary(), Message::parse(&bytes, &mut fields).ok());
+    let known = |message: &Message<'_>| {
+        let known = |tag| message.get(tag).is_none_or(|value| dictionary.allows(tag, value));
+        dictionary.message(msg_type).is_some() && CODES.into_iter().all(known)
+    };
+    match message.filter(known).map(|message| ReportMessage::parse(&message)) {
+        Some(Ok(ReportMessage::Execution(report))) => visitor.typed(&report),
+        Some(Ok(ReportMessage::CancelReject(reject))) => visitor.typed(&reject),
+        Some(Ok(ReportMessage::MassCancel(report))) => visitor.typed(&report),
+        // The same in every version that has it.
+        Some(Ok(ReportMessage::BusinessReject(_))) => visitor.stored(msg_type, body),
+        _ => visitor.nothing(),
     }
 }

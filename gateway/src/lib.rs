@@ -8,25 +8,35 @@
 //!
 //! - [`config`]: what can be set.
 //! - [`venue`]: the composition root.
-//! - [`acceptor`], [`connection`], [`desk`]: sockets, bytes, sessions.
+//! - [`network`], [`acceptor`], [`connection`], [`desk`]: sockets, bytes, sessions.
 //! - [`translate`]: the one file that names both FIX messages and engine types.
 //! - [`core`]: the matching core, only writer of the journal.
 //! - [`replay`], [`sessions`]: folds over the journal that give back the state and the sequence
 //!   numbers.
+//! - [`follower`]: a second engine behind the first, which audits it and writes [`snapshot`]s.
+//! - [`retention`]: what becomes of old snapshots and segments.
 //! - [`client`]: the other end, for tools and benchmarks.
+//! - [`simulated_network`], [`random`]: connections in memory, and chance, for simulations.
 #![forbid(unsafe_code)]
 
 pub mod acceptor;
 pub mod agent;
+pub mod audit;
 pub mod client;
 pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod core;
 pub mod desk;
+pub mod follower;
+pub mod network;
+pub mod random;
 pub mod replay;
+pub mod retention;
 pub mod ring;
 pub mod session_record;
 pub mod sessions;
+pub mod simulated_network;
+pub mod snapshot;
 pub mod translate;
 pub mod venue;

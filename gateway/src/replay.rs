@@ -1,8 +1,9 @@
 //! The journal played back: state rebuilt, every event computed again and compared byte for byte;
 //! and the sequence numbers of its sessions, which need no engine.
 //!
-//! A start, `ironbook replay` and tests all come through here, so a venue that starts has proved
-//! that its program still decides as the one that wrote the journal.
+//! A start, the follower of a running venue, `ironbook replay` and tests all come through here, so a
+//! venue that starts has proved that its program still decides as the one that wrote the journal: as
+//! far as it plays it back, which from a snapshot is the rest of it.
 
 use ironbook_engine::{
     Command, CommandRef, Engine, Event, EventRecord, LastLiquidity, Sequence, Sequencer, Stamp,
@@ -12,7 +13,7 @@ use ironbook_engine::{
     record::{DecodeError, Record, RecordBuffer},
     sink::EventSink,
 };
-use ironbook_journal::{Frame, Position, ReadError, Reader};
+use ironbook_journal::{Frame, Position, ReadError, Reader, Tail};
 use thiserror::Error;
 
 use crate::{session_record::SessionRecord, sessions::SessionTable};
@@ -83,26 +84,65 @@ pub enum ReplayError {
     },
 }
 
-/// Reads the sequence numbers of all sessions from a journal, up to the frame `until` as
-/// [`play`] does.
+/// Where the frames of a journal come from, one after the other.
+pub trait Frames {
+    /// The next frame; none when no more is committed now.
+    ///
+    /// # Errors
+    /// [`PlayError`]: what is there can't be read, or makes no sense.
+    fn next_frame(&mut self) -> Result<Option<Frame<'_>>, PlayError>;
+}
+
+impl Frames for Reader {
+    #[inline(always)]
+    fn next_frame(&mut self) -> Result<Option<Frame<'_>>, PlayError> {
+        Ok(self.next()?)
+    }
+}
+
+impl Frames for Tail {
+    #[inline(always)]
+    fn next_frame(&mut self) -> Result<Option<Frame<'_>>, PlayError> {
+        Ok(self.next()?)
+    }
+}
+
+impl<F: Frames> Frames for &mut F {
+    #[inline(always)]
+    fn next_frame(&mut self) -> Result<Option<Frame<'_>>, PlayError> {
+        F::next_frame(self)
+    }
+}
+
+/// Reads on the sequence numbers of all sessions from a journal, from where the reader stands and
+/// `sessions` tell of, up to the frame `until` as [`play`] does.
 ///
 /// # Errors
 /// [`PlayError`]: damage, or a frame that this program did not write.
 pub fn read_sessions(
     reader: &mut Reader,
+    mut sessions: SessionTable,
     until: Option<Sequence>,
 ) -> Result<SessionTable, PlayError> {
     let until = until.map_or(u64::MAX, |until| until.0);
-    let mut sessions = SessionTable::default();
     while let Some(frame) = reader.next()?
         && frame.sequence <= until
     {
-        sessions.fold(&frame).map_err(|source| undecoded(&frame, source))?;
+        fold(&mut sessions, &frame)?;
         if frame.sequence == until {
             break;
         }
     }
     Ok(sessions)
+}
+
+/// Takes a frame into account in a table of sessions.
+///
+/// # Errors
+/// A frame that this program did not write.
+#[inline]
+pub fn fold(sessions: &mut SessionTable, frame: &Frame<'_>) -> Result<(), ReplayError> {
+    sessions.fold(frame).map(drop).map_err(|source| undecoded(frame, source))
 }
 
 /// Why a journal could not be played back.
@@ -152,26 +192,86 @@ pub struct Replayed {
 /// # Errors
 /// [`PlayError`]: damage, or the first thing that differs.
 pub fn play(reader: &mut Reader, until: Option<Sequence>) -> Result<Replayed, PlayError> {
-    let until = until.unwrap_or(Sequence(u64::MAX));
-    let mut player = Player { reader, until, replayed: Replayed::default(), failure: None };
-    let mut engine = None;
-    let mut buffer = RecordBuffer::default();
-    while let Some(input) = player.next_input(&mut buffer)? {
+    play_from(Replayed::default(), reader, until)
+}
+
+/// Plays a journal back as [`play`] does, from a state on: the reader stands where that ends.
+///
+/// # Errors
+/// As for [`play`].
+pub fn play_from(
+    from: Replayed,
+    reader: &mut Reader,
+    until: Option<Sequence>,
+) -> Result<Replayed, PlayError> {
+    let mut player = Player::new(from, reader, until);
+    while player.step()? {}
+    Ok(player.into_replayed())
+}
+
+/// A journal being played back, input by input: as fast as [`play`] does, or behind a core.
+pub struct Player<F> {
+    engine: Option<Engine>,
+    /// Where the command at hand is read.
+    buffer: RecordBuffer,
+    comparison: Comparison<F>,
+}
+
+impl<F: Frames> Player<F> {
+    /// Goes on from a state with the frames that follow it, up to `until` if that is given.
+    pub fn new(mut from: Replayed, frames: F, until: Option<Sequence>) -> Self {
+        let engine = from.engine.take();
+        let until = until.unwrap_or(Sequence(u64::MAX));
+        let comparison = Comparison { frames, until, replayed: from, failure: None };
+        Self { engine, buffer: RecordBuffer::default(), comparison }
+    }
+
+    /// Plays back the next command and its events, or the next session record; false when there is
+    /// none now.
+    ///
+    /// # Errors
+    /// [`PlayError`]: damage, or the first thing that differs. There is no way on from there.
+    #[inline]
+    pub fn step(&mut self) -> Result<bool, PlayError> {
+        let Some(input) = self.comparison.next_input(&mut self.buffer)? else { return Ok(false) };
         if let Input::Command(stamp, command) = input {
-            let engine = match &mut engine {
+            let engine = match &mut self.engine {
                 Some(engine) => engine,
                 none => none.insert(first_engine(stamp.sequence, command)?),
             };
-            let next = engine.apply(stamp, command, &mut player);
-            if let Some(failure) = player.failure {
+            let next = engine.apply(stamp, command, &mut self.comparison);
+            if let Some(failure) = self.comparison.failure.take() {
                 return Err(*failure);
             }
-            player.replayed.sequencer = Sequencer::new(next, stamp.time);
+            self.comparison.replayed.sequencer = Sequencer::new(next, stamp.time);
         }
+        Ok(true)
     }
-    let mut replayed = player.replayed;
-    replayed.engine = engine;
-    Ok(replayed)
+
+    /// The engine, or none before the first command.
+    pub fn engine(&self) -> Option<&Engine> {
+        self.engine.as_ref()
+    }
+
+    /// Gives the engine's state later than the rest of where to go on from.
+    pub fn set_engine(&mut self, engine: Engine) {
+        self.engine = Some(engine);
+    }
+
+    /// What has been played back so far; the engine is not in it.
+    pub fn replayed(&self) -> &Replayed {
+        &self.comparison.replayed
+    }
+
+    /// Where the frames come from.
+    pub fn frames(&self) -> &F {
+        &self.comparison.frames
+    }
+
+    /// What it came to.
+    pub fn into_replayed(self) -> Replayed {
+        Replayed { engine: self.engine, ..self.comparison.replayed }
+    }
 }
 
 fn first_engine(sequence: Sequence, command: CommandRef<'_>) -> Result<Engine, ReplayError> {
@@ -188,9 +288,9 @@ fn first_engine(sequence: Sequence, command: CommandRef<'_>) -> Result<Engine, R
     Ok(Engine::new(*limits))
 }
 
-/// A journal being played back: the engine's events are compared as it emits them.
-struct Player<'a> {
-    reader: &'a mut Reader,
+/// Frames that the engine's events are compared with as it emits them.
+struct Comparison<F> {
+    frames: F,
     until: Sequence,
     replayed: Replayed,
     /// The first thing that went wrong among the events of a command.
@@ -203,7 +303,7 @@ enum Input<'b> {
     SessionRecord,
 }
 
-impl Player<'_> {
+impl<F: Frames> Comparison<F> {
     /// The next frame, which must be no event: those are taken as the engine emits them.
     #[inline(always)]
     fn next_input<'b>(
@@ -213,7 +313,7 @@ impl Player<'_> {
         if self.replayed.last_sequence >= self.until {
             return Ok(None);
         }
-        let Some(frame) = self.reader.next()? else { return Ok(None) };
+        let Some(frame) = self.frames.next_frame()? else { return Ok(None) };
         let stamp = Stamp { sequence: Sequence(frame.sequence), time: Timestamp(frame.time_ns) };
         if stamp.sequence > self.until {
             return Ok(None);
@@ -240,7 +340,7 @@ impl Player<'_> {
         stamp: Stamp,
         event: &E,
     ) -> Result<(), PlayError> {
-        let Some(frame) = self.reader.next()? else {
+        let Some(frame) = self.frames.next_frame()? else {
             return Err(missing(stamp, event).into());
         };
         let same = frame.kind == E::KIND
@@ -256,7 +356,7 @@ impl Player<'_> {
     }
 }
 
-impl EventSink for Player<'_> {
+impl<F: Frames> EventSink for Comparison<F> {
     #[inline]
     fn emit<E: EventRecord + Into<Event>>(&mut self, stamp: Stamp, event: &E) {
         if self.failure.is_some() || stamp.sequence > self.until {
@@ -269,6 +369,11 @@ impl EventSink for Player<'_> {
 }
 
 impl Replayed {
+    /// All but the engine, for somebody who has one of his own.
+    pub fn without_engine(&self) -> Self {
+        Self { engine: None, ..*self }
+    }
+
     /// Takes a good frame into account.
     #[inline]
     fn count(&mut self, frame: &Frame<'_>) {

@@ -9,6 +9,16 @@
 //!
 //! So sequence numbers survive whatever the journal survives, and a resend reads the journal.
 //!
+//! # What is journaled of a message, whatever its version
+//!
+//! - An event is in no version; its report is written in that of the connection it goes to, live or again.
+//! - An answer that is no event (a reject of what the engine has no words for) is journaled in the words of
+//!   FIX 4.4 and written in those of the connection; a BusinessMessageReject is the same in all versions.
+//! - A session message is journaled as it is sent. It is never sent again.
+//!
+//! So a message that is sent again is the same bytes as long as the client logs on with the same version,
+//! and the same content in another. What a version has no message for is a filled gap in it.
+//!
 //! ```text
 //! 0x0301 inbound    session u32, reserved u32, next MsgSeqNum u64
 //! 0x0302 outbound   session u32, MsgType length u16, reserved u16, MsgType, body
@@ -34,7 +44,7 @@ pub enum SessionRecord {
         session: SessionId,
         /// MsgType (tag 35).
         msg_type: Vec<u8>,
-        /// The fields between header and trailer.
+        /// The fields between header and trailer, of an application message as FIX 4.4 has them.
         body: Vec<u8>,
     },
     /// Both sequence numbers start again at 1.

@@ -12,7 +12,7 @@ use ironbook_journal::{Frame, Position};
 use crate::session_record::SessionRecord;
 
 /// What the journal says of one session.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionNumbers {
     /// MsgSeqNum expected next from the client.
     pub next_in: u64,
@@ -32,10 +32,33 @@ impl SessionNumbers {
         let before = self.roles.iter().rev().find(|(from, _)| *from <= msg_seq_num);
         before.is_some_and(|(_, read_only)| *read_only)
     }
+
+    fn read(words: &mut impl Iterator<Item = u64>) -> Option<Self> {
+        let mut word = || words.next();
+        let (next_in, next_out, read_only) = (word()?, word()?, flag(word()?)?);
+        let (stride, positions, roles) = (word()?, word()?, word()?);
+        let sent = SentIndex { stride, ..SentIndex::default() };
+        let mut numbers = Self { next_in, next_out, read_only, sent, roles: Vec::new() };
+        if !stride.is_power_of_two() || positions != next_out.checked_sub(1)?.div_ceil(stride) {
+            return None;
+        }
+        for _ in 0..positions {
+            let fits = numbers.sent.positions.len() < POSITIONS_MAX;
+            numbers.sent.positions.push(fits.then(|| word().map(Position::new))??);
+        }
+        for _ in 0..roles {
+            numbers.roles.push((word()?, flag(word()?)?));
+        }
+        Some(numbers)
+    }
+}
+
+fn flag(word: u64) -> Option<bool> {
+    (word <= 1).then_some(word == 1)
 }
 
 /// Numbers of all sessions; a fold over the journal.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionTable {
     /// By session id; the first entry stands for the venue itself and stays empty.
     sessions: Vec<SessionNumbers>,
@@ -62,6 +85,50 @@ impl SessionTable {
     /// Sessions that get copies of all reports.
     pub fn drop_copies(&self) -> &[SessionId] {
         &self.drop_copies
+    }
+
+    /// Appends the table, for snapshots: words of eight bytes, little-endian.
+    ///
+    /// ```text
+    /// sessions, then of each: next in, next out, read-only, stride, positions, roles,
+    ///                         each position, each role (from, read-only)
+    /// drop copies, then the id of each
+    /// ```
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let mut put = |word: u64| out.extend_from_slice(&word.to_le_bytes());
+        put(self.sessions.len() as u64);
+        for session in &self.sessions {
+            let sent = &session.sent;
+            put(session.next_in);
+            put(session.next_out);
+            put(session.read_only.into());
+            put(sent.stride);
+            put(sent.positions.len() as u64);
+            put(session.roles.len() as u64);
+            sent.positions.iter().for_each(|position| put(position.get()));
+            for &(from, read_only) in &session.roles {
+                put(from);
+                put(read_only.into());
+            }
+        }
+        put(self.drop_copies.len() as u64);
+        self.drop_copies.iter().for_each(|session| put(session.0.into()));
+    }
+
+    /// The table that [`write`](Self::write) wrote; none when the bytes are no such table.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
+        let mut table = Self::default();
+        for _ in 0..words.next()? {
+            table.sessions.push(SessionNumbers::read(&mut words)?);
+        }
+        for _ in 0..words.next()? {
+            let session = SessionId(words.next()?.try_into().ok()?);
+            table.drop_copies.push(table.get(session)?.read_only.then_some(session)?);
+        }
+        let whole = rest.is_empty() && words.next().is_none();
+        whole.then_some(table)
     }
 
     fn entry(&mut self, session: SessionId) -> &mut SessionNumbers {
@@ -189,7 +256,7 @@ fn session_at(frame: &Frame<'_>, offset: usize) -> Result<SessionId, DecodeError
 
 /// Where each outbound message of a session stands in the journal, in bounded memory: every
 /// `stride`-th position is kept, and the stride doubles when there are too many.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentIndex {
     stride: u64,
     positions: Vec<Position>,
@@ -237,6 +304,12 @@ impl SentIndex {
         Some((index as u64 * self.stride + 1, self.positions[index]))
     }
 
+    /// The first message whose position is known to be at or behind `position`, and that position.
+    pub fn at_or_behind(&self, position: Position) -> Option<(u64, Position)> {
+        let index = self.positions.partition_point(|known| *known < position);
+        Some((index as u64 * self.stride + 1, *self.positions.get(index)?))
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.stride = 1;
@@ -264,5 +337,70 @@ mod tests {
             assert!(found <= msg_seq_num && msg_seq_num - found < 4, "{found} {msg_seq_num}");
             assert_eq!(position, at[found as usize]);
         }
+    }
+
+    /// A table with an index that was thinned, roles that changed and a reset.
+    fn table() -> SessionTable {
+        let mut table = SessionTable::default();
+        for (session, messages) in [(1, 5), (2, POSITIONS_MAX as u64 + 3), (4, 0)] {
+            let session = SessionId(session);
+            table.entry(session).next_in = messages * 2 + 1;
+            for message in 0..messages {
+                table.sent(session, Position::new(message * 64));
+            }
+        }
+        table.set_role(SessionId(4), true);
+        table.set_role(SessionId(1), true);
+        table.set_role(SessionId(1), false);
+        table
+    }
+
+    #[test]
+    fn a_table_reads_back_what_it_writes() {
+        let table = table();
+        let mut bytes = Vec::new();
+        table.write(&mut bytes);
+        let read = SessionTable::read(&bytes).unwrap();
+        assert_eq!(read, table);
+        assert_eq!(read.drop_copies(), [SessionId(4)]);
+        assert_eq!(read.get(SessionId(2)).unwrap().sent.stride, 2);
+        // It goes on as the one that was written.
+        let (mut table, mut read) = (table, read);
+        for position in 0..10 {
+            table.sent(SessionId(2), Position::new(position));
+            read.sent(SessionId(2), Position::new(position));
+        }
+        assert_eq!(read, table);
+    }
+
+    #[test]
+    fn bytes_that_are_no_table_are_refused() {
+        let mut small = SessionTable::default();
+        (0..3).for_each(|at| small.sent(SessionId(1), Position::new(at)));
+        small.set_role(SessionId(1), true);
+        let mut bytes = Vec::new();
+        small.write(&mut bytes);
+        for length in 0..bytes.len() {
+            assert_eq!(SessionTable::read(&bytes[..length]), None, "{length}");
+        }
+        bytes.push(0);
+        assert_eq!(SessionTable::read(&bytes), None, "longer");
+        bytes.pop();
+        // Of session 1: next out, read-only, stride, positions, roles; then the number of drop copies.
+        for word in [8, 9, 10, 11, 12, 18] {
+            let mut forged = bytes.clone();
+            forged[word * 8] = 0xff;
+            assert_eq!(SessionTable::read(&forged), None, "word {word}");
+        }
+    }
+
+    #[test]
+    fn sent_index_tells_what_is_left() {
+        let mut index = SentIndex::default();
+        (1..=10).for_each(|number| index.push(number, Position::new(number * 100)));
+        assert_eq!(index.at_or_behind(Position::START), Some((1, Position::new(100))));
+        assert_eq!(index.at_or_behind(Position::new(250)), Some((3, Position::new(300))));
+        assert_eq!(index.at_or_behind(Position::new(300)), Some((3, Position::new(300))));
+        assert_eq!(index.at_or_behind(Position::new(1_001)), None);
     }
 }

@@ -22,6 +22,7 @@ use ironbook_fix::{
         CxlRejResponseTo, ExecutionReport, MassCancelResponse, OrderCancelReject,
         OrderMassCancelReport,
     },
+    version::ApplVerId,
 };
 
 /// Symbols of all instruments, both ways.
@@ -65,6 +66,8 @@ impl SymbolTable {
 pub enum Unserved<'a> {
     /// A new order with something that the venue does not have.
     Order(NewOrderSingle<'a>, Unsupported),
+    /// A cancel of something that the venue does not have.
+    Cancel(OrderCancelRequest<'a>, Unsupported),
     /// A replace with something that the venue does not have.
     Replace(OrderCancelReplaceRequest<'a>, Unsupported),
     /// A mass cancel of a kind that the venue does not have.
@@ -88,6 +91,8 @@ pub enum Unsupported {
     MinQty,
     /// MaxFloor (111).
     MaxFloor,
+    /// CxlType (125) that asks for a part of the order.
+    CxlType,
 }
 
 impl Unsupported {
@@ -102,6 +107,7 @@ impl Unsupported {
             Self::ExecInst => "ExecInst(18) is not supported here; leave it out",
             Self::MinQty => "MinQty(110) is not supported here; leave it out",
             Self::MaxFloor => "MaxFloor(111) is not supported here; leave it out",
+            Self::CxlType => "CxlType(125) P is not supported here; replace the order instead",
         }
     }
 }
@@ -112,18 +118,22 @@ impl<'a> From<Refusal<'a>> for Box<Unserved<'a>> {
     }
 }
 
-/// The command that an application message asks for.
+/// The command that an application message of a version asks for.
 ///
 /// # Errors
 /// [`Unserved`] when the engine has no words for it.
 #[inline]
 pub fn command<'a>(
     message: &Message<'a>,
+    version: ApplVerId,
     origin: Origin,
     symbols: &SymbolTable,
 ) -> Result<Command, Box<Unserved<'a>>> {
-    match OrderMessage::parse(message)? {
+    match OrderMessage::parse(message, version)? {
         OrderMessage::New(order) => new_order(&order, origin, symbols),
+        OrderMessage::Cancel(request) if request.partial => {
+            Err(Box::new(Unserved::Cancel(request, Unsupported::CxlType)))
+        }
         OrderMessage::Cancel(request) => Ok(cancel(&request, origin, symbols)),
         OrderMessage::Replace(request) => replace(&request, origin, symbols),
         OrderMessage::MassCancel(request) => mass_cancel(&request, origin, symbols),
@@ -519,6 +529,8 @@ pub trait MessageVisitor {
     fn typed<B: Body>(&mut self, message: &B);
     /// A message whose body was stored.
     fn stored(&mut self, msg_type: MsgType, body: &[u8]);
+    /// A message that the session's version has no words for.
+    fn nothing(&mut self);
 }
 
 /// Shows a visitor the report of an event, if it has one.
@@ -730,14 +742,42 @@ pub fn unsupported_replace<'a>(
     unsupported: Unsupported,
     time: Timestamp,
 ) -> OrderCancelReject<'a> {
+    let order = &request.order;
     OrderCancelReject {
-        order_id: request.order_id.unwrap_or(b"NONE"),
-        cl_ord_id: request.order.cl_ord_id,
-        orig_cl_ord_id: request.orig_cl_ord_id,
-        ord_status: ironbook_fix::report::OrdStatus::New,
-        account: request.order.account,
-        transact_time_ns: Some(time.0),
+        account: order.account,
         response_to: CxlRejResponseTo::Replace,
+        ..refused(request.order_id, (order.cl_ord_id, request.orig_cl_ord_id), unsupported, time)
+    }
+}
+
+/// The report of a cancel that the venue has no words for.
+pub fn unsupported_cancel<'a>(
+    request: &OrderCancelRequest<'a>,
+    unsupported: Unsupported,
+    time: Timestamp,
+) -> OrderCancelReject<'a> {
+    OrderCancelReject {
+        account: request.account,
+        response_to: CxlRejResponseTo::Cancel,
+        ..refused(request.order_id, (request.cl_ord_id, request.orig_cl_ord_id), unsupported, time)
+    }
+}
+
+/// What both refusals have in common; `ids` are ClOrdID and OrigClOrdID.
+fn refused<'a>(
+    order_id: Option<&'a [u8]>,
+    ids: (&'a [u8], &'a [u8]),
+    unsupported: Unsupported,
+    time: Timestamp,
+) -> OrderCancelReject<'a> {
+    OrderCancelReject {
+        order_id: order_id.unwrap_or(b"NONE"),
+        cl_ord_id: ids.0,
+        orig_cl_ord_id: ids.1,
+        ord_status: ironbook_fix::report::OrdStatus::New,
+        account: None,
+        transact_time_ns: Some(time.0),
+        response_to: CxlRejResponseTo::Cancel,
         cxl_rej_reason: Some(OTHER),
         text: Some(unsupported.text().as_bytes()),
     }

@@ -3,7 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -14,22 +14,31 @@ use std::{
 
 use ironbook_engine::{
     Command, CompId, Engine, EngineLimits, InstrumentId, InstrumentStatus, SessionId, Symbol,
+    Timestamp,
     command::{DefineInstrument, DefineSession, Origin, SetInstrumentStatus},
 };
-use ironbook_journal::{DurablePosition, OpenError, Options, Reader, Recovery, Writer};
+use ironbook_journal::{
+    DurablePosition, FileStorage, OpenError, Options, Position, Reader, Recovery, SnapshotError,
+    Storage, Tail, Writer, snapshot,
+};
 use thiserror::Error;
 
 use crate::{
     acceptor::{GatewayAgent, GatewayParts},
-    agent::{Agent, AgentThread, Composed, IdleStrategy, keep_off, spawn},
+    agent::{Agent, AgentThread, Composed, IdleStrategy, keep_off, spawn, spawn_lowest},
+    audit::Audit,
     clock::{Clock, SystemClock},
     config::{Acknowledge, Config, Cpu, Layout, StatusConfig},
     core::CoreAgent,
     desk::SessionSetup,
-    replay::{Counts, PlayError, ReplayError, Replayed, play, read_sessions},
+    follower::{self, Follower},
+    network::{Network, TcpNetwork},
+    replay::{Counts, PlayError, ReplayError, Replayed, play_from, read_sessions},
+    retention::{Delivered, Retention, describe_gone},
     ring::ring,
     session_record::SessionRecord,
     sessions::SessionTable,
+    snapshot::Restored,
 };
 
 /// Why a venue does not start.
@@ -41,6 +50,20 @@ pub enum StartError {
     /// The journal can't be read.
     #[error(transparent)]
     Read(#[from] ironbook_journal::ReadError),
+    /// The directory's snapshots can't be listed or swept.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The journal has not its first frames, and nothing that makes up for them.
+    #[error(
+        "journal {dir}: {gone}, and there is no good snapshot to start from; put the segments or a snapshot back",
+        dir = dir.display()
+    )]
+    Gone {
+        /// The journal's directory.
+        dir: PathBuf,
+        /// What is gone.
+        gone: String,
+    },
     /// The journal does not play back.
     #[error("{0}\nnothing was changed; details: ironbook replay DIR")]
     Replay(#[from] ReplayError),
@@ -88,14 +111,21 @@ pub struct Venue {
     threads: Vec<AgentThread>,
     ended: Arc<Mutex<Option<Ended>>>,
     durable: DurablePosition,
+    audit: Arc<Audit>,
     started: Started,
 }
 
 /// What a venue found and made at its start.
 #[derive(Clone, Debug)]
 pub struct Started {
-    /// What the journal held.
+    /// What the journal held, from its first frame on, wherever the replay began.
     pub counts: Counts,
+    /// Sequence of the snapshot that the replay began at, if there was a good one.
+    pub snapshot: Option<u64>,
+    /// Snapshots that were newer and not used, and why.
+    pub snapshots_refused: Vec<String>,
+    /// Frames that were played back: all, or those behind the snapshot.
+    pub replayed_frames: u64,
     /// Bytes of torn frames that were cut off its end, if any.
     pub torn_bytes: Option<u64>,
     /// Live orders brought back.
@@ -132,58 +162,27 @@ impl Venue {
     /// [`StartError`] says what is wrong, where, and what to do; the journal is left as it was.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         config.check()?;
-        let clock = SystemClock;
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let core_cpu = cpu(config.threads.core_cpu, processors.checked_sub(1));
         core_cpu.into_iter().for_each(keep_off);
-        let (journal, recovery) = open_journal(config)?;
-        let (replayed, mut sessions) = replay(&config.venue.data_dir, &recovery)?;
-        let counts = replayed.counts;
-        let (inputs, outputs) = ring(config.threads.ring_slots);
-        let durable = journal.durable();
-        let mut tail = journal.tail();
-        let limits = config.engine_limits();
-        let engine = replayed.engine.unwrap_or_else(|| Engine::new(limits));
-        let mut core = CoreAgent::new(outputs, replayed.sequencer, engine, journal, clock);
-        announce(&mut core, config, &limits, counts.commands == 0)?;
-        tail.seek(replayed.end.unwrap_or(ironbook_journal::Position::START));
-        let setups = announce_sessions(&mut core, &sessions, config)?;
-        while let Some(frame) = tail.next()? {
-            let _ = sessions.fold(&frame);
-        }
-        core.touch_memory();
-        let engine = core.engine();
-        let mut started = Started {
-            counts,
-            torn_bytes: recovery.torn.as_ref().map(|torn| torn.bytes_cut),
-            live_orders: engine.totals().live_orders.into(),
-            state_hash: engine.state_hash(),
-            reserved_bytes: engine.memory_bytes() as u64,
-            journal_bytes: config.journal.segment_bytes
-                * (1 + u64::from(config.journal.prepared_ahead)),
-            threads: Vec::new(),
+        let storage: Arc<dyn Storage> = Arc::new(FileStorage::new(&config.venue.data_dir));
+        let opened = open_journal(config, &storage, ironbook_journal::open_in)?;
+        let place = Place {
+            clock: SystemClock,
+            storage,
+            listen: || TcpNetwork::listen(config.fix.listen),
+            replay: replay_on_two_threads,
         };
-        let symbols = engine
-            .instruments()
-            .map(|known| (known.definition.symbol, known.definition.instrument))
-            .collect();
-        let parts = GatewayParts {
-            inputs,
-            tail,
-            durable: (config.venue.acknowledge == Acknowledge::Durable).then(|| durable.clone()),
-            sessions,
-            setups,
-            symbols,
-            resend: Reader::open(&config.venue.data_dir)?,
-        };
-        let gateway = GatewayAgent::new(config, parts, clock)?;
+        let Parts { gateway, core, follower, audit, durable, mut started } =
+            assemble(config, opened, place)?;
         let address = gateway.address();
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::new(Mutex::new(None));
         let core = CoreThread { core: Some(core), ended: ended.clone() };
         let cpus = (core_cpu, processors);
-        let threads = start_threads(config, gateway, core, &stop, &mut started, cpus)?;
-        Ok(Self { address, stop, threads, ended, durable, started })
+        let agents = (gateway, core, follower);
+        let threads = start_threads(config, agents, &stop, &mut started, cpus)?;
+        Ok(Self { address, stop, threads, ended, durable, audit, started })
     }
 
     /// Where it listens.
@@ -201,6 +200,18 @@ impl Venue {
         self.durable.status()
     }
 
+    /// What the audit found wrong with this venue, in words, if anything: then all instruments are
+    /// halted, or there are no snapshots any more.
+    pub fn audit_status(&self) -> Option<String> {
+        self.audit.status()
+    }
+
+    /// What to tell when another process has taken the journal over, if one has. Nothing is matched
+    /// any more then, and nothing said: the venue is to be ended.
+    pub fn taken_over(&self) -> Option<&str> {
+        self.durable.taken_over()
+    }
+
     /// Whether a thread ended by itself, which only a bug brings about.
     pub fn has_failed(&self) -> bool {
         self.threads.iter().any(AgentThread::is_finished)
@@ -216,7 +227,188 @@ impl Venue {
     }
 }
 
-fn open_journal(config: &Config) -> Result<(Writer, Recovery), StartError> {
+/// A journal that was opened, and the snapshot that was opened with it.
+pub struct Opened<J> {
+    /// The journal, as it was opened.
+    pub journal: J,
+    /// What was found in it.
+    pub recovery: Recovery,
+    /// The snapshot from which its frames are to be played back, if there was a good one.
+    pub restored: Option<Restored>,
+    /// Why newer snapshots were not used.
+    pub refused: Vec<String>,
+}
+
+/// Opens the journal from the newest snapshot that is good and of this journal; from its first frame
+/// when there is none. `open` opens it, with threads of its own or without.
+///
+/// # Errors
+/// [`StartError`] says what is wrong, where, and what to do.
+pub fn open_journal<J>(
+    config: &Config,
+    storage: &Arc<dyn Storage>,
+    mut open: impl FnMut(Arc<dyn Storage>, Options) -> Result<(J, Recovery), OpenError>,
+) -> Result<Opened<J>, StartError> {
+    let mut options = journal_options(config);
+    let sequences = match snapshot::list(&**storage) {
+        // Before the first start there is no directory.
+        Err(SnapshotError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Vec::new()
+        }
+        listed => listed?,
+    };
+    let mut refused = Vec::new();
+    let mut refuse = |reason: String| {
+        log::warn!("{reason}; an older snapshot is tried, or the whole journal is played back");
+        refused.push(reason);
+    };
+    for &sequence in sequences.iter().rev() {
+        let restored = match crate::snapshot::read(&**storage, sequence) {
+            Ok(restored) => restored,
+            Err(reason) => {
+                refuse(reason.to_string());
+                continue;
+            }
+        };
+        options.start = Some(restored.checkpoint);
+        match open(storage.clone(), options.clone()) {
+            Err(reason @ OpenError::StartMismatch { .. }) => refuse(reason.to_string()),
+            opened => {
+                let (journal, recovery) = opened?;
+                snapshot::remove_unfinished(&**storage)?;
+                return Ok(Opened { journal, recovery, restored: Some(restored), refused });
+            }
+        }
+    }
+    options.start = None;
+    let (journal, recovery) = open(storage.clone(), options)?;
+    snapshot::remove_unfinished(&**storage)?;
+    match describe_gone(storage.dir(), recovery.first_sequence) {
+        Some(gone) => Err(StartError::Gone { dir: storage.dir().into(), gone }),
+        None => Ok(Opened { journal, recovery, restored: None, refused }),
+    }
+}
+
+/// Where a venue is put together: the machine, or a simulation of one.
+pub struct Place<C, L, P> {
+    /// Tells the time.
+    pub clock: C,
+    /// Holds the journal.
+    pub storage: Arc<dyn Storage>,
+    /// Opens the network, once all else is ready.
+    pub listen: L,
+    /// Plays back what a journal holds behind a state: [`replay_on_two_threads`], or
+    /// [`replay_on_one`].
+    pub replay: P,
+}
+
+/// A venue put together, to be given threads or to be stepped by hand.
+pub struct Parts<C, N: Network> {
+    /// Sessions and connections.
+    pub gateway: GatewayAgent<C, N>,
+    /// Engine and journal.
+    pub core: CoreAgent<C>,
+    /// A second engine behind the first, which writes snapshots.
+    pub follower: Follower<Tail>,
+    /// What the follower finds wrong.
+    pub audit: Arc<Audit>,
+    /// How far the journal is written, and how far it is durable.
+    pub durable: DurablePosition,
+    /// What was found and made.
+    pub started: Started,
+}
+
+/// The start of a venue from an opened journal on: replays it, makes known what is new in the
+/// configuration, listens.
+///
+/// # Errors
+/// [`StartError`] says what is wrong, where, and what to do.
+pub fn assemble<C, N, L, P>(
+    config: &Config,
+    opened: Opened<Writer>,
+    place: Place<C, L, P>,
+) -> Result<Parts<C, N>, StartError>
+where
+    C: Clock,
+    N: Network,
+    L: FnOnce() -> Result<N, StartError>,
+    P: FnOnce([Reader; 2], Replayed, SessionTable) -> Result<(Replayed, SessionTable), StartError>,
+{
+    let Place { clock, storage, listen, replay } = place;
+    let Opened { journal, recovery, restored, refused } = opened;
+    let snapshot = restored.as_ref().map(|restored| restored.checkpoint.sequence);
+    let (from, sessions) =
+        restored.map_or_else(Default::default, |known| (known.replayed, known.sessions));
+    let before = from.counts;
+    let (replayed, mut sessions) = match recovery.frames {
+        0 => (from, sessions),
+        _ => {
+            let readers = [reader_at(&storage, from.end)?, reader_at(&storage, from.end)?];
+            replay(readers, from, sessions)?
+        }
+    };
+    let counts = replayed.counts;
+    let follower = follower_start(&replayed, &sessions, &recovery, before.commands);
+    let mut settings = follower_settings(config, storage.clone(), &journal);
+    let (inputs, outputs) = ring(config.threads.ring_slots);
+    let durable = journal.durable();
+    let (mut tail, mut followed) = (journal.tail(), journal.tail());
+    let limits = config.engine_limits();
+    let engine = replayed.engine.unwrap_or_else(|| Engine::new(limits));
+    let mut core = CoreAgent::new(outputs, replayed.sequencer, engine, journal, clock.clone());
+    announce(&mut core, config, &limits, counts.commands == 0, clock.now())?;
+    for tail in [&mut tail, &mut followed] {
+        tail.seek(replayed.end.unwrap_or(Position::START));
+    }
+    let setups = announce_sessions(&mut core, &sessions, config)?;
+    while let Some(frame) = tail.next()? {
+        let _ = sessions.fold(&frame);
+    }
+    core.touch_memory();
+    let engine = core.engine();
+    let started = Started {
+        counts,
+        snapshot,
+        snapshots_refused: refused,
+        replayed_frames: counts.frames - before.frames,
+        torn_bytes: recovery.torn.as_ref().map(|torn| torn.bytes_cut),
+        live_orders: engine.totals().live_orders.into(),
+        state_hash: engine.state_hash(),
+        reserved_bytes: engine.memory_bytes() as u64,
+        journal_bytes: config.journal.segment_bytes
+            * (1 + u64::from(config.journal.prepared_ahead)),
+        threads: Vec::new(),
+    };
+    let symbols = engine
+        .instruments()
+        .map(|known| (known.definition.symbol, known.definition.instrument))
+        .collect();
+    let parts = GatewayParts {
+        inputs,
+        tail,
+        durable: (config.venue.acknowledge == Acknowledge::Durable).then(|| durable.clone()),
+        sessions,
+        setups,
+        symbols,
+        resend: Reader::open_in(storage)?,
+    };
+    let gateway = GatewayAgent::new(config, parts, clock, listen()?);
+    settings.delivered = gateway.delivered();
+    let audit = core.audit();
+    let follower = Follower::new(follower, followed, audit.clone(), durable.clone(), settings);
+    Ok(Parts { gateway, core, follower, audit, durable, started })
+}
+
+/// A reader of what was just opened, which has checked every byte.
+fn reader_at(storage: &Arc<dyn Storage>, at: Option<Position>) -> Result<Reader, StartError> {
+    let mut reader = Reader::open_in(storage.clone())?;
+    reader.set_verify(false);
+    reader.seek(at.unwrap_or(Position::START));
+    Ok(reader)
+}
+
+/// How a venue with this configuration writes its journal.
+fn journal_options(config: &Config) -> Options {
     let sync_interval = match config.venue.acknowledge {
         Acknowledge::Durable => Duration::ZERO,
         Acknowledge::Written => Duration::from_millis(config.journal.sync_interval_ms),
@@ -224,14 +416,53 @@ fn open_journal(config: &Config) -> Result<(Writer, Recovery), StartError> {
     let mut build_id = [0; 32];
     let version = env!("CARGO_PKG_VERSION").as_bytes();
     build_id[..version.len()].copy_from_slice(version);
-    let options = Options {
+    Options {
         segment_bytes: config.journal.segment_bytes,
         prepared_ahead: config.journal.prepared_ahead,
         sync_interval,
         build_id,
         config_hash: config_hash(config),
-    };
-    Ok(ironbook_journal::open(&config.venue.data_dir, options)?)
+        start: None,
+    }
+}
+
+/// Where the follower begins: at the end of what was played back.
+fn follower_start(
+    replayed: &Replayed,
+    sessions: &SessionTable,
+    recovery: &Recovery,
+    snapshot_commands: u64,
+) -> follower::Start {
+    let state = replayed.engine.as_ref().map(|engine| {
+        let mut state = Vec::new();
+        engine.write_state(&mut state);
+        state
+    });
+    follower::Start {
+        replayed: replayed.without_engine(),
+        state,
+        sessions: sessions.clone(),
+        running_hash: recovery.running_hash,
+        snapshot_commands,
+    }
+}
+
+fn follower_settings(
+    config: &Config,
+    storage: Arc<dyn Storage>,
+    journal: &Writer,
+) -> follower::Settings {
+    follower::Settings {
+        every_commands: config.snapshot.every_commands,
+        storage,
+        segment_bytes: journal.segment_bytes(),
+        retention: Retention {
+            keep: config.snapshot.keep,
+            old_segments: config.journal.old_segments,
+        },
+        delivered: Delivered::default(),
+        lock: journal.hold_lock(),
+    }
 }
 
 /// Tells configurations apart in segment headers: FNV-1a over the effective configuration as text.
@@ -242,23 +473,36 @@ fn config_hash(config: &Config) -> u64 {
     })
 }
 
-/// Plays back what the journal holds, and reads the sequence numbers of its sessions meanwhile.
-fn replay(dir: &Path, recovery: &Recovery) -> Result<(Replayed, SessionTable), StartError> {
-    if recovery.frames == 0 {
-        return Ok(Default::default());
-    }
-    let (mut reader, mut second) = (Reader::open(dir)?, Reader::open(dir)?);
-    // Opening the journal has just checked every byte.
-    reader.set_verify(false);
-    second.set_verify(false);
+/// Plays back what the journal holds behind a state, and reads the sequence numbers of its sessions
+/// meanwhile. Both readers stand where the state ends.
+///
+/// # Errors
+/// What is wrong with the journal, or that the system gives no thread.
+pub fn replay_on_two_threads(
+    [mut reader, mut second]: [Reader; 2],
+    from: Replayed,
+    sessions: SessionTable,
+) -> Result<(Replayed, SessionTable), StartError> {
     thread::scope(|scope| {
         let sessions = thread::Builder::new()
             .name("sessions".to_owned())
-            .spawn_scoped(scope, move || read_sessions(&mut second, None))?;
-        let replayed = play(&mut reader, None)?;
+            .spawn_scoped(scope, move || read_sessions(&mut second, sessions, None))?;
+        let replayed = play_from(from, &mut reader, None)?;
         let sessions = sessions.join().map_err(|_| io::Error::other("a reader panicked"))?;
         Ok((replayed, sessions?))
     })
+}
+
+/// The same one after the other, for a simulation: it has no thread but its own.
+///
+/// # Errors
+/// What is wrong with the journal.
+pub fn replay_on_one(
+    [mut reader, mut second]: [Reader; 2],
+    from: Replayed,
+    sessions: SessionTable,
+) -> Result<(Replayed, SessionTable), StartError> {
+    Ok((play_from(from, &mut reader, None)?, read_sessions(&mut second, sessions, None)?))
 }
 
 /// Journals limits and instruments that the journal does not know yet.
@@ -267,6 +511,7 @@ fn announce<C: Clock>(
     config: &Config,
     limits: &EngineLimits,
     fresh: bool,
+    now: Timestamp,
 ) -> Result<(), StartError> {
     let known = *core.engine().limits();
     let grown = EngineLimits {
@@ -280,7 +525,7 @@ fn announce<C: Clock>(
         core.apply_now(Command::Limits(grown));
     }
     for instrument in &config.instruments {
-        announce_instrument(core, instrument)?;
+        announce_instrument(core, instrument, now)?;
     }
     Ok(())
 }
@@ -288,6 +533,7 @@ fn announce<C: Clock>(
 fn announce_instrument<C: Clock>(
     core: &mut CoreAgent<C>,
     config: &crate::config::InstrumentConfig,
+    now: Timestamp,
 ) -> Result<(), StartError> {
     let terms = config.terms()?;
     let symbol = Symbol::try_from(config.symbol.as_str()).unwrap_or_default();
@@ -324,7 +570,7 @@ fn announce_instrument<C: Clock>(
         StatusConfig::Closed => InstrumentStatus::Closed,
     };
     if core.engine().instrument(id).is_some_and(|known| known.status != status) {
-        let origin = Origin::venue(SystemClock.now());
+        let origin = Origin::venue(now);
         core.apply_now(SetInstrumentStatus::new(origin, id, status).into());
     }
     Ok(())
@@ -387,10 +633,9 @@ impl<C: Clock> Agent for CoreThread<C> {
     }
 }
 
-fn start_threads<C: Clock>(
+fn start_threads<C: Clock, N: Network>(
     config: &Config,
-    gateway: GatewayAgent<C>,
-    core: CoreThread<C>,
+    (gateway, core, follower): (GatewayAgent<C, N>, CoreThread<C>, Follower<Tail>),
     stop: &Arc<AtomicBool>,
     started: &mut Started,
     (core_cpu, processors): (Option<usize>, usize),
@@ -402,24 +647,24 @@ fn start_threads<C: Clock>(
         Layout::Dedicated => false,
         Layout::Auto => processors < DEDICATED_FROM,
     };
+    let core_stopped = Arc::new(AtomicBool::new(false));
+    let mut spawned = Vec::new();
     if shared {
         started.threads = vec![("gateway+core".to_owned(), core_cpu)];
-        return Ok(vec![spawn(
-            "gateway+core",
-            Composed(gateway, core),
-            idle,
-            core_cpu,
-            stop.clone(),
-        )?]);
+        let last = Last { agent: Composed(gateway, core), stopped: core_stopped.clone() };
+        spawned.push(spawn("gateway+core", last, idle, core_cpu, stop.clone())?);
+    } else {
+        let gateway_cpu = cpu(threads.gateway_cpu, processors.checked_sub(2));
+        started.threads = vec![("gateway".to_owned(), gateway_cpu), ("core".to_owned(), core_cpu)];
+        let gateway_stopped = Arc::new(AtomicBool::new(false));
+        let gateway = Last { agent: gateway, stopped: gateway_stopped.clone() };
+        let core = Last { agent: core, stopped: core_stopped.clone() };
+        spawned.push(spawn("gateway", gateway, idle, gateway_cpu, stop.clone())?);
+        spawned.push(spawn("core", core, idle, core_cpu, gateway_stopped)?);
     }
-    let gateway_cpu = cpu(threads.gateway_cpu, processors.checked_sub(2));
-    started.threads = vec![("gateway".to_owned(), gateway_cpu), ("core".to_owned(), core_cpu)];
-    let gateway_stopped = Arc::new(AtomicBool::new(false));
-    let last = Last { agent: gateway, stopped: gateway_stopped.clone() };
-    Ok(vec![
-        spawn("gateway", last, idle, gateway_cpu, stop.clone())?,
-        spawn("core", core, idle, core_cpu, gateway_stopped)?,
-    ])
+    let rarely = IdleStrategy::parking(follower::INTERVAL_MAX);
+    spawned.push(spawn_lowest("follower", follower, rarely, core_stopped)?);
+    Ok(spawned)
 }
 
 /// Processors from which on gateway and core have a thread each.

@@ -5,72 +5,13 @@ mod common;
 
 use std::{collections::BTreeMap, thread};
 
-use common::{FixClient, Msg, TestVenue, cancel, limit, replace, session};
+use common::{
+    FixClient, Msg, TestVenue, assert_same, cancel, keep, limit, replace, resend, session,
+};
 use ironbook_gateway::{
     config::{Acknowledge, StatusConfig},
     venue::{StartError, Venue},
 };
-
-/// Asks for messages again and takes what comes up to number `last`: the message, or none where a
-/// gap was filled. Messages that are sent for the first time meanwhile are added to `live`.
-#[track_caller]
-fn resend(
-    client: &mut FixClient,
-    (begin, end): (u64, u64),
-    last: u64,
-    live: &mut Vec<Msg>,
-) -> BTreeMap<u64, Option<Msg>> {
-    client.send("2", &format!("7={begin}|16={end}"));
-    let (mut again, mut next, mut after_gap) = (BTreeMap::new(), begin, false);
-    while next <= last {
-        let message = client.receive().expect("the session goes on");
-        if !message.is_dup() {
-            live.push(message);
-            continue;
-        }
-        assert_eq!(message.seq(), next, "in sequence: {message:?}");
-        assert!(message.get(122).is_some(), "OrigSendingTime: {message:?}");
-        if message.kind() == "4" {
-            assert_eq!(message.get(123), Some("Y"), "{message:?}");
-            assert!(!after_gap, "one gap fill for a run: {message:?}");
-            let new_seq_no = message.number(36);
-            again.extend((next..new_seq_no).map(|seq| (seq, None)));
-            next = new_seq_no;
-            after_gap = true;
-        } else {
-            again.insert(next, Some(message));
-            next += 1;
-            after_gap = false;
-        }
-    }
-    assert_eq!(next, last + 1, "no gap fill passes the end");
-    again
-}
-
-/// The messages resent are those that were sent, but for what a resend must change.
-#[track_caller]
-fn assert_same(again: &BTreeMap<u64, Option<Msg>>, originals: &BTreeMap<u64, Msg>) {
-    for (seq, message) in again {
-        let original = originals.get(seq).unwrap_or_else(|| panic!("{seq} was never sent"));
-        let admin = matches!(original.kind(), "0" | "1" | "2" | "3" | "4" | "5" | "A");
-        match message {
-            // A Reject may be sent again or not; this venue counts it among the admin messages.
-            None => assert!(admin, "{original:?} was not sent again"),
-            Some(message) => {
-                assert!(!admin, "{message:?} must not be sent again");
-                assert_eq!(message.content(), original.content());
-                assert_eq!(message.get(122), original.get(52), "{message:?}");
-            }
-        }
-    }
-}
-
-/// Expects a message and keeps it.
-#[track_caller]
-fn keep(client: &mut FixClient, originals: &mut BTreeMap<u64, Msg>, spec: &str) {
-    let message = client.expect(spec);
-    originals.insert(message.seq(), message);
-}
 
 /// A session with a message of every kind that goes out, kept by number.
 fn eventful(venue: &TestVenue) -> (FixClient, BTreeMap<u64, Msg>) {

@@ -17,6 +17,7 @@ use ironbook_gateway::{
     config::Config,
     core::CoreAgent,
     desk::SessionSetup,
+    network::TcpNetwork,
     ring::ring,
     sessions::SessionTable,
 };
@@ -34,7 +35,7 @@ const LOOK: u64 = 100_000_000;
 struct Stepped {
     clock: ManualClock,
     now: u64,
-    gateway: GatewayAgent<ManualClock>,
+    gateway: GatewayAgent<ManualClock, TcpNetwork>,
     /// None once the journal was closed under the gateway.
     core: Option<CoreAgent<ManualClock>>,
     durable: DurablePosition,
@@ -84,7 +85,8 @@ impl Stepped {
             symbols: vec![(symbol, InstrumentId(1))],
             resend: Reader::open(&config.venue.data_dir).expect("a journal"),
         };
-        let gateway = GatewayAgent::new(&config, parts, clock.clone()).expect("a free port");
+        let network = TcpNetwork::listen(config.fix.listen).expect("a free port");
+        let gateway = GatewayAgent::new(&config, parts, clock.clone(), network);
         Self { clock, now: START, gateway, core: Some(core), durable: position, _dir: dir }
     }
 
@@ -234,6 +236,28 @@ fn whoever_does_not_log_on_in_time_is_closed() {
 }
 
 #[test]
+fn the_gateway_says_when_it_must_take_a_turn() {
+    let mut venue = Stepped::start(|config| config.fix.logon_timeout_ms = 10_000);
+    venue.settle();
+    assert_eq!(venue.gateway.next_deadline(), None, "only a client can bring something about");
+    let _silent = FixClient::connect(venue.gateway.address(), "A");
+    wait_for("the connection is accepted", || {
+        venue.settle();
+        venue.gateway.next_deadline().is_some()
+    });
+    let deadline = |venue: &Stepped| venue.gateway.next_deadline().expect("a deadline").0;
+    assert_eq!(deadline(&venue), START + 10 * SECOND + 1, "the time to log on is over");
+    let _b = venue.log_on("B", 2);
+    assert_eq!(deadline(&venue), START + 2 * SECOND, "a Heartbeat is due");
+    venue.gateway.close();
+    venue.settle();
+    assert_eq!(deadline(&venue), START + 2 * SECOND, "the Logout is unanswered");
+    venue.advance(2 * SECOND);
+    let now = START + 2 * SECOND;
+    assert!(deadline(&venue) > now, "the connection is closed, others may follow");
+}
+
+#[test]
 fn an_unanswered_logout_ends_in_its_time() {
     let mut venue = Stepped::start(|config| config.fix.logout_timeout_ms = 2_000);
     let mut a = venue.log_on("A", 30);
@@ -291,6 +315,37 @@ fn a_client_that_times_out_is_closed_with_what_it_did_not_read() {
         again.pending().iter().any(|message| message.matches("35=A|34=1"))
     });
     assert!(freed, "the session stays with a client that reads nothing");
+}
+
+#[test]
+fn a_refused_connection_hears_nothing_that_an_earlier_one_asked_for() {
+    let mut venue = Stepped::start_waiting(|_| {}, true);
+    let mut first = FixClient::connect(venue.gateway.address(), "A");
+    venue.send(&mut first, "A", "98=0|108=30");
+    venue.send(&mut first, "1", "112=x");
+    let written = |venue: &Stepped| venue.durable.written();
+    let mut before = written(&venue);
+    wait_for("Logon and Heartbeat are written, and wait for the disk", || {
+        venue.settle();
+        let settled = venue.gateway.next_deadline() == Some(Timestamp(START + 30 * SECOND))
+            && written(&venue) == before;
+        before = written(&venue);
+        settled
+    });
+    drop(first);
+    venue.advance(LOOK);
+    // A number that was used before.
+    let mut second = FixClient::connect(venue.gateway.address(), "A");
+    venue.send(&mut second, "A", "98=0|108=30");
+    wait_for("the Logout that refuses it is written", || {
+        venue.settle();
+        written(&venue) > before
+    });
+    let (_, journal) = venue.core.take().expect("a core").into_journal();
+    journal.close().expect("synced");
+    let got = venue.receive(&mut second, 1);
+    assert!(got[0].matches("35=5|34=3|58=*"), "{got:?}");
+    venue.expect_closed(&mut second);
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Reading: [`Tail`] in the writer's process, [`Reader`] in any.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,12 +7,13 @@ use std::sync::Arc;
 use crate::error::{OpenError, ReadError};
 use crate::format::{
     DURABLE_OFFSET, END_BYTES, END_LEN, FRAME_HEADER_BYTES, FrameHead, HEADER_BYTES, HeaderFault,
-    Position, UNCOMMITTED, durable_bytes, end_word, word_len,
+    Position, UNCOMMITTED, durable_bytes, end_word, fold, seal, word_crc, word_len,
 };
 use crate::map::Map;
 use crate::scan::{check_frame, frame_extent};
 use crate::segment::{self, SegmentInfo};
 use crate::shared::Shared;
+use crate::storage::{FileStorage, Storage};
 
 /// A committed frame, in the reader's map.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -28,12 +28,21 @@ pub struct Frame<'a> {
     pub flags: u16,
     /// Frames committed together, in the first of them; 0 in the others.
     pub group_frames: u32,
+    /// The CRC as it stands before the frame, with the group's size mixed in.
+    pub crc: u32,
     /// What the writer appended.
     pub payload: &'a [u8],
     /// Where the frame begins.
     pub position: Position,
     /// Where it ends: it is durable when the durable position has reached this.
     pub end: Position,
+}
+
+impl Frame<'_> {
+    /// The journal's running hash behind this frame, if it was `before` in front of it.
+    pub fn running_hash(&self, before: u64) -> u64 {
+        fold(before, seal(self.crc, self.group_frames))
+    }
 }
 
 /// Follows the journal of a [`Writer`](crate::Writer) in the same process.
@@ -89,15 +98,23 @@ impl Reader {
     /// # Errors
     /// When `dir` holds no journal, or its first segment's header is damaged or of another version.
     pub fn open(dir: &Path) -> Result<Reader, OpenError> {
-        let segments = segment::list(dir).map_err(OpenError::io("list", dir))?;
-        let no_journal = || OpenError::NoJournal { dir: dir.into() };
+        Reader::open_in(Arc::new(FileStorage::new(dir)))
+    }
+
+    /// [`open`](Self::open) in any storage.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_in(storage: Arc<dyn Storage>) -> Result<Reader, OpenError> {
+        let segments = segment::list(&*storage)?;
+        let no_journal = || OpenError::NoJournal { dir: storage.dir().into() };
         let base = *segments.first().ok_or_else(no_journal)?;
-        let info = match segment::read_info(dir, base)? {
+        let info = match segment::read_info(&*storage, base)? {
             Ok(info) => info,
             Err(HeaderFault::Unused) => return Err(no_journal()),
-            Err(fault) => return Err(header_error(dir, base, fault)),
+            Err(fault) => return Err(header_error(&*storage, base, fault)),
         };
-        let source = Source::Directory(dir.into());
+        let source = Source::Storage(storage);
         let mut cursor = Cursor::new(source, base, info.segment_bytes, Some(info.first_sequence));
         cursor.verify = true;
         Ok(Reader { cursor, first_sequence: info.first_sequence })
@@ -129,6 +146,19 @@ impl Reader {
         self.cursor.verify = verify;
     }
 
+    /// The place before the first segment the directory holds now. Segments may have been moved
+    /// away since this reader was opened; it can't go back to them.
+    ///
+    /// # Errors
+    /// When the directory can't be listed, or holds no segment any more.
+    pub fn oldest(&self) -> Result<Position, OpenError> {
+        let storage = self.cursor.source.storage();
+        let segments = segment::list(storage)?;
+        let no_journal = || OpenError::NoJournal { dir: storage.dir().into() };
+        let oldest = segments.first().ok_or_else(no_journal)?;
+        Ok(Position::at(*oldest, 0, self.cursor.segment_bytes))
+    }
+
     /// Sequence of the first frame the directory holds, or will.
     pub fn first_sequence(&self) -> u64 {
         self.first_sequence
@@ -139,13 +169,13 @@ impl Reader {
     /// # Errors
     /// As for [`Reader::open`].
     pub fn segments(&self) -> Result<Vec<SegmentInfo>, OpenError> {
-        let dir = self.cursor.source.dir();
+        let storage = self.cursor.source.storage();
         let mut infos = Vec::new();
-        for index in segment::list(dir).map_err(OpenError::io("list", dir))? {
-            match segment::read_info(dir, index)? {
+        for index in segment::list(storage)? {
+            match segment::read_info(storage, index)? {
                 Ok(info) => infos.push(info),
                 Err(HeaderFault::Unused) => break,
-                Err(fault) => return Err(header_error(dir, index, fault)),
+                Err(fault) => return Err(header_error(storage, index, fault)),
             }
         }
         Ok(infos)
@@ -154,14 +184,14 @@ impl Reader {
 
 enum Source {
     Shared(Arc<Shared>),
-    Directory(PathBuf),
+    Storage(Arc<dyn Storage>),
 }
 
 impl Source {
-    fn dir(&self) -> &Path {
+    fn storage(&self) -> &dyn Storage {
         match self {
-            Source::Shared(shared) => &shared.dir,
-            Source::Directory(dir) => dir,
+            Source::Shared(shared) => &*shared.storage,
+            Source::Storage(storage) => &**storage,
         }
     }
 }
@@ -243,6 +273,7 @@ impl Cursor {
             kind: head.kind,
             flags: head.flags,
             group_frames: head.group_frames,
+            crc: word_crc(word),
             payload: &bytes[FRAME_HEADER_BYTES..word_len(word) as usize],
             position: Position::at(self.segment, self.offset, self.segment_bytes),
             end: Position::at(self.segment, end, self.segment_bytes),
@@ -304,7 +335,7 @@ impl Cursor {
             Source::Shared(shared) => {
                 Position::at(self.segment, end, self.segment_bytes) <= shared.written()
             }
-            Source::Directory(_) => true,
+            Source::Storage(_) => true,
         }
     }
 
@@ -337,23 +368,22 @@ impl Cursor {
                 return Ok(true);
             }
         }
-        let dir = self.source.dir();
-        let file = match File::open(segment::path(dir, self.segment)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            opened => opened.map_err(|source| self.io(source))?,
-        };
         if !self.check_header()? {
             return Ok(false);
         }
-        let map = Map::read_only(&file, self.segment_bytes as usize);
+        let name = segment::name(self.segment);
+        let map = self.source.storage().map_read_only(&name, self.segment_bytes as usize);
         self.map = Some(Arc::new(map.map_err(|source| self.io(source))?));
         Ok(true)
     }
 
-    /// False: the segment isn't begun.
+    /// False: the segment isn't there or isn't begun.
     fn check_header(&mut self) -> Result<bool, ReadError> {
-        let file = || segment::path(self.source.dir(), self.segment);
-        match segment::read_info(self.source.dir(), self.segment) {
+        let file = || self.path(self.segment);
+        match segment::read_info(self.source.storage(), self.segment) {
+            Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(false)
+            }
             Err(OpenError::Io { source, .. }) => Err(self.io(source)),
             Err(_) => Err(self.header_corrupt("segment header can't be read")),
             Ok(Err(HeaderFault::Unused)) => Ok(false),
@@ -378,7 +408,7 @@ impl Cursor {
     #[cold]
     fn corrupt(&self, what: &'static str) -> ReadError {
         ReadError::Corrupt {
-            file: segment::path(self.source.dir(), self.segment),
+            file: self.path(self.segment),
             offset: self.offset as u64,
             last_good_sequence: self.last_sequence,
             what,
@@ -387,7 +417,7 @@ impl Cursor {
 
     fn header_corrupt(&self, what: &'static str) -> ReadError {
         ReadError::Corrupt {
-            file: segment::path(self.source.dir(), self.segment),
+            file: self.path(self.segment),
             offset: 0,
             last_good_sequence: self.last_sequence,
             what,
@@ -396,25 +426,29 @@ impl Cursor {
 
     fn gone(&self, index: u64) -> ReadError {
         ReadError::Corrupt {
-            file: segment::path(self.source.dir(), index),
+            file: self.path(index),
             offset: 0,
             last_good_sequence: self.last_sequence,
             what: "the segment is missing or was never begun",
         }
     }
 
+    fn path(&self, index: u64) -> PathBuf {
+        segment::path(self.source.storage(), index)
+    }
+
     fn io(&self, source: io::Error) -> ReadError {
-        ReadError::Io { file: segment::path(self.source.dir(), self.segment), source }
+        ReadError::Io { file: self.path(self.segment), source }
     }
 }
 
-fn header_error(dir: &Path, index: u64, fault: HeaderFault) -> OpenError {
-    let file = segment::path(dir, index);
+fn header_error(storage: &dyn Storage, index: u64, fault: HeaderFault) -> OpenError {
+    let (dir, file) = (storage.dir().into(), segment::path(storage, index));
     match fault {
         HeaderFault::Version(found) => OpenError::VersionMismatch { file, found },
         HeaderFault::Damaged(what) => {
-            OpenError::Corrupt { dir: dir.into(), file, offset: 0, last_good_sequence: 0, what }
+            OpenError::Corrupt { dir, file, offset: 0, last_good_sequence: 0, what }
         }
-        HeaderFault::Unused => OpenError::NoJournal { dir: dir.into() },
+        HeaderFault::Unused => OpenError::NoJournal { dir },
     }
 }

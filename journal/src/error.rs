@@ -1,9 +1,10 @@
 //! What can go wrong: what, where, and what to do about it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::format::FORMAT_VERSION;
+use crate::snapshot::SNAPSHOT_VERSION;
 
 /// Why a journal can't be opened. Nothing in the directory was changed.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +65,8 @@ pub enum OpenError {
     /// Damage before valid or durable frames.
     #[error(
         "journal is damaged in {file} at offset {offset}: {what}; the last good sequence is \
-         {last_good_sequence}; nothing was changed, `ironbook verify {dir}` shows details",
+         {last_good_sequence}; nothing was changed; `ironbook verify {dir}` shows details, \
+         `ironbook repair {dir}` what could be kept and what would be lost",
         file = file.display(), dir = dir.display()
     )]
     Corrupt {
@@ -82,14 +84,27 @@ pub enum OpenError {
     /// A segment between others is gone.
     #[error(
         "segment {file} is missing, frames after sequence {last_good_sequence} are lost without \
-         it; put it back from a copy",
-        file = file.display()
+         it; put it back from a copy, or let `ironbook repair {dir}` show what could be kept",
+        file = file.display(), dir = directory(file)
     )]
     MissingSegment {
         /// The segment.
         file: PathBuf,
         /// The last sequence before the gap, 0 for none.
         last_good_sequence: u64,
+    },
+    /// The place to start from is not of this journal, or the journal ends before it.
+    #[error(
+        "a snapshot up to sequence {sequence} doesn't fit the journal {dir}: {what}",
+        dir = dir.display()
+    )]
+    StartMismatch {
+        /// The journal's directory.
+        dir: PathBuf,
+        /// Sequence of the last frame before the place.
+        sequence: u64,
+        /// What doesn't fit.
+        what: &'static str,
     },
     /// An option outside its range.
     #[error("{what}; correct the configuration")]
@@ -107,6 +122,11 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// The journal of a segment.
+fn directory(file: &Path) -> std::path::Display<'_> {
+    file.parent().unwrap_or(file).display()
 }
 
 impl OpenError {
@@ -127,8 +147,8 @@ pub enum ReadError {
     /// The next frame is damaged.
     #[error(
         "journal is damaged in {file} at offset {offset}: {what}; the last good sequence is \
-         {last_good_sequence}",
-        file = file.display()
+         {last_good_sequence}; `ironbook repair {dir}` shows what could be kept",
+        file = file.display(), dir = directory(file)
     )]
     Corrupt {
         /// The segment.
@@ -159,4 +179,51 @@ pub enum ReadError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// What is wrong with a snapshot.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// Its bytes are not those that were written.
+    #[error("{file} is no good snapshot: {what}", file = file.display())]
+    Damaged {
+        /// The snapshot.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// It was written in another format version.
+    #[error(
+        "{file} has snapshot format version {found}, this program reads version \
+         {SNAPSHOT_VERSION}",
+        file = file.display()
+    )]
+    VersionMismatch {
+        /// The snapshot.
+        file: PathBuf,
+        /// The version in its header.
+        found: u32,
+    },
+    /// The system refused.
+    #[error("can't {what} {file}: {source}", file = file.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The snapshot, or its directory.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl SnapshotError {
+    /// For `map_err`: the system refused to do `what` with `file`.
+    pub(crate) fn io(
+        what: &'static str,
+        file: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> SnapshotError {
+        let file = file.into();
+        move |source| SnapshotError::Io { what, file, source }
+    }
 }

@@ -17,10 +17,10 @@
 //!                +----------------+------------+---------------------------+
 //!                | first_sequence | created_ns | build_id (32 bytes)       |
 //!                +----------------+------------+---------------------------+
-//!                80            88             96                 104     124          128
-//!                +-------------+--------------+------------------+-------+------------+
-//!                | config_hash | running_hash | previous_time_ns | zeros | header_crc |
-//!                +-------------+--------------+------------------+-------+------------+
+//!                80            88             96                 104          112     124          128
+//!                +-------------+--------------+------------------+------------+-------+------------+
+//!                | config_hash | running_hash | previous_time_ns | epoch word | zeros | header_crc |
+//!                +-------------+--------------+------------------+------------+-------+------------+
 //!                128            136                                      4096
 //!                +--------------+----------------------------------------+
 //!                | durable word | zeros                                  |
@@ -42,6 +42,15 @@
 //! first frame of a group carries it until the commit clears it, and the frames behind it can't be
 //! reached before. `group_frames` is the number of frames in the group in its first frame and zero
 //! in the others, so a group whose end never reached the disk is recognised as incomplete.
+//! A `len` of that bit alone, in the place of a frame or at the start of a segment, says that
+//! recovery was interrupted while it cut what had been there.
+//!
+//! The *epoch word* names the writer that may write to the segment: each `open` takes one more than
+//! the highest epoch of all headers, and stores it in the segment it goes on in and in each that it
+//! begins. A writer that finds another's word stops. The word is stored again while others read the
+//! header, so its upper half is chosen such that no epoch changes `header_crc`, which covers it like
+//! the rest. Programs that know no epochs wrote zeros here, which is epoch 0, and take any epoch
+//! they find: the version stays 1.
 
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -65,15 +74,30 @@ pub(crate) const MAGIC: [u8; 8] = *b"IRONBOOK";
 pub(crate) const HEADER_BYTES: usize = 4096;
 /// Offset of the durable word: outside the header's CRC, because the syncer keeps storing it.
 pub(crate) const DURABLE_OFFSET: usize = 128;
+/// What a disk writes whole or not at all.
+pub(crate) const SECTOR_BYTES: usize = 512;
+/// Offset of the epoch word: in the header's CRC, see the drawing, and not in the cache line that
+/// the syncer stores to, so that a writer looks at it for nothing.
+pub(crate) const EPOCH_OFFSET: usize = 104;
 pub(crate) const UNCOMMITTED: u32 = 1 << 31;
+/// Instead of a frame, or of a header: recovery is at work on cutting what was here.
+pub(crate) const CUT_LEN: u32 = UNCOMMITTED;
 pub(crate) const END_LEN: u32 = UNCOMMITTED - 1;
 pub(crate) const END_BYTES: usize = 8;
+const SEAL: u32 = 0x9E37_79B1;
+/// Modulo 2^32.
+const SEAL_INVERSE: u32 = 0x0E8B_2F51;
 /// The running hash before the first frame of a journal.
 pub(crate) const GENESIS_HASH: u64 = 0;
 
 const _: () = {
+    assert!(SEAL.wrapping_mul(SEAL_INVERSE) == 1);
+    // The header and its durable word reach the disk together.
+    assert!(DURABLE_OFFSET + 8 <= SECTOR_BYTES && HEADER_BYTES.is_multiple_of(SECTOR_BYTES));
     assert!(size_of::<SegmentHeader>() == DURABLE_OFFSET);
     assert!(DURABLE_OFFSET.is_multiple_of(8) && DURABLE_OFFSET + 8 <= HEADER_BYTES);
+    assert!(std::mem::offset_of!(SegmentHeader, epoch_word) == EPOCH_OFFSET);
+    assert!(EPOCH_OFFSET.is_multiple_of(8) && EPOCH_OFFSET / 64 != DURABLE_OFFSET / 64);
     assert!(FRAME_HEADER_BYTES == size_of::<[u64; 4]>());
     assert!(FRAME_BYTES_MAX.is_multiple_of(8));
     // The largest frame and an END fit the smallest segment.
@@ -159,7 +183,12 @@ impl FrameHead {
 /// different masks, so a flipped size never goes unseen; zero leaves the CRC as it is.
 #[inline]
 pub(crate) fn seal(crc: u32, group_frames: u32) -> u32 {
-    crc ^ group_frames.wrapping_mul(0x9E37_79B1)
+    crc ^ group_frames.wrapping_mul(SEAL)
+}
+
+/// The group's size with which `crc` was sealed, if it was.
+pub(crate) fn sealed_with(sealed: u32, crc: u32) -> u32 {
+    (sealed ^ crc).wrapping_mul(SEAL_INVERSE)
 }
 
 /// The running hash after a frame whose unsealed CRC is `crc`. For one `crc` it maps different
@@ -202,6 +231,18 @@ pub(crate) fn durable_bytes(word: u64) -> Option<u64> {
     (durable_word(bytes) == word).then_some(bytes)
 }
 
+/// The epoch word: the epoch and its CRC32C without the usual inversions, which makes the word a
+/// multiple of the CRC's polynomial. So the CRC of bytes that hold it is the same for every epoch.
+pub(crate) fn epoch_word(epoch: u32) -> u64 {
+    word(epoch, !crc32c::crc32c_append(!0, &epoch.to_le_bytes()))
+}
+
+/// The epoch a word stands for; `None` when the word is damaged.
+pub(crate) fn epoch_of(word: u64) -> Option<u32> {
+    let epoch = word_len(word);
+    (epoch_word(epoch) == word).then_some(epoch)
+}
+
 /// The little-endian u64 at `offset`. Panics when it isn't inside `bytes`.
 #[inline]
 pub(crate) fn read_u64(bytes: &[u8], offset: usize) -> u64 {
@@ -231,7 +272,9 @@ pub(crate) struct SegmentHeader {
     pub running_hash: U64,
     /// Time of the last frame before this segment, so that monotonic time is checked without it.
     pub previous_time_ns: U64,
-    pub reserved: [u8; 20],
+    /// Of the writer that may write to the segment, see [`epoch_word`].
+    pub epoch_word: U64,
+    pub reserved: [u8; 12],
     /// CRC32C of everything before it.
     pub header_crc: U32,
 }
@@ -266,6 +309,11 @@ impl SegmentHeader {
         header.check(page)
     }
 
+    /// Of the writer that may write to the segment; the word of a header that was read is good.
+    pub fn epoch(&self) -> u32 {
+        word_len(self.epoch_word.get())
+    }
+
     fn check(self, page: &[u8]) -> Result<SegmentHeader, HeaderFault> {
         let bytes = self.segment_bytes.get();
         if !segment_bytes_valid(bytes) || self.header_len.get() as usize != DURABLE_OFFSET {
@@ -274,6 +322,9 @@ impl SegmentHeader {
         match durable_bytes(read_u64(page, DURABLE_OFFSET)) {
             Some(durable) if durable <= bytes => {}
             _ => return Err(HeaderFault::Damaged("durable word fails its check")),
+        }
+        if epoch_of(self.epoch_word.get()).is_none() {
+            return Err(HeaderFault::Damaged("epoch word fails its check"));
         }
         if page[DURABLE_OFFSET + 8..HEADER_BYTES].iter().any(|&byte| byte != 0) {
             return Err(HeaderFault::Damaged("bytes behind the segment header are not zero"));
@@ -310,6 +361,22 @@ mod tests {
             }
         }
         assert_eq!(durable_bytes(0), Some(0));
+    }
+
+    #[test]
+    fn epoch_word_leaves_the_header_crc_as_it_is_and_finds_every_flipped_bit() {
+        let header = SegmentHeader::read_from_bytes(&[0x5A; DURABLE_OFFSET]).unwrap();
+        let with = |word| SegmentHeader { epoch_word: U64::new(word), ..header }.computed_crc();
+        assert_eq!(epoch_word(0), 0);
+        for epoch in [1, 2, 255, 0x8000_0000, u32::MAX] {
+            let word = epoch_word(epoch);
+            assert_eq!(epoch_of(word), Some(epoch));
+            assert_eq!(with(word), with(0), "epoch {epoch}");
+            for bit in 0..64 {
+                assert_eq!(epoch_of(word ^ 1 << bit), None, "{epoch} bit {bit}");
+                assert_ne!(with(word ^ 1 << bit), with(0), "{epoch} bit {bit}");
+            }
+        }
     }
 
     #[test]

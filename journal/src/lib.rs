@@ -2,7 +2,9 @@
 //! tail readers in this process or another.
 //!
 //! [`open`] recovers a directory and returns the only [`Writer`]; [`Writer::tail`] and
-//! [`Reader::open`] follow what it commits; [`verify`] judges a directory without changing it.
+//! [`Reader::open`] follow what it commits; [`verify`] judges a directory without changing it, and
+//! [`repair`] gives a damaged one back to a writer. [`snapshot`] keeps what was made of the frames,
+//! and [`open`] can start there.
 //! The bytes on disk are drawn in `format.rs`, the recovery rules stand as a table in `scan.rs`.
 //!
 //! This package does *not* know what a payload means. It moves verified bytes under a sequence
@@ -15,30 +17,39 @@
 #[allow(unsafe_code)]
 mod crc;
 mod cursor;
+mod epoch;
 mod error;
 mod format;
-mod lock;
 #[allow(unsafe_code)]
 mod map;
 mod preparer;
 mod recover;
 #[cfg(test)]
+mod recovery_cells;
+#[cfg(test)]
 mod recovery_table;
+mod repair;
 mod scan;
 mod segment;
 mod shared;
+mod simulated;
+pub mod snapshot;
+mod storage;
 mod syncer;
 mod verify;
 mod writer;
 
 pub use cursor::{Frame, Reader, Tail};
-pub use error::{OpenError, ReadError};
+pub use error::{OpenError, ReadError, SnapshotError};
 pub use format::{
     FORMAT_VERSION, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, PAYLOAD_MAX, Position, SEGMENT_BYTES_MAX,
     SEGMENT_BYTES_MIN, frame_bytes,
 };
 pub use recover::{Recovery, Torn};
-pub use segment::SegmentInfo;
+pub use repair::{Diagnosis, Lost, Repair, RepairError, diagnose, repair};
+pub use segment::{SegmentInfo, segment_files};
 pub use shared::DurablePosition;
-pub use verify::{Finding, Report, verify};
-pub use writer::{Options, Writer, open};
+pub use simulated::{Crash, Fault, FaultRates, SimulatedStorage};
+pub use storage::{Blocks, FileStorage, Lock, LockError, Storage};
+pub use verify::{Finding, Report, verify, verify_in};
+pub use writer::{DirectoryLock, Helpers, Options, Writer, open, open_in, open_stepped};

@@ -1,15 +1,16 @@
-//! The helper thread that keeps segments ready ahead of the writer.
+//! The helper that keeps segments ready ahead of the writer, a step at a time.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::format::Position;
 use crate::map::Map;
-use crate::segment::{self, Blocks};
+use crate::segment;
 use crate::shared::Shared;
+use crate::storage::Blocks;
 
 /// How often it looks for work while the writer is fast: above 100 MB/s. Waking it from the writer
 /// would cost the writer a system call.
@@ -25,24 +26,83 @@ const FAST_BYTES: u64 = 100 * 1024;
 const WINDOW_REFRESH: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_secs(1);
 
-pub(crate) fn start(shared: Arc<Shared>, ahead: u64, blocks: Blocks) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name("journal-prepare".into()).spawn(move || run(&shared, ahead, blocks))
+pub(crate) fn start(mut preparer: Preparer) -> io::Result<JoinHandle<()>> {
+    let run = move || {
+        while let Some(pause) = preparer.step() {
+            thread::park_timeout(pause);
+        }
+    };
+    thread::Builder::new().name("journal-prepare".into()).spawn(run)
 }
 
-fn run(shared: &Shared, ahead: u64, blocks: Blocks) {
-    let mut window = Window::default();
-    let mut looked_at = shared.written();
-    while !shared.stop_preparer.load(Ordering::Acquire) {
-        window.keep_writable(shared);
-        if shared.prepared() > shared.current() + ahead {
-            shared.prune();
-            let moved = shared.written().get() - looked_at.get();
-            looked_at = shared.written();
-            let fast = moved >= FAST_BYTES;
-            thread::park_timeout(if fast { POLL_FAST } else { POLL_SLOW });
-        } else {
-            prepare_next(shared, blocks);
+pub(crate) struct Preparer {
+    shared: Arc<Shared>,
+    /// Segments kept ready behind the current one.
+    ahead: u64,
+    blocks: Blocks,
+    window: Window,
+    /// Where the writer was when nothing was to be prepared the last time.
+    looked_at: Position,
+}
+
+impl Preparer {
+    pub fn new(shared: Arc<Shared>, ahead: u64, blocks: Blocks) -> Preparer {
+        let looked_at = shared.written();
+        Preparer { shared, ahead, blocks, window: Window::default(), looked_at }
+    }
+
+    /// Does what is to be done now: a segment at most. Returns the pause before the next step;
+    /// `None` once the journal is closed, or another writer has it.
+    pub fn step(&mut self) -> Option<Duration> {
+        self.shared.check_epoch();
+        if self.shared.stop_preparer.load(Ordering::Acquire) || self.shared.taken_over().is_some() {
+            return None;
         }
+        self.window.keep_writable(&self.shared);
+        let pause = match self.shared.prepared() > self.shared.current() + self.ahead {
+            true => self.rest(),
+            false => self.prepare_next(),
+        };
+        self.window.age += pause;
+        Some(pause)
+    }
+
+    fn rest(&mut self) -> Duration {
+        self.shared.prune();
+        let written = self.shared.written();
+        let moved = written.get() - self.looked_at.get();
+        self.looked_at = written;
+        if moved >= FAST_BYTES { POLL_FAST } else { POLL_SLOW }
+    }
+
+    fn prepare_next(&self) -> Duration {
+        let index = self.shared.prepared();
+        match self.prepare(index) {
+            Ok(map) => {
+                self.shared.add_prepared(map);
+                self.shared.preparer_status.clear();
+                Duration::ZERO
+            }
+            Err(error) => {
+                let dir = self.shared.storage.dir().display();
+                self.shared
+                    .preparer_status
+                    .fail(format!("segment {index} can't be prepared in {dir}: {error}"));
+                RETRY
+            }
+        }
+    }
+
+    /// Recovery leaves only zeros behind the tail, so a segment that exists is taken unless it is
+    /// short. Its name may not be durable: whoever created it was interrupted, or failed at that.
+    fn prepare(&self, index: u64) -> io::Result<Map> {
+        let (storage, segment_bytes) = (&*self.shared.storage, self.shared.segment_bytes);
+        match storage.file_len(&segment::name(index)) {
+            Ok(len) if len == segment_bytes => storage.sync_dir()?,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => segment::create(storage, index, segment_bytes, self.blocks)?,
+        }
+        segment::map_prepared(storage, index, segment_bytes)
     }
 }
 
@@ -53,12 +113,14 @@ fn run(shared: &Shared, ahead: u64, blocks: Blocks) {
 struct Window {
     /// Where the writer was the last time.
     from: Position,
-    at: Instant,
+    /// Time since then, by the pauses between the steps: as good as a clock here, and the same in
+    /// every run of a simulation.
+    age: Duration,
 }
 
 impl Default for Window {
     fn default() -> Window {
-        Window { from: Position::START, at: Instant::now() }
+        Window { from: Position::START, age: Duration::ZERO }
     }
 }
 
@@ -66,10 +128,10 @@ impl Window {
     fn keep_writable(&mut self, shared: &Shared) {
         let written = shared.written();
         let moved = written.get() - self.from.get() >= WINDOW_BYTES as u64 / 2;
-        if !moved && self.at.elapsed() < WINDOW_REFRESH {
+        if !moved && self.age < WINDOW_REFRESH {
             return;
         }
-        *self = Window { from: written, at: Instant::now() };
+        *self = Window { from: written, age: Duration::ZERO };
         let offset = (written.get() % shared.segment_bytes) as usize;
         let segment = shared.segment_of(written);
         let rest = populate(shared, segment, offset, WINDOW_BYTES);
@@ -84,35 +146,4 @@ fn populate(shared: &Shared, segment: u64, from: usize, bytes: usize) -> usize {
     let to = (from + bytes).min(map.len());
     let _ = map.populate(from, to);
     from + bytes - to
-}
-
-fn prepare_next(shared: &Shared, blocks: Blocks) {
-    let index = shared.prepared();
-    match prepare(shared, index, blocks) {
-        Ok(map) => {
-            shared.add_prepared(map);
-            shared.preparer_status.clear();
-        }
-        Err(error) => {
-            let dir = shared.dir.display();
-            shared
-                .preparer_status
-                .fail(format!("segment {index} can't be prepared in {dir}: {error}"));
-            thread::park_timeout(RETRY);
-        }
-    }
-}
-
-/// Recovery leaves only zeros behind the tail, so a segment that exists is taken unless it is short.
-fn prepare(shared: &Shared, index: u64, blocks: Blocks) -> io::Result<Map> {
-    let file = match segment::open_writable(&shared.dir, index) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            segment::create(&shared.dir, index, shared.segment_bytes, blocks)?
-        }
-        Ok(file) if file.metadata()?.len() != shared.segment_bytes => {
-            segment::create(&shared.dir, index, shared.segment_bytes, blocks)?
-        }
-        opened => opened?,
-    };
-    segment::map_prepared(&file, shared.segment_bytes)
 }

@@ -1,25 +1,28 @@
 //! Brings a directory to a state from which a writer can go on.
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, FallocateFlags};
-
+use crate::epoch;
 use crate::error::OpenError;
 use crate::format::{
-    DURABLE_OFFSET, HEADER_BYTES, HeaderFault, Position, SegmentHeader, UNCOMMITTED, durable_word,
-    segment_bytes_valid,
+    CUT_LEN, DURABLE_OFFSET, HEADER_BYTES, HeaderFault, Position, SECTOR_BYTES, SegmentHeader,
+    durable_word, segment_bytes_valid,
 };
 use crate::map::Map;
-use crate::scan::{Chain, Scan, StopAt, Verdict, is_zero};
-use crate::segment::{self, Blocks};
+use crate::scan::{Chain, Scan, StopAt, Verdict, Walk, is_zero};
+use crate::segment;
+use crate::snapshot::Checkpoint;
+use crate::storage::{Blocks, Storage};
 
-/// What [`open`](crate::open) found.
+/// A writer past the lock stops when it sees the new epoch, so the second scan finds it stopped. One
+/// that goes on knows no epochs.
+const EPOCH_ATTEMPTS: u32 = 3;
+
+/// What [`open`](crate::open) found. It tells of the whole directory, also where segments before the
+/// start were not read: then by the header of the oldest one from which no other is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovery {
-    /// Frames in the journal.
+    /// Frames in the journal's segments.
     pub frames: u64,
     /// Sequence of the first frame the directory holds: 1, unless older segments were moved away.
     /// For an empty journal the sequence its first frame will have.
@@ -59,37 +62,135 @@ pub(crate) struct State {
     pub chain: Chain,
     /// Whether the tail's segment has a header.
     pub tail_begun: bool,
+    /// Of the writer that goes on; stored in the tail's segment, if that is begun.
+    pub epoch: u32,
     pub recovery: Recovery,
 }
 
 pub(crate) fn recover(
-    dir: &Path,
+    storage: &dyn Storage,
     new_segment_bytes: u64,
     blocks: Blocks,
+    start: Option<&Checkpoint>,
 ) -> Result<State, OpenError> {
-    rustix::fs::access(dir, Access::WRITE_OK)
-        .map_err(|source| OpenError::NotWritable { dir: dir.into(), source: source.into() })?;
-    let segments = segment::list(dir).map_err(OpenError::io("list", dir))?;
-    let Some(found) = examine(dir, &segments)? else {
-        remove_all(dir, &segments)?;
-        return create(dir, new_segment_bytes, blocks);
-    };
-    let torn = match found.scan.verdict() {
-        Verdict::Clean => None,
-        Verdict::Torn => Some(cut(dir, &found, &segments)?),
-        Verdict::Corrupt => return Err(found.corrupt(dir)),
-    };
-    let state = found.state(torn);
-    make_whole(dir, &state)?;
-    make_durable(dir, &found, &state)?;
-    Ok(state)
+    storage
+        .check_writable()
+        .map_err(|source| OpenError::NotWritable { dir: storage.dir().into(), source })?;
+    for _ in 0..EPOCH_ATTEMPTS {
+        let segments = segment::list(storage)?;
+        let from = start.map_or(Ok(0), |start| locate(storage, &segments, start))?;
+        let Some(found) = examine(storage, &segments[from..])? else {
+            remove_all(storage, &segments)?;
+            return create(storage, new_segment_bytes, blocks);
+        };
+        // Read a second time, it need not be what it was.
+        if let Some(start) = start.filter(|start| found.scan.tail() < start.position) {
+            return Err(mismatch(storage, start, "the journal ends before"));
+        }
+        let verdict = found.scan.verdict();
+        if verdict == Verdict::Corrupt {
+            return Err(found.corrupt(storage));
+        }
+        let epoch = next_epoch(storage, &found.scan, &segments[..from]);
+        if !take_over(storage, &found, &segments, epoch)? {
+            continue;
+        }
+        let torn = match verdict {
+            Verdict::Torn => Some(cut(storage, &found, &segments)?),
+            _ => None,
+        };
+        let mut state = found.state(torn, epoch);
+        make_whole(storage, &state)?;
+        make_durable(storage, &found, &state)?;
+        count_older(storage, &segments[..from], &mut state);
+        return Ok(state);
+    }
+    Err(OpenError::InUse { dir: storage.dir().into(), pid: "of unknown id".into() })
 }
 
-pub(crate) fn map_tail(dir: &Path, state: &State) -> Result<Map, OpenError> {
+/// One more than the highest of all headers, also of the segments that are not read otherwise. One of
+/// those that can't be read is no reason not to start: its writers have gone on to later ones.
+fn next_epoch(storage: &dyn Storage, scan: &Scan, older: &[u64]) -> u32 {
+    let headers = older.iter().filter_map(|&index| segment::read_header(storage, index).ok()?.ok());
+    let highest = headers.map(|header| header.epoch()).fold(scan.epoch, u32::max);
+    highest.checked_add(1).expect("no journal is opened four billion times")
+}
+
+/// Stores the epoch in every segment that is begun, from the tail's on: a writer that the lock did
+/// not keep away may have an open group that goes on in later ones, which it still has when they are
+/// removed. False: it has come between the scan and this.
+fn take_over(
+    storage: &dyn Storage,
+    found: &Found,
+    segments: &[u64],
+    epoch: u32,
+) -> Result<bool, OpenError> {
+    if !found.scan.tail_begun {
+        return Ok(true);
+    }
+    let tail = found.scan.walk.tail.segment;
+    for &index in segments.iter().filter(|&&index| index >= tail) {
+        if segment::read_header(storage, index)?.is_ok() {
+            epoch::store(storage, index, epoch)?;
+        }
+    }
+    Ok(!epoch::has_moved(storage, &found.scan, found.segment_bytes)?)
+}
+
+/// Finds the segment that holds a checkpoint among `segments`, and walks to it.
+pub(crate) fn locate(
+    storage: &dyn Storage,
+    segments: &[u64],
+    start: &Checkpoint,
+) -> Result<usize, OpenError> {
+    let index = start.segment();
+    let Ok(from) = segments.binary_search(&index) else {
+        return Err(mismatch(storage, start, "the segment that holds it is missing"));
+    };
+    let Some((segment_bytes, chain)) = first_header(storage, index)? else {
+        return Err(mismatch(storage, start, "the segment that holds it has no good header"));
+    };
+    if segment_bytes != start.segment_bytes {
+        return Err(mismatch(storage, start, "the journal's segments have another size"));
+    }
+    let mut image = vec![0; segment_bytes as usize];
+    segment::read_image(storage, index, &mut image)?;
+    let offset = (start.position.get() % segment_bytes) as usize;
+    match Walk::chain_at(chain, index, &image, offset) {
+        None => Err(mismatch(storage, start, "no good frames lead to it")),
+        Some(found)
+            if found.last_sequence() != start.sequence || found.hash != start.running_hash =>
+        {
+            Err(mismatch(storage, start, "other frames lead to it"))
+        }
+        Some(_) => Ok(from),
+    }
+}
+
+/// Takes the segments before the first one read into account, by the header of the oldest.
+fn count_older(storage: &dyn Storage, older: &[u64], state: &mut State) {
+    let expected = (0..state.base).rev();
+    let unbroken = older.iter().rev().zip(expected).take_while(|(found, next)| *found == next);
+    let Some((&base, _)) = unbroken.last() else { return };
+    // Whoever wants to know what is wrong with it asks `verify`.
+    let Ok(Some((_, chain))) = first_header(storage, base) else { return };
+    let segments = state.base - base;
+    state.base = base;
+    let recovery = &mut state.recovery;
+    recovery.first_sequence = chain.next_sequence;
+    recovery.frames = recovery.last_sequence + 1 - chain.next_sequence;
+    recovery.bytes += segments * state.segment_bytes;
+    recovery.segments += segments;
+}
+
+fn mismatch(storage: &dyn Storage, start: &Checkpoint, what: &'static str) -> OpenError {
+    OpenError::StartMismatch { dir: storage.dir().into(), sequence: start.sequence, what }
+}
+
+pub(crate) fn map_tail(storage: &dyn Storage, state: &State) -> Result<Map, OpenError> {
     let index = state.tail.get() / state.segment_bytes;
-    segment::open_writable(dir, index)
-        .and_then(|file| segment::map_prepared(&file, state.segment_bytes))
-        .map_err(OpenError::io("map", segment::path(dir, index)))
+    segment::map_prepared(storage, index, state.segment_bytes)
+        .map_err(OpenError::io("map", segment::path(storage, index)))
 }
 
 /// A directory with segments, walked to the end.
@@ -101,41 +202,42 @@ pub(crate) struct Found {
 }
 
 /// Reads all segments. `None`: there is none, or only zeros of a creation that was interrupted.
-pub(crate) fn examine(dir: &Path, segments: &[u64]) -> Result<Option<Found>, OpenError> {
+pub(crate) fn examine(storage: &dyn Storage, segments: &[u64]) -> Result<Option<Found>, OpenError> {
     let Some(&base) = segments.first() else { return Ok(None) };
-    let Some((segment_bytes, chain)) = first_header(dir, base)? else {
-        if all_zero(dir, segments)? {
-            return Ok(None);
-        }
-        return Err(corrupt(dir, base, 0, 0, "the first segment has no good header"));
+    if all_zero(storage, segments)? {
+        return Ok(None);
+    }
+    let Some((segment_bytes, chain)) = first_header(storage, base)? else {
+        return Err(corrupt(storage, base, 0, 0, "the first segment has no good header"));
     };
-    let mut scan = Scan::new(segment_bytes, segments.len() as u64, base, chain);
+    let count = segments.len() as u64;
+    let mut scan = Scan::new(segment_bytes, count, base, chain).behind_older();
     let mut image = vec![0; segment_bytes as usize];
     for (index, &found) in (base..).zip(segments) {
         if found != index {
-            return Err(missing(dir, index, &scan));
+            return Err(missing(storage, index, &scan));
         }
-        let file_bytes = segment::read_image(dir, index, &mut image)?;
+        let file_bytes = segment::read_image(storage, index, &mut image)?;
         scan.segment(index, &image, file_bytes).map_err(|found| OpenError::VersionMismatch {
-            file: segment::path(dir, index),
+            file: segment::path(storage, index),
             found,
         })?;
     }
     if scan.stop.is_none() {
         // The last segment ends with END, so the next was there once.
-        return Err(missing(dir, base + segments.len() as u64, &scan));
+        return Err(missing(storage, base + segments.len() as u64, &scan));
     }
     Ok(Some(Found { segment_bytes, base, first_sequence: chain.next_sequence, scan }))
 }
 
 impl Found {
-    pub fn corrupt(&self, dir: &Path) -> OpenError {
+    pub fn corrupt(&self, storage: &dyn Storage) -> OpenError {
         let at = self.scan.stop.expect("a verdict needs a stop");
         let last = self.scan.walk.chain.last_sequence();
-        corrupt(dir, at.segment, at.offset as u64, last, describe(&at))
+        corrupt(storage, at.segment, at.offset as u64, last, describe(&at))
     }
 
-    fn state(&self, torn: Option<Torn>) -> State {
+    fn state(&self, torn: Option<Torn>, epoch: u32) -> State {
         let chain = self.scan.walk.tail.chain;
         let tail = self.scan.tail();
         let frames = chain.next_sequence - self.first_sequence;
@@ -145,6 +247,7 @@ impl Found {
             tail,
             chain,
             tail_begun: self.scan.tail_begun,
+            epoch,
             recovery: Recovery {
                 frames,
                 first_sequence: self.first_sequence,
@@ -170,32 +273,36 @@ pub(crate) fn describe(at: &StopAt) -> &'static str {
 
 /// Segment size and starting point from the header of the first segment. Segment 0 can do without:
 /// what it must say is known, and its length is the size.
-pub(crate) fn first_header(dir: &Path, base: u64) -> Result<Option<(u64, Chain)>, OpenError> {
-    let page = segment::read_page(dir, base)?;
+pub(crate) fn first_header(
+    storage: &dyn Storage,
+    base: u64,
+) -> Result<Option<(u64, Chain)>, OpenError> {
+    let page = segment::read_page(storage, base)?;
     match SegmentHeader::read(&page) {
         Ok(header) if base == 0 => Ok(Some((header.segment_bytes.get(), Chain::GENESIS))),
         Ok(header) if header.first_sequence.get() == 0 => Ok(None),
         Ok(header) => Ok(Some((header.segment_bytes.get(), Chain::of(&header)))),
         Err(HeaderFault::Version(found)) => {
-            Err(OpenError::VersionMismatch { file: segment::path(dir, base), found })
+            Err(OpenError::VersionMismatch { file: segment::path(storage, base), found })
         }
-        Err(HeaderFault::Damaged(_)) if base == 0 => {
-            let path = segment::path(dir, base);
-            let len = fs::metadata(&path).map_err(OpenError::io("read", &path))?.len();
+        Err(_) if base == 0 => {
+            let len = storage
+                .file_len(&segment::name(base))
+                .map_err(OpenError::io("read", segment::path(storage, base)))?;
             Ok(segment_bytes_valid(len).then_some((len, Chain::GENESIS)))
         }
         Err(_) => Ok(None),
     }
 }
 
-fn all_zero(dir: &Path, segments: &[u64]) -> Result<bool, OpenError> {
+fn all_zero(storage: &dyn Storage, segments: &[u64]) -> Result<bool, OpenError> {
     let mut buffer = vec![0; 1 << 20];
     for &index in segments {
-        let path = segment::path(dir, index);
-        let file = File::open(&path).map_err(OpenError::io("open", &path))?;
         let mut offset = 0;
         loop {
-            let read = file.read_at(&mut buffer, offset).map_err(OpenError::io("read", &path))?;
+            let read = storage
+                .read_at(&segment::name(index), &mut buffer, offset)
+                .map_err(OpenError::io("read", segment::path(storage, index)))?;
             if read == 0 {
                 break;
             }
@@ -209,11 +316,11 @@ fn all_zero(dir: &Path, segments: &[u64]) -> Result<bool, OpenError> {
 }
 
 /// A new journal, with two segments, so that a disk too small is found now.
-fn create(dir: &Path, segment_bytes: u64, blocks: Blocks) -> Result<State, OpenError> {
+fn create(storage: &dyn Storage, segment_bytes: u64, blocks: Blocks) -> Result<State, OpenError> {
     for index in 0..2 {
-        if let Err(source) = segment::create(dir, index, segment_bytes, blocks) {
-            remove_all(dir, &(0..index).collect::<Vec<_>>())?;
-            return Err(create_error(dir, 2 * segment_bytes, source));
+        if let Err(source) = segment::create(storage, index, segment_bytes, blocks) {
+            remove_all(storage, &(0..index).collect::<Vec<_>>())?;
+            return Err(create_error(storage, 2 * segment_bytes, source));
         }
     }
     let chain = Chain::GENESIS;
@@ -223,6 +330,7 @@ fn create(dir: &Path, segment_bytes: u64, blocks: Blocks) -> Result<State, OpenE
         tail: Position::at(0, HEADER_BYTES, segment_bytes),
         chain,
         tail_begun: false,
+        epoch: 1,
         recovery: Recovery {
             frames: 0,
             first_sequence: 1,
@@ -236,8 +344,8 @@ fn create(dir: &Path, segment_bytes: u64, blocks: Blocks) -> Result<State, OpenE
     })
 }
 
-fn create_error(dir: &Path, needed: u64, source: io::Error) -> OpenError {
-    let dir = PathBuf::from(dir);
+fn create_error(storage: &dyn Storage, needed: u64, source: io::Error) -> OpenError {
+    let dir = storage.dir().into();
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             OpenError::DiskFull { dir, needed, source }
@@ -249,30 +357,34 @@ fn create_error(dir: &Path, needed: u64, source: io::Error) -> OpenError {
     }
 }
 
-/// Cuts the torn tail, so that an interruption at any point leaves something that is recognised as
-/// torn again: the bytes are put aside; what is left of the first group is marked uncommitted, so
-/// that its members prove nothing; the last segment is zeroed first, and the mark last.
-fn cut(dir: &Path, found: &Found, segments: &[u64]) -> Result<Torn, OpenError> {
+/// Cuts the torn tail, so that an interruption at any point, or a sync that fails and leaves its
+/// pages clean, ends in something that is recognised as torn again and cut from the start:
+/// 1. The bytes are put aside.
+/// 2. A mark and zeros replace the rest of the tail's sector, in one write. From now on nothing
+///    behind it proves anything (see `scan.rs`).
+/// 3. Segments behind the tail's are removed, the last first, if there is anything in them.
+/// 4. The rest of the tail's segment is zeroed.
+/// 5. The mark is zeroed. If that doesn't reach the disk, the mark is taken for a torn tail again.
+fn cut(storage: &dyn Storage, found: &Found, segments: &[u64]) -> Result<Torn, OpenError> {
     let tail = found.scan.walk.tail;
     // A header that is no good goes with the frames it should have announced.
     let from = if found.scan.tail_begun { tail.offset as u64 } else { 0 };
-    let start = |index| if index == tail.segment { from } else { 0 };
-    let concerned = segments.iter().rev().filter(|&&index| index >= tail.segment);
-    let mut used = Vec::new();
-    let mut bytes_cut = 0;
-    for &index in concerned {
-        let bytes = put_aside(dir, index, start(index))?;
-        if bytes > 0 || index == tail.segment {
-            used.push(index);
+    let later = segments.iter().copied().filter(|&index| index > tail.segment).rev();
+    let mut bytes_cut_later = 0;
+    for index in later.clone() {
+        bytes_cut_later += put_aside(storage, index, 0)?;
+    }
+    let bytes_cut = bytes_cut_later + put_aside(storage, tail.segment, from)?;
+    mark_cut(storage, tail.segment, from)?;
+    if bytes_cut_later > 0 {
+        for index in later {
+            // Of the names, the last goes first on the disk as well.
+            storage.sync_dir().map_err(OpenError::io("sync", storage.dir()))?;
+            remove_all(storage, &[index])?;
         }
-        bytes_cut += bytes;
     }
-    if found.scan.tail_begun {
-        mark_uncommitted(dir, tail.segment, from)?;
-    }
-    for index in used {
-        zero_from(dir, index, start(index), found.segment_bytes)?;
-    }
+    storage.sync_dir().map_err(OpenError::io("sync", storage.dir()))?;
+    zero_from(storage, tail.segment, from, found.segment_bytes)?;
     let torn = Torn {
         segment: tail.segment,
         offset: tail.offset as u64,
@@ -284,129 +396,168 @@ fn cut(dir: &Path, found: &Found, segments: &[u64]) -> Result<Torn, OpenError> {
          kept is {}",
         torn.segment,
         torn.offset,
-        dir.display(),
+        storage.dir().display(),
         torn.last_good_sequence
     );
     Ok(torn)
 }
 
+/// Puts a mark and zeros over the rest of a sector, in one write.
+pub(crate) fn mark_cut(storage: &dyn Storage, index: u64, from: u64) -> Result<(), OpenError> {
+    let mut sector = vec![0; (sector_end(from) - from) as usize];
+    sector[..4].copy_from_slice(&CUT_LEN.to_le_bytes());
+    overwrite(storage, index, from, &sector)
+}
+
+/// Zeros a segment behind the sector of a mark, then the mark.
+pub(crate) fn zero_from(
+    storage: &dyn Storage,
+    index: u64,
+    from: u64,
+    segment_bytes: u64,
+) -> Result<(), OpenError> {
+    let rest = vec![0; segment_bytes.saturating_sub(sector_end(from)) as usize];
+    overwrite(storage, index, sector_end(from), &rest)?;
+    overwrite(storage, index, from, &[0; 8])
+}
+
+fn sector_end(offset: u64) -> u64 {
+    (offset + 1).next_multiple_of(SECTOR_BYTES as u64)
+}
+
 /// Copies what is behind `from` in a segment, up to the last byte that isn't zero, to a file of its
 /// own. Returns the bytes copied.
-fn put_aside(dir: &Path, index: u64, from: u64) -> Result<u64, OpenError> {
-    let path = segment::path(dir, index);
-    let bytes = fs::read(&path).map_err(OpenError::io("read", &path))?;
-    let rest = bytes.get(from as usize..).unwrap_or(&[]);
+fn put_aside(storage: &dyn Storage, index: u64, from: u64) -> Result<u64, OpenError> {
+    let name = segment::name(index);
+    let read = || {
+        let rest = storage.file_len(&name)?.saturating_sub(from);
+        let mut rest = vec![0; rest as usize];
+        let read = storage.read_at(&name, &mut rest, from)?;
+        rest.truncate(read);
+        Ok(rest)
+    };
+    let rest = read().map_err(OpenError::io("read", segment::path(storage, index)))?;
     let Some(last) = rest.iter().rposition(|&byte| byte != 0) else { return Ok(0) };
-    let aside = unused_name(dir, index, from);
-    fs::write(&aside, &rest[..=last])
-        .and_then(|()| File::open(&aside)?.sync_all())
-        .and_then(|()| segment::sync_dir(dir))
-        .map_err(OpenError::io("put torn bytes aside in", &aside))?;
+    let aside = unused_name(storage, index, from)?;
+    segment::create_whole(storage, &aside, |name| storage.create(name, &rest[..=last]))
+        .map_err(OpenError::io("put torn bytes aside in", storage.dir().join(&aside)))?;
     Ok(last as u64 + 1)
 }
 
 /// The same place can be torn again by a later run; its bytes are kept as well.
-fn unused_name(dir: &Path, index: u64, from: u64) -> PathBuf {
-    let mut path = dir.join(format!("torn-{index}-{from}.bin"));
+fn unused_name(storage: &dyn Storage, index: u64, from: u64) -> Result<String, OpenError> {
+    let names = storage.names().map_err(OpenError::io("list", storage.dir()))?;
+    let mut name = format!("torn-{index}-{from}.bin");
     for copy in 1.. {
-        if !path.exists() {
+        if !names.contains(&name) {
             break;
         }
-        path = dir.join(format!("torn-{index}-{from}.{copy}.bin"));
+        name = format!("torn-{index}-{from}.{copy}.bin");
     }
-    path
+    Ok(name)
 }
 
-fn mark_uncommitted(dir: &Path, index: u64, offset: u64) -> Result<(), OpenError> {
-    let mark = || {
-        let file = segment::open_writable(dir, index)?;
-        let mut len = [0; 4];
-        // Nothing there, not even a length: nothing to mark.
-        if file.read_at(&mut len, offset)? == len.len() && len != [0; 4] {
-            let len = u32::from_le_bytes(len) | UNCOMMITTED;
-            file.write_all_at(&len.to_le_bytes(), offset)?;
-            file.sync_data()?;
-        }
-        Ok(())
+/// Writes into a segment as far as the file goes, and syncs it.
+fn overwrite(
+    storage: &dyn Storage,
+    index: u64,
+    offset: u64,
+    bytes: &[u8],
+) -> Result<(), OpenError> {
+    let name = segment::name(index);
+    let write = || {
+        let room = storage.file_len(&name)?.saturating_sub(offset);
+        let bytes = &bytes[..bytes.len().min(room as usize)];
+        storage.write_all_at(&name, bytes, offset)?;
+        storage.sync(&name)
     };
-    mark().map_err(OpenError::io("cut the torn tail of", segment::path(dir, index)))
-}
-
-/// Zeros a segment from an offset on, the word there last.
-fn zero_from(dir: &Path, index: u64, from: u64, segment_bytes: u64) -> Result<(), OpenError> {
-    static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
-    let path = segment::path(dir, index);
-    let zero = || {
-        let file = segment::open_writable(dir, index)?;
-        let end = file.metadata()?.len().min(segment_bytes);
-        let mut offset = from + 8;
-        while offset < end {
-            let bytes = ZEROS.len().min((end - offset) as usize);
-            file.write_all_at(&ZEROS[..bytes], offset)?;
-            offset += bytes as u64;
-        }
-        file.sync_data()?;
-        if from < end {
-            file.write_all_at(&ZEROS[..8.min((end - from) as usize)], from)?;
-        }
-        file.sync_data()
-    };
-    zero().map_err(OpenError::io("cut the torn tail of", path))
+    write().map_err(OpenError::io("cut the torn tail of", segment::path(storage, index)))
 }
 
 /// Gives the tail's segment its length and its blocks back, if the file was cut short.
-fn make_whole(dir: &Path, state: &State) -> Result<(), OpenError> {
+fn make_whole(storage: &dyn Storage, state: &State) -> Result<(), OpenError> {
     let index = state.tail.get() / state.segment_bytes;
-    let path = segment::path(dir, index);
-    let file = segment::open_writable(dir, index).map_err(OpenError::io("open", &path))?;
-    let set = || {
-        file.set_len(state.segment_bytes)?;
-        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, state.segment_bytes)?;
-        file.sync_all()
-    };
-    set().map_err(|source| create_error(dir, state.segment_bytes, source))
+    let name = segment::name(index);
+    storage
+        .set_len(&name, state.segment_bytes)
+        .and_then(|()| storage.sync(&name))
+        .map_err(|source| create_error(storage, state.segment_bytes, source))
 }
 
 /// Syncs what only the page cache may have had, and marks it.
-fn make_durable(dir: &Path, found: &Found, state: &State) -> Result<(), OpenError> {
+///
+/// A sync that failed before, in this process or another, has left pages that the kernel takes for
+/// written. So everything behind the durable position is stored again before it is synced.
+fn make_durable(storage: &dyn Storage, found: &Found, state: &State) -> Result<(), OpenError> {
     let tail = found.scan.walk.tail;
-    let first = (found.scan.durable.get() / state.segment_bytes).clamp(found.base, tail.segment);
-    for index in first..=tail.segment {
-        let bytes = match index == tail.segment {
-            true if !state.tail_begun => continue,
-            true => tail.offset as u64,
-            false => state.segment_bytes,
-        };
-        let mark = || {
-            let file = segment::open_writable(dir, index)?;
-            file.sync_all()?;
-            file.write_all_at(&durable_word(bytes).to_le_bytes(), DURABLE_OFFSET as u64)?;
-            file.sync_data()
-        };
-        mark().map_err(OpenError::io("sync", segment::path(dir, index)))?;
+    let durable = found.scan.durable.get();
+    let first = (durable / state.segment_bytes).clamp(found.base, tail.segment);
+    let segments = (first..=tail.segment).filter_map(|index| match index == tail.segment {
+        true if !state.tail_begun => None,
+        true => Some((index, tail.offset as u64)),
+        false => Some((index, state.segment_bytes)),
+    });
+    let io_error = |index| OpenError::io("sync", segment::path(storage, index));
+    for (index, bytes) in segments.clone() {
+        let (name, from) =
+            (segment::name(index), durable.saturating_sub(index * state.segment_bytes));
+        store_again(storage, &name, from, bytes)
+            .and_then(|()| storage.sync(&name))
+            .map_err(io_error(index))?;
+    }
+    // Not before: the last group of a segment may go on in the next.
+    for (index, bytes) in segments {
+        let (name, word) = (segment::name(index), durable_word(bytes).to_le_bytes());
+        storage
+            .write_all_at(&name, &word, DURABLE_OFFSET as u64)
+            .and_then(|()| storage.sync(&name))
+            .map_err(io_error(index))?;
     }
     Ok(())
 }
 
-fn remove_all(dir: &Path, segments: &[u64]) -> Result<(), OpenError> {
+/// Writes a file's bytes from `from` to `to` over themselves, which makes their pages dirty.
+fn store_again(storage: &dyn Storage, name: &str, from: u64, to: u64) -> io::Result<()> {
+    let mut bytes = vec![0; 64 * 1024];
+    let mut offset = from;
+    while offset < to {
+        let wanted = bytes.len().min((to - offset) as usize);
+        let read = storage.read_at(name, &mut bytes[..wanted], offset)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        storage.write_all_at(name, &bytes[..read], offset)?;
+        offset += read as u64;
+    }
+    Ok(())
+}
+
+fn remove_all(storage: &dyn Storage, segments: &[u64]) -> Result<(), OpenError> {
     for &index in segments {
-        let path = segment::path(dir, index);
-        fs::remove_file(&path).map_err(OpenError::io("remove", &path))?;
+        storage
+            .remove(&segment::name(index))
+            .map_err(OpenError::io("remove", segment::path(storage, index)))?;
     }
     Ok(())
 }
 
-fn missing(dir: &Path, index: u64, scan: &Scan) -> OpenError {
+pub(crate) fn missing(storage: &dyn Storage, index: u64, scan: &Scan) -> OpenError {
     OpenError::MissingSegment {
-        file: segment::path(dir, index),
+        file: segment::path(storage, index),
         last_good_sequence: scan.walk.chain.last_sequence(),
     }
 }
 
-fn corrupt(dir: &Path, index: u64, offset: u64, last: u64, what: &'static str) -> OpenError {
+fn corrupt(
+    storage: &dyn Storage,
+    index: u64,
+    offset: u64,
+    last: u64,
+    what: &'static str,
+) -> OpenError {
     OpenError::Corrupt {
-        dir: dir.into(),
-        file: segment::path(dir, index),
+        dir: storage.dir().into(),
+        file: segment::path(storage, index),
         offset,
         last_good_sequence: last,
         what,

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::format::{
-    DURABLE_OFFSET, FRAME_HEADER_BYTES, FrameHead, HEADER_BYTES, SEGMENT_BYTES_MIN, UNCOMMITTED,
-    durable_word, frame_bytes, seal, word,
+    DURABLE_OFFSET, FRAME_HEADER_BYTES, FrameHead, HEADER_BYTES, SECTOR_BYTES, SEGMENT_BYTES_MIN,
+    UNCOMMITTED, durable_word, frame_bytes, seal, word,
 };
 use crate::scan::{Follower, Stop, Verdict, judge};
 use crate::{Finding, OpenError, Options, open, verify};
@@ -50,18 +50,22 @@ fn options() -> Options {
 
 /// Groups A, B and C as a killed process leaves them, nothing marked durable.
 fn journal() -> Vec<u8> {
+    let bytes = journal_of(&PAYLOAD);
+    assert!(bytes[END - FRAME..END].iter().any(|&byte| byte != 0));
+    assert!(bytes[END..].iter().all(|&byte| byte == 0));
+    bytes
+}
+
+fn journal_of(payload: &[u8]) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let (mut writer, _) = open(dir.path(), options()).unwrap();
     for sequence in 1..=5 {
-        writer.append(7, sequence, 100, &PAYLOAD);
+        writer.append(7, sequence, 100, payload);
         if sequence != 1 && sequence != 3 {
             writer.commit();
         }
     }
-    let bytes = fs::read(crate::segment::path(dir.path(), 0)).unwrap();
-    assert_eq!(writer.position().get() as usize, END);
-    assert!(bytes[END..].iter().all(|&byte| byte == 0));
-    bytes
+    fs::read(dir.path().join(crate::segment::name(0))).unwrap()
 }
 
 fn put(bytes: &mut [u8], offset: usize, word: u64) {
@@ -112,7 +116,7 @@ fn expected(durable: bool, at: AtStop, follower: Follower) -> Verdict {
 /// Opens and verifies, and checks that both say `expected`.
 fn check(bytes: &[u8], expected: Verdict, last: u64, case: &str) {
     let dir = tempfile::tempdir().unwrap();
-    let path = crate::segment::path(dir.path(), 0);
+    let path = dir.path().join(crate::segment::name(0));
     fs::write(&path, bytes).unwrap();
     let findings = verify(dir.path()).unwrap().findings;
     match expected {
@@ -186,6 +190,8 @@ fn a_first_header_that_is_no_good_is_torn_only_when_nothing_follows() {
                     (Header::Good, true, _) => (Verdict::Clean, 5),
                     (Header::Good, false, false) => (Verdict::Clean, 0),
                     (Header::BadCrc, false, false) => (Verdict::Torn, 0),
+                    // A power failure before the first sync: the header's sector is stale.
+                    (Header::Zeros, true, false) => (Verdict::Torn, 0),
                     // Only zeros: a creation that was interrupted.
                     (Header::Zeros, false, false) => continue,
                     _ => (Verdict::Corrupt, 0),
@@ -209,12 +215,41 @@ fn a_group_that_is_not_whole_is_cut_at_its_start() {
     check(&bytes, Verdict::Torn, 4, "C damaged, and bytes behind");
 }
 
+/// A power failure: group B or a part of it did not reach the disk, group C did.
+#[test]
+fn stale_sectors_are_torn_whatever_follows() {
+    let b = |payload: usize| HEADER_BYTES + 2 * frame_bytes(payload);
+    let sector_end = |offset: usize| (offset + 1).next_multiple_of(SECTOR_BYTES);
+    let case = |payload: usize, change: &dyn Fn(&mut [u8]), verdict, name: &str| {
+        let mut bytes = journal_of(&vec![0xA5; payload]);
+        change(&mut bytes[b(payload)..]);
+        check(&bytes, verdict, 2, name);
+    };
+    let (large, rest) = (600, sector_end(b(600)) - b(600));
+    case(large, &|bytes| bytes[..rest].fill(0), Verdict::Torn, "zeros to the sector's end");
+    case(large, &|bytes| bytes[..rest - 8].fill(0), Verdict::Corrupt, "zeros, not to the end");
+    let uncommit = |bytes: &mut [u8]| bytes[3] |= 0x80;
+    case(large, &uncommit, Verdict::Torn, "uncommitted, the next group in another sector");
+    case(PAYLOAD.len(), &uncommit, Verdict::Corrupt, "uncommitted, a later group in its sector");
+    let lacking = |bytes: &mut [u8]| bytes[rest..rest + SECTOR_BYTES].fill(0);
+    case(large, &lacking, Verdict::Torn, "a sector of the frame lacks");
+    let partly = |bytes: &mut [u8]| bytes[rest..rest + SECTOR_BYTES - 300].fill(0);
+    case(large, &partly, Verdict::Corrupt, "a part of a sector lacks");
+
+    // The first frame of B has its length at the end of a sector and its group's size in the next.
+    let split = 472;
+    assert_eq!(b(split) % SECTOR_BYTES, SECTOR_BYTES - 16);
+    case(split, &|bytes| bytes[28] = 0, Verdict::Torn, "the size of the group lacks");
+    case(split, &|bytes| bytes[28] = 3, Verdict::Corrupt, "another size of the group");
+    case(large, &|bytes| bytes[28] = 0, Verdict::Corrupt, "a size in the sector of its length");
+}
+
 #[test]
 fn segments_of_zeros_are_an_interrupted_creation() {
     let dir = tempfile::tempdir().unwrap();
     for index in 0..2 {
         let zeros = vec![0; SEGMENT_BYTES_MIN as usize];
-        fs::write(crate::segment::path(dir.path(), index), zeros).unwrap();
+        fs::write(dir.path().join(crate::segment::name(index)), zeros).unwrap();
     }
     let (mut writer, recovery) = open(dir.path(), options()).unwrap();
     assert_eq!((recovery.frames, recovery.torn), (0, None));

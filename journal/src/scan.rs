@@ -14,14 +14,25 @@
 //! | " | uncommitted frame | first frame of a committed group | any | Corrupt |
 //! | " | damaged | none | any | Torn |
 //! | " | damaged | any | any | Corrupt |
+//! | " | anything stale | any | any | as if none followed |
+//!
+//! Stale is what the disk had before the last writing: a power failure lets some sectors of a
+//! journal reach the disk and others not, in any sequence. A prepared segment is zeros, a sector of
+//! it is only ever added to, and a commit changes the first frame of its group. So these are stale:
+//! - zeros up to the end of their sector,
+//! - an uncommitted frame in whose sector no later group begins,
+//! - a damaged frame that lacks a sector altogether, or only the size of its group, if that lies in
+//!   a sector behind the one with its length.
 //!
 //! Torn is what an interrupted writer leaves and nobody was promised; it may be cut. Corrupt is
 //! never touched.
 
+use std::ops::{Range, RangeInclusive};
+
 use crate::format::{
-    DURABLE_OFFSET, END_BYTES, END_LEN, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHead,
-    GENESIS_HASH, HEADER_BYTES, HeaderFault, Position, SegmentHeader, UNCOMMITTED, durable_bytes,
-    end_word, fold, read_u64, seal, word_crc, word_len,
+    CUT_LEN, DURABLE_OFFSET, END_BYTES, END_LEN, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHead,
+    GENESIS_HASH, HEADER_BYTES, HeaderFault, Position, SECTOR_BYTES, SegmentHeader, UNCOMMITTED,
+    durable_bytes, end_word, fold, read_u64, seal, sealed_with, word_crc, word_len,
 };
 
 /// What the next frame continues.
@@ -133,17 +144,38 @@ pub(crate) struct Walk {
     pub chain: Chain,
     /// Frames the group at hand still lacks.
     remaining: u32,
+    /// Whether the frames so far are members of a group that began before the walk: its size isn't
+    /// known, and each member may be its last.
+    amid_group: bool,
     pub tail: Tail,
 }
 
 impl Walk {
     pub fn new(chain: Chain, segment: u64) -> Walk {
-        Walk { chain, remaining: 0, tail: Tail { chain, segment, offset: HEADER_BYTES } }
+        let tail = Tail { chain, segment, offset: HEADER_BYTES };
+        Walk { chain, remaining: 0, amid_group: false, tail }
     }
 
-    /// Walks a segment whose header is good. `Ok` at a good END, else where and why it stopped.
-    pub fn frames(&mut self, segment: u64, bytes: &[u8]) -> Result<(), (usize, Stop)> {
-        let mut offset = HEADER_BYTES;
+    /// What the frame at `offset` of a segment continues, if good frames lead there from the
+    /// segment's header. A group may have begun before.
+    pub fn chain_at(chain: Chain, segment: u64, bytes: &[u8], offset: usize) -> Option<Chain> {
+        let amid_group = chain != Chain::GENESIS;
+        let mut walk = Walk { amid_group, ..Walk::new(chain, segment) };
+        let mut at = HEADER_BYTES;
+        while at < offset {
+            at = walk.frame(at, read_u64(bytes, at), bytes).ok()?;
+        }
+        (at == offset && walk.remaining == 0).then_some(walk.chain)
+    }
+
+    /// Walks a segment whose header is good, from the frame at `offset` on. `Ok` at a good END, else
+    /// where and why it stopped.
+    pub fn frames(
+        &mut self,
+        segment: u64,
+        bytes: &[u8],
+        mut offset: usize,
+    ) -> Result<(), (usize, Stop)> {
         loop {
             let word = read_u64(bytes, offset);
             if word_len(word) == END_LEN {
@@ -162,6 +194,9 @@ impl Walk {
         if word == 0 {
             return Err(Stop::Empty);
         }
+        if len == CUT_LEN {
+            return Err(Stop::Uncommitted);
+        }
         let Some(extent) = frame_extent(len & !UNCOMMITTED, offset, bytes.len()) else {
             return Err(Stop::Damaged("frame has an impossible length"));
         };
@@ -171,7 +206,11 @@ impl Walk {
         let (head, crc) =
             check_frame(word, &bytes[offset..offset + extent]).map_err(Stop::Damaged)?;
         self.continues(&head).map_err(Stop::Damaged)?;
-        self.remaining = if self.remaining == 0 { head.group_frames } else { self.remaining } - 1;
+        self.amid_group &= head.group_frames == 0;
+        if !self.amid_group {
+            let group = if self.remaining == 0 { head.group_frames } else { self.remaining };
+            self.remaining = group - 1;
+        }
         self.chain = Chain {
             next_sequence: head.sequence + 1,
             time_ns: head.time_ns,
@@ -187,7 +226,11 @@ impl Walk {
         if head.time_ns < self.chain.time_ns {
             return Err("time goes back");
         }
-        if (head.group_frames == 0) != (self.remaining > 0) {
+        let fits = match head.group_frames {
+            0 => self.remaining > 0 || self.amid_group,
+            _ => self.remaining == 0,
+        };
+        if !fits {
             return Err("frame doesn't fit its group");
         }
         Ok(())
@@ -216,10 +259,14 @@ pub(crate) struct Scan {
     pub walk: Walk,
     pub stop: Option<StopAt>,
     pub follower: Follower,
+    /// Whether what stands at the stop is stale.
+    stale: bool,
     /// Whether anything but zeros lies behind the tail.
     pub residue: bool,
     /// The highest durable position any header tells.
     pub durable: Position,
+    /// The highest epoch of any good header.
+    pub epoch: u32,
     /// Whether the tail's segment has a good header.
     pub tail_begun: bool,
 }
@@ -243,10 +290,19 @@ impl Scan {
             walk: Walk::new(chain, base),
             stop: None,
             follower: Follower::None,
+            stale: false,
             residue: false,
             durable: Position::START,
+            epoch: 0,
             tail_begun: false,
         }
+    }
+
+    /// Begins behind frames that aren't there any more: a group may have begun among them. What they
+    /// lacked nobody can tell, so this is for the first segment of a directory only.
+    pub fn behind_older(mut self) -> Scan {
+        self.walk.amid_group = self.first_sequence != Chain::GENESIS.next_sequence;
+        self
     }
 
     /// Takes the next segment: `bytes` is a whole segment, `file_bytes` what the file had of it.
@@ -257,13 +313,17 @@ impl Scan {
             return Err(found);
         }
         self.note_durable(index, bytes);
+        if let Ok(header) = header {
+            self.epoch = self.epoch.max(header.epoch());
+        }
         if self.stop.is_some() {
             self.behind(bytes);
             return Ok(());
         }
         let stop = match self.header(index, header, file_bytes) {
+            Err(_) if word_len(read_u64(bytes, 0)) == CUT_LEN => Some((0, Stop::Uncommitted)),
             Err(stop) => Some((0, stop)),
-            Ok(()) => self.walk.frames(index, bytes).err(),
+            Ok(()) => self.walk.frames(index, bytes, HEADER_BYTES).err(),
         };
         self.tail_begun = match stop {
             Some((0, _)) => self.walk.tail.segment != index,
@@ -272,6 +332,7 @@ impl Scan {
         };
         if let Some((offset, stop)) = stop {
             self.stop = Some(StopAt { segment: index, offset, stop });
+            self.stale = self.is_stale(bytes, offset, stop);
             self.look_behind(index, bytes, offset);
         }
         Ok(())
@@ -279,7 +340,8 @@ impl Scan {
 
     pub fn verdict(&self) -> Verdict {
         let Some(at) = self.stop else { return Verdict::Clean };
-        judge(self.tail() < self.durable, at.stop, self.follower, self.residue)
+        let follower = if self.stale { Follower::None } else { self.follower };
+        judge(self.tail() < self.durable, at.stop, follower, self.residue)
     }
 
     /// Good frames in whole groups.
@@ -336,39 +398,89 @@ impl Scan {
             (false, _) => 0,
         };
         self.residue |= tail.segment != index || !is_zero(&bytes[rest..]);
-        self.follower = self.follower.max(self.search(bytes, offset.max(HEADER_BYTES)));
+        let rest = offset.max(HEADER_BYTES)..bytes.len();
+        self.follower = self.follower.max(self.search(bytes, rest));
+    }
+
+    /// Whether a power failure explains what stands at the stop.
+    fn is_stale(&self, bytes: &[u8], offset: usize, stop: Stop) -> bool {
+        let sector = offset..(offset + 1).next_multiple_of(SECTOR_BYTES);
+        match stop {
+            Stop::Empty => is_zero(&bytes[sector]),
+            Stop::Uncommitted => self.search(bytes, sector) != Follower::Group,
+            // A header is in one sector.
+            Stop::Damaged(_) if offset == 0 => false,
+            Stop::Damaged(_) => self.lacks_a_sector(bytes, offset, sector.end),
+        }
+    }
+
+    /// Whether a sector of the frame at `offset`, from `next_sector` on, is what it was before the
+    /// frame was written, or before it was committed.
+    fn lacks_a_sector(&self, bytes: &[u8], offset: usize, next_sector: usize) -> bool {
+        let word = read_u64(bytes, offset);
+        let Some(extent) = frame_extent(word_len(word), offset, bytes.len()) else { return false };
+        let mut sectors = (next_sector..offset + extent).step_by(SECTOR_BYTES);
+        if sectors.any(|sector| is_zero(&bytes[sector..sector + SECTOR_BYTES])) {
+            return true;
+        }
+        let head = FrameHead::read(&bytes[offset..]);
+        let payload = &bytes[offset + FRAME_HEADER_BYTES..offset + word_len(word) as usize];
+        let group_frames = sealed_with(word_crc(word), head.crc(word_len(word), payload));
+        let has_size_elsewhere = offset + FRAME_HEADER_BYTES > next_sector;
+        has_size_elsewhere
+            && head.group_frames == 0
+            && (1..=self.frames_max).contains(&u64::from(group_frames))
     }
 
     /// Looks at a segment behind the one in which the walk stopped.
     fn behind(&mut self, bytes: &[u8]) {
         if !is_zero(bytes) {
             self.residue = true;
-            self.follower = self.follower.max(self.search(bytes, HEADER_BYTES));
+            self.follower = self.follower.max(self.search(bytes, HEADER_BYTES..bytes.len()));
         }
     }
 
-    /// The strongest valid frame at or behind `from` with a sequence the walk hasn't reached.
-    fn search(&self, bytes: &[u8], from: usize) -> Follower {
+    /// The strongest valid frame that begins in `range` with a sequence the walk hasn't reached.
+    fn search(&self, bytes: &[u8], range: Range<usize>) -> Follower {
         let mut found = Follower::None;
-        for offset in (from..bytes.len() - FRAME_HEADER_BYTES).step_by(8) {
-            match self.later_frame(bytes, offset) {
-                Some(head) if head.group_frames > 0 => return Follower::Group,
-                Some(_) => found = Follower::Member,
-                None => {}
+        for head in frames_behind(bytes, range, self.later_than(&self.walk.chain)) {
+            if head.group_frames > 0 {
+                return Follower::Group;
             }
+            found = Follower::Member;
         }
         found
     }
 
-    fn later_frame(&self, bytes: &[u8], offset: usize) -> Option<FrameHead> {
-        let word = read_u64(bytes, offset);
-        let extent = frame_extent(word_len(word), offset, bytes.len())?;
-        let sequence = read_u64(bytes, offset + 8);
-        if sequence.checked_sub(self.walk.chain.next_sequence)? > self.frames_max {
-            return None;
-        }
-        Some(check_frame(word, &bytes[offset..offset + extent]).ok()?.0)
+    /// Sequences that can be in the journal behind a place.
+    pub fn later_than(&self, chain: &Chain) -> RangeInclusive<u64> {
+        chain.next_sequence..=chain.next_sequence.saturating_add(self.frames_max)
     }
+}
+
+/// Headers of all valid frames that begin in `range` with a sequence of `sequences`.
+pub(crate) fn frames_behind(
+    bytes: &[u8],
+    range: Range<usize>,
+    sequences: RangeInclusive<u64>,
+) -> impl Iterator<Item = FrameHead> {
+    let Range { start: mut offset, end } = range;
+    let end = end.min(bytes.len() - FRAME_HEADER_BYTES);
+    std::iter::from_fn(move || {
+        while offset < end {
+            let at = offset;
+            offset += 8;
+            let word = read_u64(bytes, at);
+            let Some(extent) = frame_extent(word_len(word), at, bytes.len()) else { continue };
+            if sequences.contains(&read_u64(bytes, at + 8))
+                && let Ok((head, _)) = check_frame(word, &bytes[at..at + extent])
+            {
+                offset = at + extent;
+                return Some(head);
+            }
+        }
+        None
+    })
 }
 
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {

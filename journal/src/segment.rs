@@ -1,21 +1,12 @@
 //! Segment files: names, listing, preparing, reading into memory.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use rustix::fs::FallocateFlags;
+use std::io;
+use std::path::PathBuf;
 
 use crate::error::OpenError;
-use crate::format::{
-    DURABLE_OFFSET, HEADER_BYTES, HeaderFault, SEGMENT_BYTES_MIN, SegmentHeader, read_u64,
-};
+use crate::format::{DURABLE_OFFSET, HEADER_BYTES, HeaderFault, SegmentHeader, read_u64};
 use crate::map::Map;
-
-/// Written at a time when a segment is filled with zeros; divides every segment size.
-const ZEROS_BYTES: usize = 64 * 1024;
-const _: () = assert!(SEGMENT_BYTES_MIN.is_multiple_of(ZEROS_BYTES as u64));
+use crate::storage::{Blocks, Storage};
 
 /// What a segment's header says.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -36,6 +27,9 @@ pub struct SegmentInfo {
     pub running_hash: u64,
     /// Bytes of the segment known durable; the whole segment once it is finished.
     pub durable_bytes: u64,
+    /// Epoch of the writer that may write to the segment: one more with each
+    /// [`open`](crate::open), 0 for writers that knew no epochs.
+    pub epoch: u32,
 }
 
 impl SegmentInfo {
@@ -49,117 +43,117 @@ impl SegmentInfo {
             config_hash: header.config_hash.get(),
             running_hash: header.running_hash.get(),
             durable_bytes,
+            epoch: header.epoch(),
         }
     }
 }
 
-pub(crate) fn path(dir: &Path, index: u64) -> PathBuf {
-    dir.join(format!("{index:010}.seg"))
+pub(crate) fn name(index: u64) -> String {
+    format!("{index:010}.seg")
 }
 
-/// The indices of all segments in `dir`, ascending.
-pub(crate) fn list(dir: &Path) -> io::Result<Vec<u64>> {
-    let mut indices = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let name = entry?.file_name();
-        let digits = name.to_str().and_then(|name| name.strip_suffix(".seg"));
-        // Other names are not ours to judge: torn bytes put aside, half prepared files, notes.
-        if let Some(digits) = digits
-            && digits.len() == 10
-            && digits.bytes().all(|byte| byte.is_ascii_digit())
-            && let Ok(index) = digits.parse()
-        {
-            indices.push(index);
-        }
-    }
+/// What messages call the segment.
+pub(crate) fn path(storage: &dyn Storage, index: u64) -> PathBuf {
+    storage.dir().join(name(index))
+}
+
+/// The segments that a directory holds, ascending: index and name.
+///
+/// # Errors
+/// When the directory can't be read.
+pub fn segment_files(storage: &dyn Storage) -> Result<Vec<(u64, String)>, OpenError> {
+    Ok(list(storage)?.into_iter().map(|index| (index, name(index))).collect())
+}
+
+/// The indices of all segments, ascending.
+pub(crate) fn list(storage: &dyn Storage) -> Result<Vec<u64>, OpenError> {
+    let names = storage.names().map_err(OpenError::io("list", storage.dir()))?;
+    let mut indices: Vec<u64> = names.iter().filter_map(|name| index_of(name)).collect();
     indices.sort_unstable();
     Ok(indices)
 }
 
-/// How the blocks of a new segment come to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Blocks {
-    /// Reserved on the disk, to be written with the frames: half the writing, for a journal that is
-    /// synced now and then. A sync then also records which blocks are in use.
-    Reserved,
-    /// Written with zeros and synced, so that a later sync has frames to write and nothing else:
-    /// for a journal that is synced all the time.
-    Written,
-}
-
-impl Blocks {
-    /// The better kind for this interval between syncs.
-    pub(crate) fn for_interval(interval: Duration) -> Self {
-        if interval.is_zero() { Self::Written } else { Self::Reserved }
-    }
+/// Other names are not ours to judge: torn bytes put aside, half prepared files, notes.
+fn index_of(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".seg")?;
+    let ours = digits.len() == 10 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    ours.then(|| digits.parse().ok())?
 }
 
 /// Creates segment `index` full of zeros, with its blocks on the disk and its name in the
-/// directory before it returns. It is built under a temporary name: a segment is there whole or
-/// not at all.
+/// directory before it returns.
 pub(crate) fn create(
-    dir: &Path,
+    storage: &dyn Storage,
     index: u64,
     segment_bytes: u64,
     blocks: Blocks,
-) -> io::Result<File> {
-    let temporary = dir.join(format!("{index:010}.seg.tmp"));
-    let created = create_as(&temporary, segment_bytes, blocks).and_then(|file| {
-        fs::rename(&temporary, path(dir, index))?;
-        sync_dir(dir)?;
-        Ok(file)
-    });
+) -> io::Result<()> {
+    create_whole(storage, &name(index), |temporary| {
+        storage.create_zeros(temporary, segment_bytes, blocks)
+    })
+}
+
+/// Creates a file that is there whole or not at all: `create` builds it under a temporary name. It
+/// is durable on return.
+pub(crate) fn create_whole(
+    storage: &dyn Storage,
+    name: &str,
+    create: impl FnOnce(&str) -> io::Result<()>,
+) -> io::Result<()> {
+    let temporary = format!("{name}.tmp");
+    let created = create(&temporary)
+        .and_then(|()| storage.sync(&temporary))
+        .and_then(|()| storage.rename(&temporary, name))
+        .and_then(|()| storage.sync_dir());
     if created.is_err() {
         // Gives the blocks back; when that fails too the next attempt truncates the file.
-        let _ = fs::remove_file(&temporary);
+        let _ = storage.remove(&temporary);
     }
     created
 }
 
-fn create_as(path: &Path, segment_bytes: u64, blocks: Blocks) -> io::Result<File> {
-    let mut file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-    rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, segment_bytes)?;
-    if blocks == Blocks::Written {
-        let zeros = vec![0; ZEROS_BYTES];
-        for _ in 0..segment_bytes / ZEROS_BYTES as u64 {
-            file.write_all(&zeros)?;
-        }
-    }
-    file.sync_all()?;
-    Ok(file)
-}
-
-/// Opens segment `index` for the writer and maps it with all pages present.
-pub(crate) fn map_prepared(file: &File, segment_bytes: u64) -> io::Result<Map> {
-    let map = Map::writable(file, segment_bytes as usize)?;
+/// Maps segment `index` for the writer, with all pages present.
+pub(crate) fn map_prepared(
+    storage: &dyn Storage,
+    index: u64,
+    segment_bytes: u64,
+) -> io::Result<Map> {
+    let map = storage.map_writable(&name(index), segment_bytes as usize)?;
     map.populate(0, map.len())?;
     Ok(map)
 }
 
-pub(crate) fn open_writable(dir: &Path, index: u64) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).open(path(dir, index))
-}
-
-pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
 /// The first page of a segment; bytes a short file lacks are zeros.
-pub(crate) fn read_page(dir: &Path, index: u64) -> Result<[u8; HEADER_BYTES], OpenError> {
+pub(crate) fn read_page(
+    storage: &dyn Storage,
+    index: u64,
+) -> Result<[u8; HEADER_BYTES], OpenError> {
     let mut page = [0; HEADER_BYTES];
-    let path = path(dir, index);
-    let mut file = File::open(&path).map_err(OpenError::io("open", &path))?;
-    read_up_to(&mut file, &mut page).map_err(OpenError::io("read", &path))?;
+    storage
+        .read_at(&name(index), &mut page, 0)
+        .map_err(OpenError::io("read", path(storage, index)))?;
     Ok(page)
+}
+
+/// The first page of segment `index`, judged.
+pub(crate) fn read_header(
+    storage: &dyn Storage,
+    index: u64,
+) -> Result<Result<SegmentHeader, HeaderFault>, OpenError> {
+    Ok(SegmentHeader::read(&read_page(storage, index)?))
+}
+
+/// Length of a segment's file.
+pub(crate) fn file_bytes(storage: &dyn Storage, index: u64) -> Result<u64, OpenError> {
+    storage.file_len(&name(index)).map_err(OpenError::io("read", path(storage, index)))
 }
 
 /// The header of segment `index`; `Unused` when it was never begun.
 pub(crate) fn read_info(
-    dir: &Path,
+    storage: &dyn Storage,
     index: u64,
 ) -> Result<Result<SegmentInfo, HeaderFault>, OpenError> {
-    let page = read_page(dir, index)?;
+    let page = read_page(storage, index)?;
     Ok(SegmentHeader::read(&page).map(|header| {
         let durable = crate::format::durable_bytes(read_u64(&page, DURABLE_OFFSET));
         SegmentInfo::new(&header, durable.unwrap_or(0))
@@ -168,23 +162,14 @@ pub(crate) fn read_info(
 
 /// Reads segment `index` into `image`, which has a segment's length. Returns the file's length;
 /// bytes a short file lacks are zeros.
-pub(crate) fn read_image(dir: &Path, index: u64, image: &mut [u8]) -> Result<u64, OpenError> {
-    let path = path(dir, index);
-    let mut file = File::open(&path).map_err(OpenError::io("open", &path))?;
-    let read = read_up_to(&mut file, image).map_err(OpenError::io("read", &path))?;
+pub(crate) fn read_image(
+    storage: &dyn Storage,
+    index: u64,
+    image: &mut [u8],
+) -> Result<u64, OpenError> {
+    let read = storage
+        .read_at(&name(index), image, 0)
+        .map_err(OpenError::io("read", path(storage, index)))?;
     image[read..].fill(0);
-    Ok(file.metadata().map_err(OpenError::io("read", &path))?.len())
-}
-
-fn read_up_to(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
+    file_bytes(storage, index)
 }

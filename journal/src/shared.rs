@@ -1,12 +1,13 @@
 //! What the writer, its helper threads and the tails of one process share.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::format::Position;
+use crate::epoch;
+use crate::format::{EPOCH_OFFSET, Position, epoch_word};
 use crate::map::Map;
+use crate::storage::Storage;
 
 /// Maps of finished segments kept for tails that lag; those that lag more map the file again.
 const FINISHED_MAPS: u64 = 4;
@@ -16,10 +17,14 @@ const FINISHED_MAPS: u64 = 4;
 pub(crate) struct Line<T>(pub T);
 
 pub(crate) struct Shared {
-    pub dir: PathBuf,
+    pub storage: Arc<dyn Storage>,
     pub segment_bytes: u64,
     /// The first segment the directory holds.
     pub base: u64,
+    /// The writer's; the segments it writes to hold it.
+    pub epoch: u32,
+    /// Set once another's epoch was found: nothing is written any more.
+    taken_over: OnceLock<String>,
     /// The segment the writer appends to; ahead of `written` while a group is open over a roll.
     current: Line<AtomicU64>,
     /// End of the last committed frame. Only the writer stores it.
@@ -41,17 +46,20 @@ pub(crate) struct Shared {
 impl Shared {
     /// A journal whose frames all are durable up to `tail`, in the segment that `map` maps.
     pub fn new(
-        dir: PathBuf,
+        storage: Arc<dyn Storage>,
         segment_bytes: u64,
         base: u64,
+        epoch: u32,
         tail: Position,
         map: Arc<Map>,
     ) -> Shared {
         let index = tail.get() / segment_bytes;
         Shared {
-            dir,
+            storage,
             segment_bytes,
             base,
+            epoch,
+            taken_over: OnceLock::new(),
             current: Line(AtomicU64::new(index)),
             written: Line(AtomicU64::new(tail.get())),
             durable: Line(AtomicU64::new(tail.get())),
@@ -131,6 +139,32 @@ impl Shared {
         drop(maps);
     }
 
+    /// Whether a segment that this writer has begun, or went on in, is still its own.
+    pub fn is_ours(&self, map: &Map) -> bool {
+        map.load(EPOCH_OFFSET) == epoch_word(self.epoch)
+    }
+
+    /// Looks whether another writer has taken the place of this one, for the helper threads.
+    pub fn check_epoch(&self) {
+        if let Some(map) = self.map(self.segment_of(self.written()))
+            && !self.is_ours(&map)
+        {
+            self.note_taken_over();
+        }
+    }
+
+    #[cold]
+    pub fn note_taken_over(&self) {
+        let message = epoch::taken_over(self.storage.dir(), self.epoch);
+        if self.taken_over.set(message).is_ok() {
+            log::error!("{}", self.taken_over().unwrap_or_default());
+        }
+    }
+
+    pub fn taken_over(&self) -> Option<&str> {
+        self.taken_over.get().map(String::as_str)
+    }
+
     /// What is wrong with the storage now, preparing before syncing.
     pub fn status(&self) -> Option<String> {
         match (self.preparer_status.get(), self.syncer_status.get()) {
@@ -162,6 +196,11 @@ impl DurablePosition {
     /// The storage error that holds the helper threads up, `None` when all is well.
     pub fn status(&self) -> Option<String> {
         self.0.status()
+    }
+
+    /// As [`Writer::taken_over`](crate::Writer::taken_over).
+    pub fn taken_over(&self) -> Option<&str> {
+        self.0.taken_over()
     }
 }
 

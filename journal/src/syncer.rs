@@ -1,4 +1,4 @@
-//! The helper thread that makes committed frames durable, many with one sync.
+//! The helper that makes committed frames durable, many with one sync, a step at a time.
 
 use std::hint;
 use std::io;
@@ -21,34 +21,74 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Bytes that the kernel writes back together.
 const PAGE_BYTES: u64 = 4096;
 
-/// `interval` zero: as fast as the disk allows.
-pub(crate) fn start(shared: Arc<Shared>, interval: Duration) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name("journal-sync".into()).spawn(move || run(&shared, interval))
+pub(crate) fn start(mut syncer: Syncer) -> io::Result<JoinHandle<()>> {
+    let run = move || {
+        while let Some(pause) = syncer.step() {
+            if pause.is_zero() || pause == IDLE_SLEEP && syncer.spins_into_work() {
+                continue;
+            }
+            thread::park_timeout(pause);
+        }
+    };
+    thread::Builder::new().name("journal-sync".into()).spawn(run)
 }
 
-fn run(shared: &Shared, interval: Duration) {
-    let mut failed = false;
-    let mut seen = shared.durable();
-    loop {
-        // Read before the work: what was committed before the stop is synced in the last round.
-        let stopping = shared.stop_syncer.load(Ordering::Acquire);
-        let written = shared.written();
-        let whole = stopping || interval.is_zero() || written == seen;
-        let target = if whole { written } else { behind_the_writer(seen, written) };
-        seen = written;
-        let worked = target > shared.durable();
-        failed = worked && !sync_reporting(shared, target, failed);
+pub(crate) struct Syncer {
+    shared: Arc<Shared>,
+    /// Time between two syncs; zero: as fast as the disk allows.
+    interval: Duration,
+    /// Where the writer was in the step before.
+    seen: Position,
+    /// Whether the last sync failed, however many steps ago.
+    failed: bool,
+    /// Whether the last step was the last.
+    ended: bool,
+}
+
+impl Syncer {
+    pub fn new(shared: Arc<Shared>, interval: Duration) -> Syncer {
+        let seen = shared.durable();
+        Syncer { shared, interval, seen, failed: false, ended: false }
+    }
+
+    /// Does what is to be done now: one sync at most. Returns the pause before the next step;
+    /// `None` once the journal is closed, and what was committed before is synced, or once another
+    /// writer has it.
+    pub fn step(&mut self) -> Option<Duration> {
+        if self.ended || self.shared.taken_over().is_some() {
+            return None;
+        }
+        // Read before the work: what was committed before the stop is synced in the last step.
+        let stopping = self.shared.stop_syncer.load(Ordering::Acquire);
+        let written = self.shared.written();
+        let whole = stopping || self.interval.is_zero() || written == self.seen;
+        let target = if whole { written } else { behind_the_writer(self.seen, written) };
+        self.seen = written;
+        let worked = target > self.shared.durable();
+        if worked {
+            self.failed = !sync_reporting(&self.shared, target, self.failed);
+        }
         if stopping {
-            mark_durable_word(shared);
-            return;
+            if self.shared.taken_over().is_none() {
+                mark_durable_word(&self.shared);
+            }
+            self.ended = true;
+            return None;
         }
-        match () {
-            () if failed => thread::park_timeout(RETRY),
-            // What was seen in one round is synced in the next: two rounds an interval.
-            () if !interval.is_zero() => thread::park_timeout(interval / 2),
-            () if !worked => idle(shared),
-            () => {}
-        }
+        Some(match () {
+            () if self.failed => RETRY,
+            // What was seen in one step is synced in the next: two steps an interval.
+            () if !self.interval.is_zero() => self.interval / 2,
+            () if !worked => IDLE_SLEEP,
+            () => Duration::ZERO,
+        })
+    }
+
+    fn spins_into_work(&self) -> bool {
+        (0..SPINS).any(|_| {
+            hint::spin_loop();
+            self.shared.written() > self.shared.durable()
+        })
     }
 }
 
@@ -60,16 +100,6 @@ fn behind_the_writer(seen: Position, written: Position) -> Position {
     if page(seen) < page(written) { seen } else { Position::START }
 }
 
-fn idle(shared: &Shared) {
-    for _ in 0..SPINS {
-        if shared.written() > shared.durable() {
-            return;
-        }
-        hint::spin_loop();
-    }
-    thread::park_timeout(IDLE_SLEEP);
-}
-
 fn sync_reporting(shared: &Shared, target: Position, failed_before: bool) -> bool {
     match sync(shared, target, failed_before) {
         Ok(()) => {
@@ -77,7 +107,7 @@ fn sync_reporting(shared: &Shared, target: Position, failed_before: bool) -> boo
             true
         }
         Err(error) => {
-            let dir = shared.dir.display();
+            let dir = shared.storage.dir().display();
             shared.syncer_status.fail(format!("journal can't be synced in {dir}: {error}"));
             false
         }
@@ -90,17 +120,27 @@ fn sync_reporting(shared: &Shared, target: Position, failed_before: bool) -> boo
 /// succeed without them. So after a failure all pages are made dirty before they are synced again.
 fn sync(shared: &Shared, target: Position, failed_before: bool) -> io::Result<()> {
     let last = shared.segment_of(target);
-    for index in shared.segment_of(shared.durable())..=last {
-        let end = if index == last { offset(shared, target) } else { shared.segment_bytes };
-        let map = shared.map(index).expect("maps are kept until they are durable");
+    let end = |index| if index == last { offset(shared, target) } else { shared.segment_bytes };
+    let maps: Vec<_> = (shared.segment_of(shared.durable())..=last)
+        .map(|index| (shared.map(index).expect("maps are kept until they are durable"), end(index)))
+        .collect();
+    for (map, end) in &maps {
         if failed_before {
-            map.populate(0, end as usize)?;
+            map.populate(0, *end as usize)?;
         }
-        map.sync(end as usize)?;
-        map.publish(DURABLE_OFFSET, durable_word(end));
-        if index == last {
-            keep_writable(&map, end as usize);
+        map.sync(*end as usize)?;
+    }
+    // Not before: the last group of a segment may go on in the next.
+    for (map, end) in &maps {
+        if !shared.is_ours(map) {
+            // The durable word there is another's. The next step is the last.
+            shared.note_taken_over();
+            return Ok(());
         }
+        map.publish(DURABLE_OFFSET, durable_word(*end));
+    }
+    if let Some((map, end)) = maps.last() {
+        keep_writable(map, *end as usize);
     }
     shared.set_durable(target);
     Ok(())
@@ -119,7 +159,7 @@ fn mark_durable_word(shared: &Shared) {
     if let Some(map) = shared.map(shared.segment_of(durable))
         && let Err(error) = map.sync(DURABLE_OFFSET + 8)
     {
-        log::warn!("durable mark can't be synced in {}: {error}", shared.dir.display());
+        log::warn!("durable mark can't be synced in {}: {error}", shared.storage.dir().display());
     }
 }
 

@@ -6,10 +6,10 @@ use crate::error::OpenError;
 use crate::format::{
     FORMAT_VERSION, FrameHead, HEADER_BYTES, HeaderFault, Position, SegmentHeader,
 };
-use crate::lock;
 use crate::recover::{describe, first_header};
 use crate::scan::{Chain, Scan, Stop, StopAt, Verdict};
 use crate::segment;
+use crate::storage::{FileStorage, Storage};
 
 /// More findings than anybody reads; a journal with as many has no segment without one.
 const FINDINGS_MAX: usize = 100;
@@ -86,16 +86,24 @@ pub enum Finding {
 /// # Errors
 /// When `dir` holds no journal or can't be read. What is wrong with the journal is in the report.
 pub fn verify(dir: &Path) -> Result<Report, OpenError> {
-    let live = lock::is_held(dir);
-    let mut segments = segment::list(dir).map_err(OpenError::io("list", dir))?;
+    verify_in(&FileStorage::new(dir))
+}
+
+/// [`verify`] in any storage.
+///
+/// # Errors
+/// As for [`verify`].
+pub fn verify_in(storage: &dyn Storage) -> Result<Report, OpenError> {
+    let live = storage.lock_holder().is_some();
+    let mut segments = segment::list(storage)?;
     let Some(&base) = segments.first() else {
-        return Err(OpenError::NoJournal { dir: dir.into() });
+        return Err(OpenError::NoJournal { dir: storage.dir().into() });
     };
-    let mut verifier = Verifier::new(dir, live);
+    let mut verifier = Verifier::new(storage, live);
     if live {
-        let durable = durable_now(dir, &segments)?;
+        let durable = durable_now(storage, &segments)?;
         verifier.report.durable = durable;
-        match first_header(dir, base) {
+        match first_header(storage, base) {
             Ok(Some((bytes, _))) => segments.retain(|&index| index * bytes < durable.get().max(1)),
             _ => segments.truncate(1),
         }
@@ -105,9 +113,9 @@ pub fn verify(dir: &Path) -> Result<Report, OpenError> {
 }
 
 /// The durable position before anything else is read: everything before it is there by then.
-fn durable_now(dir: &Path, segments: &[u64]) -> Result<Position, OpenError> {
+fn durable_now(storage: &dyn Storage, segments: &[u64]) -> Result<Position, OpenError> {
     for &index in segments.iter().rev() {
-        if let Ok(info) = segment::read_info(dir, index)?
+        if let Ok(info) = segment::read_info(storage, index)?
             && info.durable_bytes > 0
         {
             return Ok(Position::at(index, info.durable_bytes as usize, info.segment_bytes));
@@ -117,7 +125,7 @@ fn durable_now(dir: &Path, segments: &[u64]) -> Result<Position, OpenError> {
 }
 
 struct Verifier<'a> {
-    dir: &'a Path,
+    storage: &'a dyn Storage,
     report: Report,
     /// The scan that walks.
     scan: Option<Scan>,
@@ -126,7 +134,7 @@ struct Verifier<'a> {
 }
 
 impl Verifier<'_> {
-    fn new(dir: &Path, live: bool) -> Verifier<'_> {
+    fn new(storage: &dyn Storage, live: bool) -> Verifier<'_> {
         let report = Report {
             frames: 0,
             segments: 0,
@@ -140,12 +148,12 @@ impl Verifier<'_> {
             live,
             findings: Vec::new(),
         };
-        Verifier { dir, report, scan: None, stopped: Vec::new() }
+        Verifier { storage, report, scan: None, stopped: Vec::new() }
     }
 
     fn run(&mut self, segments: &[u64]) -> Result<(), OpenError> {
         let base = segments[0];
-        let (segment_bytes, chain) = match first_header(self.dir, base) {
+        let (segment_bytes, chain) = match first_header(self.storage, base) {
             Ok(Some(found)) => found,
             Ok(None) => {
                 self.corrupt(base, 0, "the first segment has no good header");
@@ -158,14 +166,14 @@ impl Verifier<'_> {
             Err(error) => return Err(error),
         };
         let count = segments.len() as u64;
-        self.scan = Some(Scan::new(segment_bytes, count, base, chain));
+        self.scan = Some(Scan::new(segment_bytes, count, base, chain).behind_older());
         let mut image = vec![0; segment_bytes as usize];
         let mut next = base;
         for &index in segments {
             if index != next {
                 self.missing(next);
             }
-            let file_bytes = segment::read_image(self.dir, index, &mut image)?;
+            let file_bytes = segment::read_image(self.storage, index, &mut image)?;
             self.segment(index, &image, file_bytes, count);
             next = index + 1;
         }
@@ -246,7 +254,7 @@ impl Verifier<'_> {
                 Verdict::Corrupt => {
                     let last_good_sequence = scan.walk.chain.last_sequence();
                     self.push(Finding::Corrupt {
-                        file: segment::path(self.dir, at.segment),
+                        file: segment::path(self.storage, at.segment),
                         offset: at.offset as u64,
                         last_good_sequence,
                         what: describe(&at),
@@ -255,7 +263,7 @@ impl Verifier<'_> {
                 Verdict::Torn if end => {
                     let tail = scan.walk.tail;
                     self.push(Finding::TornTail {
-                        file: segment::path(self.dir, tail.segment),
+                        file: segment::path(self.storage, tail.segment),
                         offset: tail.offset as u64,
                         last_good_sequence: tail.chain.last_sequence(),
                         what: describe_torn(&at),
@@ -288,7 +296,7 @@ impl Verifier<'_> {
 
     fn corrupt(&mut self, index: u64, offset: u64, what: &'static str) {
         self.push(Finding::Corrupt {
-            file: segment::path(self.dir, index),
+            file: segment::path(self.storage, index),
             offset,
             last_good_sequence: self.report.last_sequence,
             what,
@@ -296,7 +304,7 @@ impl Verifier<'_> {
     }
 
     fn version(&mut self, index: u64, found: u32) {
-        let file = segment::path(self.dir, index);
+        let file = segment::path(self.storage, index);
         self.push(Finding::VersionMismatch { file, found, supported: FORMAT_VERSION });
     }
 

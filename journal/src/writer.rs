@@ -1,12 +1,11 @@
 //! The one writer of a journal.
 
-use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U32, U64};
@@ -14,17 +13,19 @@ use zerocopy::little_endian::{U32, U64};
 use crate::cursor::Tail;
 use crate::error::OpenError;
 use crate::format::{
-    DURABLE_OFFSET, END_BYTES, FORMAT_VERSION, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHead,
-    HEADER_BYTES, MAGIC, PAYLOAD_MAX, Position, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
-    SegmentHeader, UNCOMMITTED, end_word, fold, frame_bytes, seal, segment_bytes_valid, word,
+    DURABLE_OFFSET, END_BYTES, EPOCH_OFFSET, FORMAT_VERSION, FRAME_BYTES_MAX, FRAME_HEADER_BYTES,
+    FrameHead, HEADER_BYTES, MAGIC, PAYLOAD_MAX, Position, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+    SegmentHeader, UNCOMMITTED, end_word, epoch_word, fold, frame_bytes, seal, segment_bytes_valid,
+    word,
 };
-use crate::lock::Lock;
 use crate::map::Map;
+use crate::preparer::{self, Preparer};
 use crate::recover::{self, Recovery};
 use crate::scan::Chain;
-use crate::segment::Blocks;
 use crate::shared::{DurablePosition, Shared};
-use crate::{preparer, syncer};
+use crate::snapshot::Checkpoint;
+use crate::storage::{Blocks, FileStorage, Lock, LockError, Storage};
+use crate::syncer::{self, Syncer};
 
 /// All of them are mapped and in memory.
 const PREPARED_AHEAD_MAX: u32 = 64;
@@ -43,6 +44,9 @@ pub struct Options {
     pub build_id: [u8; 32],
     /// Hash of the configuration, for the headers of the segments this program begins.
     pub config_hash: u64,
+    /// Where recovery starts: segments before the one that holds this place are not read. `None`
+    /// reads all.
+    pub start: Option<Checkpoint>,
 }
 
 impl Default for Options {
@@ -53,6 +57,7 @@ impl Default for Options {
             sync_interval: Duration::ZERO,
             build_id: [0; 32],
             config_hash: 0,
+            start: None,
         }
     }
 }
@@ -82,22 +87,93 @@ impl Options {
 /// put aside in `torn-<segment>-<offset>.bin`. Damage that isn't such a tail is refused, and
 /// nothing is changed. On return everything the journal holds is durable.
 ///
+/// With a [start](Options::start) the segments before it are not read, and damage there is not seen:
+/// [`verify`](crate::verify) reads all. The place must be of this journal, and the journal must
+/// reach it; otherwise this is refused with [`OpenError::StartMismatch`].
+///
 /// # Errors
 /// See [`OpenError`].
 pub fn open(dir: &Path, options: Options) -> Result<(Writer, Recovery), OpenError> {
+    open_in(Arc::new(FileStorage::new(dir)), options)
+}
+
+/// [`open`] in any storage.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn open_in(
+    storage: Arc<dyn Storage>,
+    options: Options,
+) -> Result<(Writer, Recovery), OpenError> {
+    let (mut writer, recovery, preparer, syncer) = recover_in(storage, options)?;
+    writer
+        .start(preparer, syncer)
+        .map_err(OpenError::io("start the helper threads for", writer.shared.storage.dir()))?;
+    Ok((writer, recovery))
+}
+
+/// [`open`] in any storage and without threads: the caller steps the helpers. The same calls give
+/// the same journal to the byte, if the storage does the same too.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn open_stepped(
+    storage: Arc<dyn Storage>,
+    options: Options,
+) -> Result<(Writer, Recovery, Helpers), OpenError> {
+    let (mut writer, recovery, preparer, syncer) = recover_in(storage, options)?;
+    let helpers =
+        Helpers { preparer: Arc::new(Mutex::new(preparer)), syncer: Arc::new(Mutex::new(syncer)) };
+    writer.helping = Helping::Stepped(helpers.clone());
+    Ok((writer, recovery, helpers))
+}
+
+/// The writer, without the help it needs, and its helpers.
+fn recover_in(
+    storage: Arc<dyn Storage>,
+    options: Options,
+) -> Result<(Writer, Recovery, Preparer, Syncer), OpenError> {
     options.check()?;
-    fs::create_dir_all(dir).map_err(|source| OpenError::NotWritable { dir: dir.into(), source })?;
-    let lock = Lock::acquire(dir)?;
+    let lock = storage.lock().map_err(|error| lock_error(&*storage, error))?;
     let blocks = Blocks::for_interval(options.sync_interval);
-    let state = recover::recover(dir, options.segment_bytes, blocks)?;
-    let map = recover::map_tail(dir, &state)?;
-    let offset = (state.tail.get() % state.segment_bytes) as usize;
-    let begun = state.tail_begun;
-    let shared =
-        Shared::new(dir.into(), state.segment_bytes, state.base, state.tail, Arc::new(map));
-    let writer = Writer::start(lock, Arc::new(shared), state.chain, offset, begun, options)
-        .map_err(OpenError::io("start the helper threads for", dir))?;
-    Ok((writer, state.recovery))
+    let state = recover::recover(&*storage, options.segment_bytes, blocks, options.start.as_ref())?;
+    let map = Arc::new(recover::map_tail(&*storage, &state)?);
+    let shared = Arc::new(Shared::new(
+        storage,
+        state.segment_bytes,
+        state.base,
+        state.epoch,
+        state.tail,
+        map.clone(),
+    ));
+    let mut writer = Writer {
+        map,
+        offset: (state.tail.get() % state.segment_bytes) as usize,
+        chain: state.chain,
+        group: Group::default(),
+        epoch_word: epoch_word(shared.epoch),
+        index: shared.segment_of(state.tail),
+        shared: shared.clone(),
+        build_id: options.build_id,
+        config_hash: options.config_hash,
+        helping: Helping::None,
+        lock: Arc::new(lock),
+    };
+    if !state.tail_begun {
+        writer.begin_segment();
+    }
+    let preparer = Preparer::new(shared.clone(), u64::from(options.prepared_ahead), blocks);
+    let syncer = Syncer::new(shared, options.sync_interval);
+    Ok((writer, state.recovery, preparer, syncer))
+}
+
+pub(crate) fn lock_error(storage: &dyn Storage, error: LockError) -> OpenError {
+    let dir = storage.dir().into();
+    match error {
+        LockError::Held { holder } => OpenError::InUse { dir, pid: holder },
+        LockError::NotWritable(source) => OpenError::NotWritable { dir, source },
+        LockError::Failed(source) => OpenError::Io { what: "lock", path: dir, source },
+    }
 }
 
 /// Appends frames and commits them in groups. There is one per journal.
@@ -108,14 +184,49 @@ pub struct Writer {
     /// Sequence, time and running hash behind the last appended frame.
     chain: Chain,
     group: Group,
+    /// What the segment's header must hold as long as this writer may write to it.
+    epoch_word: u64,
     index: u64,
     shared: Arc<Shared>,
     build_id: [u8; 32],
     config_hash: u64,
-    preparer: Option<JoinHandle<()>>,
-    syncer: Option<JoinHandle<()>>,
+    helping: Helping,
     /// Released last, when no thread touches the files any more.
-    _lock: Lock,
+    lock: Arc<Lock>,
+}
+
+/// Keeps the journal's directory locked for as long as it lives, also when the writer is gone.
+pub struct DirectoryLock(#[allow(dead_code, reason = "it is there to be dropped")] Arc<Lock>);
+
+/// Who prepares segments and syncs them.
+enum Helping {
+    None,
+    Threads { preparer: JoinHandle<()>, syncer: JoinHandle<()> },
+    Stepped(Helpers),
+}
+
+/// Prepares segments and syncs them, for a [`Writer`] without threads: see [`open_stepped`].
+///
+/// The writer steps them by itself in two places: when it is closed or dropped, and when a segment
+/// is full and the next is not prepared.
+#[derive(Clone)]
+pub struct Helpers {
+    preparer: Arc<Mutex<Preparer>>,
+    syncer: Arc<Mutex<Syncer>>,
+}
+
+impl Helpers {
+    /// Prepares a segment, if one is needed. Returns the pause before the next step, as the thread
+    /// would make it; `None` once the journal is closed.
+    pub fn step_preparer(&self) -> Option<Duration> {
+        self.preparer.lock().unwrap_or_else(PoisonError::into_inner).step()
+    }
+
+    /// Syncs what is committed, by the rule of [`Options::sync_interval`]. Returns the pause before
+    /// the next step, as the thread would make it; `None` once the journal is closed.
+    pub fn step_syncer(&self) -> Option<Duration> {
+        self.syncer.lock().unwrap_or_else(PoisonError::into_inner).step()
+    }
 }
 
 /// The frames appended since the last commit.
@@ -133,37 +244,18 @@ struct Group {
 }
 
 impl Writer {
-    fn start(
-        lock: Lock,
-        shared: Arc<Shared>,
-        chain: Chain,
-        offset: usize,
-        begun: bool,
-        options: Options,
-    ) -> io::Result<Writer> {
-        let index = shared.segment_of(shared.written());
-        let map = shared.map(index).expect("the tail is mapped");
-        let ahead = u64::from(options.prepared_ahead);
-        let blocks = Blocks::for_interval(options.sync_interval);
-        let mut writer = Writer {
-            map,
-            offset,
-            chain,
-            group: Group::default(),
-            index,
-            preparer: None,
-            syncer: None,
-            shared,
-            build_id: options.build_id,
-            config_hash: options.config_hash,
-            _lock: lock,
-        };
-        if !begun {
-            writer.begin_segment();
+    fn start(&mut self, preparer: Preparer, syncer: Syncer) -> io::Result<()> {
+        let preparer = preparer::start(preparer)?;
+        match syncer::start(syncer) {
+            Ok(syncer) => self.helping = Helping::Threads { preparer, syncer },
+            Err(error) => {
+                self.shared.stop_preparer.store(true, Ordering::Release);
+                preparer.thread().unpark();
+                let _ = preparer.join();
+                return Err(error);
+            }
         }
-        writer.preparer = Some(preparer::start(writer.shared.clone(), ahead, blocks)?);
-        writer.syncer = Some(syncer::start(writer.shared.clone(), options.sync_interval)?);
-        Ok(writer)
+        Ok(())
     }
 
     /// Appends a frame to the open group, or opens one. Nobody sees it before
@@ -180,6 +272,9 @@ impl Writer {
         assert!(sequence == self.chain.next_sequence, "sequence {sequence} is not the next");
         assert!(time_ns >= self.chain.time_ns, "time {time_ns} goes back");
         assert!(payload.len() <= PAYLOAD_MAX, "payload of {} bytes", payload.len());
+        if !self.is_ours() {
+            return self.refuse(sequence, time_ns);
+        }
         let bytes = frame_bytes(payload.len());
         if bytes > self.room() {
             self.roll();
@@ -207,10 +302,14 @@ impl Writer {
     /// Releases the open group to the tails, whole. Does nothing when none is open.
     #[inline]
     pub fn commit(&mut self) {
-        let group = &mut self.group;
-        if group.frames == 0 {
+        if self.group.frames == 0 {
             return;
         }
+        if !self.is_ours() {
+            self.group = Group::default();
+            return self.shared.note_taken_over();
+        }
+        let group = &mut self.group;
         let head = group.first_head | u64::from(group.frames) << 32;
         let first = word(group.first_len, seal(group.first_crc, group.frames));
         let map = group.first_map.as_ref().unwrap_or(&self.map);
@@ -225,9 +324,14 @@ impl Writer {
 
     /// Whether frames of together `bytes` bytes (see [`frame_bytes`]) can be appended without
     /// waiting: in this segment or in prepared ones. False is back-pressure: the disk is full or
-    /// the preparer late; [`status`](Self::status) says which.
+    /// the preparer late; [`status`](Self::status) says which. False for ever: see
+    /// [`taken_over`](Self::taken_over).
     #[inline]
     pub fn has_room(&mut self, bytes: usize) -> bool {
+        if !self.is_ours() {
+            self.shared.note_taken_over();
+            return false;
+        }
         bytes <= self.room() || self.has_room_ahead(bytes)
     }
 
@@ -270,22 +374,58 @@ impl Writer {
         DurablePosition(self.shared.clone())
     }
 
+    /// Holds the directory's lock together with this writer, for work on the directory that may
+    /// outlast it.
+    pub fn hold_lock(&self) -> DirectoryLock {
+        DirectoryLock(self.lock.clone())
+    }
+
+    /// Bytes of each segment.
+    pub fn segment_bytes(&self) -> u64 {
+        self.shared.segment_bytes
+    }
+
     /// The storage error that holds the helper threads up, `None` when all is well.
     pub fn status(&self) -> Option<String> {
         self.shared.status()
     }
 
+    /// What to tell when another writer has opened the journal since, past the lock. This writer
+    /// writes nothing more: it has no room, drops what is appended, and commits nothing. `None`
+    /// while the journal is its own.
+    pub fn taken_over(&self) -> Option<&str> {
+        self.shared.taken_over()
+    }
+
     /// Commits the open group, syncs everything and stops the helper threads.
     ///
     /// # Errors
-    /// When the last sync fails. What was committed then is in the files, but not known durable.
+    /// When the last sync fails, or another writer has taken over. What was committed then is in
+    /// the files, but not known durable.
     pub fn close(mut self) -> io::Result<()> {
         self.commit();
         self.stop();
+        if let Some(message) = self.taken_over() {
+            return Err(io::Error::other(message.to_owned()));
+        }
         if self.shared.durable() == self.shared.written() {
             return Ok(());
         }
         Err(io::Error::other(self.shared.status().unwrap_or_else(|| "not synced".into())))
+    }
+
+    #[inline]
+    fn is_ours(&self) -> bool {
+        self.map.load(EPOCH_OFFSET) == self.epoch_word
+    }
+
+    /// Takes note of a frame that is not written, so that the caller's numbers stay right until it
+    /// looks.
+    #[cold]
+    fn refuse(&mut self, sequence: u64, time_ns: u64) {
+        self.shared.note_taken_over();
+        self.chain.next_sequence = sequence + 1;
+        self.chain.time_ns = time_ns;
     }
 
     /// Bytes for frames in this segment, with END kept free.
@@ -328,8 +468,15 @@ impl Writer {
             if let Some(map) = self.shared.map(self.index + 1) {
                 return map;
             }
-            if attempt == 0 {
-                self.unpark(&self.preparer);
+            match &self.helping {
+                Helping::Threads { preparer, .. } if attempt == 0 => preparer.thread().unpark(),
+                Helping::Stepped(helpers) if attempt == 0 => {
+                    helpers.step_preparer();
+                    continue;
+                }
+                // Nobody else will ever prepare it.
+                Helping::Stepped(_) => panic!("no segment is prepared: ask has_room first"),
+                _ => {}
             }
             match attempt {
                 0..100 => std::hint::spin_loop(),
@@ -348,31 +495,35 @@ impl Writer {
             index: U64::new(self.index),
             segment_bytes: U64::new(self.shared.segment_bytes),
             first_sequence: U64::new(self.chain.next_sequence),
-            created_ns: U64::new(wall_clock_ns()),
+            created_ns: U64::new(self.shared.storage.wall_clock_ns()),
             build_id: self.build_id,
             config_hash: U64::new(self.config_hash),
             running_hash: U64::new(self.chain.hash),
             previous_time_ns: U64::new(self.chain.time_ns),
-            reserved: [0; 20],
+            epoch_word: U64::new(self.epoch_word),
+            reserved: [0; 12],
             header_crc: U32::new(0),
         };
         self.map.put_header(header.seal().as_bytes());
     }
 
-    fn unpark(&self, helper: &Option<JoinHandle<()>>) {
-        if let Some(helper) = helper {
-            helper.thread().unpark();
-        }
-    }
-
-    /// Ends the helper threads; the syncer syncs what is committed before it goes.
+    /// Ends the helpers; the syncer syncs what is committed before it goes.
     fn stop(&mut self) {
         self.shared.stop_preparer.store(true, Ordering::Release);
         self.shared.stop_syncer.store(true, Ordering::Release);
-        for helper in [self.preparer.take(), self.syncer.take()].into_iter().flatten() {
-            helper.thread().unpark();
-            if helper.join().is_err() {
-                log::error!("a journal helper thread has panicked");
+        match std::mem::replace(&mut self.helping, Helping::None) {
+            Helping::None => {}
+            Helping::Threads { preparer, syncer } => {
+                for helper in [preparer, syncer] {
+                    helper.thread().unpark();
+                    if helper.join().is_err() {
+                        log::error!("a journal helper thread has panicked");
+                    }
+                }
+            }
+            Helping::Stepped(helpers) => {
+                let last = helpers.step_syncer();
+                debug_assert!(last.is_none(), "one step syncs all when the journal is closed");
             }
         }
     }
@@ -384,8 +535,4 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-fn wall_clock_ns() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
 }

@@ -40,7 +40,7 @@ const HEADER: &str = "\
 b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1
 b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1
 c0f10f0c000000000000000000000000
-00000000000000000000000000000000
+000000000000000001000000b8aa45dd
 00000000000000000000000057870b10
 8010000072ff656a
 ";
@@ -74,18 +74,31 @@ fn version_1_is_written_as_it_was() {
     assert!(bytes[FRAMES_OFFSET + frames.len()..].iter().all(|&byte| byte == 0));
 }
 
+/// Where the header has the epoch word.
+const EPOCH: std::ops::Range<usize> = 104..112;
+
 #[test]
 fn version_1_is_read_as_it_was() {
+    let header = unhex(HEADER);
+    read(&header, 1);
+    // Written by a program that knew no epochs: the same bytes, and the same CRC over them.
+    let mut without_epoch = header;
+    without_epoch[EPOCH].fill(0);
+    read(&without_epoch, 0);
+}
+
+fn read(header: &[u8], epoch: u32) {
     let dir = tempfile::tempdir().unwrap();
     let mut bytes = vec![0; SEGMENT_BYTES as usize];
-    let (header, frames) = (unhex(HEADER), unhex(FRAMES));
-    bytes[..header.len()].copy_from_slice(&header);
+    let frames = unhex(FRAMES);
+    bytes[..header.len()].copy_from_slice(header);
     bytes[FRAMES_OFFSET..FRAMES_OFFSET + frames.len()].copy_from_slice(&frames);
     fs::write(segment(dir.path(), 0), bytes).unwrap();
     assert_eq!(verify(dir.path()).unwrap().findings, []);
     let mut reader = Reader::open(dir.path()).unwrap();
     let info = reader.segments().unwrap()[0];
     assert_eq!((info.build_id, info.config_hash), ([0xB1; 32], 0x0C0F_F1C0));
+    assert_eq!(info.epoch, epoch);
     let mut frames = Vec::new();
     while let Some(frame) = reader.next().unwrap() {
         frames.push((frame.kind, frame.sequence, frame.time_ns, frame.payload.to_vec()));
@@ -98,4 +111,5 @@ fn version_1_is_read_as_it_was() {
     }
     let (_, recovery) = open(dir.path(), small()).unwrap();
     assert_eq!((recovery.frames, recovery.torn), (3, None));
+    assert_eq!(reader.segments().unwrap()[0].epoch, epoch + 1);
 }

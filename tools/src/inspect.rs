@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ironbook_engine::{Command, Event};
-use ironbook_gateway::session_record::SessionRecord;
+use ironbook_gateway::{retention::describe_gone, session_record::SessionRecord};
 use ironbook_journal::{Frame, Reader};
 use serde_json::json;
 
@@ -29,6 +29,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let mut reader = Reader::open(&arguments.dir)?;
     if !arguments.json {
         print_segments(&reader)?;
+    }
+    if let Some(gone) = describe_gone(&arguments.dir, reader.first_sequence()) {
+        eprintln!("ironbook: {gone}");
     }
     let mut left = arguments.limit;
     let mut next = None;
@@ -64,15 +67,23 @@ pub fn run(arguments: &Arguments) -> Outcome {
 }
 
 fn print_segments(reader: &Reader) -> Result<(), crate::output::Failure> {
-    say!("{:>8} {:>12} {:>14} {:>21}  build", "segment", "bytes", "first sequence", "created ns");
+    say!(
+        "{:>8} {:>12} {:>14} {:>21} {:>6}  build",
+        "segment",
+        "bytes",
+        "first sequence",
+        "created ns",
+        "epoch"
+    );
     for segment in reader.segments()? {
         let build = String::from_utf8_lossy(&segment.build_id);
         say!(
-            "{:>8} {:>12} {:>14} {:>21}  {}",
+            "{:>8} {:>12} {:>14} {:>21} {:>6}  {}",
             segment.index,
             segment.segment_bytes,
             segment.first_sequence,
             segment.created_ns,
+            segment.epoch,
             build.trim_end_matches('\0')
         );
     }

@@ -7,8 +7,10 @@ mod doctor;
 mod inspect;
 mod load;
 mod output;
+mod repair;
 mod replay;
 mod send;
+mod simulate;
 mod start;
 mod verify;
 
@@ -37,12 +39,17 @@ enum Tool {
     Verify(verify::Arguments),
     Replay(replay::Arguments),
     Inspect(inspect::Arguments),
+    Repair(repair::Arguments),
     Doctor(doctor::Arguments),
+    Simulate(simulate::Arguments),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let level = env_logger::Env::new().filter_or("IRONBOOK_LOG", "info");
+    // What a simulated venue says about its clients and its disk is not news.
+    let simulated = matches!(arguments.command, Some(Tool::Simulate(_)));
+    let level = if simulated { "off" } else { "info" };
+    let level = env_logger::Env::new().filter_or("IRONBOOK_LOG", level);
     env_logger::Builder::from_env(level).format_timestamp_micros().format_target(false).init();
     let result = match arguments.command.unwrap_or_else(|| Tool::Start(Default::default())) {
         Tool::Start(arguments) => start::run(&arguments),
@@ -52,7 +59,9 @@ fn main() -> ExitCode {
         Tool::Verify(arguments) => verify::run(&arguments),
         Tool::Replay(arguments) => replay::run(&arguments),
         Tool::Inspect(arguments) => inspect::run(&arguments),
+        Tool::Repair(arguments) => repair::run(&arguments),
         Tool::Doctor(arguments) => doctor::run(&arguments),
+        Tool::Simulate(arguments) => simulate::run(&arguments),
     };
     result.unwrap_or_else(|failure| failure.report()).into()
 }

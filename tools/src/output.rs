@@ -128,8 +128,11 @@ impl From<StartError> for Failure {
             StartError::Read(error) => error.into(),
             StartError::Replay(error) => error.into(),
             StartError::Config(error) => error.into(),
+            StartError::Gone { .. } => Self::new(Exit::Corrupt, error),
             StartError::Contradiction { .. } => Self::new(Exit::Usage, error),
-            StartError::Listen { .. } | StartError::System(_) => Self::new(Exit::Finding, error),
+            StartError::Listen { .. } | StartError::System(_) | StartError::Snapshot(_) => {
+                Self::new(Exit::Finding, error)
+            }
         }
     }
 }

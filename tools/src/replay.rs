@@ -3,15 +3,20 @@
 use std::path::PathBuf;
 
 use ironbook_engine::{Engine, Sequence, Side};
-use ironbook_gateway::replay::{Counts, Replayed, play, read_sessions};
-use ironbook_journal::Reader;
+use ironbook_gateway::{
+    replay::{Counts, Replayed, play_from, read_sessions},
+    retention::describe_gone,
+    snapshot::{Restored, oldest_usable},
+};
+use ironbook_journal::{FileStorage, Position, Reader};
 use serde_json::{Value, json};
 
 use crate::output::{Exit, Failure, Outcome, decimal, grouped, hash, say};
 
 /// Rebuild the state from a journal: every event is computed again and compared byte for byte.
 ///
-/// Works on a stopped venue's journal and on a running one's; never writes.
+/// Works on a stopped venue's journal and on a running one's; never writes. Where the first segments
+/// are gone it begins at the oldest good snapshot.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Directory of the journal
@@ -28,8 +33,9 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
-    let replayed = replay(arguments)?;
+    let (replayed, snapshot) = replay(arguments)?;
     let summary = Summary {
+        snapshot,
         counts: replayed.counts,
         last_sequence: replayed.last_sequence.0,
         last_time_ns: replayed.last_time.0,
@@ -44,29 +50,59 @@ pub fn run(arguments: &Arguments) -> Outcome {
     Ok(Exit::Fine)
 }
 
-/// Plays the journal back on this thread while another one checks its bytes and its sessions.
-/// Damage speaks first: what was computed from damaged bytes means nothing.
-fn replay(arguments: &Arguments) -> Result<Replayed, Failure> {
+/// Plays the journal back on this thread while another one checks its bytes and its sessions; tells
+/// the sequence of the snapshot where it began, if that was necessary. Damage speaks first: what was
+/// computed from damaged bytes means nothing.
+fn replay(arguments: &Arguments) -> Result<(Replayed, Option<u64>), Failure> {
     let until = arguments.until.map(Sequence);
     let mut reader = Reader::open(&arguments.dir)?;
     reader.set_verify(false);
     let mut checker = Reader::open(&arguments.dir)?;
+    let restored = begin(arguments, reader.first_sequence())?;
+    let snapshot = restored.as_ref().map(|restored| restored.checkpoint.sequence);
+    let (from, sessions) =
+        restored.map_or_else(Default::default, |known| (known.replayed, known.sessions));
+    for reader in [&mut reader, &mut checker] {
+        reader.seek(from.end.unwrap_or(Position::START));
+    }
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().name("check".to_owned());
         let checked = builder
-            .spawn_scoped(scope, move || read_sessions(&mut checker, until))
+            .spawn_scoped(scope, move || read_sessions(&mut checker, sessions, until))
             .map_err(|error| Failure::new(Exit::Finding, format!("no thread: {error}")))?;
-        let replayed = play(&mut reader, until);
+        let replayed = play_from(from, &mut reader, until);
         match checked.join() {
             Ok(checked) => drop(checked?),
             Err(_) => return Err(Failure::new(Exit::Finding, "the check of the bytes panicked")),
         }
-        Ok(replayed?)
+        Ok((replayed?, snapshot))
     })
+}
+
+/// Where a journal that has not its first frames is played back from.
+fn begin(arguments: &Arguments, first_sequence: u64) -> Result<Option<Restored>, Failure> {
+    let Some(gone) = describe_gone(&arguments.dir, first_sequence) else { return Ok(None) };
+    let until = arguments.until.map_or(Sequence(u64::MAX), Sequence);
+    let found = oldest_usable(&FileStorage::new(&arguments.dir), until)
+        .map_err(|error| Failure::new(Exit::Finding, error))?;
+    let Some(restored) = found else {
+        let message = match arguments.until {
+            Some(until) => format!("{gone}; no good snapshot covers sequence {until} or less"),
+            None => format!("{gone}; there is no good snapshot to begin at"),
+        };
+        return Err(Failure::new(Exit::Corrupt, message));
+    };
+    eprintln!(
+        "ironbook: {gone}\nironbook: the replay begins at the snapshot of sequence {}",
+        restored.checkpoint.sequence
+    );
+    Ok(Some(restored))
 }
 
 /// What a replay came to.
 struct Summary {
+    /// Sequence of the snapshot that the replay began at.
+    snapshot: Option<u64>,
     counts: Counts,
     last_sequence: u64,
     last_time_ns: u64,
@@ -131,6 +167,7 @@ impl Summary {
             })
         };
         json!({
+            "snapshot_sequence": self.snapshot,
             "frames": self.counts.frames,
             "commands": self.counts.commands,
             "events": self.counts.events,
@@ -148,6 +185,12 @@ impl Summary {
     fn print(&self, arguments: &Arguments) {
         let Counts { frames, commands, events, trades, rejects, session_records } = self.counts;
         say!("Journal      {}", arguments.dir.display());
+        if let Some(sequence) = self.snapshot {
+            say!(
+                "Snapshot     sequence {}; what came before was not computed again",
+                grouped(sequence)
+            );
+        }
         say!("Frames       {} up to sequence {}", grouped(frames), grouped(self.last_sequence));
         say!("Commands     {}", grouped(commands));
         say!("Events       {}, each computed again and identical", grouped(events));

@@ -49,7 +49,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let stop = stop_on_signals()?;
     let venue = Venue::start(&config)?;
     print_started(&config, &venue);
-    let failed = wait(&venue, &stop);
+    let failed = wait(&venue, &stop)?;
     say!("\nStopping: draining, logging clients out, syncing the journal.");
     let Some(ended) = venue.stop() else {
         return Err(Failure::new(Exit::Finding, "the core did not end cleanly; see the log above"));
@@ -75,12 +75,19 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
 }
 
 /// Waits for a signal; returns whether the venue failed by itself before.
-fn wait(venue: &Venue, stop: &AtomicBool) -> bool {
-    let mut storage = None;
+///
+/// # Errors
+/// When another process has taken the journal over. There is nothing to drain then: the process is
+/// to end as it is.
+fn wait(venue: &Venue, stop: &AtomicBool) -> Result<bool, Failure> {
+    let (mut storage, mut audit) = (None, None);
     while !stop.load(Ordering::Relaxed) {
         if venue.has_failed() {
             log::error!("a thread of the venue ended by itself; stopping");
-            return true;
+            return Ok(true);
+        }
+        if let Some(message) = venue.taken_over() {
+            return Err(Failure::new(Exit::Finding, message));
         }
         let status = venue.storage_status();
         if status != storage {
@@ -90,28 +97,39 @@ fn wait(venue: &Venue, stop: &AtomicBool) -> bool {
             }
             storage = status;
         }
+        let status = venue.audit_status();
+        if status != audit {
+            if let Some(problem) = &status {
+                say!("\nATTENTION: {problem}");
+            }
+            audit = status;
+        }
         std::thread::sleep(SIGNAL_INTERVAL);
     }
-    false
+    Ok(false)
 }
 
 fn print_started(config: &Config, venue: &Venue) {
-    let Started { counts, torn_bytes, live_orders, state_hash, .. } = venue.started();
+    let Started { counts, snapshot, replayed_frames, torn_bytes, live_orders, state_hash, .. } =
+        venue.started();
     let address = venue.address();
     let names = |list: Vec<&str>| list.join(" ");
     let symbols = names(config.instruments.iter().map(|known| known.symbol.as_str()).collect());
     let comp_ids = names(config.sessions.iter().map(|known| known.comp_id.as_str()).collect());
     say!("Ironbook {} is ready.\n", env!("CARGO_PKG_VERSION"));
-    say!("  FIX          {address}, FIX.4.4, venue comp id {}", config.venue.comp_id);
+    say!("  FIX          {address}, FIX.4.0 to FIX.5.0SP2, venue comp id {}", config.venue.comp_id);
     say!("  Instruments  {symbols}");
     say!("  Comp ids     {comp_ids}");
     say!("  Journal      {}", data_dir(config).display());
     if counts.frames == 0 {
         say!("               new");
     } else {
+        if let Some(sequence) = snapshot {
+            say!("               snapshot up to sequence {}", grouped(*sequence));
+        }
         say!(
             "               {} frames replayed, {} live orders, state {}",
-            grouped(counts.frames),
+            grouped(*replayed_frames),
             grouped(*live_orders),
             hash(*state_hash)
         );

@@ -1,16 +1,21 @@
 //! `ironbook verify`: judges a journal's bytes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use ironbook_journal::{Finding, Report};
+use ironbook_gateway::retention::describe_gone;
+use ironbook_journal::{
+    FileStorage, Finding, Report,
+    snapshot::{self, check_place},
+};
 use serde_json::json;
 
-use crate::output::{Exit, Outcome, grouped, mib, say};
+use crate::output::{Exit, Failure, Outcome, grouped, mib, say};
 
-/// Check every byte of a journal: headers, checksums, sequence, times, the chain of hashes.
+/// Check every byte of a journal and of its snapshots: headers, checksums, sequence, times, the chain
+/// of hashes.
 ///
 /// Changes nothing; works while the venue runs. Exit status: 0 fine, 1 an unfinished write at the
-/// end, 3 corrupt, 4 another version.
+/// end or a snapshot that is no good, 3 corrupt, 4 another version.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Directory of the journal
@@ -24,12 +29,32 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let report = ironbook_journal::verify(&arguments.dir)?;
     let exit = report.findings.iter().map(exit).max_by_key(|exit| *exit as u8);
     let exit = exit.unwrap_or(Exit::Fine);
+    let gone = describe_gone(&arguments.dir, report.first_sequence);
+    let snapshots = judge_snapshots(&arguments.dir)?;
+    let all_good = snapshots.iter().all(|(_, problem)| problem.is_none());
+    let outcome = if exit == Exit::Fine && !all_good { Exit::Finding } else { exit };
     if arguments.json {
-        print_json(&report, exit);
+        print_json(&report, outcome, gone, &snapshots);
     } else {
-        print(&report, arguments, exit);
+        print(&report, arguments, exit, gone, &snapshots);
     }
-    Ok(exit)
+    Ok(outcome)
+}
+
+/// The sequence of each snapshot, and what is wrong with it, if anything.
+fn judge_snapshots(dir: &Path) -> Result<Vec<(u64, Option<String>)>, Failure> {
+    let storage = FileStorage::new(dir);
+    let sequences = snapshot::list(&storage).map_err(|error| Failure::new(Exit::Finding, error))?;
+    let judge = |sequence| {
+        let read = snapshot::read(&storage, sequence).map_err(|problem| problem.to_string());
+        let fits = read.and_then(|snapshot| {
+            check_place(&storage, &snapshot.checkpoint).map_err(|problem| problem.to_string())
+        });
+        // A running venue may have removed it meanwhile.
+        let is_there = snapshot::path(dir, sequence).exists();
+        is_there.then_some((sequence, fits.err()))
+    };
+    Ok(sequences.into_iter().filter_map(judge).collect())
 }
 
 fn exit(finding: &Finding) -> Exit {
@@ -40,7 +65,13 @@ fn exit(finding: &Finding) -> Exit {
     }
 }
 
-fn print(report: &Report, arguments: &Arguments, exit: Exit) {
+fn print(
+    report: &Report,
+    arguments: &Arguments,
+    exit: Exit,
+    gone: Option<String>,
+    snapshots: &[(u64, Option<String>)],
+) {
     let dir = arguments.dir.display();
     say!("Journal      {dir}{}", if report.live { " (a venue is writing it)" } else { "" });
     say!("Frames       {} in {} segments", grouped(report.frames), grouped(report.segments));
@@ -48,6 +79,15 @@ fn print(report: &Report, arguments: &Arguments, exit: Exit) {
     say!("Time         {} to {} ns since 1970", report.first_time_ns, report.last_time_ns);
     say!("Size         {}", mib(report.bytes));
     say!("Hash         {:016x}", report.running_hash);
+    if let Some(gone) = gone {
+        say!("Begins       at sequence {}; {gone}", report.first_sequence);
+    }
+    for (sequence, problem) in snapshots {
+        match problem {
+            None => say!("Snapshot     up to sequence {sequence}, good"),
+            Some(problem) => say!("Finding      {problem}; a start passes it over"),
+        }
+    }
     for finding in &report.findings {
         say!("Finding      {}", describe(finding));
     }
@@ -57,10 +97,19 @@ fn print(report: &Report, arguments: &Arguments, exit: Exit) {
             "An unfinished write at the end; the next start cuts it and keeps a copy aside.\n\nNext: ironbook replay {dir}"
         ),
         _ => say!(
-            "Nothing was changed. Make a copy of {dir} before anything else.\n\nNext: ironbook replay {dir} --until {}",
-            report.last_sequence
+            "Nothing was changed. Make a copy of {dir} before anything else.\n\nNext: ironbook repair {dir}\n      ironbook replay {dir} --until {}",
+            last_before_damage(report)
         ),
     }
+}
+
+/// The last sequence that a replay reaches.
+fn last_before_damage(report: &Report) -> u64 {
+    let first = report.findings.iter().find_map(|finding| match finding {
+        Finding::Corrupt { last_good_sequence, .. } => Some(*last_good_sequence),
+        _ => None,
+    });
+    first.unwrap_or(report.last_sequence)
 }
 
 fn describe(finding: &Finding) -> String {
@@ -81,7 +130,12 @@ fn describe(finding: &Finding) -> String {
     }
 }
 
-fn print_json(report: &Report, exit: Exit) {
+fn print_json(
+    report: &Report,
+    exit: Exit,
+    gone: Option<String>,
+    snapshots: &[(u64, Option<String>)],
+) {
     let findings: Vec<_> = report
         .findings
         .iter()
@@ -97,6 +151,11 @@ fn print_json(report: &Report, exit: Exit) {
         "bytes": report.bytes,
         "running_hash": format!("{:016x}", report.running_hash),
         "live": report.live,
+        "gone": gone,
+        "snapshots": snapshots
+            .iter()
+            .map(|(sequence, problem)| json!({ "sequence": sequence, "problem": problem }))
+            .collect::<Vec<_>>(),
         "findings": findings,
         "exit": exit as u8,
     });

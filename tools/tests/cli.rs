@@ -1,202 +1,27 @@
 //! The program itself: what it prints, how it ends, and what its journal is worth after it was
 //! killed, starved of disk, or damaged.
 //!
-//! Two of these tests mount file systems of their own, so they need root; without it they fail and
-//! say so.
+//! Some of these tests mount file systems of their own, so they need root; without it they print NOT
+//! RUN.
 
-#[path = "../../gateway/tests/common/mod.rs"]
-mod common;
+mod fixtures;
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
-    net::SocketAddr,
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
-    sync::{Arc, Mutex},
+    process::Command,
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use common::{FixClient, limit, wait_for};
+use fixtures::{
+    Mount, Place, Running, Unprivileged, common,
+    common::{FixClient, limit, wait_for},
+    expect_exit, json, stderr, stdout, text, tool,
+};
 use serde_json::Value;
-
-fn ironbook() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ironbook"));
-    command.env_remove("IRONBOOK_LOG");
-    command
-}
-
-/// Runs a tool to its end.
-fn tool(arguments: &[&str]) -> Output {
-    ironbook().args(arguments).output().expect("the program runs")
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// A tool must end with this status; its output is given back.
-#[track_caller]
-fn expect_exit(arguments: &[&str], status: i32) -> Output {
-    let output = tool(arguments);
-    assert_eq!(
-        output.status.code(),
-        Some(status),
-        "{arguments:?}\n{}{}",
-        stdout(&output),
-        stderr(&output)
-    );
-    output
-}
-
-#[track_caller]
-fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).expect("JSON on standard output")
-}
-
-/// A directory with a configuration of a small venue in it.
-struct Place {
-    dir: tempfile::TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        Self::with("")
-    }
-
-    /// With more lines in the section `journal`.
-    fn with(journal: &str) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let config = format!(
-            "[threads]\ncore_cpu = \"none\"\nspin_us = 20\nyield_us = 500\n\
-             [engine]\norders_max = 65536\n\
-             [journal]\nsegment_bytes = 1048576\nprepared_ahead = 1\n{journal}\n"
-        );
-        fs::write(dir.path().join("venue.toml"), config).expect("a configuration");
-        Self { dir }
-    }
-
-    fn config(&self) -> PathBuf {
-        self.dir.path().join("venue.toml")
-    }
-
-    fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
-    }
-
-    fn start(&self) -> Running {
-        Running::start(&self.config(), &self.data())
-    }
-
-    /// Starts where that must fail.
-    #[track_caller]
-    fn refused(&self, status: i32) -> String {
-        let data = self.data();
-        let arguments = ["start", "--fix", "127.0.0.1:0", "--config"];
-        let paths = [text(&self.config()), "--data".to_owned(), text(&data)];
-        let arguments: Vec<_> =
-            arguments.into_iter().chain(paths.iter().map(String::as_str)).collect();
-        stderr(&expect_exit(&arguments, status))
-    }
-}
-
-fn text(path: &Path) -> String {
-    path.to_str().expect("a plain path").to_owned()
-}
-
-/// A venue process; killed when it is dropped.
-struct Running {
-    child: Child,
-    address: SocketAddr,
-    /// What it printed, up to the last line of the start and from there on.
-    printed: Arc<Mutex<String>>,
-    logged: Arc<Mutex<String>>,
-}
-
-/// Keeps what comes out of a pipe.
-fn collect(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
-    let text = Arc::new(Mutex::new(String::new()));
-    let kept = text.clone();
-    thread::spawn(move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            let mut text = kept.lock().expect("no reader panics");
-            text.push_str(&line);
-            text.push('\n');
-        }
-    });
-    text
-}
-
-impl Running {
-    #[track_caller]
-    fn start(config: &Path, data: &Path) -> Self {
-        let mut child = ironbook()
-            .args(["start", "--fix", "127.0.0.1:0", "--config"])
-            .arg(config)
-            .arg("--data")
-            .arg(data)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program runs");
-        let printed = collect(child.stdout.take().expect("a pipe"));
-        let logged = collect(child.stderr.take().expect("a pipe"));
-        wait_for("the venue is ready", || {
-            let ended = child.try_wait().expect("a child");
-            assert!(ended.is_none(), "it ended: {ended:?} {}", logged.lock().unwrap());
-            printed.lock().unwrap().contains("Ctrl-C stops the venue.")
-        });
-        let text = printed.lock().unwrap().clone();
-        let line = text.lines().find(|line| line.starts_with("  FIX ")).expect("a line for FIX");
-        let address = line.split([' ', ',']).find_map(|word| word.parse().ok());
-        Self { child, address: address.expect("an address"), printed, logged }
-    }
-
-    fn printed(&self) -> String {
-        self.printed.lock().unwrap().clone()
-    }
-
-    fn logged(&self) -> String {
-        self.logged.lock().unwrap().clone()
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
-        assert!(sent.success());
-    }
-
-    /// Ends it with a signal and waits; gives its status.
-    #[track_caller]
-    fn end(&mut self, signal: &str) -> Option<i32> {
-        self.signal(signal);
-        let mut status = None;
-        wait_for("the venue has ended", || {
-            status = self.child.try_wait().expect("a child");
-            status.is_some()
-        });
-        status.and_then(|status| status.code())
-    }
-
-    fn client(&self, comp_id: &str) -> FixClient {
-        let mut client = FixClient::connect(self.address, comp_id);
-        client.send("A", "98=0|108=60|141=Y");
-        client.expect("35=A|34=1");
-        client
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[test]
 fn start_says_what_it_is_and_stops_in_order() {
@@ -206,7 +31,7 @@ fn start_says_what_it_is_and_stops_in_order() {
         let printed = venue.printed();
         for expected in [
             "is ready",
-            "FIX.4.4, venue comp id IRONBOOK",
+            "FIX.4.0 to FIX.5.0SP2, venue comp id IRONBOOK",
             "Instruments  AAPL MSFT",
             "Comp ids     TRADER1",
             &text(&place.data()),
@@ -263,11 +88,11 @@ fn configuration_reads_back_and_typos_are_named() {
     }
     let unknown = stderr(&expect_exit(&["trade"], 2));
     assert!(unknown.contains("trade"), "{unknown}");
-    for name in ["start", "config", "send", "load", "verify", "replay", "inspect"] {
+    for name in ["start", "config", "send", "load", "verify", "replay", "inspect", "repair"] {
         assert!(stdout(&expect_exit(&["--help"], 0)).contains(name));
         expect_exit(&[name, "--help"], 0);
     }
-    for name in ["verify", "replay", "inspect"] {
+    for name in ["verify", "replay", "inspect", "repair"] {
         let message = stderr(&expect_exit(&[name, &text(&place.data())], 2));
         assert!(message.contains(&text(&place.data())), "{message}");
     }
@@ -289,38 +114,12 @@ fn a_directory_in_use_names_its_user() {
     assert!(message.contains(&address) && message.contains("--fix"), "{message}");
 }
 
-/// A tmpfs of its own.
-struct Mount(PathBuf);
-
-impl Mount {
-    fn tmpfs(path: PathBuf, options: &str) -> Self {
-        fs::create_dir_all(&path).unwrap();
-        mount("mount", &["-t", "tmpfs", "-o", options, "none"], &path);
-        Self(path)
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        mount("umount", &["-l"], &self.0);
-    }
-}
-
-fn mount(program: &str, arguments: &[&str], path: &Path) {
-    let status = Command::new(program).args(arguments).arg(path).status();
-    assert!(
-        status.as_ref().is_ok_and(|status| status.success()),
-        "{program} {arguments:?} {} failed ({status:?}): this test needs root and the right to \
-         mount",
-        path.display()
-    );
-}
-
 #[test]
-fn a_read_only_directory_is_refused() {
+fn a_read_only_file_system_is_refused() {
     let place = Place::new();
-    let mounted = Mount::tmpfs(place.data(), "size=8m");
-    mount("mount", &["-o", "remount,ro"], &mounted.0);
+    let name = "a_read_only_file_system_is_refused";
+    let Some(mounted) = Mount::tmpfs(name, place.data(), "size=8m") else { return };
+    mounted.remount("remount,ro");
     let message = place.refused(1);
     assert!(message.contains(&text(&place.data())), "{message}");
     assert!(message.contains("can't be written"), "{message}");
@@ -328,13 +127,42 @@ fn a_read_only_directory_is_refused() {
 
 #[test]
 fn a_full_disk_makes_orders_wait_and_loses_none() {
-    const ORDERS: usize = 15_000;
     let place = Place::new();
-    let mounted = Mount::tmpfs(place.data(), "size=8m");
-    let mut venue = place.start();
+    let name = "a_full_disk_makes_orders_wait_and_loses_none";
+    let Some(mounted) = Mount::tmpfs(name, place.data(), "size=8m") else { return };
+    let venue = place.start();
     let ballast = mounted.0.join("ballast");
     // Whatever is left of the disk.
     assert!(fs::write(&ballast, vec![1; 8 << 20]).is_err(), "the disk is full now");
+    orders_wait_and_none_is_lost(&place, venue, "No space left on device", || {
+        fs::remove_file(&ballast).unwrap();
+    });
+}
+
+#[test]
+fn a_directory_made_read_only_makes_orders_wait_and_loses_none() {
+    let place = Place::new();
+    let name = "a_directory_made_read_only_makes_orders_wait_and_loses_none";
+    let Some(someone) = Unprivileged::at(name, &place) else { return };
+    let mode = |mode| fs::set_permissions(place.data(), Permissions::from_mode(mode)).unwrap();
+    mode(0o555);
+    let message = someone.refused(&place, 1);
+    assert!(message.contains(&text(&place.data())), "{message}");
+    assert!(message.contains("can't be written") && message.contains("its mode"), "{message}");
+    mode(0o755);
+    let venue = someone.start(&place);
+    mode(0o555);
+    orders_wait_and_none_is_lost(&place, venue, "Permission denied", || mode(0o755));
+}
+
+/// Under load, with a journal that can't grow, until that is mended.
+fn orders_wait_and_none_is_lost(
+    place: &Place,
+    mut venue: Running,
+    problem: &str,
+    mend: impl FnOnce(),
+) {
+    const ORDERS: usize = 15_000;
     let mut client = venue.client("TRADER1");
     let bytes: Vec<u8> = (0..ORDERS)
         .flat_map(|number| {
@@ -346,9 +174,9 @@ fn a_full_disk_makes_orders_wait_and_loses_none() {
     let mut stream = client.stream().try_clone().unwrap();
     stream.set_write_timeout(None).unwrap();
     let sender = thread::spawn(move || std::io::Write::write_all(&mut stream, &bytes));
-    wait_for("the venue says that its disk is full", || {
+    wait_for("the venue says what is wrong", || {
         let logged = venue.logged();
-        logged.contains("No space left on device") && logged.contains("trading waits")
+        logged.contains(problem) && logged.contains("trading waits")
     });
     let mut acknowledged = Vec::new();
     let mut take = |client: &mut FixClient| {
@@ -362,7 +190,7 @@ fn a_full_disk_makes_orders_wait_and_loses_none() {
     let before = take(&mut client);
     assert!(before < ORDERS, "orders wait");
     assert!(venue.child.try_wait().unwrap().is_none(), "the venue stays up");
-    fs::remove_file(&ballast).unwrap();
+    mend();
     wait_for("all orders go through", || take(&mut client) == ORDERS);
     sender.join().unwrap().unwrap();
     assert!(acknowledged.iter().enumerate().all(|(number, id)| *id == format!("o{number}")));
@@ -372,6 +200,40 @@ fn a_full_disk_makes_orders_wait_and_loses_none() {
     expect_exit(&["verify", &text(&place.data())], 0);
     let replayed = json(&expect_exit(&["replay", "--json", &text(&place.data())], 0));
     assert_eq!(replayed["books"][0]["live_orders"], ORDERS);
+}
+
+/// A full disk, and a death in the middle of it.
+#[test]
+fn a_kill_on_a_full_disk_loses_nothing_acknowledged() {
+    let place = Place::new();
+    let name = "a_kill_on_a_full_disk_loses_nothing_acknowledged";
+    let Some(mounted) = Mount::tmpfs(name, place.data(), "size=8m") else { return };
+    let mut venue = place.start();
+    assert!(fs::write(mounted.0.join("ballast"), vec![1; 8 << 20]).is_err(), "the disk is full");
+    let mut client = venue.client("TRADER1");
+    client.stream().set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let (mut acknowledged, mut sent) = (0, 0);
+    wait_for("the disk is full and sockets are no longer read", || {
+        // What is read before the kill counts: the reset of a connection takes the rest with it.
+        let accepted = |report: &common::Msg| report.matches("35=8|150=0");
+        acknowledged += client.pending().iter().filter(|report| accepted(report)).count();
+        let mut bytes = Vec::new();
+        for _ in 0..50 {
+            let body = limit(&format!("o{sent}"), "AAPL", "1", "1", "100.00");
+            bytes.extend(client.build("D", client.next_out, &body, common::Flaw::None));
+            client.next_out += 1;
+            sent += 1;
+        }
+        client.try_send_raw(&bytes).is_err()
+    });
+    let logged = venue.logged();
+    assert!(logged.contains("No space left on device"), "{logged}");
+    venue.end("KILL");
+    assert!(acknowledged > 1_000, "{acknowledged}");
+    let again = place.start();
+    let replayed = json(&expect_exit(&["replay", "--json", &text(&place.data())], 0));
+    assert!(replayed["books"][0]["live_orders"].as_u64().unwrap() >= acknowledged as u64);
+    drop(again);
 }
 
 /// A journal with some hundred orders, stopped in order or killed.
@@ -405,7 +267,7 @@ fn another_version_is_refused_by_its_name() {
     assert_eq!(fs::read(segment(&place)).unwrap()[8], 1);
     damage(&place, 8, |version| version + 1);
     let before = fs::read(segment(&place)).unwrap();
-    for arguments in [["verify"], ["replay"]] {
+    for arguments in [["verify"], ["replay"], ["repair"]] {
         let output = expect_exit(&[arguments[0], &text(&place.data())], 4);
         let message = stdout(&output) + &stderr(&output);
         assert!(message.contains("version 2") && message.contains("version 1"), "{message}");
@@ -425,6 +287,7 @@ fn damage_is_found_named_and_left_alone() {
     let verified = expect_exit(&["verify", &data], 3);
     let message = stdout(&verified);
     assert!(message.contains("0000000000.seg is corrupt at offset "), "{message}");
+    assert!(message.contains(&format!("Next: ironbook repair {data}")), "{message}");
     let report = json(&expect_exit(&["verify", "--json", &data], 3));
     assert_eq!(report["exit"], 3);
     let last_good = message.split("after sequence ").nth(1).unwrap().split(':').next().unwrap();
@@ -435,12 +298,106 @@ fn damage_is_found_named_and_left_alone() {
             message.split("offset ").nth(1).unwrap().split(':').next().unwrap().parse().unwrap();
         assert!((offset - 1_000..=offset).contains(&found), "{message}");
         assert!(message.contains(&format!("last good sequence is {last_good}")), "{message}");
+        assert!(message.contains(&format!("ironbook repair {data}")), "{message}");
     }
     assert_eq!(fs::read(segment(&place)).unwrap(), before, "nothing was changed");
     // What is before the damage can be looked at.
     expect_exit(&["replay", &data, "--until", last_good], 0);
     let advised = message.split("--until ").nth(1).expect("advice").trim();
     expect_exit(&["replay", &data, "--until", advised], 0);
+}
+
+/// Every segment under a directory, with its bytes.
+fn segments(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(segments(&path));
+        } else if path.extension().is_some_and(|extension| extension == "seg") {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            files.push((name, fs::read(&path).unwrap()));
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn repair_says_what_is_lost_and_does_it_only_when_told() {
+    let place = written("", "TERM");
+    let data = text(&place.data());
+    let sound = stdout(&expect_exit(&["repair", &data], 0));
+    assert!(sound.contains("nothing to repair"), "{sound}");
+    let whole = json(&expect_exit(&["verify", "--json", &data], 0));
+    let last = whole["last_sequence"].as_u64().unwrap();
+    damage(&place, 40_000, |byte| byte ^ 0x10);
+    let before = segments(&place.data());
+
+    let said = stdout(&expect_exit(&["repair", &data], 1));
+    let kept: u64 = said.split("--to ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(kept > 20 && kept < last, "{said}");
+    for expected in [
+        "0000000000.seg at offset ",
+        &format!("sequence 1 to {kept}, the last of "),
+        &format!("Lost         sequence {} to {last} or later; ", kept + 1),
+        " ns since 1970",
+        "WARNING      Clients may have been told what is lost, and the disk had confirmed it",
+        "1. make the directory damaged-1",
+        "copy segment 0 to damaged-1",
+        "Nothing was changed.",
+        &format!("Next: ironbook repair {data} --to {kept} --yes"),
+    ] {
+        assert!(said.contains(expected), "{expected:?} is missing in\n{said}");
+    }
+    let (to, other) = (kept.to_string(), (kept - 1).to_string());
+    expect_exit(&["repair", &data, "--yes"], 2);
+    expect_exit(&["repair", &data, "--to", &to], 1);
+    let wrong = stderr(&expect_exit(&["repair", &data, "--to", &other, "--yes"], 2));
+    assert!(wrong.contains(&format!("which is {kept}")), "{wrong}");
+    assert_eq!(segments(&place.data()), before, "nothing was changed");
+
+    let done = stdout(&expect_exit(&["repair", &data, "--to", &to, "--yes"], 0));
+    for next in ["verify", "replay", "start --data"] {
+        assert!(done.contains(&format!("ironbook {next} {data}")), "{done}");
+    }
+    let after = segments(&place.data());
+    assert!(before.iter().all(|file| after.contains(file)), "every byte is still there");
+    let verified = json(&expect_exit(&["verify", "--json", &data], 0));
+    assert_eq!(verified["last_sequence"], kept);
+    let replayed = json(&expect_exit(&["replay", "--json", &data], 0));
+    assert_eq!(replayed["last_sequence"], kept);
+    let again = place.start();
+    let live = stderr(&expect_exit(&["repair", &data], 1));
+    assert!(live.contains(&format!("in use by process {}", again.child.id())), "{live}");
+    let mut client = again.client("TRADER1");
+    client.rest("after", "AAPL", "1", "1", "100.00");
+}
+
+#[test]
+fn repair_loses_nothing_with_a_header_and_gives_up_where_nothing_can_be_known() {
+    let place = written("", "TERM");
+    let data = text(&place.data());
+    let before = json(&expect_exit(&["replay", "--json", &data], 0));
+    let last = before["last_sequence"].as_u64().unwrap();
+    damage(&place, 50, |byte| byte ^ 1);
+    let message = place.refused(3);
+    assert!(message.contains(&format!("ironbook repair {data}")), "{message}");
+    let said = stdout(&expect_exit(&["repair", &data], 1));
+    assert!(said.contains("Lost         nothing") && said.contains("make the header"), "{said}");
+    expect_exit(&["repair", &data, "--to", &last.to_string(), "--yes"], 0);
+    assert_eq!(json(&expect_exit(&["replay", "--json", &data], 0)), before);
+
+    // Without the segments before it, nothing tells what a damaged header said.
+    fs::rename(segment(&place), place.data().join("0000000007.seg")).unwrap();
+    for entry in ["0000000001.seg", "0000000002.seg"] {
+        let _ = fs::remove_file(place.data().join(entry));
+    }
+    let mut bytes = fs::read(place.data().join("0000000007.seg")).unwrap();
+    bytes[50] ^= 1;
+    fs::write(place.data().join("0000000007.seg"), bytes).unwrap();
+    let hopeless = stderr(&expect_exit(&["repair", &data], 3));
+    assert!(hopeless.contains("put one of them back from a copy"), "{hopeless}");
 }
 
 #[test]
@@ -454,6 +411,8 @@ fn a_torn_tail_is_cut_and_said() {
     damage(&place, end, |byte| !byte);
     let verified = stdout(&expect_exit(&["verify", &data], 1));
     assert!(verified.contains("unfinished write in"), "{verified}");
+    let said = stdout(&expect_exit(&["repair", &data], 0));
+    assert!(said.contains("unfinished write") && said.contains("nothing to repair"), "{said}");
     let mut venue = place.start();
     let printed = venue.printed();
     assert!(printed.contains("bytes of an unfinished write were cut and moved aside"), "{printed}");
@@ -668,4 +627,169 @@ fn load_plays_a_file_of_market_data() {
     let address = venue.address.to_string();
     let wrong = stderr(&expect_exit(&["load", "--fix", &address, "--file", &text(&file)], 2));
     assert!(wrong.contains("line 2"), "{wrong}");
+}
+
+/// Lines for [`Place::with`] that make snapshots often.
+fn snapshots_often(old_segments: &str, every_commands: u32) -> String {
+    format!(
+        "sync_interval_ms = 5\nold_segments = \"{old_segments}\"\n\
+         [snapshot]\nevery_commands = {every_commands}"
+    )
+}
+
+/// Snapshots of a place, the oldest first.
+fn snapshots(place: &Place) -> Vec<PathBuf> {
+    let files = fs::read_dir(place.data()).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<_> = files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "snap"))
+        .collect();
+    found.sort();
+    found
+}
+
+/// The state in a text, behind this word.
+fn state_in(text: &str) -> &str {
+    let state = text.split("tate ").nth(1).expect("a state").trim_start();
+    &state[..16]
+}
+
+#[test]
+fn tools_work_where_the_first_segments_are_gone() {
+    let place = Place::with(&snapshots_often("remove", 1_000));
+    let data = text(&place.data());
+    let mut venue = place.start();
+    let address = venue.address.to_string();
+    expect_exit(&["load", "--fix", &address, "--orders", "20000", "--json"], 0);
+    assert_eq!(venue.end("TERM"), Some(0), "{}", venue.logged());
+    wait_for("the last line", || venue.printed().contains("Next: ironbook replay"));
+    let printed = venue.printed();
+    let stopped = printed.split("Stopped at").nth(1).expect("it says where it stopped");
+    let state = state_in(stopped);
+    assert!(!segment(&place).exists(), "the first segment is gone");
+    let kept = snapshots(&place);
+    assert_eq!(kept.len(), 2);
+
+    let verified = stdout(&expect_exit(&["verify", &data], 0));
+    for expected in ["Begins       at sequence", "frames 1 to", "good", "Every byte is as it was"] {
+        assert!(verified.contains(expected), "{expected:?} is missing in\n{verified}");
+    }
+    let replayed = expect_exit(&["replay", &data], 0);
+    assert_eq!(state_in(&stdout(&replayed)), state);
+    assert!(stdout(&replayed).contains("Snapshot     sequence"), "{}", stdout(&replayed));
+    let said = stderr(&replayed);
+    assert!(said.contains("frames 1 to") && said.contains("begins at the snapshot"), "{said}");
+    let before = expect_exit(&["replay", &data, "--until", "5"], 3);
+    assert!(stderr(&before).contains("no good snapshot covers sequence 5"), "{}", stderr(&before));
+    let inspected = expect_exit(&["inspect", &data, "--limit", "1"], 0);
+    assert!(stderr(&inspected).contains("frames 1 to"), "{}", stderr(&inspected));
+    assert_eq!(stdout(&inspected).matches("segment").count(), 1, "the first that is there");
+
+    let mut venue = place.start();
+    assert!(venue.printed().contains("snapshot up to sequence"), "{}", venue.printed());
+    assert_eq!(state_in(&venue.printed()), state);
+    assert_eq!(venue.end("TERM"), Some(0));
+
+    // A snapshot that is no good is a finding, and passed over.
+    let newest = snapshots(&place).pop().unwrap();
+    let mut bytes = fs::read(&newest).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&newest, bytes).unwrap();
+    let verified = stdout(&expect_exit(&["verify", &data], 1));
+    assert!(verified.contains("payload fails its CRC; a start passes it over"), "{verified}");
+    let mut venue = place.start();
+    assert_eq!(state_in(&venue.printed()), state);
+    let logged = venue.logged();
+    assert!(logged.contains("WARN") && logged.contains(&text(&newest)), "{logged}");
+    assert_eq!(venue.end("TERM"), Some(0));
+
+    snapshots(&place).iter().for_each(|file| fs::remove_file(file).unwrap());
+    let refused = place.refused(3);
+    assert!(refused.contains("frames 1 to") && refused.contains("no good snapshot"), "{refused}");
+    let replayed = expect_exit(&["replay", &data], 3);
+    assert!(stderr(&replayed).contains("no good snapshot to begin at"), "{}", stderr(&replayed));
+}
+
+#[test]
+fn packed_segments_are_told_with_the_way_back() {
+    let place = Place::with(&snapshots_often("compress", 1_000));
+    let data = text(&place.data());
+    let mut venue = place.start();
+    let address = venue.address.to_string();
+    expect_exit(&["load", "--fix", &address, "--orders", "10000", "--json"], 0);
+    assert_eq!(venue.end("TERM"), Some(0), "{}", venue.logged());
+    assert!(!segment(&place).exists(), "the first segment is packed");
+    let replayed = expect_exit(&["replay", &data], 0);
+    assert!(stderr(&replayed).contains("zstd -d "), "{}", stderr(&replayed));
+    let verified = stdout(&expect_exit(&["verify", &data], 0));
+    assert!(verified.contains("0000000000.seg.zst"), "{verified}");
+}
+
+#[test]
+fn a_kill_while_a_snapshot_is_written_leaves_the_one_before() {
+    const ROUNDS: u32 = 6;
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
+    println!("seed {seed}");
+    // A snapshot is under way nearly all the time.
+    let place = Place::with(&snapshots_often("keep", 10));
+    let data = text(&place.data());
+    for round in 0..ROUNDS {
+        // What a kill in the middle leaves behind.
+        let unfinished = place.data().join("snapshot-00000000000000000003.snap.tmp");
+        if round > 0 {
+            fs::write(&unfinished, b"IRONSNAP").unwrap();
+        }
+        let mut venue = place.start();
+        assert!(!unfinished.exists(), "it is swept");
+        let (printed, logged) = (venue.printed(), venue.logged());
+        assert_eq!(printed.contains("snapshot up to sequence"), round > 0, "{printed}");
+        assert!(!logged.contains("an older snapshot is tried"), "round {round}: {logged}");
+        let mut client = venue.client("TRADER1");
+        let delay = Duration::from_micros(u64::from(seed.wrapping_mul(2 * round + 1) % 50_000));
+        let mut sent = 0;
+        // Not before there is one.
+        wait_for("a snapshot", || {
+            client.rest(&format!("r{round}-{sent}"), "AAPL", "1", "1", "100.00");
+            sent += 1;
+            !snapshots(&place).is_empty()
+        });
+        let pid = venue.child.id().to_string();
+        let killer = thread::spawn(move || {
+            thread::sleep(delay);
+            let killed = Command::new("kill").args(["-s", "KILL", &pid]).status();
+            assert!(killed.unwrap().success());
+        });
+        while client
+            .try_send_raw(&client.build(
+                "D",
+                client.next_out,
+                &limit(&format!("r{round}-{sent}"), "AAPL", "1", "1", "100.00"),
+                common::Flaw::None,
+            ))
+            .is_ok()
+        {
+            client.next_out += 1;
+            sent += 1;
+            client.pending();
+            if killer.is_finished() {
+                break;
+            }
+        }
+        killer.join().unwrap();
+        venue.child.wait().unwrap();
+        // Every snapshot there is whole, and of this journal.
+        for file in snapshots(&place) {
+            let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+            let sequence = name.trim_start_matches("snapshot-").parse().unwrap();
+            let read = ironbook_journal::snapshot::read(
+                &ironbook_journal::FileStorage::new(place.data()),
+                sequence,
+            );
+            assert!(read.is_ok(), "round {round}: {:?}", read.err());
+        }
+    }
+    let mut venue = place.start();
+    let state = state_in(&venue.printed()).to_owned();
+    assert_eq!(venue.end("TERM"), Some(0));
+    let replayed = expect_exit(&["replay", &data], 0);
+    assert_eq!(state_in(&stdout(&replayed)), state, "as from the first frame");
 }

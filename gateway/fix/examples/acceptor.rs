@@ -1,7 +1,7 @@
-//! A small FIX 4.4 acceptor for trying a client, and for acceptance scripts: it echoes orders.
+//! A small acceptor of every version for trying a client, and for acceptance scripts: it echoes orders.
 //!
-//! `cargo run --example acceptor -- 5001` listens on 127.0.0.1 and knows one session, ISLD with TW44. Every
-//! Logon starts both sequence numbers at 1. NewOrderSingle, SecurityDefinition and Email come back with a new
+//! `cargo run --example acceptor -- 5001` listens on 127.0.0.1 and knows the sessions of ISLD with TW40 to TW44
+//! and TW50 to TW50SP2, each of which may speak what it likes. Every Logon starts both sequence numbers at 1. NewOrderSingle, SecurityDefinition and Email come back with a new
 //! header, an order with PossResend and a known ClOrdID is ignored, everything else is unsupported. What is
 //! sent is kept in memory for resending.
 
@@ -16,12 +16,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const SENDER: &str = "ISLD";
-const TARGET: &str = "TW44";
+const TARGETS: [&str; 8] = ["TW40", "TW41", "TW42", "TW43", "TW44", "TW50", "TW50SP1", "TW50SP2"];
 /// How long a read waits before the clock is looked at.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Whether a connection holds the one session.
-static TAKEN: AtomicBool = AtomicBool::new(false);
+/// Whether a connection holds each session.
+static TAKEN: [AtomicBool; TARGETS.len()] = [const { AtomicBool::new(false) }; TARGETS.len()];
 
 fn main() -> std::io::Result<()> {
     let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(5001);
@@ -44,6 +44,14 @@ fn now_ns() -> u64 {
     since.as_nanos() as u64
 }
 
+fn session(target: &str) -> Session {
+    let config = SessionConfig {
+        reset_on_logon: true,
+        ..SessionConfig::new(Role::Acceptor, SENDER, target)
+    };
+    Session::new(config, MsgSeqNum::FIRST, MsgSeqNum::FIRST)
+}
+
 /// What was sent, for resending; its place is its MsgSeqNum less one.
 struct Sent {
     msg_type: MsgType,
@@ -54,7 +62,8 @@ struct Sent {
 struct Connection {
     stream: TcpStream,
     session: Session,
-    holds_session: bool,
+    /// Which of the sessions the connection holds.
+    held: Option<usize>,
     sent: Vec<Sent>,
     cl_ord_ids: HashSet<Vec<u8>>,
     out: Vec<u8>,
@@ -63,12 +72,10 @@ struct Connection {
 
 impl Connection {
     fn new(stream: TcpStream) -> Self {
-        let mut config = SessionConfig::new(Role::Acceptor, SENDER, TARGET);
-        config.reset_on_logon = true;
         Self {
             stream,
-            session: Session::new(config, MsgSeqNum::FIRST, MsgSeqNum::FIRST),
-            holds_session: false,
+            session: session(TARGETS[0]),
+            held: None,
             sent: Vec::new(),
             cl_ord_ids: HashSet::new(),
             out: Vec::new(),
@@ -77,8 +84,8 @@ impl Connection {
     }
 
     fn give_back(&mut self) {
-        if self.holds_session {
-            TAKEN.store(false, Ordering::Release);
+        if let Some(held) = self.held {
+            TAKEN[held].store(false, Ordering::Release);
         }
     }
 
@@ -151,12 +158,21 @@ impl Connection {
         }
     }
 
-    /// The first Logon takes the session; a second connection gets nothing.
+    /// The first Logon takes its session; a second connection gets nothing.
     fn take_session(&mut self, message: &Message<'_>) -> bool {
-        if !self.holds_session && message.msg_type() == Some(MsgType::LOGON) {
-            self.holds_session = !TAKEN.swap(true, Ordering::AcqRel);
-            return self.holds_session;
+        if self.held.is_some() || message.msg_type() != Some(MsgType::LOGON) {
+            return true;
         }
+        let sender = message.sender_comp_id().unwrap_or_default();
+        let Some(index) = TARGETS.iter().position(|target| target.as_bytes() == sender) else {
+            return false;
+        };
+        if TAKEN[index].swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        self.held = Some(index);
+        self.session = session(TARGETS[index]);
+        self.session.handle_connected(now_ns());
         true
     }
 
@@ -172,7 +188,7 @@ impl Connection {
                 return;
             }
         }
-        let dictionary = self.session.config().dictionary;
+        let dictionary = self.session.version().dictionary();
         let mut body = Vec::new();
         for (tag, value) in message.iter() {
             if tag == 97 || !dictionary.is_header(tag) && !dictionary.is_trailer(tag) {

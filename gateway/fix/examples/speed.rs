@@ -4,12 +4,13 @@
 //! are already in memory. No I/O is inside.
 
 use ironbook_fix::codec::{Framed, checksum, frame};
-use ironbook_fix::dictionary::{Strictness, fix44::FIX44};
+use ironbook_fix::dictionary::Strictness;
 use ironbook_fix::field::{Decimal, MsgSeqNum};
 use ironbook_fix::message::{Fields, Message, MsgType};
 use ironbook_fix::order::{NewOrderSingle, OrdType, OrderMessage, Side, TimeInForce};
 use ironbook_fix::report::{ExecType, ExecutionReport, OrdStatus};
 use ironbook_fix::session::{Handled, Role, Session, SessionConfig};
+use ironbook_fix::version::{ApplVerId, Version};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -34,15 +35,16 @@ fn main() {
     measure("frame + split + typed", rounds, |_| {
         let Framed::Message { len } = frame(black_box(&order)) else { unreachable!() };
         let message = Message::parse(&order[..len], &mut fields).unwrap();
-        black_box(OrderMessage::parse(&message).unwrap());
+        black_box(OrderMessage::parse(&message, ApplVerId::Fix44).unwrap());
     });
     {
         let message = Message::parse(&order, &mut fields).unwrap();
+        let dictionary = Version::FIX44.dictionary();
         measure("dictionary check", rounds, |_| {
-            assert!(FIX44.check(black_box(&message), Strictness::Strict).is_ok());
+            assert!(dictionary.check(black_box(&message), Strictness::Strict).is_ok());
         });
         measure("typed", rounds, |_| {
-            black_box(OrderMessage::parse(black_box(&message)).unwrap());
+            black_box(OrderMessage::parse(black_box(&message), ApplVerId::Fix44).unwrap());
         });
     }
     measure_session(rounds, &mut fields);
@@ -111,7 +113,7 @@ fn measure_session(rounds: usize, fields: &mut Fields) {
             let message = Message::parse(&rest[..len], fields).unwrap();
             let handled = venue.handle_message(NOW_NS, &message);
             assert!(matches!(handled, Handled::Application(_)));
-            black_box(OrderMessage::parse(&message).unwrap());
+            black_box(OrderMessage::parse(&message, venue.application_version(&message)).unwrap());
             rest = &rest[len..];
         }));
     }

@@ -6,6 +6,7 @@ use crate::field::{
     digits_of, write_decimal, write_u64,
 };
 use crate::message::MsgType;
+use crate::version::{ApplVerId, Version};
 
 /// Most bytes of a field besides the text it carries: tag of up to five digits, `=`, number or time, SOH.
 pub const FIELD_MAX: usize = 5 + 1 + TIMESTAMP_TEXT_MAX + 1;
@@ -128,18 +129,21 @@ pub trait Body {
     /// MsgType(35)
     const MSG_TYPE: MsgType;
 
+    /// The first version that has this type.
+    const SINCE: ApplVerId = ApplVerId::Fix40;
+
     /// An upper bound of the bytes [`Body::write`] writes.
     fn len_max(&self) -> usize;
 
-    /// Writes the fields.
-    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText);
+    /// Writes the fields as a version has them, at the earliest [`Body::SINCE`].
+    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText, version: ApplVerId);
 
     /// Appends the fields to `out`.
-    fn encode_body(&self, out: &mut Vec<u8>, text: &mut TimestampText) {
+    fn encode_body(&self, out: &mut Vec<u8>, text: &mut TimestampText, version: ApplVerId) {
         let start = out.len();
         out.resize(start + self.len_max(), 0);
         let mut writer = Writer::new(&mut out[start..]);
-        self.write(&mut writer, text);
+        self.write(&mut writer, text, version);
         let written = writer.len();
         out.truncate(start + written);
     }
@@ -151,6 +155,8 @@ const LENGTH_DIGITS: usize = 3;
 /// The constant parts of every message one session sends, and the clock text of its SendingTime(52).
 #[derive(Debug, Clone)]
 pub struct Encoder {
+    /// What typed messages are written in.
+    version: ApplVerId,
     /// `8=FIX.4.4|9=`
     begin: Box<[u8]>,
     /// `49=SENDER|52=`: SenderCompID stands before SendingTime.
@@ -170,10 +176,11 @@ struct Repetition {
 impl Encoder {
     /// Precomputes what doesn't change.
     #[must_use]
-    pub fn new(begin_string: &str, sender: &str, target: &str, time: TimestampText) -> Self {
+    pub fn new(version: Version, sender: &str, target: &str, time: TimestampText) -> Self {
         let boxed = |text: String| text.into_bytes().into_boxed_slice();
         Self {
-            begin: boxed(format!("8={begin_string}\x019=")),
+            version: version.application,
+            begin: boxed(format!("8={}\x019=", version.begin_string())),
             sender: boxed(format!("49={sender}\x0152=")),
             target: boxed(format!("56={target}\x01")),
             time,
@@ -210,8 +217,9 @@ impl Encoder {
         body: &B,
         out: &mut Vec<u8>,
     ) {
+        let version = self.version;
         self.wrap(seq, sending_time_ns, B::MSG_TYPE, None, body.len_max(), out, |writer, text| {
-            body.write(writer, text);
+            body.write(writer, text, version);
         });
     }
 
@@ -228,6 +236,22 @@ impl Encoder {
         let repetition = Some(Repetition { orig_sending_time_ns });
         self.wrap(seq, sending_time_ns, msg_type, repetition, body.len(), out, |writer, _| {
             writer.bytes(body);
+        });
+    }
+
+    /// [`Encoder::repeated`], writing the body in the same pass.
+    pub fn repeated_typed<B: Body>(
+        &mut self,
+        seq: MsgSeqNum,
+        orig_sending_time_ns: u64,
+        sending_time_ns: u64,
+        body: &B,
+        out: &mut Vec<u8>,
+    ) {
+        let (version, repetition) = (self.version, Some(Repetition { orig_sending_time_ns }));
+        let (msg_type, len_max) = (B::MSG_TYPE, body.len_max());
+        self.wrap(seq, sending_time_ns, msg_type, repetition, len_max, out, |writer, text| {
+            body.write(writer, text, version);
         });
     }
 

@@ -5,6 +5,9 @@
 //! time come from the caller; what is to be done comes back as values. It reads no configuration and writes
 //! no log.
 //!
+//! Every version from FIX 4.0 to 5.0 SP2 is spoken: [`version::Version`] names one, [`dictionary`] holds what it
+//! defines, and messages are written in the words of the session's.
+//!
 //! The way of a message in: [`codec::frame`] finds it, [`message::Message`] splits it into fields,
 //! [`session::Session::handle_message`] decides whether it counts, [`order::OrderMessage`] or
 //! [`report::ReportMessage`] gives it types. The way out: the session *requests* what it wants sent
@@ -20,3 +23,4 @@ pub mod message;
 pub mod order;
 pub mod report;
 pub mod session;
+pub mod version;

@@ -1,6 +1,7 @@
 //! A message as a table of its fields, and how a message is refused.
 
 use crate::codec::{Garbled, MESSAGE_MAX, SOH};
+use crate::dictionary::TAGS;
 use crate::field::{MsgSeqNum, ValueError, parse_timestamp};
 use memchr::memchr;
 use thiserror::Error;
@@ -424,8 +425,8 @@ fn value_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     memchr(SOH, bytes.get(at..)?).map(|length| at + length)
 }
 
-/// Data fields and the length field that stands before each (FIX 4.4 specification, volume 6).
-const DATA_FIELDS: [(u32, u32); 16] = [
+/// Data fields and the length field that stands before each, in any version.
+const DATA_FIELDS: [(u32, u32); 27] = [
     (89, 93),
     (91, 90),
     (96, 95),
@@ -442,10 +443,21 @@ const DATA_FIELDS: [(u32, u32); 16] = [
     (446, 445),
     (619, 618),
     (622, 621),
+    (1185, 1184),
+    (1278, 1277),
+    (1281, 1280),
+    (1283, 1282),
+    (1398, 1397),
+    (1402, 1401),
+    (1404, 1403),
+    (1469, 1468),
+    (1527, 1525),
+    (1579, 1578),
+    (1621, 1620),
 ];
 
-const DATA_BITS: [u64; 10] = {
-    let mut bits = [0; 10];
+const DATA_BITS: [u64; TAGS / 64] = {
+    let mut bits = [0; TAGS / 64];
     let mut at = 0;
     while at < DATA_FIELDS.len() {
         let tag = DATA_FIELDS[at].0;
@@ -483,7 +495,7 @@ fn data_end(
     end.filter(|end| bytes.get(*end) == Some(&SOH)).ok_or(Garbled::Field)
 }
 
-/// SessionRejectReason(373), the FIX 4.4 codes this package gives.
+/// SessionRejectReason(373), the codes this package gives; a version that lacks one gets none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum SessionRejectReason {
@@ -515,6 +527,8 @@ pub enum SessionRejectReason {
     GroupOutOfOrder = 15,
     /// The count of a repeating group isn't the number of its instances.
     GroupCount = 16,
+    /// ApplVerID(1128) is none, or none the session allows (FIXT.1.1).
+    ApplicationVersion = 18,
     /// Something else; Text(58) says what.
     Other = 99,
 }
@@ -538,6 +552,7 @@ impl SessionRejectReason {
             Self::TagOutOfOrder => "Tag specified out of required order",
             Self::GroupOutOfOrder => "Repeating group fields out of order",
             Self::GroupCount => "Incorrect NumInGroup count for repeating group",
+            Self::ApplicationVersion => "Invalid or unsupported application version",
             Self::Other => "Other",
         }
     }
@@ -626,7 +641,8 @@ impl Reject {
     }
 }
 
-/// BusinessRejectReason(380), the FIX 4.4 codes and the throttle codes of extension pack 116.
+/// BusinessRejectReason(380), the FIX 4.4 codes and the throttle codes of extension pack 116; a version that
+/// lacks one gets [`BusinessRejectReason::Other`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum BusinessRejectReason {

@@ -1,7 +1,8 @@
 //! Messages from a client to the venue: orders and everything asked about them.
 //!
-//! Fields are those of the FIX 4.4 specification, volume 4. Texts are borrowed from the message they came
-//! in. Parsing checks what the venue needs beyond the dictionary: bounds of identifiers, numbers that fit,
+//! Fields are those of the FIX 4.4 specification, volume 4; code sets are those of all versions together, as
+//! the dictionary has already asked what a version knows. Texts are borrowed from the message they came in.
+//! Parsing checks what the venue needs beyond the dictionary: bounds of identifiers, numbers that fit,
 //! prices where the order type calls for them.
 
 use crate::encode::{Body, FIELD_MAX, Writer};
@@ -9,6 +10,7 @@ use crate::field::{Decimal, TimestampText, ValueError, parse_text, parse_timesta
 use crate::message::{
     BusinessReject, BusinessRejectReason, Message, MsgType, Refusal, Reject, SessionRejectReason,
 };
+use crate::version::ApplVerId;
 
 /// Longest ClOrdID(11) and OrigClOrdID(41) in bytes: a UUID as text.
 pub const CL_ORD_ID_MAX: usize = 36;
@@ -92,6 +94,8 @@ codes! {
         Lend = b'F',
         /// Borrow
         Borrow = b'G',
+        /// Sell undisclosed
+        SellUndisclosed = b'H',
     }
 }
 
@@ -116,12 +120,22 @@ codes! {
         LimitWithOrWithout = b'8',
         /// On basis
         OnBasis = b'9',
+        /// On close, deprecated
+        OnClose = b'A',
+        /// Limit on close, deprecated
+        LimitOnClose = b'B',
+        /// Forex market, deprecated
+        ForexMarket = b'C',
         /// Previously quoted
         PreviouslyQuoted = b'D',
         /// Previously indicated
         PreviouslyIndicated = b'E',
+        /// Forex limit, deprecated
+        ForexLimit = b'F',
         /// Forex swap
         ForexSwap = b'G',
+        /// Forex previously quoted, deprecated
+        ForexPreviouslyQuoted = b'H',
         /// Funari: limit day, market at close
         Funari = b'I',
         /// Market if touched
@@ -134,6 +148,12 @@ codes! {
         NextFundValuationPoint = b'M',
         /// Pegged
         Pegged = b'P',
+        /// Counter-order selection
+        CounterOrderSelection = b'Q',
+        /// Stop on bid or offer
+        StopOnBidOrOffer = b'R',
+        /// Stop limit on bid or offer
+        StopLimitOnBidOrOffer = b'S',
     }
 }
 
@@ -156,6 +176,16 @@ codes! {
         GoodTillDate = b'6',
         /// At the close
         AtTheClose = b'7',
+        /// Good through crossing
+        GoodThroughCrossing = b'8',
+        /// At crossing
+        AtCrossing = b'9',
+        /// Good for time
+        GoodForTime = b'A',
+        /// Good for auction
+        GoodForAuction = b'B',
+        /// Good for this month
+        GoodForMonth = b'C',
     }
 }
 
@@ -176,6 +206,16 @@ codes! {
         TradingSession = b'6',
         /// All orders
         All = b'7',
+        /// Orders of a market
+        Market = b'8',
+        /// Orders of a market segment
+        MarketSegment = b'9',
+        /// Orders of a group of securities
+        SecurityGroup = b'A',
+        /// Orders of an issuer's securities
+        Issuer = b'B',
+        /// Orders of securities with an underlying of an issuer
+        UnderlyingIssuer = b'C',
     }
 }
 
@@ -208,7 +248,7 @@ pub struct NewOrderSingle<'a> {
     pub max_floor: Option<Decimal>,
     /// ExpireTime(126) in nanoseconds since the Unix epoch.
     pub expire_time_ns: Option<u64>,
-    /// TransactTime(60) in nanoseconds since the Unix epoch.
+    /// TransactTime(60) in nanoseconds since the Unix epoch; before FIX 4.2, which has none, SendingTime(52).
     pub transact_time_ns: u64,
     /// PossResend(97): the order may have been sent before under another MsgSeqNum.
     pub poss_resend: bool,
@@ -231,7 +271,9 @@ pub struct OrderCancelRequest<'a> {
     pub side: Side,
     /// OrderQty(38)
     pub order_qty: Option<Decimal>,
-    /// TransactTime(60) in nanoseconds since the Unix epoch.
+    /// CxlType(125) of FIX 4.0 says that the order is only to become smaller.
+    pub partial: bool,
+    /// TransactTime(60) in nanoseconds since the Unix epoch; before FIX 4.2, which has none, SendingTime(52).
     pub transact_time_ns: u64,
 }
 
@@ -294,20 +336,25 @@ pub enum OrderMessage<'a> {
 }
 
 impl<'a> OrderMessage<'a> {
-    /// Reads an application message that a session accepted.
+    /// Reads an application message of a version that a session accepted.
     ///
     /// # Errors
     /// How to refuse the message: as another type than these five ("unsupported"), with a Reject(3) for a
     /// missing or bad field, with a BusinessMessageReject(j) for one that other fields call for.
     #[inline]
-    pub fn parse(message: &Message<'a>) -> Result<Self, Refusal<'a>> {
-        let fields = Found::scan(message)?;
+    pub fn parse(message: &Message<'a>, version: ApplVerId) -> Result<Self, Refusal<'a>> {
+        let mut fields = Found::scan(message)?;
+        if version < ApplVerId::Fix42 {
+            fields.transact_time_ns = fields.transact_time_ns.or(message.sending_time_ns());
+        }
         match message.msg_type() {
             Some(MsgType::NEW_ORDER_SINGLE) => fields.order().map(Self::New),
-            Some(MsgType::ORDER_CANCEL_REQUEST) => fields.cancel().map(Self::Cancel),
-            Some(MsgType::ORDER_CANCEL_REPLACE_REQUEST) => fields.replace().map(Self::Replace),
+            Some(MsgType::ORDER_CANCEL_REQUEST) => fields.cancel(version).map(Self::Cancel),
+            Some(MsgType::ORDER_CANCEL_REPLACE_REQUEST) => {
+                fields.replace(version).map(Self::Replace)
+            }
             Some(MsgType::ORDER_MASS_CANCEL_REQUEST) => fields.mass_cancel().map(Self::MassCancel),
-            Some(MsgType::ORDER_STATUS_REQUEST) => fields.status().map(Self::Status),
+            Some(MsgType::ORDER_STATUS_REQUEST) => fields.status(version).map(Self::Status),
             _ => Err(Refusal::unsupported()),
         }
     }
@@ -334,6 +381,7 @@ struct Found<'a> {
     expire_time_ns: Option<u64>,
     transact_time_ns: Option<u64>,
     mass_cancel_request_type: Option<MassCancelRequestType>,
+    partial: bool,
     poss_resend: bool,
 }
 
@@ -368,6 +416,7 @@ impl<'a> Found<'a> {
             99 => self.stop_px = Some(Decimal::parse(value)?),
             110 => self.min_qty = Some(Decimal::parse(value)?),
             111 => self.max_floor = Some(Decimal::parse(value)?),
+            125 => self.partial = value == b"P",
             126 => self.expire_time_ns = Some(parse_timestamp(value)?),
             530 => self.mass_cancel_request_type = Some(MassCancelRequestType::parse(value)?),
             790 => self.ord_status_req_id = Some(parse_text(value, CL_ORD_ID_MAX)?),
@@ -405,22 +454,23 @@ impl<'a> Found<'a> {
         Ok(order)
     }
 
-    fn cancel(&self) -> Result<OrderCancelRequest<'a>, Refusal<'a>> {
+    fn cancel(&self, version: ApplVerId) -> Result<OrderCancelRequest<'a>, Refusal<'a>> {
         Ok(OrderCancelRequest {
             cl_ord_id: required(11, self.cl_ord_id)?,
-            orig_cl_ord_id: required(41, self.orig_cl_ord_id)?,
+            orig_cl_ord_id: self.named(41, self.orig_cl_ord_id, version)?,
             order_id: self.order_id,
             account: self.account,
             symbol: required(55, self.symbol)?,
             side: required(54, self.side)?,
             order_qty: self.order_qty,
+            partial: self.partial,
             transact_time_ns: required(60, self.transact_time_ns)?,
         })
     }
 
-    fn replace(&self) -> Result<OrderCancelReplaceRequest<'a>, Refusal<'a>> {
+    fn replace(&self, version: ApplVerId) -> Result<OrderCancelReplaceRequest<'a>, Refusal<'a>> {
         Ok(OrderCancelReplaceRequest {
-            orig_cl_ord_id: required(41, self.orig_cl_ord_id)?,
+            orig_cl_ord_id: self.named(41, self.orig_cl_ord_id, version)?,
             order_id: self.order_id,
             order: self.order()?,
         })
@@ -440,15 +490,33 @@ impl<'a> Found<'a> {
         Ok(request)
     }
 
-    fn status(&self) -> Result<OrderStatusRequest<'a>, Refusal<'a>> {
+    fn status(&self, version: ApplVerId) -> Result<OrderStatusRequest<'a>, Refusal<'a>> {
         Ok(OrderStatusRequest {
-            cl_ord_id: required(11, self.cl_ord_id)?,
+            cl_ord_id: self.named(11, self.cl_ord_id, version)?,
             order_id: self.order_id,
             ord_status_req_id: self.ord_status_req_id,
             account: self.account,
             symbol: required(55, self.symbol)?,
             side: required(54, self.side)?,
         })
+    }
+
+    /// The name an order is found by. From FIX 5.0 SP1 on a client may give OrderID(37) instead, which this
+    /// package doesn't take.
+    fn named(
+        &self,
+        tag: u32,
+        name: Option<&'a [u8]>,
+        version: ApplVerId,
+    ) -> Result<&'a [u8], Refusal<'a>> {
+        if name.is_none() && version >= ApplVerId::Fix50Sp1 {
+            return Err(self.conditional(if tag == 11 {
+                "ClOrdID (11) is required here"
+            } else {
+                "OrigClOrdID (41) is required here"
+            }));
+        }
+        required(tag, name)
     }
 
     fn conditional(&self, text: &'static str) -> Refusal<'a> {
@@ -487,6 +555,18 @@ fn refuse_value<'a>(tag: u32, error: ValueError) -> Refusal<'a> {
 const _: () = assert!(CL_ORD_ID_MAX == 36 && ORDER_ID_MAX == 36, "the texts name the bounds");
 const _: () = assert!(ACCOUNT_MAX == 12 && SYMBOL_MAX == 24, "the texts name the bounds");
 
+/// TransactTime(60), which requests have from FIX 4.2 on.
+fn write_transact_time(
+    time_ns: u64,
+    out: &mut Writer<'_>,
+    text: &mut TimestampText,
+    version: ApplVerId,
+) {
+    if version >= ApplVerId::Fix42 {
+        out.time(b"60=", time_ns, text);
+    }
+}
+
 fn text_len(texts: &[Option<&[u8]>]) -> usize {
     texts.iter().map(|text| text.map_or(0, <[u8]>::len)).sum()
 }
@@ -496,24 +576,28 @@ impl Body for NewOrderSingle<'_> {
 
     fn len_max(&self) -> usize {
         let texts = [Some(self.cl_ord_id), self.account, Some(self.symbol), self.exec_inst];
-        17 * FIELD_MAX + text_len(&texts)
+        18 * FIELD_MAX + text_len(&texts)
     }
 
-    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText) {
+    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText, version: ApplVerId) {
         if self.poss_resend {
             out.raw(b"97=Y\x01");
         }
-        self.write_fields(out, text);
+        self.write_fields(out, text, version);
     }
 }
 
 impl NewOrderSingle<'_> {
-    fn write_fields(&self, out: &mut Writer<'_>, text: &mut TimestampText) {
+    fn write_fields(&self, out: &mut Writer<'_>, text: &mut TimestampText, version: ApplVerId) {
         out.text(b"11=", self.cl_ord_id);
         out.text_if(b"1=", self.account);
+        if version < ApplVerId::Fix44 {
+            // HandlInst: automated execution, no broker intervention.
+            out.raw(b"21=1\x01");
+        }
         out.text(b"55=", self.symbol);
         out.char(b"54=", self.side.code());
-        out.time(b"60=", self.transact_time_ns, text);
+        write_transact_time(self.transact_time_ns, out, text, version);
         out.decimal(b"38=", self.order_qty);
         out.char(b"40=", self.ord_type.code());
         out.decimal_if(b"44=", self.price);
@@ -533,17 +617,22 @@ impl Body for OrderCancelRequest<'_> {
 
     fn len_max(&self) -> usize {
         let texts = [Some(self.cl_ord_id), Some(self.orig_cl_ord_id), self.order_id, self.account];
-        9 * FIELD_MAX + text_len(&texts) + self.symbol.len()
+        10 * FIELD_MAX + text_len(&texts) + self.symbol.len()
     }
 
-    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText) {
+    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText, version: ApplVerId) {
         out.text(b"41=", self.orig_cl_ord_id);
         out.text_if(b"37=", self.order_id);
         out.text(b"11=", self.cl_ord_id);
-        out.text_if(b"1=", self.account);
+        if version == ApplVerId::Fix40 {
+            out.char(b"125=", if self.partial { b'P' } else { b'F' });
+        }
+        if version >= ApplVerId::Fix42 {
+            out.text_if(b"1=", self.account);
+        }
         out.text(b"55=", self.symbol);
         out.char(b"54=", self.side.code());
-        out.time(b"60=", self.transact_time_ns, text);
+        write_transact_time(self.transact_time_ns, out, text, version);
         out.decimal_if(b"38=", self.order_qty);
     }
 }
@@ -556,24 +645,25 @@ impl Body for OrderCancelReplaceRequest<'_> {
         2 * FIELD_MAX + text_len(&texts) + self.order.len_max()
     }
 
-    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText) {
+    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText, version: ApplVerId) {
         if self.order.poss_resend {
             out.raw(b"97=Y\x01");
         }
         out.text_if(b"37=", self.order_id);
         out.text(b"41=", self.orig_cl_ord_id);
-        self.order.write_fields(out, text);
+        self.order.write_fields(out, text, version);
     }
 }
 
 impl Body for OrderMassCancelRequest<'_> {
     const MSG_TYPE: MsgType = MsgType::ORDER_MASS_CANCEL_REQUEST;
+    const SINCE: ApplVerId = ApplVerId::Fix43;
 
     fn len_max(&self) -> usize {
         6 * FIELD_MAX + text_len(&[Some(self.cl_ord_id), self.symbol])
     }
 
-    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText) {
+    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText, _: ApplVerId) {
         out.text(b"11=", self.cl_ord_id);
         out.char(b"530=", self.request_type.code());
         out.text_if(b"55=", self.symbol);
@@ -592,11 +682,15 @@ impl Body for OrderStatusRequest<'_> {
         7 * FIELD_MAX + text_len(&texts) + self.symbol.len()
     }
 
-    fn write(&self, out: &mut Writer<'_>, _: &mut TimestampText) {
+    fn write(&self, out: &mut Writer<'_>, _: &mut TimestampText, version: ApplVerId) {
         out.text_if(b"37=", self.order_id);
         out.text(b"11=", self.cl_ord_id);
-        out.text_if(b"790=", self.ord_status_req_id);
-        out.text_if(b"1=", self.account);
+        if version >= ApplVerId::Fix44 {
+            out.text_if(b"790=", self.ord_status_req_id);
+        }
+        if version >= ApplVerId::Fix42 {
+            out.text_if(b"1=", self.account);
+        }
         out.text(b"55=", self.symbol);
         out.char(b"54=", self.side.code());
     }
@@ -606,29 +700,43 @@ impl Body for OrderStatusRequest<'_> {
 mod tests {
     use super::*;
     use crate::codec::{Framed, frame};
-    use crate::dictionary::{Strictness, fix44::FIX44};
+    use crate::dictionary::Strictness;
     use crate::encode::Encoder;
-    use crate::field::{MANTISSA_MAX, MsgSeqNum};
+    use crate::field::{MANTISSA_MAX, MsgSeqNum, Precision};
     use crate::message::Fields;
+    use crate::version::Version;
     use proptest::prelude::*;
 
-    /// A body as a whole message in strict FIX 4.4, split and typed again.
-    fn sent<B: Body>(body: &B, check: impl FnOnce(&OrderMessage<'_>)) {
-        let mut encoder = Encoder::new("FIX.4.4", "CLIENT", "VENUE", TimestampText::default());
-        let mut out = Vec::new();
-        encoder.typed(MsgSeqNum::new(7), 1_709_251_200_123_000_000, body, &mut out);
-        assert_eq!(frame(&out), Framed::Message { len: out.len() });
-        let mut fields = Fields::new();
-        let message = Message::parse(&out, &mut fields).unwrap();
-        FIX44.check(&message, Strictness::Strict).unwrap();
-        check(&OrderMessage::parse(&message).unwrap());
+    /// A body as a whole and strict message of every version, split and typed again; what comes of it is
+    /// checked from FIX 4.4 on, as the earlier ones have fewer fields.
+    fn sent<B: Body>(versions: &[Version], body: &B, check: impl Fn(&OrderMessage<'_>)) {
+        for version in versions.iter().filter(|version| version.application >= B::SINCE) {
+            let time = TimestampText::new(version.precision(Precision::Millis));
+            let mut encoder = Encoder::new(*version, "CLIENT", "VENUE", time);
+            let mut out = Vec::new();
+            encoder.typed(MsgSeqNum::new(7), 1_709_251_200_123_000_000, body, &mut out);
+            assert_eq!(frame(&out), Framed::Message { len: out.len() });
+            let mut fields = Fields::new();
+            let message = Message::parse(&out, &mut fields).unwrap();
+            if let Err(reject) = version.dictionary().check(&message, Strictness::Strict) {
+                panic!("{version}: {reject} {:?} in {message:?}", reject.ref_tag);
+            }
+            let typed = OrderMessage::parse(&message, version.application).unwrap();
+            if version.application >= ApplVerId::Fix44 {
+                check(&typed);
+            }
+        }
     }
 
     fn refused(row: &str) -> String {
+        refused_in(row, ApplVerId::Fix44)
+    }
+
+    fn refused_in(row: &str, version: ApplVerId) -> String {
         let bytes = row.replace('|', "\x01").into_bytes();
         let mut fields = Fields::new();
         let message = Message::parse(&bytes, &mut fields).unwrap();
-        match OrderMessage::parse(&message) {
+        match OrderMessage::parse(&message, version) {
             Ok(_) => "accepted".to_owned(),
             Err(Refusal::Session(reject)) => {
                 let tag =
@@ -689,6 +797,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn each_version_asks_for_its_own() {
+        use ApplVerId::{Fix41, Fix42, Fix50, Fix50Sp1};
+        let order = "35=D|52=20240301-00:00:00|11=1|21=1|55=A|54=1|38=1|40=2|44=1|";
+        let cancel = "35=F|52=20240301-00:00:00|11=1|55=A|54=1|38=1|60=20240301-00:00:00|";
+        for (version, row, expected) in [
+            (Fix41, order, "accepted"),
+            (Fix42, order, "3 1 60: Required tag missing"),
+            (Fix50, cancel, "3 1 41: Required tag missing"),
+            (Fix50Sp1, cancel, "j 5: OrigClOrdID (41) is required here"),
+            (Fix50Sp1, "35=H|55=A|54=1|37=9|", "j 5: ClOrdID (11) is required here"),
+        ] {
+            assert_eq!(refused_in(row, version), expected, "{row}");
+        }
+    }
+
     fn decimal() -> impl Strategy<Value = Decimal> {
         (-MANTISSA_MAX..=MANTISSA_MAX, 0_u8..=18)
             .prop_map(|(mantissa, scale)| Decimal::new(mantissa, scale))
@@ -712,8 +836,11 @@ mod tests {
             (min_qty, max_floor) in (prop::option::of(decimal()), prop::option::of(decimal())),
             (transact_time_ns, expire_time_ns, poss_resend) in (time_ns(), prop::option::of(time_ns()), any::<bool>()),
         ) {
-            // 5 isn't an OrdType of FIX 4.4.
-            prop_assume!(ord_type != OrdType::MarketOnClose);
+            let versions: Vec<_> = Version::ALL.into_iter().filter(|version| {
+                let dictionary = version.dictionary();
+                let codes = [(54, side.code()), (40, ord_type.code()), (59, time_in_force.code())];
+                codes.iter().all(|(tag, code)| dictionary.allows(*tag, &[*code]))
+            }).collect();
             let order = NewOrderSingle {
                 cl_ord_id: &id,
                 account: account.as_deref(),
@@ -731,9 +858,9 @@ mod tests {
                 transact_time_ns,
                 poss_resend,
             };
-            sent(&order, |got| assert_eq!(*got, OrderMessage::New(order)));
+            sent(&versions, &order, |got| assert_eq!(*got, OrderMessage::New(order)));
             let replace = OrderCancelReplaceRequest { orig_cl_ord_id: &original, order_id: Some(b"9"), order };
-            sent(&replace, |got| assert_eq!(*got, OrderMessage::Replace(replace)));
+            sent(&versions, &replace, |got| assert_eq!(*got, OrderMessage::Replace(replace)));
             let cancel = OrderCancelRequest {
                 cl_ord_id: &id,
                 orig_cl_ord_id: &original,
@@ -741,10 +868,11 @@ mod tests {
                 account: account.as_deref(),
                 symbol: &symbol,
                 side,
-                order_qty: min_qty,
+                order_qty: Some(order_qty),
+                partial: false,
                 transact_time_ns,
             };
-            sent(&cancel, |got| assert_eq!(*got, OrderMessage::Cancel(cancel)));
+            sent(&versions, &cancel, |got| assert_eq!(*got, OrderMessage::Cancel(cancel)));
             let status = OrderStatusRequest {
                 cl_ord_id: &id,
                 order_id: Some(b"9"),
@@ -753,7 +881,7 @@ mod tests {
                 symbol: &symbol,
                 side,
             };
-            sent(&status, |got| assert_eq!(*got, OrderMessage::Status(status)));
+            sent(&versions, &status, |got| assert_eq!(*got, OrderMessage::Status(status)));
             let mass = OrderMassCancelRequest {
                 cl_ord_id: &id,
                 request_type: MassCancelRequestType::Security,
@@ -761,7 +889,7 @@ mod tests {
                 side: Some(side),
                 transact_time_ns,
             };
-            sent(&mass, |got| assert_eq!(*got, OrderMessage::MassCancel(mass)));
+            sent(&versions, &mass, |got| assert_eq!(*got, OrderMessage::MassCancel(mass)));
         }
     }
 }

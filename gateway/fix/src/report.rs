@@ -1,11 +1,23 @@
 //! Messages from the venue to a client: what became of an order.
 //!
-//! Fields are those of the FIX 4.4 specification, volume 4. The venue writes them, a client reads them.
+//! Fields are those of the FIX 4.4 specification, volume 4. The venue writes them in any version, a client
+//! reads them as FIX 4.4 has them.
+//!
+//! What the other versions say otherwise (appendix D of each, "order state changes"):
+//!
+//! | versions | what |
+//! |---|---|
+//! | to 4.2 | ExecTransType(20); ExecType(150) of a trade is 1 or 2, of a status OrdStatus(39); a replaced order without fills has OrdStatus 5 |
+//! | to 4.1 | OrderQty, LastShares and LastPx are always there, whole quantities without decimals; no account in an OrderCancelReject, no CxlRejResponseTo(434) |
+//! | 4.0 | neither ExecType, LeavesQty nor OrigClOrdID; ExecID is a number, the last nine digits of the id |
+//! | to 4.3 | fewer reasons: what a version lacks is "broker option", or left out |
+//! | from 5.0 SP1 | TrdMatchID(880) beside SecondaryExecID(527); MassActionReportID(1369) |
 
 use crate::encode::{Body, FIELD_MAX, Writer};
 use crate::field::{Decimal, MsgSeqNum, TimestampText, ValueError, parse_timestamp, parse_u64};
 use crate::message::{BusinessRejectReason, Message, MsgType, Refusal, Reject};
 use crate::order::{MassCancelRequestType, OrdType, Side, TimeInForce, codes, required};
+use crate::version::{ApplVerId, Version};
 
 codes! {
     /// ExecType(150)
@@ -112,6 +124,16 @@ codes! {
         TradingSession = b'6',
         /// All orders
         All = b'7',
+        /// Orders of a market
+        Market = b'8',
+        /// Orders of a market segment
+        MarketSegment = b'9',
+        /// Orders of a group of securities
+        SecurityGroup = b'A',
+        /// Orders of an issuer's securities
+        Issuer = b'B',
+        /// Orders of securities with an underlying of an issuer
+        UnderlyingIssuer = b'C',
     }
 }
 
@@ -122,7 +144,8 @@ pub struct ExecutionReport<'a> {
     pub order_id: &'a [u8],
     /// ExecID(17), unique in the life of the venue; `0` in answers to a status request.
     pub exec_id: &'a [u8],
-    /// SecondaryExecID(527) of a trade: the trade's own number, the same on both sides.
+    /// SecondaryExecID(527) of a trade: the trade's own number, the same on both sides; from FIX 5.0 SP1 on
+    /// TrdMatchID(880) too.
     pub secondary_exec_id: Option<&'a [u8]>,
     /// ClOrdID(11) of the last request the order accepted.
     pub cl_ord_id: Option<&'a [u8]>,
@@ -395,40 +418,33 @@ impl Body for ExecutionReport<'_> {
             Some(self.symbol),
             self.text,
         ];
-        26 * FIELD_MAX + text_len(&texts)
+        // The number of a trade may be there twice.
+        28 * FIELD_MAX + text_len(&texts) + text_len(&[self.secondary_exec_id])
     }
 
     #[inline]
-    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText) {
+    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText, version: ApplVerId) {
+        if version < ApplVerId::Fix43 {
+            return self.write_before_43(out, text, version);
+        }
+        let since_44 = version >= ApplVerId::Fix44;
         out.text(b"37=", self.order_id);
         out.text_if(b"11=", self.cl_ord_id);
         out.text_if(b"41=", self.orig_cl_ord_id);
-        out.text_if(b"790=", self.ord_status_req_id);
+        out.text_if(b"790=", self.ord_status_req_id.filter(|_| since_44));
         out.text(b"17=", self.exec_id);
         out.text_if(b"527=", self.secondary_exec_id);
-        out.char(b"150=", self.exec_type.code());
+        if version >= ApplVerId::Fix50Sp1 {
+            out.text_if(b"880=", self.secondary_exec_id);
+        }
+        out.char(b"150=", self.exec_type_in(version).code());
         out.char(b"39=", self.ord_status.code());
-        if let Some(reason) = self.ord_rej_reason {
-            out.number(b"103=", u64::from(reason));
-        }
-        if let Some(reason) = self.exec_restatement_reason {
-            out.number(b"378=", u64::from(reason));
-        }
-        out.text_if(b"1=", self.account);
-        out.text(b"55=", self.symbol);
-        out.char(b"54=", self.side.code());
-        out.decimal_if(b"38=", self.order_qty);
-        if let Some(ord_type) = self.ord_type {
-            out.char(b"40=", ord_type.code());
-        }
-        out.decimal_if(b"44=", self.price);
-        out.decimal_if(b"99=", self.stop_px);
-        if let Some(time_in_force) = self.time_in_force {
-            out.char(b"59=", time_in_force.code());
-        }
+        write_reason(b"103=", self.ord_rej_reason, out, version);
+        write_reason(b"378=", self.exec_restatement_reason, out, version);
+        self.write_terms(self.order_qty, out);
         out.decimal_if(b"32=", self.last_qty);
         out.decimal_if(b"31=", self.last_px);
-        if let Some(indicator) = self.last_liquidity_ind {
+        if let Some(indicator) = self.last_liquidity_ind.filter(|_| since_44) {
             out.number(b"851=", u64::from(indicator));
         }
         out.decimal(b"151=", self.leaves_qty);
@@ -439,6 +455,161 @@ impl Body for ExecutionReport<'_> {
         }
         out.text_if(b"58=", self.text);
     }
+}
+
+impl ExecutionReport<'_> {
+    /// What was ordered.
+    #[inline]
+    fn write_terms(&self, order_qty: Option<Decimal>, out: &mut Writer<'_>) {
+        out.text_if(b"1=", self.account);
+        out.text(b"55=", self.symbol);
+        out.char(b"54=", self.side.code());
+        out.decimal_if(b"38=", order_qty);
+        if let Some(ord_type) = self.ord_type {
+            out.char(b"40=", ord_type.code());
+        }
+        out.decimal_if(b"44=", self.price);
+        out.decimal_if(b"99=", self.stop_px);
+        if let Some(time_in_force) = self.time_in_force {
+            out.char(b"59=", time_in_force.code());
+        }
+    }
+
+    /// FIX 4.3 has no word for an order that was triggered; its status says it.
+    #[inline]
+    fn exec_type_in(&self, version: ApplVerId) -> ExecType {
+        match self.exec_type {
+            ExecType::Triggered if version < ApplVerId::Fix44 => ExecType::OrderStatus,
+            other => other,
+        }
+    }
+
+    /// The report in the words of FIX 4.0 to 4.2.
+    #[cold]
+    fn write_before_43(&self, out: &mut Writer<'_>, text: &mut TimestampText, version: ApplVerId) {
+        let (before_42, exec_type) =
+            (version < ApplVerId::Fix42, self.exec_type_before_43(version));
+        let always = |value: Option<Decimal>| value.or(before_42.then_some(Decimal::ZERO));
+        // A quantity was an integer before FIX 4.2; one that isn't whole has no other words.
+        let qty = |qty: Decimal| match qty.rescale(0) {
+            Some(whole) if before_42 => Decimal::new(whole, 0),
+            _ => qty,
+        };
+        out.text(b"37=", self.order_id);
+        out.text_if(b"11=", self.cl_ord_id);
+        if version > ApplVerId::Fix40 {
+            out.text_if(b"41=", self.orig_cl_ord_id);
+            out.text(b"17=", self.exec_id);
+        } else {
+            /// Digits that fit into the 32 bits clients read an int into.
+            const DIGITS: usize = 9;
+            let digits = self.exec_id.iter().position(u8::is_ascii_digit).unwrap_or_default();
+            let least = self.exec_id.len().saturating_sub(DIGITS);
+            out.text(b"17=", &self.exec_id[digits.max(least)..]);
+        }
+        out.char(b"20=", self.exec_trans_type());
+        if version > ApplVerId::Fix40 {
+            out.char(b"150=", exec_type);
+        }
+        out.char(b"39=", self.ord_status_before_43(version));
+        write_reason(b"103=", self.ord_rej_reason, out, version);
+        if !before_42 {
+            write_reason(b"378=", self.exec_restatement_reason, out, version);
+        }
+        self.write_terms(always(self.order_qty).map(qty), out);
+        out.decimal_if(b"32=", always(self.last_qty).map(qty));
+        out.decimal_if(b"31=", always(self.last_px));
+        if version > ApplVerId::Fix40 {
+            out.decimal(b"151=", qty(self.leaves_qty));
+        }
+        out.decimal(b"14=", qty(self.cum_qty));
+        out.decimal(b"6=", self.avg_px);
+        if let Some(transact_time_ns) = self.transact_time_ns {
+            out.time(b"60=", transact_time_ns, text);
+        }
+        out.text_if(b"58=", self.text);
+    }
+
+    /// ExecTransType(20)
+    fn exec_trans_type(&self) -> u8 {
+        match self.exec_type {
+            ExecType::TradeCancel => b'1',
+            ExecType::TradeCorrect => b'2',
+            ExecType::OrderStatus => b'3',
+            _ => b'0',
+        }
+    }
+
+    fn exec_type_before_43(&self, version: ApplVerId) -> u8 {
+        match self.exec_type {
+            ExecType::Trade if self.leaves_qty.mantissa == 0 => OrdStatus::Filled.code(),
+            ExecType::Trade => OrdStatus::PartiallyFilled.code(),
+            ExecType::TradeCancel
+            | ExecType::TradeCorrect
+            | ExecType::OrderStatus
+            | ExecType::Triggered => self.ord_status_before_43(version),
+            ExecType::Restated if version < ApplVerId::Fix42 => self.ord_status_before_43(version),
+            // "Pending cancel/replace" in one.
+            ExecType::PendingReplace if version < ApplVerId::Fix42 => {
+                ExecType::PendingCancel.code()
+            }
+            other => other.code(),
+        }
+    }
+
+    fn ord_status_before_43(&self, version: ApplVerId) -> u8 {
+        /// OrdStatus(39) of an order that was replaced and has no fills.
+        const REPLACED: u8 = b'5';
+        match self.ord_status {
+            OrdStatus::New if self.exec_type == ExecType::Replaced => REPLACED,
+            other => other.code_in(version),
+        }
+    }
+}
+
+impl OrdStatus {
+    /// The code, or that of the nearest status that a version knows.
+    #[inline]
+    fn code_in(self, version: ApplVerId) -> u8 {
+        match self {
+            Self::PendingReplace if version < ApplVerId::Fix42 => Self::PendingCancel.code(),
+            Self::AcceptedForBidding if version < ApplVerId::Fix42 => Self::PendingNew.code(),
+            other => other.code(),
+        }
+    }
+}
+
+/// Writes a reason. FIX 4.4 and later know all that are used here; where an earlier version has "broker
+/// option" it stands for those it doesn't know, else they are left out.
+#[inline]
+fn write_reason<const N: usize>(
+    tag: &[u8; N],
+    reason: Option<u8>,
+    out: &mut Writer<'_>,
+    version: ApplVerId,
+) {
+    let reason = match reason {
+        Some(reason) if version < ApplVerId::Fix44 => older_reason(tag, reason, version),
+        known => known,
+    };
+    if let Some(reason) = reason {
+        out.number(tag, u64::from(reason));
+    }
+}
+
+#[cold]
+fn older_reason(tag: &[u8], reason: u8, version: ApplVerId) -> Option<u8> {
+    let dictionary = Version::of(version).dictionary();
+    let (number, broker_option) = match tag {
+        b"103=" => (103, Some(0)),
+        b"102=" => (102, Some(2)),
+        b"378=" => (378, None),
+        b"532=" => (532, None),
+        b"380=" => (380, Some(0)),
+        _ => unreachable!("not the tag of a reason"),
+    };
+    let allowed = |reason: u8| dictionary.allows_number(number, u64::from(reason));
+    [Some(reason), broker_option].into_iter().flatten().find(|reason| allowed(*reason))
 }
 
 impl Body for OrderCancelReject<'_> {
@@ -455,39 +626,45 @@ impl Body for OrderCancelReject<'_> {
         9 * FIELD_MAX + text_len(&texts)
     }
 
-    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText) {
+    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText, version: ApplVerId) {
         out.text(b"37=", self.order_id);
         out.text(b"11=", self.cl_ord_id);
-        out.text(b"41=", self.orig_cl_ord_id);
-        out.char(b"39=", self.ord_status.code());
-        out.text_if(b"1=", self.account);
-        if let Some(transact_time_ns) = self.transact_time_ns {
-            out.time(b"60=", transact_time_ns, text);
+        if version > ApplVerId::Fix40 {
+            out.text(b"41=", self.orig_cl_ord_id);
+            out.char(b"39=", self.ord_status.code_in(version));
         }
-        out.char(b"434=", self.response_to.code());
-        if let Some(reason) = self.cxl_rej_reason {
-            out.number(b"102=", u64::from(reason));
+        if version >= ApplVerId::Fix42 {
+            out.text_if(b"1=", self.account);
+            if let Some(transact_time_ns) = self.transact_time_ns {
+                out.time(b"60=", transact_time_ns, text);
+            }
+            out.char(b"434=", self.response_to.code());
         }
+        write_reason(b"102=", self.cxl_rej_reason, out, version);
         out.text_if(b"58=", self.text);
     }
 }
 
 impl Body for OrderMassCancelReport<'_> {
     const MSG_TYPE: MsgType = MsgType::ORDER_MASS_CANCEL_REPORT;
+    const SINCE: ApplVerId = ApplVerId::Fix43;
 
     fn len_max(&self) -> usize {
-        let texts = [self.cl_ord_id, Some(self.order_id), self.symbol, self.text];
-        10 * FIELD_MAX + text_len(&texts)
+        // The number of the report may be there twice.
+        let id = Some(self.order_id);
+        let texts = [self.cl_ord_id, id, id, self.symbol, self.text];
+        11 * FIELD_MAX + text_len(&texts)
     }
 
-    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText) {
+    fn write(&self, out: &mut Writer<'_>, text: &mut TimestampText, version: ApplVerId) {
         out.text_if(b"11=", self.cl_ord_id);
         out.text(b"37=", self.order_id);
+        if version >= ApplVerId::Fix50Sp1 {
+            out.text(b"1369=", self.order_id);
+        }
         out.char(b"530=", self.request_type.code());
         out.char(b"531=", self.response.code());
-        if let Some(reason) = self.reject_reason {
-            out.number(b"532=", u64::from(reason));
-        }
+        write_reason(b"532=", self.reject_reason, out, version);
         if let Some(total) = self.total_affected_orders {
             out.number(b"533=", total);
         }
@@ -504,18 +681,19 @@ impl Body for OrderMassCancelReport<'_> {
 
 impl Body for BusinessMessageReject<'_> {
     const MSG_TYPE: MsgType = MsgType::BUSINESS_MESSAGE_REJECT;
+    const SINCE: ApplVerId = ApplVerId::Fix42;
 
     fn len_max(&self) -> usize {
         5 * FIELD_MAX + text_len(&[Some(self.ref_msg_type), self.ref_id, self.text])
     }
 
-    fn write(&self, out: &mut Writer<'_>, _: &mut TimestampText) {
+    fn write(&self, out: &mut Writer<'_>, _: &mut TimestampText, version: ApplVerId) {
         if let Some(seq) = self.ref_seq_num {
             out.number(b"45=", seq.get());
         }
         out.text(b"372=", self.ref_msg_type);
         out.text_if(b"379=", self.ref_id);
-        out.number(b"380=", u64::from(self.reason));
+        write_reason(b"380=", Some(self.reason), out, version);
         out.text_if(b"58=", self.text);
     }
 }
@@ -532,23 +710,57 @@ impl BusinessMessageReject<'_> {
 mod tests {
     use super::*;
     use crate::codec::{Framed, frame};
-    use crate::dictionary::{Strictness, fix44::FIX44};
+    use crate::dictionary::Strictness;
     use crate::encode::Encoder;
-    use crate::field::MANTISSA_MAX;
+    use crate::field::{MANTISSA_MAX, Precision};
     use crate::message::Fields;
     use proptest::prelude::*;
 
-    /// A body as a whole message in strict FIX 4.4, split and typed again; gives the message as text.
-    fn sent<B: Body>(body: &B, check: impl FnOnce(&ReportMessage<'_>)) -> String {
-        let mut encoder = Encoder::new("FIX.4.4", "VENUE", "CLIENT", TimestampText::default());
+    /// A body as a whole message that is strictly one of its version.
+    fn encoded<B: Body>(body: &B, version: Version) -> Vec<u8> {
+        let time = TimestampText::new(version.precision(Precision::Millis));
+        let mut encoder = Encoder::new(version, "VENUE", "CLIENT", time);
         let mut out = Vec::new();
         encoder.typed(MsgSeqNum::new(7), 1_709_251_200_123_000_000, body, &mut out);
         assert_eq!(frame(&out), Framed::Message { len: out.len() });
         let mut fields = Fields::new();
         let message = Message::parse(&out, &mut fields).unwrap();
-        FIX44.check(&message, Strictness::Strict).unwrap();
-        check(&ReportMessage::parse(&message).unwrap());
-        String::from_utf8_lossy(&out).replace('\x01', "|")
+        if let Err(reject) = version.dictionary().check(&message, Strictness::Strict) {
+            panic!("{version}: {reject} {:?} in {}", reject.ref_tag, shown(&out));
+        }
+        out
+    }
+
+    fn shown(bytes: &[u8]) -> String {
+        String::from_utf8_lossy(bytes).replace('\x01', "|")
+    }
+
+    /// [`sent_in`] for all versions.
+    fn sent<B: Body>(body: &B, check: impl Fn(&ReportMessage<'_>)) -> String {
+        sent_in(&[], body, check)
+    }
+
+    /// A body as a message of every version that has it and knows its codes; of FIX 4.4 and later split and typed again. Gives
+    /// the message of FIX 4.4 as text.
+    fn sent_in<B: Body>(
+        codes: &[(u32, u8)],
+        body: &B,
+        check: impl Fn(&ReportMessage<'_>),
+    ) -> String {
+        let knows = |version: &Version| {
+            let allows = |(tag, code): &(u32, u8)| version.dictionary().allows(*tag, &[*code]);
+            version.application >= B::SINCE && codes.iter().all(allows)
+        };
+        for version in Version::ALL.into_iter().filter(knows) {
+            let bytes = encoded(body, version);
+            if version.application >= ApplVerId::Fix44 {
+                let mut fields = Fields::new();
+                check(
+                    &ReportMessage::parse(&Message::parse(&bytes, &mut fields).unwrap()).unwrap(),
+                );
+            }
+        }
+        if knows(&Version::FIX44) { shown(&encoded(body, Version::FIX44)) } else { String::new() }
     }
 
     fn acknowledgement<'a>() -> ExecutionReport<'a> {
@@ -590,6 +802,113 @@ mod tests {
             "8=FIX.4.4|9=158|35=8|34=7|49=VENUE|52=20240301-00:00:00.123|56=CLIENT|37=O1|11=C1|17=E1|150=0|39=0|\
              55=ABC|54=1|38=100|40=2|44=10.50|151=100|14=0|6=0|60=20240301-00:00:00.000|10=236|"
         );
+    }
+
+    /// What one trade, one replace, one status and one reject say, by version.
+    #[test]
+    fn each_version_has_its_words() {
+        let trade = ExecutionReport {
+            secondary_exec_id: Some(b"77"),
+            exec_type: ExecType::Trade,
+            ord_status: OrdStatus::PartiallyFilled,
+            orig_cl_ord_id: Some(b"C0"),
+            last_qty: Some(Decimal::new(4000, 2)),
+            last_px: Some(Decimal::new(1050, 2)),
+            last_liquidity_ind: Some(1),
+            leaves_qty: Decimal::new(60, 0),
+            cum_qty: Decimal::new(40, 0),
+            avg_px: Decimal::new(1050, 2),
+            ..acknowledgement()
+        };
+        let fill =
+            ExecutionReport { leaves_qty: Decimal::ZERO, ord_status: OrdStatus::Filled, ..trade };
+        let replaced = ExecutionReport { exec_type: ExecType::Replaced, ..acknowledgement() };
+        let status = ExecutionReport {
+            exec_type: ExecType::OrderStatus,
+            exec_id: b"0",
+            ..acknowledgement()
+        };
+        let refused = ExecutionReport {
+            exec_id: b"G1709251200123456789",
+            exec_type: ExecType::Rejected,
+            ord_status: OrdStatus::Rejected,
+            ord_rej_reason: Some(99),
+            order_qty: None,
+            ..acknowledgement()
+        };
+        let cancel = OrderCancelReject {
+            order_id: b"O1",
+            cl_ord_id: b"C1",
+            orig_cl_ord_id: b"C0",
+            ord_status: OrdStatus::New,
+            account: Some(b"A"),
+            transact_time_ns: None,
+            response_to: CxlRejResponseTo::Cancel,
+            cxl_rej_reason: Some(6),
+            text: None,
+        };
+        let tags = [20, 150, 39, 17, 41, 38, 32, 31, 151, 103, 527, 880, 851, 60];
+        let fields = |report: &ExecutionReport<'_>, version, tags: &[u32]| {
+            let (bytes, mut fields) = (encoded(report, version), Fields::new());
+            let message = Message::parse(&bytes, &mut fields).unwrap();
+            let found = tags.iter().filter_map(|tag| Some((tag, message.get(*tag)?)));
+            let found =
+                found.map(|(tag, value)| format!("{tag}={}", String::from_utf8_lossy(value)));
+            found.collect::<Vec<_>>().join(" ")
+        };
+        for (version, expected) in Version::ALL.into_iter().zip([
+            "20=0 39=1 17=E1 38=100 32=40 31=10.50 60=20240301-00:00:00",
+            "20=0 150=1 39=1 17=E1 41=C0 38=100 32=40 31=10.50 151=60 60=20240301-00:00:00",
+            "20=0 150=1 39=1 17=E1 41=C0 38=100 32=40.00 31=10.50 151=60 60=20240301-00:00:00.000",
+            "150=F 39=1 17=E1 41=C0 38=100 32=40.00 31=10.50 151=60 527=77 60=20240301-00:00:00.000",
+            "150=F 39=1 17=E1 41=C0 38=100 32=40.00 31=10.50 151=60 527=77 851=1 60=20240301-00:00:00.000",
+            "150=F 39=1 17=E1 41=C0 38=100 32=40.00 31=10.50 151=60 527=77 851=1 60=20240301-00:00:00.000",
+            "150=F 39=1 17=E1 41=C0 38=100 32=40.00 31=10.50 151=60 527=77 880=77 851=1 60=20240301-00:00:00.000",
+            "150=F 39=1 17=E1 41=C0 38=100 32=40.00 31=10.50 151=60 527=77 880=77 851=1 60=20240301-00:00:00.000",
+        ]) {
+            // ExecID is a number in FIX 4.0.
+            let expected = if expected.contains("150=") { expected.to_owned() } else { expected.replace("17=E1", "17=1") };
+            assert_eq!(fields(&trade, version, &tags), expected, "{version}");
+        }
+        for (version, expected) in Version::ALL.into_iter().zip([
+            ["20=0 39=2", "20=0 39=5", "20=3 39=0", "20=0 39=8 17=123456789 38=0 32=0 31=0 103=0"],
+            [
+                "20=0 150=2 39=2",
+                "20=0 150=5 39=5",
+                "20=3 150=0 39=0",
+                "20=0 150=8 39=8 17=G1709251200123456789 38=0 32=0 31=0 103=0",
+            ],
+            [
+                "20=0 150=2 39=2",
+                "20=0 150=5 39=5",
+                "20=3 150=0 39=0",
+                "20=0 150=8 39=8 17=G1709251200123456789 103=0",
+            ],
+            ["150=F 39=2", "150=5 39=0", "150=I 39=0", "150=8 39=8 17=G1709251200123456789 103=0"],
+            ["150=F 39=2", "150=5 39=0", "150=I 39=0", "150=8 39=8 17=G1709251200123456789 103=99"],
+            ["150=F 39=2", "150=5 39=0", "150=I 39=0", "150=8 39=8 17=G1709251200123456789 103=99"],
+            ["150=F 39=2", "150=5 39=0", "150=I 39=0", "150=8 39=8 17=G1709251200123456789 103=99"],
+            ["150=F 39=2", "150=5 39=0", "150=I 39=0", "150=8 39=8 17=G1709251200123456789 103=99"],
+        ]) {
+            for (report, expected) in [&fill, &replaced, &status].into_iter().zip(expected) {
+                assert_eq!(fields(report, version, &[20, 150, 39]), expected, "{version}");
+            }
+            let tags = [20, 150, 39, 17, 38, 32, 31, 103];
+            assert_eq!(fields(&refused, version, &tags), expected[3], "{version}");
+        }
+        for (version, expected) in Version::ALL.into_iter().zip([
+            "37=O1|11=C1|10=",
+            "37=O1|11=C1|41=C0|39=0|10=",
+            "37=O1|11=C1|41=C0|39=0|1=A|434=1|102=2|10=",
+            "37=O1|11=C1|41=C0|39=0|1=A|434=1|102=6|10=",
+            "37=O1|11=C1|41=C0|39=0|1=A|434=1|102=6|10=",
+            "37=O1|11=C1|41=C0|39=0|1=A|434=1|102=6|10=",
+            "37=O1|11=C1|41=C0|39=0|1=A|434=1|102=6|10=",
+            "37=O1|11=C1|41=C0|39=0|1=A|434=1|102=6|10=",
+        ]) {
+            let text = shown(&encoded(&cancel, version));
+            assert!(text.contains(expected), "{version}: {text}");
+        }
     }
 
     /// BodyLength takes two to five digits.
@@ -683,7 +1002,7 @@ mod tests {
                 text: id.as_deref(),
                 ..acknowledgement()
             };
-            sent(&report, |got| assert_eq!(*got, ReportMessage::Execution(report)));
+            sent_in(&[(54, side.code())], &report, |got| assert_eq!(*got, ReportMessage::Execution(report)));
             let reject = OrderCancelReject {
                 order_id: &order_id,
                 cl_ord_id: &exec_id,
@@ -708,7 +1027,7 @@ mod tests {
                 transact_time_ns: Some(1_709_251_200_000_000_000),
                 text: None,
             };
-            sent(&mass, |got| assert_eq!(*got, ReportMessage::MassCancel(mass)));
+            sent_in(&[(54, side.code()), (531, response.code())], &mass, |got| assert_eq!(*got, ReportMessage::MassCancel(mass)));
         }
     }
 }

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of these helpers")]
 
 use std::{
+    collections::BTreeMap,
     fmt,
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
@@ -17,7 +18,7 @@ use ironbook_gateway::{
     replay::{Replayed, play},
     venue::{Ended, StartError, Venue},
 };
-use ironbook_journal::Reader;
+use ironbook_journal::{FileStorage, Reader};
 
 /// Longest wait for a condition. Generous: the machine may be busy with other things.
 pub const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -113,9 +114,14 @@ pub enum Flaw {
 
 /// The bytes of a message from its MsgType on; BodyLength and CheckSum are added.
 pub fn assemble(from_msg_type: &str, flaw: Flaw) -> Vec<u8> {
+    assemble_as("FIX.4.4", from_msg_type, flaw)
+}
+
+/// [`assemble`] with another BeginString than that of FIX 4.4.
+pub fn assemble_as(begin_string: &str, from_msg_type: &str, flaw: Flaw) -> Vec<u8> {
     let body = from_msg_type.replace('|', "\u{1}");
     let length = if flaw == Flaw::BodyLength { body.len() - 1 } else { body.len() };
-    let mut bytes = format!("8=FIX.4.4\u{1}9={length}\u{1}{body}").into_bytes();
+    let mut bytes = format!("8={begin_string}\u{1}9={length}\u{1}{body}").into_bytes();
     let sum: u32 = bytes.iter().map(|byte| u32::from(*byte)).sum();
     let sum = if flaw == Flaw::CheckSum { sum + 1 } else { sum } % 256;
     bytes.extend(format!("10={sum:03}\u{1}").bytes());
@@ -170,6 +176,8 @@ pub struct FixClient {
     stream: TcpStream,
     pub comp_id: String,
     pub venue: String,
+    /// BeginString of both ends.
+    pub begin_string: &'static str,
     /// MsgSeqNum of the next message sent.
     pub next_out: u64,
     /// MsgSeqNum of the next message expected.
@@ -193,6 +201,7 @@ impl FixClient {
             stream,
             comp_id: comp_id.to_owned(),
             venue: "IRONBOOK".to_owned(),
+            begin_string: "FIX.4.4",
             next_out: 1,
             next_in: 1,
             sending_time: None,
@@ -235,7 +244,8 @@ impl FixClient {
     pub fn build(&self, kind: &str, seq: u64, body: &str, flaw: Flaw) -> Vec<u8> {
         let time = self.sending_time.clone().unwrap_or_else(now);
         let bar = if body.is_empty() { "" } else { "|" };
-        assemble(
+        assemble_as(
+            self.begin_string,
             &format!(
                 "35={kind}|34={seq}|49={}|56={}|52={time}|{body}{bar}",
                 self.comp_id, self.venue
@@ -295,7 +305,7 @@ impl FixClient {
         let message = Msg(bytes);
         let body = message.fields().skip(2).map(|(tag, value)| format!("{tag}={value}|"));
         let body: String = body.filter(|field| !field.starts_with("10=")).collect();
-        let rebuilt = Msg(assemble(&body, Flaw::None));
+        let rebuilt = Msg(assemble_as(self.begin_string, &body, Flaw::None));
         assert_eq!(message, rebuilt, "BodyLength and CheckSum are right");
         Some(message)
     }
@@ -390,6 +400,67 @@ impl FixClient {
     }
 }
 
+/// Asks for messages again and takes what comes up to number `last`: the message, or none where a
+/// gap was filled. Messages that are sent for the first time meanwhile are added to `live`.
+#[track_caller]
+pub fn resend(
+    client: &mut FixClient,
+    (begin, end): (u64, u64),
+    last: u64,
+    live: &mut Vec<Msg>,
+) -> BTreeMap<u64, Option<Msg>> {
+    client.send("2", &format!("7={begin}|16={end}"));
+    let (mut again, mut next, mut after_gap) = (BTreeMap::new(), begin, false);
+    while next <= last {
+        let message = client.receive().expect("the session goes on");
+        if !message.is_dup() {
+            live.push(message);
+            continue;
+        }
+        assert_eq!(message.seq(), next, "in sequence: {message:?}");
+        assert!(message.get(122).is_some(), "OrigSendingTime: {message:?}");
+        if message.kind() == "4" {
+            assert_eq!(message.get(123), Some("Y"), "{message:?}");
+            assert!(!after_gap, "one gap fill for a run: {message:?}");
+            let new_seq_no = message.number(36);
+            again.extend((next..new_seq_no).map(|seq| (seq, None)));
+            next = new_seq_no;
+            after_gap = true;
+        } else {
+            again.insert(next, Some(message));
+            next += 1;
+            after_gap = false;
+        }
+    }
+    assert_eq!(next, last + 1, "no gap fill passes the end");
+    again
+}
+
+/// The messages resent are those that were sent, but for what a resend must change.
+#[track_caller]
+pub fn assert_same(again: &BTreeMap<u64, Option<Msg>>, originals: &BTreeMap<u64, Msg>) {
+    for (seq, message) in again {
+        let original = originals.get(seq).unwrap_or_else(|| panic!("{seq} was never sent"));
+        let admin = matches!(original.kind(), "0" | "1" | "2" | "3" | "4" | "5" | "A");
+        match message {
+            // A Reject may be sent again or not; this venue counts it among the admin messages.
+            None => assert!(admin, "{original:?} was not sent again"),
+            Some(message) => {
+                assert!(!admin, "{message:?} must not be sent again");
+                assert_eq!(message.content(), original.content());
+                assert_eq!(message.get(122), original.get(52), "{message:?}");
+            }
+        }
+    }
+}
+
+/// Expects a message and keeps it.
+#[track_caller]
+pub fn keep(client: &mut FixClient, originals: &mut BTreeMap<u64, Msg>, spec: &str) {
+    let message = client.expect(spec);
+    originals.insert(message.seq(), message);
+}
+
 /// A session that may log on from this machine.
 pub fn session(comp_id: &str) -> SessionConfig {
     SessionConfig {
@@ -397,6 +468,7 @@ pub fn session(comp_id: &str) -> SessionConfig {
         allow_from: vec![Ipv4Addr::LOCALHOST.into()],
         reset_on_logon: false,
         read_only: false,
+        versions: Vec::new(),
     }
 }
 
@@ -462,6 +534,11 @@ impl TestVenue {
     /// The running venue.
     pub fn venue(&self) -> &Venue {
         self.venue.as_ref().expect("the venue runs")
+    }
+
+    /// The same as the journal knows it.
+    pub fn storage(&self) -> FileStorage {
+        FileStorage::new(self.journal())
     }
 
     /// Directory of the journal.

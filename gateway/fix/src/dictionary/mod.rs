@@ -1,16 +1,18 @@
 //! What a version of FIX defines, as tables, and the check of a message against them.
 //!
 //! A version is data: which tags exist, the data type and code set of each, which tags each type of message
-//! may and must have, and which form repeating groups. Types that the tables name without fields are known
-//! to exist, so that the application can say "unsupported" rather than "invalid".
+//! may and must have, and which form repeating groups. All versions stand in one text, `tables.txt`: the
+//! later ones add to the earlier, and an item that is not for all says for which. Types that the tables name
+//! without fields are known to exist, so that the application can say "unsupported" rather than "invalid".
 
-pub mod fix44;
+mod tables;
 
-use crate::field;
+use crate::field::{self, INTEGER_TEXT_MAX};
 use crate::message::{Message, MsgType, Reject, SessionRejectReason};
+use crate::version::Version;
 
-/// Tags the tables cover: 0 to 1023, more than FIX 4.4 defines (956).
-pub const TAGS: usize = 1024;
+/// Tags the tables cover: 0 to 1663, more than FIX 5.0 SP2 defines without later extension packs (1621).
+pub const TAGS: usize = 1664;
 
 /// Deepest nesting of repeating groups that is followed. FIX 4.4 has three: legs, parties, sub-ids.
 const GROUP_DEPTH_MAX: usize = 4;
@@ -20,22 +22,7 @@ const GROUP_DEPTH_MAX: usize = 4;
 pub struct TagSet([u64; TAGS / 64]);
 
 impl TagSet {
-    /// The set of all tags of some blocks.
-    #[must_use]
-    pub const fn of(blocks: &[&[u16]]) -> Self {
-        let mut bits = [0; TAGS / 64];
-        let mut block = 0;
-        while block < blocks.len() {
-            let mut at = 0;
-            while at < blocks[block].len() {
-                let tag = blocks[block][at] as usize;
-                bits[tag / 64] |= 1 << (tag % 64);
-                at += 1;
-            }
-            block += 1;
-        }
-        Self(bits)
-    }
+    const EMPTY: Self = Self([0; TAGS / 64]);
 
     /// Whether the tag is in the set; tags past the tables never are.
     #[inline]
@@ -67,8 +54,10 @@ pub enum Kind {
     Boolean,
     /// An integer, perhaps negative.
     Int,
-    /// Length, SeqNum, NumInGroup, DayOfMonth: an integer that isn't negative.
+    /// Length, SeqNum, DayOfMonth: an integer that isn't negative.
     Count,
+    /// NumInGroup: a number of instances, which follow.
+    Group,
     /// Price, Qty, Amt, Percentage, PriceOffset, float.
     Float,
     /// UTCTimestamp
@@ -90,7 +79,7 @@ pub enum Kind {
 }
 
 /// The values a field may have beyond its syntax.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Codes {
     /// Any value of the data type.
     Any,
@@ -99,51 +88,21 @@ pub enum Codes {
     /// Integers from 0 to 127, a bit each.
     Numbers(u128),
     /// Words.
-    Words(&'static [&'static str]),
+    Words(Box<[&'static str]>),
 }
 
 impl Codes {
-    /// Each character of the text is a value.
-    #[must_use]
-    pub const fn chars(text: &str) -> Self {
-        let bytes = text.as_bytes();
-        let mut bits = 0;
-        let mut at = 0;
-        while at < bytes.len() {
-            bits |= 1 << bytes[at];
-            at += 1;
-        }
-        Self::Chars(bits)
-    }
-
-    /// The integers from `first` to `last`, and those of `more`.
-    #[must_use]
-    pub const fn numbers(first: u8, last: u8, more: &[u8]) -> Self {
-        let mut bits = 0;
-        let mut number = first;
-        while number <= last {
-            bits |= 1 << number;
-            number += 1;
-        }
-        let mut at = 0;
-        while at < more.len() {
-            bits |= 1 << more[at];
-            at += 1;
-        }
-        Self::Numbers(bits)
-    }
-
     #[inline]
-    fn allow(self, value: &[u8]) -> bool {
+    fn allow(&self, value: &[u8]) -> bool {
         match self {
             Self::Any => true,
             Self::Chars(bits) => {
                 let allow =
-                    |one: &[u8]| matches!(one, [byte] if *byte < 128 && bits >> byte & 1 == 1);
+                    |one: &[u8]| matches!(one, [byte] if *byte < 128 && *bits >> byte & 1 == 1);
                 allow(value) || value.len() > 1 && value.split(|byte| *byte == b' ').all(allow)
             }
             Self::Numbers(bits) => {
-                field::parse_u64(value).is_ok_and(|number| number < 128 && bits >> number & 1 == 1)
+                field::parse_u64(value).is_ok_and(|number| number < 128 && *bits >> number & 1 == 1)
             }
             Self::Words(words) => words.iter().any(|word| word.as_bytes() == value),
         }
@@ -151,7 +110,7 @@ impl Codes {
 }
 
 /// One tag of a version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldDef {
     /// The data type.
     pub kind: Kind,
@@ -186,7 +145,7 @@ impl Kind {
             Self::Char => field::parse_char(value).is_ok(),
             Self::Boolean => field::parse_bool(value).is_ok(),
             Self::Int => field::is_integer(value),
-            Self::Count => field::parse_u64(value).is_ok(),
+            Self::Count | Self::Group => field::parse_u64(value).is_ok(),
             Self::Float => field::is_float(value),
             Self::Timestamp => field::parse_timestamp(value).is_ok(),
             Self::Time => field::parse_time(value).is_ok(),
@@ -219,27 +178,27 @@ fn is_month_year(value: &[u8]) -> bool {
 }
 
 /// A type of message.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct MessageDef {
     /// MsgType(35)
     pub msg_type: MsgType,
     /// The standard's name.
     pub name: &'static str,
     /// Tags of the body that must be there, in the standard's order.
-    pub required: &'static [u16],
+    pub required: Box<[u16]>,
     /// Tags that may be in the body, those of its repeating groups included; `None` when the type is known
     /// to exist and its fields aren't listed.
     pub body: Option<TagSet>,
 }
 
 /// A repeating group.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct GroupDef {
     /// The field of data type NumInGroup that starts it.
     pub count: u16,
     /// Its members: first the one every instance starts with, then the others and the counts of the groups
     /// within it.
-    pub members: &'static [u16],
+    pub members: Box<[u16]>,
 }
 
 /// The three parts of a message, in their order.
@@ -250,33 +209,20 @@ enum Part {
     Trailer,
 }
 
-/// Builds the table of parts.
-const fn parts(header: &[u16], trailer: &[u16]) -> [Part; TAGS] {
-    let mut table = [Part::Body; TAGS];
-    let mut at = 0;
-    while at < header.len() {
-        table[header[at] as usize] = Part::Header;
-        at += 1;
-    }
-    at = 0;
-    while at < trailer.len() {
-        table[trailer[at] as usize] = Part::Trailer;
-        at += 1;
-    }
-    table
-}
-
 /// A version of FIX.
 #[derive(Debug)]
 pub struct Dictionary {
-    /// BeginString(8)
-    pub begin_string: &'static str,
-    fields: [FieldDef; TAGS],
+    version: Version,
+    fields: Box<[FieldDef; TAGS]>,
     parts: [Part; TAGS],
-    header_required: &'static [u16],
-    messages: &'static [MessageDef],
-    groups: &'static [GroupDef],
+    /// Tags of FIXT.1.1, where that is the session layer: its messages know no others.
+    session_tags: TagSet,
+    messages: Vec<MessageDef>,
+    groups: Vec<GroupDef>,
 }
+
+/// Header fields every message must have, in every version.
+const HEADER_REQUIRED: [u16; 7] = [8, 9, 35, 49, 56, 34, 52];
 
 /// How much of the dictionary a session insists on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -290,9 +236,15 @@ pub enum Strictness {
 }
 
 impl Dictionary {
+    /// The version.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
     /// The type of message with this MsgType(35).
     #[must_use]
-    pub fn message(&self, msg_type: MsgType) -> Option<&'static MessageDef> {
+    pub fn message(&self, msg_type: MsgType) -> Option<&MessageDef> {
         self.messages.iter().find(|def| def.msg_type == msg_type)
     }
 
@@ -301,6 +253,28 @@ impl Dictionary {
     pub fn field(&self, tag: u32) -> Option<&FieldDef> {
         let def = self.fields.get(tag as usize)?;
         (def.kind != Kind::Undefined).then_some(def)
+    }
+
+    /// Whether a value is one that this version knows for this tag.
+    #[must_use]
+    pub fn allows(&self, tag: u32, value: &[u8]) -> bool {
+        self.field(tag).is_some_and(|field| field.check(value, true).is_ok())
+    }
+
+    /// [`Dictionary::allows`] for a number.
+    #[must_use]
+    pub fn allows_number(&self, tag: u32, number: u64) -> bool {
+        let mut text = [0; INTEGER_TEXT_MAX];
+        let length = field::write_u64(&mut text, number);
+        self.allows(tag, &text[..length])
+    }
+
+    /// Whether messages of this type may have the tag in their body; of types whose fields aren't listed,
+    /// any that is defined.
+    #[must_use]
+    pub fn has(&self, msg_type: MsgType, tag: u32) -> bool {
+        let body = self.message(msg_type).map(|def| &def.body);
+        body.is_some_and(|body| body.is_none_or(|body| body.has(tag))) && self.field(tag).is_some()
     }
 
     /// Whether the tag belongs to the standard header.
@@ -338,7 +312,7 @@ impl Dictionary {
         };
         let seen = self.check_fields(message, def, strictness)?;
         let missing = |tags: &[u16]| tags.iter().find(|tag| !seen.has(u32::from(**tag))).copied();
-        match missing(self.header_required).or_else(|| missing(def.required)) {
+        match missing(&HEADER_REQUIRED).or_else(|| missing(&def.required)) {
             None => Ok(()),
             Some(tag) => {
                 Err(Reject::new(SessionRejectReason::RequiredTagMissing, Some(u32::from(tag))))
@@ -369,7 +343,7 @@ impl Dictionary {
         def: &MessageDef,
         strictness: Strictness,
     ) -> Result<TagSet, Reject> {
-        let mut seen = TagSet([0; TAGS / 64]);
+        let mut seen = TagSet::EMPTY;
         let printable = message.is_printable();
         let mut at = 0;
         while at < message.len() {
@@ -379,7 +353,7 @@ impl Dictionary {
                 return Err(Reject::new(SessionRejectReason::TagRepeated, Some(tag)));
             }
             at += 1;
-            if self.fields.get(tag as usize).is_some_and(|field| field.kind == Kind::Count)
+            if self.fields.get(tag as usize).is_some_and(|field| field.kind == Kind::Group)
                 && let Some(group) = self.group(tag)
             {
                 let known = Group { dictionary: self, message, def, strictness };
@@ -407,12 +381,23 @@ impl Dictionary {
         let allowed =
             def.body.as_ref().is_none_or(|body| body.has(tag)) || self.part(tag) != Part::Body;
         if !allowed && strictness == Strictness::Strict {
-            return Err(Reject::new(SessionRejectReason::TagNotDefinedForMsgType, Some(tag)));
+            return Err(Reject::new(self.misplaced(tag, def), Some(tag)));
         }
         Ok(())
     }
 
-    fn group(&self, count: u32) -> Option<&'static GroupDef> {
+    /// Why a tag that this version defines isn't one of this type of message.
+    #[cold]
+    fn misplaced(&self, tag: u32, def: &MessageDef) -> SessionRejectReason {
+        let foreign = self.version.fixt && def.msg_type.is_admin() && !self.session_tags.has(tag);
+        if foreign {
+            SessionRejectReason::InvalidTagNumber
+        } else {
+            SessionRejectReason::TagNotDefinedForMsgType
+        }
+    }
+
+    fn group(&self, count: u32) -> Option<&GroupDef> {
         self.groups.iter().find(|group| u32::from(group.count) == count)
     }
 }
@@ -434,7 +419,7 @@ impl Group<'_> {
         let expected = field::parse_u64(self.message.value(at - 1)).unwrap_or(u64::MAX);
         let first = u32::from(group.members[0]);
         let mut instances = 0;
-        let mut seen = TagSet([0; TAGS / 64]);
+        let mut seen = TagSet::EMPTY;
         while at < self.message.len() {
             let tag = self.message.tag(at);
             if !group.members.iter().any(|member| u32::from(*member) == tag) {
@@ -442,7 +427,7 @@ impl Group<'_> {
             }
             if tag == first {
                 instances += 1;
-                seen = TagSet([0; TAGS / 64]);
+                seen = TagSet::EMPTY;
             } else if instances == 0 {
                 return wrong(SessionRejectReason::GroupOutOfOrder, tag);
             }
@@ -464,44 +449,4 @@ impl Group<'_> {
         }
         Ok(at)
     }
-}
-
-/// Builds the table of fields of a version: every tag up to `last` that isn't in `unused` is text unless
-/// `kinds` says otherwise.
-const fn fields(
-    last: u16,
-    unused: &[u16],
-    kinds: &[(Kind, &[u16])],
-    codes: &[(u16, Codes)],
-) -> [FieldDef; TAGS] {
-    let mut table = [FieldDef::UNDEFINED; TAGS];
-    let mut tag = 1;
-    while tag <= last as usize {
-        table[tag].kind = Kind::Text;
-        tag += 1;
-    }
-    let mut at = 0;
-    while at < unused.len() {
-        table[unused[at] as usize].kind = Kind::Undefined;
-        at += 1;
-    }
-    let mut kind = 0;
-    while kind < kinds.len() {
-        let mut at = 0;
-        while at < kinds[kind].1.len() {
-            let tag = kinds[kind].1[at] as usize;
-            assert!(matches!(table[tag].kind, Kind::Text), "a tag has one data type and exists");
-            table[tag].kind = kinds[kind].0;
-            at += 1;
-        }
-        kind += 1;
-    }
-    let mut at = 0;
-    while at < codes.len() {
-        let tag = codes[at].0 as usize;
-        assert!(matches!(table[tag].codes, Codes::Any), "a tag has one code set");
-        table[tag].codes = codes[at].1;
-        at += 1;
-    }
-    table
 }

@@ -1,4 +1,10 @@
-//! The state machine of one FIX session, after the FIX 4.4 specification, volume 2, and its test cases.
+//! The state machine of one FIX session, after the FIX 4.4 specification, volume 2, and its test cases, and
+//! what the other versions' session layers do otherwise.
+//!
+//! # Version
+//! An acceptor speaks the version of the Logon, by BeginString(8) and DefaultApplVerID(1137), until the next
+//! one. Sequence numbers belong to the session, whatever the version. Over FIXT.1.1 a message may say in
+//! ApplVerID(1128) that it is of another version; answers are always of the session's.
 //!
 //! # Sequence numbers
 //! The session numbers what it sends at the moment it encodes it, in [`Session::transmit`]. It never sends by
@@ -26,12 +32,13 @@ mod tests;
 pub use held::HELD_BYTES_MAX;
 pub use output::{BODY_MAX, DisconnectReason, OUTPUTS_MAX, Output, Request};
 
-use crate::dictionary::{Dictionary, Strictness, fix44::FIX44};
+use crate::dictionary::{Dictionary, Strictness};
 use crate::encode::{Body, Encoder};
 use crate::field::{
     MsgSeqNum, NANOS_PER_SECOND, Precision, TimestampText, parse_timestamp, parse_u64,
 };
 use crate::message::{Message, MsgType, Refusal, Reject, SessionRejectReason};
+use crate::version::{ApplVerId, ApplVerIds, Version};
 use held::Held;
 use output::Outputs;
 use std::ops::RangeInclusive;
@@ -60,8 +67,10 @@ pub enum Role {
 pub struct SessionConfig {
     /// Which end this is.
     pub role: Role,
-    /// The version: its BeginString(8) and its tables.
-    pub dictionary: &'static Dictionary,
+    /// What an initiator speaks, and an acceptor until a Logon says otherwise.
+    pub version: Version,
+    /// Versions of the application an acceptor lets a Logon, or a message over FIXT.1.1, be of.
+    pub versions: ApplVerIds,
     /// Our SenderCompID(49).
     pub sender_comp_id: String,
     /// The counterparty's, our TargetCompID(56).
@@ -79,18 +88,19 @@ pub struct SessionConfig {
     pub logon_timeout_ns: u64,
     /// How long a Logout may stay unanswered, in nanoseconds.
     pub logout_timeout_ns: u64,
-    /// Digits of the second in SendingTime(52) and other times.
+    /// Digits of the second in SendingTime(52) and other times, where the version has any.
     pub precision: Precision,
 }
 
 impl SessionConfig {
-    /// An acceptor of FIX 4.4 with the usual bounds: HeartBtInt 1 to 60 s, SendingTime within 120 s, 10 s to
-    /// log on, 2 s to log out.
+    /// FIX 4.4 for an initiator, any version for an acceptor, with the usual bounds: HeartBtInt 1 to 60 s,
+    /// SendingTime within 120 s, 10 s to log on, 2 s to log out.
     #[must_use]
     pub fn new(role: Role, sender_comp_id: &str, target_comp_id: &str) -> Self {
         Self {
             role,
-            dictionary: &FIX44,
+            version: Version::FIX44,
+            versions: ApplVerIds::ALL,
             sender_comp_id: sender_comp_id.to_owned(),
             target_comp_id: target_comp_id.to_owned(),
             heart_bt_int: 1..=60,
@@ -147,6 +157,8 @@ struct Gap {
 pub struct Session {
     config: SessionConfig,
     encoder: Encoder,
+    /// Of the version of the last Logon.
+    dictionary: &'static Dictionary,
     state: State,
     /// MsgSeqNum the next message from the counterparty should have.
     next_in: MsgSeqNum,
@@ -178,15 +190,10 @@ impl Session {
     /// both 1 for a new session.
     #[must_use]
     pub fn new(config: SessionConfig, next_in: MsgSeqNum, next_out: MsgSeqNum) -> Self {
-        let encoder = Encoder::new(
-            config.dictionary.begin_string,
-            &config.sender_comp_id,
-            &config.target_comp_id,
-            TimestampText::new(config.precision),
-        );
         Self {
+            encoder: encoder(&config, config.version),
+            dictionary: config.version.dictionary(),
             config,
-            encoder,
             state: State::Disconnected,
             next_in,
             next_out,
@@ -225,6 +232,19 @@ impl Session {
     #[must_use]
     pub fn config(&self) -> &SessionConfig {
         &self.config
+    }
+
+    /// What the session speaks: the version of the last Logon.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.dictionary.version()
+    }
+
+    /// The version of an application message that [`Session::handle_message`] passed on.
+    #[inline]
+    #[must_use]
+    pub fn application_version(&self, message: &Message<'_>) -> ApplVerId {
+        self.dictionary_of(message).unwrap_or(self.dictionary).version().application
     }
 
     /// HeartBtInt(108) agreed at Logon, in seconds; 0 before.
@@ -373,13 +393,18 @@ impl Session {
     }
 
     /// Refuses an application message that [`Session::handle_message`] passed on: requests a Reject(3) or a
-    /// BusinessMessageReject(j).
+    /// BusinessMessageReject(j), which FIX has from 4.2 on.
     pub fn refuse(&mut self, now_ns: u64, message: &Message<'_>, refusal: &Refusal<'_>) {
         self.last_sent_ns = now_ns;
         match refusal {
             Refusal::Session(reject) => self.send_reject(now_ns, message, reject),
             Refusal::Business(reject) => {
-                self.outputs.push(Output::Send(Request::business_reject(message, reject)));
+                let request = if self.version().application < ApplVerId::Fix42 {
+                    Request::reject_with_text(self.dictionary, message, reject.text)
+                } else {
+                    Request::business_reject(self.dictionary, message, reject)
+                };
+                self.outputs.push(Output::Send(request));
             }
         }
     }
@@ -400,7 +425,8 @@ impl Session {
         seq
     }
 
-    /// [`Session::transmit`] for a typed message, written in one pass.
+    /// [`Session::transmit`] for a typed message, written in one pass. A type that the session's version
+    /// doesn't have goes as [`Session::transmit_gap`].
     #[inline]
     pub fn transmit_typed<B: Body>(
         &mut self,
@@ -408,9 +434,20 @@ impl Session {
         body: &B,
         out: &mut Vec<u8>,
     ) -> MsgSeqNum {
+        if self.version().application < B::SINCE {
+            return self.transmit_gap(sending_time_ns, out);
+        }
         let seq = self.number(sending_time_ns);
         self.encoder.typed(seq, sending_time_ns, body, out);
         seq
+    }
+
+    /// Uses a number for a message that the session's version has no words for: a SequenceReset-GapFill says
+    /// that there is none.
+    #[cold]
+    pub fn transmit_gap(&mut self, sending_time_ns: u64, out: &mut Vec<u8>) -> MsgSeqNum {
+        let body = Request::gap_fill_body(self.next_out.next());
+        self.transmit(sending_time_ns, MsgType::SEQUENCE_RESET, body.body(), out)
     }
 
     /// Carries out [`Output::ResetSequence`] for the outbound side: the next message transmitted is number 1.
@@ -439,6 +476,19 @@ impl Session {
     ) {
         self.last_sent_ns = now_ns;
         self.encoder.repeated(seq, orig_sending_time_ns, now_ns, msg_type, body, out);
+    }
+
+    /// [`Session::encode_resend`] for a typed message that the session's version has.
+    pub fn encode_resend_typed<B: Body>(
+        &mut self,
+        seq: MsgSeqNum,
+        orig_sending_time_ns: u64,
+        now_ns: u64,
+        body: &B,
+        out: &mut Vec<u8>,
+    ) {
+        self.last_sent_ns = now_ns;
+        self.encoder.repeated_typed(seq, orig_sending_time_ns, now_ns, body, out);
     }
 
     /// Encodes a SequenceReset-GapFill in place of the messages from `begin` up to and without
@@ -475,14 +525,14 @@ impl Session {
             return Handled::Consumed;
         }
         let known = msg_type == Some(MsgType::LOGON)
-            && message.begin_string() == self.config.dictionary.begin_string.as_bytes()
             && self.comp_ids_match(message)
             && self.sending_time_is_near(now_ns, message);
-        let Some(seq) = message.msg_seq_num().filter(|_| known) else {
+        let version = Version::of_logon(message.begin_string(), message.get(1137));
+        let (Some(seq), Some(version)) = (message.msg_seq_num().filter(|_| known), version) else {
             self.close(DisconnectReason::NotLogon);
             return Handled::Ignored;
         };
-        match self.read_logon(message) {
+        match self.agree(version).and_then(|()| self.read_logon(message)) {
             Ok(logon) => self.accept_logon(now_ns, seq, &logon),
             Err(text) => {
                 self.send_logout(now_ns, text);
@@ -525,6 +575,22 @@ impl Session {
         Handled::Consumed
     }
 
+    /// Goes on in the version of a Logon, or says why not.
+    fn agree(&mut self, version: Version) -> Result<(), &'static str> {
+        let SessionConfig { role, version: own, versions, .. } = self.config;
+        if role == Role::Initiator && version != own {
+            return Err("The version is not the one that was asked for");
+        }
+        if version != self.version() {
+            self.encoder = encoder(&self.config, version);
+            self.dictionary = version.dictionary();
+        }
+        if role == Role::Acceptor && !versions.has(version.application) {
+            return Err("This version of FIX is not allowed for this session");
+        }
+        Ok(())
+    }
+
     /// The fields of a Logon, or what to say about it.
     fn read_logon(&self, message: &Message<'_>) -> Result<Logon, &'static str> {
         let heart_bt_int = message.get(108).ok_or("HeartBtInt (108) is missing")?;
@@ -536,7 +602,7 @@ impl Session {
         if message.get(98) != Some(b"0") {
             return Err("EncryptMethod (98) must be 0");
         }
-        let checked = self.config.dictionary.check(message, self.config.strictness);
+        let checked = self.dictionary.check(message, self.config.strictness);
         checked.map_err(|reject| reject.text())?;
         let reset = message.get(141) == Some(b"Y");
         Ok(Logon { heart_bt_int, reset, poss_dup: message.poss_dup() })
@@ -544,7 +610,12 @@ impl Session {
 
     /// A Logon in the middle of a session may only start the numbers anew.
     fn logon_again(&mut self, now_ns: u64, seq: MsgSeqNum, message: &Message<'_>) -> Handled {
+        let version = Version::of_logon(message.begin_string(), message.get(1137));
         match self.read_logon(message) {
+            Ok(_) if version != Some(self.version()) => {
+                let text = "The version can't change while logged on";
+                self.end(now_ns, text, DisconnectReason::BadLogon);
+            }
             Ok(logon) if logon.reset && seq == MsgSeqNum::FIRST => {
                 self.reset();
                 self.next_in = seq.next();
@@ -570,7 +641,7 @@ impl Session {
         if self.faulted {
             return Handled::Ignored;
         }
-        if message.begin_string() != self.config.dictionary.begin_string.as_bytes() {
+        if message.begin_string() != self.version().begin_string().as_bytes() {
             self.fault(now_ns, "Incorrect BeginString");
             return Handled::Consumed;
         }
@@ -654,8 +725,33 @@ impl Session {
         Handled::Held
     }
 
+    #[inline]
     fn check(&self, message: &Message<'_>) -> Result<(), Reject> {
-        self.config.dictionary.check(message, self.config.strictness)
+        self.dictionary_of(message)?.check(message, self.config.strictness)
+    }
+
+    /// The tables of a message's version: the session's, but an application message over FIXT.1.1 may say
+    /// otherwise.
+    #[inline]
+    fn dictionary_of(&self, message: &Message<'_>) -> Result<&'static Dictionary, Reject> {
+        if !self.version().fixt {
+            return Ok(self.dictionary);
+        }
+        self.dictionary_by_appl_ver_id(message)
+    }
+
+    fn dictionary_by_appl_ver_id(
+        &self,
+        message: &Message<'_>,
+    ) -> Result<&'static Dictionary, Reject> {
+        let application = message.msg_type().is_some_and(|msg_type| !msg_type.is_admin());
+        let Some(value) = message.get(1128).filter(|value| application && !value.is_empty()) else {
+            return Ok(self.dictionary);
+        };
+        let known = ApplVerId::parse(value).filter(|known| self.config.versions.has(*known));
+        let reason = SessionRejectReason::ApplicationVersion;
+        let application = known.ok_or_else(|| Reject::new(reason, Some(1128)))?;
+        Ok(Version { application, fixt: true }.dictionary())
     }
 
     /// OrigSendingTime(122) must be there and not after SendingTime(52) (specification volume 2, test case
@@ -792,7 +888,8 @@ impl Session {
             }
         }
         self.gap = Some(Gap { begin, through, asked_ns: now_ns });
-        self.request(now_ns, Request::resend_request(begin));
+        let end = self.version().infinite_seq_no();
+        self.request(now_ns, Request::resend_request(begin, end));
     }
 
     /// Expects another number; a gap is closed when everything known past it has come too.
@@ -902,8 +999,8 @@ impl Session {
     }
 
     fn send_logon(&mut self, now_ns: u64, reset: bool) {
-        let heart_bt_int = self.heart_bt_int();
-        self.request(now_ns, Request::logon(heart_bt_int, reset));
+        let request = Request::logon(self.version(), self.heart_bt_int(), reset);
+        self.request(now_ns, request);
     }
 
     fn send_logout(&mut self, now_ns: u64, text: &str) {
@@ -911,8 +1008,14 @@ impl Session {
     }
 
     fn send_reject(&mut self, now_ns: u64, message: &Message<'_>, reject: &Reject) {
-        self.request(now_ns, Request::reject(message, reject));
+        self.request(now_ns, Request::reject(self.dictionary, message, reject));
     }
+}
+
+/// The encoder of a session that speaks a version.
+fn encoder(config: &SessionConfig, version: Version) -> Encoder {
+    let time = TimestampText::new(version.precision(config.precision));
+    Encoder::new(version, &config.sender_comp_id, &config.target_comp_id, time)
 }
 
 /// What a Logon says.

@@ -1,9 +1,11 @@
 //! What a session wants done.
 
 use super::COMP_ID_MAX;
+use crate::dictionary::Dictionary;
 use crate::encode::Writer;
 use crate::field::{MsgSeqNum, NANOS_PER_SECOND};
-use crate::message::{BusinessReject, Message, MsgType, Reject};
+use crate::message::{BusinessReject, BusinessRejectReason, Message, MsgType, Reject};
+use crate::version::Version;
 use std::collections::VecDeque;
 
 /// Most bytes of the body of a request. The longest is a BusinessMessageReject with six reversed routing
@@ -113,12 +115,15 @@ impl Request {
         &self.body[..self.length]
     }
 
-    pub(super) fn logon(heart_bt_int: u64, reset: bool) -> Self {
+    pub(super) fn logon(version: Version, heart_bt_int: u64, reset: bool) -> Self {
         Self::new(MsgType::LOGON, |out| {
             out.raw(b"98=0\x01");
             out.number(b"108=", heart_bt_int);
             if reset {
                 out.raw(b"141=Y\x01");
+            }
+            if version.fixt {
+                out.char(b"1137=", version.application.code());
             }
         })
     }
@@ -141,10 +146,10 @@ impl Request {
         Self::new(MsgType::TEST_REQUEST, |out| out.number(b"112=", now_ns / NANOS_PER_SECOND))
     }
 
-    pub(super) fn resend_request(begin: MsgSeqNum) -> Self {
+    pub(super) fn resend_request(begin: MsgSeqNum, end: u64) -> Self {
         Self::new(MsgType::RESEND_REQUEST, |out| {
             out.number(b"7=", begin.get());
-            out.raw(b"16=0\x01");
+            out.number(b"16=", end);
         })
     }
 
@@ -155,30 +160,66 @@ impl Request {
         })
     }
 
-    pub(super) fn reject(message: &Message<'_>, reject: &Reject) -> Self {
+    /// RefTagID(371), RefMsgType(372) and SessionRejectReason(373) are left out where the version has none;
+    /// before them, the text names the tag.
+    pub(super) fn reject(dictionary: &Dictionary, message: &Message<'_>, reject: &Reject) -> Self {
+        let has = |tag| dictionary.has(MsgType::REJECT, tag);
+        if !has(371)
+            && let Some(tag) = &reject.ref_tag
+        {
+            let text = format!("{} ({})", reject.text(), String::from_utf8_lossy(tag.as_ref()));
+            return Self::reject_with_text(dictionary, message, &text);
+        }
         Self::new(MsgType::REJECT, |out| {
-            reverse_route(message, out);
-            ref_seq_num(message, out);
-            out.text(b"58=", cut(reject.text()));
+            begin_reject(dictionary, message, reject.text(), out);
             if let Some(tag) = &reject.ref_tag {
                 out.text(b"371=", tag.as_ref());
             }
-            ref_msg_type(message, out);
-            out.number(b"373=", reject.reason as u64);
+            if has(372) {
+                ref_msg_type(message, out);
+            }
+            let code = reject.reason as u64;
+            if dictionary.allows_number(373, code) {
+                out.number(b"373=", code);
+            }
         })
     }
 
-    pub(super) fn business_reject(message: &Message<'_>, reject: &BusinessReject<'_>) -> Self {
+    /// A Reject that says everything in words.
+    pub(super) fn reject_with_text(
+        dictionary: &Dictionary,
+        message: &Message<'_>,
+        text: &str,
+    ) -> Self {
+        Self::new(MsgType::REJECT, |out| {
+            begin_reject(dictionary, message, text, out);
+            if dictionary.has(MsgType::REJECT, 372) {
+                ref_msg_type(message, out);
+            }
+        })
+    }
+
+    /// A reason that the version doesn't know is "other".
+    pub(super) fn business_reject(
+        dictionary: &Dictionary,
+        message: &Message<'_>,
+        reject: &BusinessReject<'_>,
+    ) -> Self {
+        let code = b'0' + reject.reason as u8;
+        let code = if dictionary.allows(380, &[code]) { code } else { b'0' };
         Self::new(MsgType::BUSINESS_MESSAGE_REJECT, |out| {
-            reverse_route(message, out);
-            ref_seq_num(message, out);
-            out.text_if(b"58=", Some(cut(reject.text)));
+            begin_reject(dictionary, message, reject.text, out);
             ref_msg_type(message, out);
             out.text_if(b"379=", reject.ref_id.filter(|id| id.len() <= REF_ID_MAX));
-            out.number(b"380=", reject.reason as u64);
+            out.char(b"380=", code);
         })
     }
 }
+
+const _: () = assert!(
+    BusinessRejectReason::ThrottleLimitExceededDisconnect as u8 <= 9,
+    "reasons are one digit"
+);
 
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -204,10 +245,20 @@ fn ref_msg_type(message: &Message<'_>, out: &mut Writer<'_>) {
     out.text_if(b"372=", message.get(35).filter(|text| text.len() <= REF_MSG_TYPE_MAX));
 }
 
+/// What rejects of both kinds begin with: the way back, the number of the message, the text.
+fn begin_reject(dictionary: &Dictionary, message: &Message<'_>, text: &str, out: &mut Writer<'_>) {
+    reverse_route(dictionary, message, out);
+    ref_seq_num(message, out);
+    out.text_if(b"58=", Some(cut(text)));
+}
+
 /// Where a message came from on behalf of someone, its answer goes to them: OnBehalfOf and DeliverTo fields
 /// change places (specification volume 2, "Routing").
-fn reverse_route(message: &Message<'_>, out: &mut Writer<'_>) {
-    let part = |tag| message.get(tag).filter(|value| value.len() <= COMP_ID_MAX);
+fn reverse_route(dictionary: &Dictionary, message: &Message<'_>, out: &mut Writer<'_>) {
+    let part = |tag| {
+        let value = message.get(tag).filter(|value| value.len() <= COMP_ID_MAX);
+        value.filter(|_| dictionary.is_header(tag))
+    };
     out.text_if(b"128=", part(115));
     out.text_if(b"129=", part(116));
     out.text_if(b"145=", part(144));

@@ -111,7 +111,10 @@ fn a_bad_first_message_learns_nothing() {
         "35=A|34=1|52=20010101-00:00:00|98=0|108=30|",
         "35=A|98=0|108=30|",
         "35=A|34=x|98=0|108=30|",
-        "8=FIX.4.2|35=A|34=1|49=CLIENT|56=VENUE|52=20240301-00:00:00|98=0|108=30|",
+        "8=FIX.3.9|35=A|34=1|49=CLIENT|56=VENUE|52=20240301-00:00:00|98=0|108=30|",
+        "8=FIX.5.0|35=A|34=1|49=CLIENT|56=VENUE|52=20240301-00:00:00|98=0|108=30|",
+        "8=FIXT.1.1|35=A|34=1|49=CLIENT|56=VENUE|52=20240301-00:00:00|98=0|108=30|",
+        "8=FIXT.1.1|35=A|34=1|49=CLIENT|56=VENUE|52=20240301-00:00:00|98=0|108=30|1137=1|",
     ] {
         let mut session = acceptor();
         let got = play(&mut session, START, row);
@@ -347,6 +350,143 @@ fn dictionary_faults() {
     );
     scenario(&[LOGON, (&groups, "app 2")]);
     scenario(&[LOGON, ("35=6|34=2|23=I|", "app 2")]);
+}
+
+/// A row in the session layer of a version.
+fn row_in(version: Version, row: &str) -> String {
+    let (msg_type, rest) = row.split_once('|').unwrap();
+    let time = "20240301-00:00:00";
+    format!("8={}|{msg_type}|49=CLIENT|56=VENUE|52={time}|{rest}", version.begin_string())
+}
+
+#[test]
+fn each_version_has_its_session_layer() {
+    use ApplVerId::{Fix40, Fix41, Fix42, Fix43, Fix44, Fix50, Fix50Sp2};
+    let of = Version::of;
+    let over_fixt = |application| Version { application, fixt: true };
+    let order = "35=D|34=2|11=1|21=1|55=A|54=1|38=1|40=1|";
+    let bad_tag = "35=0|34=2|4999=A|";
+    let foreign_tag = "35=0|34=2|55=A|";
+    let no_tag = "Tag not defined for this message type";
+    let no_number = "Invalid tag number";
+    let twice = format!("{order}40=1|60=20240301-00:00:00|");
+    for (version, row, expected) in [
+        (of(Fix40), bad_tag, format!("3 #2 45=2|58={no_number} (4999)")),
+        (of(Fix41), bad_tag, format!("3 #2 45=2|58={no_number} (4999)")),
+        (of(Fix42), bad_tag, format!("3 #2 45=2|58={no_number}|371=4999|372=0|373=0")),
+        (of(Fix44), foreign_tag, format!("3 #2 45=2|58={no_tag}|371=55|372=0|373=2")),
+        // FIXT.1.1 has no tag for a symbol, whatever the application.
+        (of(Fix50Sp2), foreign_tag, format!("3 #2 45=2|58={no_number}|371=55|372=0|373=0")),
+        (over_fixt(Fix44), foreign_tag, format!("3 #2 45=2|58={no_number}|371=55|372=0|373=0")),
+        (of(Fix50Sp2), "35=0|34=2|58=A|", format!("3 #2 45=2|58={no_tag}|371=58|372=0|373=2")),
+        // FIX 4.2 has no code for this.
+        (of(Fix41), &twice, "3 #2 45=2|58=Tag appears more than once (40)".to_owned()),
+        (of(Fix42), &twice, "3 #2 45=2|58=Tag appears more than once|371=40|372=D".to_owned()),
+        (
+            of(Fix43),
+            &twice,
+            "3 #2 45=2|58=Tag appears more than once|371=40|372=D|373=13".to_owned(),
+        ),
+        // Fields that came, went and are asked for.
+        (of(Fix40), order, "app 2".to_owned()),
+        (of(Fix41), order, "app 2".to_owned()),
+        (of(Fix42), order, "3 #2 45=2|58=Required tag missing|371=60|372=D|373=1".to_owned()),
+        (
+            of(Fix43),
+            "35=D|34=2|11=1|54=1|60=20240301-00:00:00|40=1|",
+            "3 #2 45=2|58=Required tag missing|371=21|372=D|373=1".to_owned(),
+        ),
+        (of(Fix44), "35=D|34=2|11=1|54=1|60=20240301-00:00:00|40=1|", "app 2".to_owned()),
+        (
+            of(Fix42),
+            "35=q|34=2|11=1|530=7|60=20240301-00:00:00|",
+            "3 #2 45=2|58=Invalid MsgType|372=q|373=11".to_owned(),
+        ),
+        (of(Fix43), "35=q|34=2|11=1|530=7|60=20240301-00:00:00|", "app 2".to_owned()),
+        (
+            of(Fix50),
+            "35=F|34=2|11=1|54=1|60=20240301-00:00:00|",
+            "3 #2 45=2|58=Required tag missing|371=41|372=F|373=1".to_owned(),
+        ),
+        (of(Fix50Sp2), "35=F|34=2|11=1|54=1|60=20240301-00:00:00|", "app 2".to_owned()),
+        // A gap.
+        (of(Fix41), "35=0|34=3|", "held; 2 #2 7=2|16=999999".to_owned()),
+        (of(Fix42), "35=0|34=3|", "held; 2 #2 7=2|16=0".to_owned()),
+    ] {
+        let mut session = acceptor();
+        let default = if version.fixt {
+            format!("1137={}|", char::from(version.application.code()))
+        } else {
+            String::new()
+        };
+        let logon = format!("35=A|34=1|98=0|108=30|{default}");
+        let got = play(&mut session, START, &row_in(version, &logon));
+        assert_eq!(got, format!("A #1 98=0|108=30|{default}; on").replace("|;", ";"));
+        assert_eq!(session.version(), version);
+        assert_eq!(play(&mut session, START, &row_in(version, row)), expected, "{version}: {row}");
+    }
+}
+
+#[test]
+fn the_version_is_that_of_the_last_logon() {
+    let mut session = acceptor();
+    for version in Version::ALL.into_iter().chain([Version::FIX44]) {
+        let default = if version.fixt {
+            format!("1137={}|", char::from(version.application.code()))
+        } else {
+            String::new()
+        };
+        let seq = session.next_in();
+        let logon = format!("35=A|34={seq}|98=0|108=30|{default}");
+        play(&mut session, START, &row_in(version, &logon));
+        assert_eq!((session.state(), session.version()), (State::LoggedOn, version));
+        let mut out = Vec::new();
+        session.transmit(START, MsgType::HEARTBEAT, b"", &mut out);
+        assert!(out.starts_with(format!("8={}\x01", version.begin_string()).as_bytes()));
+        session.handle_disconnected();
+        session.handle_connected(START);
+    }
+}
+
+#[test]
+fn an_initiator_takes_no_other_version() {
+    let config = SessionConfig::new(Role::Initiator, "VENUE", "CLIENT");
+    let mut session = Session::new(config, MsgSeqNum::FIRST, MsgSeqNum::FIRST);
+    session.handle_connected(START);
+    session.logon(START);
+    drain(&mut session, START, &mut Vec::new());
+    let row = row_in(Version::of(ApplVerId::Fix42), "35=A|34=1|98=0|108=60|");
+    let text = "The version is not the one that was asked for";
+    assert_eq!(play(&mut session, START, &row), format!("5 #2 58={text}; close BadLogon"));
+}
+
+#[test]
+fn a_type_that_a_version_lacks_is_a_filled_gap() {
+    let report = crate::report::OrderMassCancelReport {
+        cl_ord_id: None,
+        order_id: b"1",
+        request_type: crate::order::MassCancelRequestType::All,
+        response: crate::report::MassCancelResponse::All,
+        reject_reason: None,
+        total_affected_orders: None,
+        symbol: None,
+        side: None,
+        transact_time_ns: None,
+        text: None,
+    };
+    for (application, expected) in
+        [(ApplVerId::Fix42, "|35=4|34=1|"), (ApplVerId::Fix43, "|35=r|34=1|")]
+    {
+        let version = Version::of(application);
+        let config = SessionConfig { version, ..SessionConfig::new(Role::Acceptor, "V", "C") };
+        let mut session = Session::new(config, MsgSeqNum::FIRST, MsgSeqNum::FIRST);
+        let mut out = Vec::new();
+        session.transmit_typed(START, &report, &mut out);
+        let text = String::from_utf8_lossy(&out).replace('\x01', "|");
+        assert!(text.contains(expected), "{text}");
+        assert_eq!(text.contains("|36=2|123=Y|"), application == ApplVerId::Fix42, "{text}");
+        assert_eq!(session.next_out(), MsgSeqNum::new(2));
+    }
 }
 
 #[test]

@@ -1,0 +1,280 @@
+//! The follower: a second engine that does behind the core what the core has done, so that what the
+//! venue promises is tested while it runs, and snapshots cost the core nothing.
+//!
+//! ```text
+//! core ──▶ journal ──tail──▶ follower: every command applied, every event compared
+//!                               │  equal: every so often a snapshot, then retention
+//!                               └▶ different: an error, all instruments halted, no snapshot
+//! ```
+//!
+//! Nobody waits for it: it sleeps between two looks, and may be far behind.
+
+use std::{
+    mem,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use ironbook_engine::Engine;
+use ironbook_journal::{
+    DirectoryLock, DurablePosition, Frame, Storage,
+    snapshot::{self, Checkpoint},
+};
+
+use crate::{
+    agent::Agent,
+    audit::Audit,
+    replay::{Frames, PlayError, Player, Replayed, fold},
+    retention::{Delivered, Retention},
+    sessions::SessionTable,
+    snapshot::encode,
+};
+
+/// Time between two looks at the journal when there was nothing, at the least and, when there is
+/// nothing for longer, at the most.
+const INTERVAL: Duration = Duration::from_millis(10);
+/// See [`INTERVAL`]; also what a stop may have to wait for.
+pub const INTERVAL_MAX: Duration = Duration::from_millis(50);
+
+/// Inputs played back in one turn: a fraction of a second, even in a slow build.
+const STEPS_PER_TURN: usize = 4_096;
+
+/// Commands since the last snapshot from which on a stop is worth another: fewer are played back
+/// faster than a snapshot is written.
+const STOP_COMMANDS_MIN: u64 = 100_000;
+
+/// Longest time that a stop waits for the follower to catch up. The journal is closed by then, so
+/// nothing but the last snapshot depends on it.
+const STOP_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Frames that keep count of sessions and the running hash as somebody takes them.
+struct Followed<F> {
+    frames: F,
+    sessions: SessionTable,
+    running_hash: u64,
+    /// Frames that the group at hand still has.
+    group_left: u32,
+}
+
+impl<F: Frames> Frames for Followed<F> {
+    #[inline]
+    fn next_frame(&mut self) -> Result<Option<Frame<'_>>, PlayError> {
+        let Some(frame) = self.frames.next_frame()? else { return Ok(None) };
+        fold(&mut self.sessions, &frame)?;
+        self.running_hash = frame.running_hash(self.running_hash);
+        if frame.group_frames > 0 {
+            self.group_left = frame.group_frames;
+        }
+        self.group_left = self.group_left.saturating_sub(1);
+        Ok(Some(frame))
+    }
+}
+
+/// Where a follower begins: at the end of a group.
+pub struct Start {
+    /// What was played back, without the engine.
+    pub replayed: Replayed,
+    /// The engine's state there, or none before the first command.
+    pub state: Option<Vec<u8>>,
+    /// Sessions there.
+    pub sessions: SessionTable,
+    /// Running hash of the journal there.
+    pub running_hash: u64,
+    /// Commands in the snapshot that the venue started from, 0 for none.
+    pub snapshot_commands: u64,
+}
+
+/// How often snapshots are written, and what of.
+pub struct Settings {
+    /// Commands between two snapshots; 0 for none.
+    pub every_commands: u64,
+    /// Holds the journal.
+    pub storage: Arc<dyn Storage>,
+    /// Bytes of the journal's segments.
+    pub segment_bytes: u64,
+    /// What becomes of old snapshots and segments.
+    pub retention: Retention,
+    /// How far the gateway is.
+    pub delivered: Delivered,
+    /// Keeps others away from the directory until the last snapshot is written.
+    pub lock: DirectoryLock,
+}
+
+/// A snapshot that waits until the frames it covers are durable.
+struct Pending {
+    checkpoint: Checkpoint,
+    time_ns: u64,
+    payload: Vec<u8>,
+}
+
+/// The agent that follows.
+pub struct Follower<F> {
+    player: Player<Followed<F>>,
+    /// The engine's state, until the first turn.
+    state: Option<Vec<u8>>,
+    audit: Arc<Audit>,
+    durable: DurablePosition,
+    settings: Settings,
+    /// Commands up to the latest snapshot.
+    snapshot_commands: u64,
+    pending: Option<Pending>,
+    /// The audit is over: something differed, or can't be read.
+    ended: bool,
+    /// The last turn found nothing more.
+    caught_up: bool,
+    /// When the stop that waits for this gives up.
+    stop_until: Option<Instant>,
+}
+
+impl<F: Frames> Follower<F> {
+    /// Follows `frames`, which stand where `start` ends.
+    pub fn new(
+        start: Start,
+        frames: F,
+        audit: Arc<Audit>,
+        durable: DurablePosition,
+        settings: Settings,
+    ) -> Self {
+        let Start { replayed, state, sessions, running_hash, snapshot_commands } = start;
+        let frames = Followed { frames, sessions, running_hash, group_left: 0 };
+        Self {
+            player: Player::new(replayed, frames, None),
+            state,
+            audit,
+            durable,
+            settings,
+            snapshot_commands,
+            pending: None,
+            ended: false,
+            caught_up: false,
+            stop_until: None,
+        }
+    }
+
+    /// Plays back some inputs; returns how many.
+    fn follow(&mut self) -> Result<usize, PlayError> {
+        for steps in 0..STEPS_PER_TURN {
+            if !self.player.step()? {
+                return Ok(steps);
+            }
+            if self.is_due(self.settings.every_commands) {
+                self.prepare();
+            }
+        }
+        Ok(STEPS_PER_TURN)
+    }
+
+    /// Whether `commands` have come since the latest snapshot, and a place for another is here.
+    #[inline]
+    fn is_due(&self, commands: u64) -> bool {
+        let done = self.player.replayed().counts.commands;
+        self.settings.every_commands > 0
+            && done - self.snapshot_commands >= commands
+            && self.player.frames().group_left == 0
+            && self.pending.is_none()
+    }
+
+    /// Takes the state here, for a snapshot.
+    fn prepare(&mut self) {
+        let (replayed, frames) = (self.player.replayed(), self.player.frames());
+        let (Some(engine), Some(end)) = (self.player.engine(), replayed.end) else { return };
+        self.pending = Some(Pending {
+            checkpoint: Checkpoint {
+                sequence: replayed.last_sequence.0,
+                position: end,
+                running_hash: frames.running_hash,
+                segment_bytes: self.settings.segment_bytes,
+            },
+            time_ns: replayed.last_time.0,
+            payload: encode(engine, &frames.sessions, &replayed.counts),
+        });
+        self.snapshot_commands = replayed.counts.commands;
+    }
+
+    /// Writes the snapshot that waits, once a loss of power can't take back what it covers.
+    fn write_pending(&mut self) {
+        let covered = |pending: &mut Pending| pending.checkpoint.position <= self.durable.get();
+        let Some(pending) = self.pending.take_if(covered) else { return };
+        let Pending { checkpoint, time_ns, payload } = pending;
+        match snapshot::write(&*self.settings.storage, &checkpoint, time_ns, &payload) {
+            Ok(file) => {
+                log::info!("snapshot {} up to sequence {}", file.display(), checkpoint.sequence);
+                let Settings { storage, retention, delivered, segment_bytes, .. } = &self.settings;
+                retention.apply(&**storage, delivered.get().get() / segment_bytes);
+            }
+            Err(error) => log::error!("{error}; trading goes on, a start will take longer"),
+        }
+    }
+
+    fn end(&mut self, error: &PlayError) {
+        self.ended = true;
+        self.pending = None;
+        match error {
+            PlayError::Replay(error) => self.audit.report_difference(&error.to_string()),
+            PlayError::Read(error) => self.audit.report_end(&error.to_string()),
+        }
+    }
+
+    /// Makes the engine whose state was handed over. Here and not at the start of the venue, which
+    /// it would delay.
+    #[cold]
+    fn restore(&mut self, state: &[u8]) {
+        match Engine::read_state(state) {
+            Ok(engine) => self.player.set_engine(engine),
+            Err(error) => {
+                self.ended = true;
+                self.audit.report_difference(&format!("the state does not copy: {error}"));
+            }
+        }
+    }
+
+    /// Whether the last snapshot of a stopped venue is still to come.
+    fn has_last_work(&mut self) -> bool {
+        if self.ended || self.settings.every_commands == 0 {
+            return false;
+        }
+        let until = *self.stop_until.get_or_insert_with(|| Instant::now() + STOP_TIME_MAX);
+        if !self.caught_up {
+            let waits = Instant::now() < until;
+            if !waits {
+                log::info!("the follower is behind; the next start goes on from an older snapshot");
+            }
+            return waits;
+        }
+        self.write_pending();
+        if self.is_due(STOP_COMMANDS_MIN.min(self.settings.every_commands)) {
+            self.prepare();
+            self.write_pending();
+        }
+        // Frames that are not durable now, with the journal closed, never will be.
+        false
+    }
+}
+
+impl<F: Frames + Send> Agent for Follower<F> {
+    fn do_work(&mut self) -> usize {
+        if let Some(state) = mem::take(&mut self.state) {
+            self.restore(&state);
+        }
+        if self.ended {
+            return 0;
+        }
+        self.write_pending();
+        let steps = self.follow().unwrap_or_else(|error| {
+            self.end(&error);
+            0
+        });
+        self.caught_up = steps == 0;
+        steps
+    }
+
+    /// Looks rarely, also when there was work a moment ago: what it would find sooner nobody needs.
+    fn park(&mut self, limit: Duration) {
+        thread::sleep(limit.max(INTERVAL));
+    }
+
+    fn close(&mut self) -> bool {
+        !self.has_last_work()
+    }
+}

@@ -1,0 +1,452 @@
+//! Reads the journal from its start, as an auditor would: what was told to whom, where quantity
+//! and money went, and what had become durable.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use ironbook_engine::{
+    Command, Event, SessionId, Side,
+    command::Origin,
+    engine::Engine,
+    event::{CancelRejected, MassCanceled, OrderRejected},
+};
+use ironbook_fix::message::{Message, MsgType};
+use ironbook_gateway::session_record::SessionRecord;
+use ironbook_journal::{DurablePosition, Frame, Position, Reader};
+
+use super::{
+    client::readable,
+    market::{DROP_COPY, INSTRUMENTS, TRADERS},
+    model::{Facts, Model, OpenOrder},
+    violation::{Checked, Oracle, Violation, ensure},
+};
+
+/// Where the journal stands at a frame: two journals that agree here agree before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Sequence of the frame, 0 before the first.
+    pub sequence: u64,
+    /// Hash of all frames up to it.
+    pub hash: u64,
+}
+
+/// A message to a session, as the journal has it.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// Time of the frame, which is SendingTime (52).
+    pub time_ns: u64,
+    /// Where the frame ends.
+    end: Position,
+    says: Says,
+}
+
+#[derive(Clone, Debug)]
+enum Says {
+    /// ExecutionReport (8) of an order; ExecID (17) is 0 in an answer to a status request.
+    Execution { exec_id: u64, facts: Facts },
+    /// A report of this MsgType with this ClOrdID (11).
+    Answer { msg_type: &'static [u8], cl_ord_id: Vec<u8> },
+    /// A message whose body is in the journal.
+    Stored { msg_type: Vec<u8>, body: Vec<u8> },
+}
+
+impl Sent {
+    /// Whether it is a message of the session layer, which is not sent again.
+    pub fn is_admin(&self) -> bool {
+        match &self.says {
+            Says::Stored { msg_type, .. } => {
+                MsgType::parse(msg_type).is_some_and(MsgType::is_admin)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a message with this type and body says this.
+    pub fn is(&self, msg_type: &[u8], body: &[u8]) -> bool {
+        let has = |tag: &[u8], value: &[u8]| {
+            body.split(|byte| *byte == 1).any(|field| field.strip_prefix(tag) == Some(value))
+        };
+        match &self.says {
+            Says::Execution { exec_id, facts } => {
+                msg_type == b"8"
+                    && has(b"17=", exec_id.to_string().as_bytes())
+                    && has(b"37=", facts.order_id.to_string().as_bytes())
+                    && has(b"11=", &facts.cl_ord_id)
+            }
+            Says::Answer { msg_type: expected, cl_ord_id } => {
+                msg_type == *expected && has(b"11=", cl_ord_id)
+            }
+            Says::Stored { msg_type: expected, body: stored } => {
+                msg_type == expected && body == stored
+            }
+        }
+    }
+}
+
+/// What the journal says of a session.
+#[derive(Clone, Debug, Default)]
+pub struct SessionAudit {
+    /// How many times its numbers started anew.
+    pub epoch: u64,
+    /// Messages to it since then, by MsgSeqNum from 1.
+    pub sent: Vec<Sent>,
+    /// MsgSeqNum expected from it.
+    pub next_in: u64,
+    read_only: bool,
+}
+
+/// Where quantity and money of an instrument went, in its last decimals.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Flow {
+    /// Of accepted orders, by what replaces added and took.
+    entered: i128,
+    /// Of both sides of all trades.
+    traded: i128,
+    /// What was left of orders that closed.
+    withdrawn: i128,
+    /// Sum of quantity times price of all buys, and of all sells.
+    money: [i128; 2],
+}
+
+/// Everything that the journal says.
+pub struct Audit {
+    reader: Reader,
+    /// The last frame.
+    pub mark: Mark,
+    last_time_ns: u64,
+    /// By session id; the first entry is the venue's.
+    sessions: Vec<SessionAudit>,
+    /// All open orders.
+    pub orders: Model,
+    /// Session of each order that was ever accepted.
+    owners: BTreeMap<u64, SessionId>,
+    flows: Vec<Flow>,
+    /// The first side of a trade whose second has not come.
+    half_trade: Option<Facts>,
+    /// Trades, each counted once.
+    pub trades: u64,
+    /// Commands of clients.
+    pub requests: u64,
+    /// Frames that are not known to be durable.
+    not_durable: VecDeque<(Position, Mark)>,
+    /// The last frame that was said to be durable.
+    pub durable: Mark,
+    durable_position: Position,
+    /// Reports wait until they are durable.
+    durable_policy: bool,
+}
+
+impl Audit {
+    /// Of a journal that is read from its first frame on.
+    pub fn new(reader: Reader, durable_policy: bool) -> Self {
+        let sessions = TRADERS.len() + 2;
+        Self {
+            reader,
+            mark: Mark::default(),
+            last_time_ns: 0,
+            sessions: vec![SessionAudit { next_in: 1, ..SessionAudit::default() }; sessions],
+            orders: Model::default(),
+            owners: BTreeMap::new(),
+            flows: vec![Flow::default(); INSTRUMENTS.len()],
+            half_trade: None,
+            trades: 0,
+            requests: 0,
+            not_durable: VecDeque::new(),
+            durable: Mark::default(),
+            durable_position: Position::START,
+            durable_policy,
+        }
+    }
+
+    /// The session with this comp id.
+    pub fn session_of(&self, comp_id: &str) -> &SessionAudit {
+        &self.sessions[session_id(comp_id).0 as usize]
+    }
+
+    /// Open orders that this session hears of: its own, or all if it is a drop copy.
+    pub fn orders_of(&self, comp_id: &str) -> Model {
+        let (all, session) = (comp_id == DROP_COPY, session_id(comp_id));
+        let own = |id: &u64| all || self.owners.get(id) == Some(&session);
+        let orders = self.orders.orders.iter().filter(|(id, _)| own(id));
+        Model { orders: orders.map(|(id, order)| (*id, order.clone())).collect() }
+    }
+
+    /// Reads what is new, and learns how far the journal is durable.
+    pub fn follow(&mut self, durable: &DurablePosition) -> Checked {
+        self.read(None)?;
+        self.durable_position = durable.get();
+        while let Some((end, mark)) = self.not_durable.front()
+            && *end <= self.durable_position
+        {
+            self.durable = *mark;
+            self.not_durable.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Reads what is new, which must agree with what was read before a crash.
+    pub fn read(&mut self, before: Option<Mark>) -> Checked {
+        loop {
+            let frame = match self.reader.next() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(error) => return Err(Violation::new(Oracle::Acknowledged, error.to_string())),
+            };
+            let mark = Mark { sequence: frame.sequence, hash: hash_of(self.mark.hash, &frame) };
+            ensure(Oracle::Sequence, frame.sequence == self.mark.sequence + 1, || {
+                format!("frame {} follows {}", frame.sequence, self.mark.sequence)
+            })?;
+            ensure(Oracle::Sequence, frame.time_ns >= self.last_time_ns, || {
+                format!("time goes back at frame {}", frame.sequence)
+            })?;
+            self.mark = mark;
+            self.last_time_ns = frame.time_ns;
+            self.not_durable.push_back((frame.end, mark));
+            let mut books = Books {
+                sessions: &mut self.sessions,
+                orders: &mut self.orders,
+                owners: &mut self.owners,
+                flows: &mut self.flows,
+                half_trade: &mut self.half_trade,
+                trades: &mut self.trades,
+                requests: &mut self.requests,
+            };
+            books.take(&frame).map_err(|what| {
+                let what = format!("frame {}: {what}", frame.sequence);
+                Violation::new(Oracle::Conservation, what)
+            })?;
+            if let Some(before) = before
+                && before.sequence == mark.sequence
+            {
+                ensure(Oracle::Acknowledged, before == mark, || {
+                    format!("up to frame {} the journal is not what it was", mark.sequence)
+                })?;
+            }
+        }
+        let lost = before.is_some_and(|before| before.sequence > self.mark.sequence);
+        ensure(Oracle::Acknowledged, !lost, || {
+            let kept = before.map_or(0, |before| before.sequence);
+            format!("frame {kept} should be there, the last one is {}", self.mark.sequence)
+        })
+    }
+
+    /// A message that a client is just told must be in the journal, as far as the policy asks.
+    pub fn check_told(&self, session: &SessionAudit, seq: u64, message: &Message<'_>) -> Checked {
+        let wrong = |what: String| {
+            let text = readable(message.bytes());
+            Violation::new(Oracle::Acknowledged, format!("{what}: {text}"))
+        };
+        let Some(sent) = session.sent.get(seq as usize - 1) else {
+            return Err(wrong("the journal has no such message".to_owned()));
+        };
+        if self.durable_policy && sent.end > self.durable_position {
+            return Err(wrong("told before it is durable".to_owned()));
+        }
+        if message.sending_time_ns().map(|time| time / 1_000_000) != Some(sent.time_ns / 1_000_000)
+        {
+            return Err(wrong(format!("SendingTime is not that of {sent:?}")));
+        }
+        if let Says::Execution { facts, .. } = &sent.says {
+            let told = Facts::of_message(message);
+            if told.as_ref() != Some(facts) {
+                return Err(wrong(format!("the journal says {facts:?}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the journal says must be what the engine has.
+    pub fn check_engine(&self, engine: &Engine) -> Checked {
+        let all = |_: SessionId| true;
+        let difference = self.orders.difference(&engine_orders(engine, all));
+        ensure(Oracle::Views, difference.is_none(), || {
+            format!("journal and engine: {}", difference.unwrap_or_default())
+        })?;
+        ensure(Oracle::Conservation, self.half_trade.is_none(), || {
+            format!("half a trade: {:?}", self.half_trade)
+        })?;
+        for (flow, instrument) in self.flows.iter().zip(engine.instruments()) {
+            let id = instrument.definition.instrument;
+            let book = engine.book(id);
+            let side = |side| book.iter().flat_map(move |book| book.levels(side));
+            let levels = || side(Side::Buy).chain(side(Side::Sell));
+            let resting: i128 = levels().map(|level| level.qty() as i128).sum();
+            let symbol = instrument.definition.symbol;
+            ensure(
+                Oracle::Conservation,
+                flow.entered == flow.traded + flow.withdrawn + resting,
+                || format!("{symbol}: {flow:?}, resting {resting}"),
+            )?;
+            ensure(Oracle::Conservation, flow.money[0] == flow.money[1], || {
+                format!("{symbol}: bought for {}, sold for {}", flow.money[0], flow.money[1])
+            })?;
+            let best = |of| side(of).next().map(|level| level.price);
+            let crossed = matches!(
+                (best(Side::Buy), best(Side::Sell)), (Some(bid), Some(ask)) if bid >= ask
+            );
+            ensure(Oracle::Conservation, !crossed, || format!("{symbol}: the book is crossed"))?;
+        }
+        Ok(())
+    }
+}
+
+/// The number that the venue gives a session of the market.
+pub fn session_id(comp_id: &str) -> SessionId {
+    let index = TRADERS.iter().chain([&DROP_COPY]).position(|known| *known == comp_id);
+    SessionId(index.expect("a session of the market") as u32 + 1)
+}
+
+/// Resting orders of the engine whose session is among these.
+pub fn engine_orders(engine: &Engine, whose: impl Fn(SessionId) -> bool) -> Model {
+    let mut model = Model::default();
+    for instrument in engine.instruments() {
+        let book = engine.book(instrument.definition.instrument);
+        for side in [Side::Buy, Side::Sell] {
+            let levels = book.iter().flat_map(|book| book.levels(side));
+            for view in levels.flat_map(|level| level.orders()) {
+                if whose(view.session) {
+                    model.orders.insert(view.order_id.0, OpenOrder::of_view(&view));
+                }
+            }
+        }
+    }
+    model
+}
+
+/// What a frame changes.
+struct Books<'a> {
+    sessions: &'a mut Vec<SessionAudit>,
+    orders: &'a mut Model,
+    owners: &'a mut BTreeMap<u64, SessionId>,
+    flows: &'a mut Vec<Flow>,
+    half_trade: &'a mut Option<Facts>,
+    trades: &'a mut u64,
+    requests: &'a mut u64,
+}
+
+impl Books<'_> {
+    fn take(&mut self, frame: &Frame<'_>) -> Result<(), String> {
+        if SessionRecord::is_kind(frame.kind) {
+            let record = SessionRecord::decode(frame.kind, frame.payload);
+            self.take_record(record.ok_or("an unknown session record")?, frame);
+        } else if Event::is_kind(frame.kind) {
+            let event =
+                Event::decode(frame.kind, frame.payload).map_err(|error| error.to_string())?;
+            self.take_event(&event, frame)?;
+        } else {
+            let command = Command::decode(frame.kind, frame.payload);
+            self.take_command(&command.map_err(|error| error.to_string())?);
+        }
+        Ok(())
+    }
+
+    fn take_record(&mut self, record: SessionRecord, frame: &Frame<'_>) {
+        let session = &mut self.sessions[record.session().0 as usize];
+        match record {
+            SessionRecord::Inbound { next, .. } => session.next_in = next,
+            SessionRecord::Outbound { msg_type, body, .. } => {
+                session.sent.push(Sent {
+                    time_ns: frame.time_ns,
+                    end: frame.end,
+                    says: Says::Stored { msg_type, body },
+                });
+            }
+            SessionRecord::Reset { .. } => {
+                session.epoch += 1;
+                session.sent.clear();
+                session.next_in = 1;
+            }
+            SessionRecord::Role { read_only, .. } => session.read_only = read_only,
+        }
+    }
+
+    fn take_command(&mut self, command: &Command) {
+        let origin: &Origin = match command {
+            Command::NewOrder(command) => &command.origin,
+            Command::CancelOrder(command) => &command.origin,
+            Command::ReplaceOrder(command) => &command.origin,
+            Command::MassCancel(command) => &command.origin,
+            Command::QueryOrder(command) => &command.origin,
+            _ => return,
+        };
+        *self.requests += 1;
+        self.sessions[origin.session.0 as usize].next_in = origin.msg_seq_num + 1;
+    }
+
+    fn take_event(&mut self, event: &Event, frame: &Frame<'_>) -> Result<(), String> {
+        let answer = |msg_type: &'static [u8], cl_ord_id: &[u8]| Says::Answer {
+            msg_type,
+            cl_ord_id: cl_ord_id.to_vec(),
+        };
+        let (session, says) = match event {
+            Event::Execution(event) => {
+                let facts = Facts::of_event(event);
+                self.take_execution(&facts)?;
+                self.owners.insert(facts.order_id, event.session);
+                let status = facts.exec_type == b'I';
+                let exec_id = if status { 0 } else { frame.sequence };
+                (event.session, Says::Execution { exec_id, facts })
+            }
+            Event::OrderRejected(OrderRejected { session, cl_ord_id, .. }) => {
+                (*session, answer(b"8", cl_ord_id.as_bytes()))
+            }
+            Event::CancelRejected(CancelRejected { session, cl_ord_id, .. }) => {
+                (*session, answer(b"9", cl_ord_id.as_bytes()))
+            }
+            Event::MassCanceled(MassCanceled { session, cl_ord_id, .. }) => {
+                (*session, answer(b"r", cl_ord_id.as_bytes()))
+            }
+            Event::StatusChanged(_) | Event::StateHashed(_) => return Ok(()),
+        };
+        let sent = Sent { time_ns: frame.time_ns, end: frame.end, says };
+        for (index, known) in self.sessions.iter_mut().enumerate() {
+            if index == session.0 as usize || known.read_only {
+                known.sent.push(sent.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn take_execution(&mut self, facts: &Facts) -> Result<(), String> {
+        let before = self.orders.apply(facts, true)?;
+        let flow = &mut self.flows[facts.instrument as usize - 1];
+        let leaves_before = before.map_or(0, |before| i128::from(before.leaves_qty));
+        let leaves = i128::from(facts.leaves_qty);
+        match facts.exec_type {
+            b'0' | b'5' => flow.entered += leaves - leaves_before,
+            b'F' => {
+                flow.traded += i128::from(facts.last_qty);
+                let money = i128::from(facts.last_qty) * i128::from(facts.last_px);
+                flow.money[usize::from(facts.side == Side::Sell.code())] += money;
+                self.take_trade(facts)?;
+            }
+            b'I' => {}
+            _ => flow.withdrawn += leaves_before,
+        }
+        Ok(())
+    }
+
+    fn take_trade(&mut self, facts: &Facts) -> Result<(), String> {
+        let Some(other) = self.half_trade.take() else {
+            *self.half_trade = Some(facts.clone());
+            return Ok(());
+        };
+        *self.trades += 1;
+        let same =
+            |facts: &Facts| (facts.trade_id, facts.instrument, facts.last_qty, facts.last_px);
+        if same(&other) != same(facts) || other.side == facts.side || facts.last_qty <= 0 {
+            return Err(format!("two sides of a trade differ: {other:?}, {facts:?}"));
+        }
+        Ok(())
+    }
+}
+
+/// Hash of all frames up to this one. Not a checksum of bytes: it says what the journal means.
+fn hash_of(hash: u64, frame: &Frame<'_>) -> u64 {
+    let mix =
+        |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let head = [frame.sequence, frame.time_ns, u64::from(frame.kind)];
+    let hash = head.into_iter().fold(hash, mix);
+    let (words, rest) = frame.payload.as_chunks::<8>();
+    let hash = words.iter().fold(hash, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)))
+}

@@ -1,0 +1,191 @@
+//! A venue without threads on a simulated machine: the agents of a real one, stepped by hand.
+
+use std::sync::Arc;
+
+use ironbook_engine::{
+    ClOrdId, InstrumentId, Sequence, SessionId, SideFilter, Stamp, Timestamp,
+    command::{MassCancel, Origin},
+};
+use ironbook_gateway::{
+    acceptor::GatewayAgent,
+    agent::Agent,
+    audit::Audit,
+    clock::{Clock, ManualClock},
+    config::Config,
+    core::CoreAgent,
+    follower::Follower,
+    random::Random,
+    ring::Input,
+    simulated_network::{SimulatedListener, SimulatedNetwork},
+    venue::{Opened, Parts, Place, StartError, assemble, open_journal, replay_on_one},
+};
+use ironbook_journal::{DurablePosition, Helpers, SimulatedStorage, Storage, Tail, open_stepped};
+
+use super::client::{MS, SECOND};
+
+/// Shortest and longest time that a sync takes, ns.
+const SYNC_NS: (u64, u64) = (100_000, 8 * MS);
+
+/// A running venue.
+pub struct RunningVenue {
+    clock: ManualClock,
+    gateway: GatewayAgent<ManualClock, SimulatedListener>,
+    /// Engine and journal.
+    pub core: CoreAgent<ManualClock>,
+    helpers: Helpers,
+    follower: Follower<Tail>,
+    audit: Arc<Audit>,
+    /// The snapshot that it started from.
+    pub snapshot: Option<u64>,
+    /// How far the journal is durable.
+    pub durable: DurablePosition,
+    next_sync: u64,
+    next_prepare: u64,
+    /// The disk is full, or fails: the preparer tries again by itself.
+    prepare_failed: bool,
+    /// The core does not get its processor before.
+    core_stalled_until: u64,
+    stopping: bool,
+}
+
+impl RunningVenue {
+    /// Starts a venue as [`Venue::start`](ironbook_gateway::venue::Venue::start) does.
+    ///
+    /// # Errors
+    /// Why it does not start.
+    pub fn start(
+        config: &Config,
+        clock: ManualClock,
+        network: &SimulatedNetwork,
+        storage: &SimulatedStorage,
+    ) -> Result<Self, StartError> {
+        let storage: Arc<dyn Storage> = Arc::new(storage.clone());
+        let open = |storage, options| {
+            open_stepped(storage, options)
+                .map(|(journal, recovery, helpers)| ((journal, helpers), recovery))
+        };
+        let Opened { journal: (journal, helpers), recovery, restored, refused } =
+            open_journal(config, &storage, open)?;
+        let opened = Opened { journal, recovery, restored, refused };
+        let place = Place {
+            clock: clock.clone(),
+            storage,
+            listen: || Ok(network.listen()),
+            replay: replay_on_one,
+        };
+        let Parts { gateway, core, follower, audit, durable, started } =
+            assemble(config, opened, place)?;
+        Ok(Self {
+            clock,
+            gateway,
+            core,
+            helpers,
+            follower,
+            audit,
+            snapshot: started.snapshot,
+            durable,
+            next_sync: 0,
+            next_prepare: 0,
+            prepare_failed: false,
+            core_stalled_until: 0,
+            stopping: false,
+        })
+    }
+
+    /// All agents take a turn, until the disk ends their life; returns how much was done.
+    pub fn turn(&mut self, random: &mut Random, storage: &SimulatedStorage) -> usize {
+        let now = self.clock.now().0;
+        let mut done = self.help(now, random);
+        if storage.is_stopped() {
+            return done;
+        }
+        done += self.gateway.do_work();
+        if self.core_stalled_until <= now {
+            done += self.core.do_work();
+        }
+        if !storage.is_stopped() && random.one_in(2) {
+            done += self.gateway.do_work();
+        }
+        // It sleeps most of the time.
+        if !storage.is_stopped() && random.one_in(16) {
+            done += self.follower.do_work();
+        }
+        done
+    }
+
+    /// Steps the helper threads where they would wake up.
+    fn help(&mut self, now: u64, random: &mut Random) -> usize {
+        let mut done = 0;
+        if self.next_prepare <= now {
+            let pause =
+                self.helpers.step_preparer().map_or(SECOND, |pause| pause.as_nanos() as u64);
+            self.prepare_failed = pause >= SECOND;
+            self.next_prepare = now + pause.max(MS);
+        }
+        if self.next_sync <= now {
+            let before = self.durable.get();
+            let pause = self.helpers.step_syncer().map_or(SECOND, |pause| pause.as_nanos() as u64);
+            self.next_sync = now + pause.max(random.between(SYNC_NS.0, SYNC_NS.1));
+            done += usize::from(self.durable.get() > before);
+        }
+        done
+    }
+
+    /// When it does something by itself.
+    pub fn next_event_ns(&self) -> u64 {
+        let gateway = self.gateway.next_deadline().map_or(u64::MAX, |Timestamp(due)| due);
+        let sync =
+            if self.durable.written() > self.durable.get() { self.next_sync } else { u64::MAX };
+        let prepare = if self.prepare_failed { self.next_prepare } else { u64::MAX };
+        let now = self.clock.now().0;
+        let core = if self.core_stalled_until > now { self.core_stalled_until } else { u64::MAX };
+        gateway.min(sync).min(prepare).min(core)
+    }
+
+    /// The core does not run for a while: the ring fills.
+    pub fn stall_core(&mut self, until: u64) {
+        self.core_stalled_until = until;
+    }
+
+    /// The core takes a command and has not committed it, as when the process dies just there.
+    pub fn begin_mass_cancel(&mut self, sequence: u64, session: SessionId) {
+        let now = self.clock.now();
+        let stamp = Stamp { sequence: Sequence(sequence), time: now };
+        let (origin, all) = (Origin::new(session, 1, now), InstrumentId::NONE);
+        let request_type = b'7';
+        let id = ClOrdId::EMPTY;
+        let command = MassCancel::new(origin, all, SideFilter::Both, request_type, id);
+        self.core.take(stamp, &Input::Command(command.into()));
+    }
+
+    /// What the follower found that is not as the core has it, if anything.
+    pub fn difference(&self) -> Option<String> {
+        self.audit.status().filter(|_| self.audit.found_difference())
+    }
+
+    /// Closes the journal and lets the follower write its last snapshot; true when all that was
+    /// written is durable.
+    pub fn close(self) -> bool {
+        let Self { core, mut follower, .. } = self;
+        let is_durable = core.into_journal().1.close().is_ok();
+        loop {
+            follower.do_work();
+            if follower.close() {
+                return is_durable;
+            }
+        }
+    }
+
+    /// Whether it was asked to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Goes on stopping in order; true when all that remains is to close the journal.
+    pub fn stop(&mut self) -> bool {
+        self.stopping = true;
+        let gateway = self.gateway.close();
+        self.core.do_work();
+        gateway && self.core.close()
+    }
+}

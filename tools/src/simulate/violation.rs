@@ -1,0 +1,65 @@
+//! What an oracle finds.
+
+use std::fmt;
+
+/// What must hold, whatever happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oracle {
+    /// Nothing that was acknowledged is lost, under its policy; nothing is told that the journal
+    /// does not say.
+    Acknowledged,
+    /// A replay of the journal gives the live state.
+    Replay,
+    /// What clients know from their reports is what the engine has.
+    Views,
+    /// No number is missing or comes twice; what is resent is what was sent.
+    Sequence,
+    /// Quantity and money are conserved; no book is crossed.
+    Conservation,
+    /// The venue starts, lets good clients in, and comes to rest when they do.
+    Liveness,
+}
+
+impl Oracle {
+    /// Its name for people and scripts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "acknowledged",
+            Self::Replay => "replay",
+            Self::Views => "views",
+            Self::Sequence => "sequence",
+            Self::Conservation => "conservation",
+            Self::Liveness => "liveness",
+        }
+    }
+}
+
+/// Something that must never be.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// What was violated.
+    pub oracle: Oracle,
+    /// Who differs from what, and how.
+    pub what: String,
+}
+
+impl Violation {
+    /// A violation, with what differs.
+    pub fn new(oracle: Oracle, what: impl Into<String>) -> Self {
+        Self { oracle, what: what.into() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.oracle.name(), self.what)
+    }
+}
+
+/// A result that an oracle may have spoiled.
+pub type Checked<T = ()> = Result<T, Violation>;
+
+/// Fails unless a condition holds.
+pub fn ensure(oracle: Oracle, holds: bool, what: impl FnOnce() -> String) -> Checked {
+    if holds { Ok(()) } else { Err(Violation::new(oracle, what())) }
+}
