@@ -497,6 +497,9 @@ impl World {
         while self.venue.is_some() {
             self.step()?;
         }
+        if self.storage.is_stopped() {
+            self.end_life(Crash::ProcessDeath);
+        }
         let mut names = self.storage.names().map_err(unreadable)?;
         names.retain(|name| name.ends_with(".seg") || name.ends_with(".snap"));
         let name = self.random.choose(&names);
