@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw};
 
-use crate::format::{FRAME_HEADER_BYTES, HEADER_BYTES};
+use crate::format::{EPOCH_OFFSET, FRAME_HEADER_BYTES, HEADER_BYTES};
 
 pub(crate) const PAGE_BYTES: usize = 4096;
 
@@ -170,6 +170,15 @@ impl Map {
         assert!(offset <= self.len() && len <= self.len() - offset);
         // SAFETY: in bounds by the assertion; published bytes never change.
         unsafe { slice::from_raw_parts(self.base.add(offset), len) }
+    }
+
+    /// The epoch word. The place is known, so a look costs nothing but the load.
+    #[inline]
+    pub(crate) fn epoch_word(&self) -> u64 {
+        // SAFETY: every map holds a header (asserted where it is made) and starts on a page; the
+        // word is aligned and only touched atomically.
+        let word = unsafe { &*self.base.add(EPOCH_OFFSET).cast::<AtomicU64>() };
+        u64::from_le(word.load(Ordering::Acquire))
     }
 
     #[inline]

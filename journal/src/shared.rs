@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::epoch;
-use crate::format::{EPOCH_OFFSET, Position, epoch_word};
+use crate::format::{Position, epoch_word};
 use crate::map::Map;
 use crate::storage::Storage;
 
@@ -141,7 +141,7 @@ impl Shared {
 
     /// Whether a segment that this writer has begun, or went on in, is still its own.
     pub fn is_ours(&self, map: &Map) -> bool {
-        map.load(EPOCH_OFFSET) == epoch_word(self.epoch)
+        map.epoch_word() == epoch_word(self.epoch)
     }
 
     /// Looks whether another writer has taken the place of this one, for the helper threads.

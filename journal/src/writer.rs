@@ -13,8 +13,8 @@ use zerocopy::little_endian::{U32, U64};
 use crate::cursor::Tail;
 use crate::error::OpenError;
 use crate::format::{
-    DURABLE_OFFSET, END_BYTES, EPOCH_OFFSET, FORMAT_VERSION, FRAME_BYTES_MAX, FRAME_HEADER_BYTES,
-    FrameHead, HEADER_BYTES, MAGIC, PAYLOAD_MAX, Position, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+    DURABLE_OFFSET, END_BYTES, FORMAT_VERSION, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHead,
+    HEADER_BYTES, MAGIC, PAYLOAD_MAX, Position, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
     SegmentHeader, UNCOMMITTED, end_word, epoch_word, fold, frame_bytes, seal, segment_bytes_valid,
     word,
 };
@@ -272,7 +272,7 @@ impl Writer {
         assert!(sequence == self.chain.next_sequence, "sequence {sequence} is not the next");
         assert!(time_ns >= self.chain.time_ns, "time {time_ns} goes back");
         assert!(payload.len() <= PAYLOAD_MAX, "payload of {} bytes", payload.len());
-        if !self.is_ours() {
+        if self.group.frames == 0 && !self.is_ours() {
             return self.refuse(sequence, time_ns);
         }
         let bytes = frame_bytes(payload.len());
@@ -416,7 +416,7 @@ impl Writer {
 
     #[inline]
     fn is_ours(&self) -> bool {
-        self.map.load(EPOCH_OFFSET) == self.epoch_word
+        self.map.epoch_word() == self.epoch_word
     }
 
     /// Takes note of a frame that is not written, so that the caller's numbers stay right until it

@@ -10,7 +10,7 @@ use crate::output::{Exit, Failure, Outcome, grouped, say};
 /// --to and --yes, put the rest aside so that the venue starts.
 ///
 /// Changes nothing without --yes, and never deletes: what is taken away is in a directory
-/// damaged-<number> inside the journal's. An unfinished write at the end needs no repair. Exit
+/// `damaged-<number>` inside the journal's. An unfinished write at the end needs no repair. Exit
 /// status: 0 nothing to do, or done; 1 damage that can be repaired; 2 wrong usage; 3 damage that
 /// can't.
 #[derive(Debug, clap::Args)]
