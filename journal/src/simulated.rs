@@ -7,7 +7,7 @@
 //! What it does not do: fail a read through a map, which would be a SIGBUS, and tell stores apart
 //! that leave the bytes as they were.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -486,9 +486,11 @@ impl Disk {
                 Crash::PowerLoss => file.lose_power(&mut self.random.coin()),
             }
         }
-        let (names, durable_names) = (&self.names, &self.durable_names);
-        self.files
-            .retain(|id, _| names.values().chain(durable_names.values()).any(|named| named == id));
+        // A name that comes and goes before the next sync may yet be what a loss of power keeps.
+        let coming = self.unsynced_names.iter().filter_map(NameChange::file);
+        let named: BTreeSet<u64> =
+            self.names.values().chain(self.durable_names.values()).copied().chain(coming).collect();
+        self.files.retain(|id, _| named.contains(id));
         self.life += 1;
         self.operations_left = None;
         self.locked = false;
@@ -503,6 +505,14 @@ enum NameChange {
 }
 
 impl NameChange {
+    /// The file that gets a name by it.
+    fn file(&self) -> Option<u64> {
+        match self {
+            NameChange::Created(_, id) | NameChange::Renamed(_, _, id) => Some(*id),
+            NameChange::Removed(_) => None,
+        }
+    }
+
     fn apply(&self, names: &mut BTreeMap<String, u64>) {
         match self {
             NameChange::Created(name, id) => {
