@@ -271,7 +271,9 @@ fn segments_stay_until_the_gateway_has_delivered_them() {
         venue.order(EVERY);
         venue.follow();
     }
+    // A snapshot waits until it is durable, and none is begun meanwhile: go on until there are.
     common::wait_for("snapshots in later segments", || {
+        venue.order(EVERY);
         venue.follow();
         let newest = *venue.snapshots().first().unwrap_or(&0);
         let read = snapshot::read(&FileStorage::new(venue.dir.path()), newest);
