@@ -272,7 +272,7 @@ impl Writer {
         assert!(sequence == self.chain.next_sequence, "sequence {sequence} is not the next");
         assert!(time_ns >= self.chain.time_ns, "time {time_ns} goes back");
         assert!(payload.len() <= PAYLOAD_MAX, "payload of {} bytes", payload.len());
-        if self.group.frames == 0 && !self.is_ours() {
+        if !self.is_ours() {
             return self.refuse(sequence, time_ns);
         }
         let bytes = frame_bytes(payload.len());

@@ -77,6 +77,25 @@ fn an_open_group_of_a_writer_that_is_taken_over_is_cut_and_never_committed() {
 }
 
 #[test]
+fn a_writer_that_is_taken_over_amid_a_group_writes_no_further_frame_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut first, _) = open(dir.path(), small()).unwrap();
+    fill(&mut first, 100, 1);
+    first.append(9, 101, 5_000, b"of the first");
+    let mut second = open_past_the_lock(dir.path());
+    // To where the rest of the first one's group would come to stand.
+    fill(&mut second, 110, 1);
+    let written = fs::read(segment(dir.path(), 0)).unwrap();
+    for sequence in 102..110 {
+        first.append(9, sequence, 5_000, b"of the first");
+    }
+    assert!(fs::read(segment(dir.path(), 0)).unwrap() == written, "bytes of the first");
+    first.commit();
+    assert_stopped(first, dir.path());
+    assert_only_from_the_second(dir.path(), second, 110);
+}
+
+#[test]
 fn a_group_that_has_rolled_into_segments_of_its_own_is_cut_with_them() {
     let dir = tempfile::tempdir().unwrap();
     let (mut first, _) = open(dir.path(), small()).unwrap();
