@@ -73,23 +73,10 @@ fn journal(criterion: &mut Criterion) {
 }
 
 fn new_order() -> NewOrderSingle<'static> {
-    NewOrderSingle {
-        cl_ord_id: b"ORDER-0000123456",
-        account: Some(b"ACCOUNT1"),
-        symbol: b"AAPL",
-        side: Side::Buy,
-        order_qty: Decimal::new(100, 0),
-        ord_type: OrdType::Limit,
-        price: Some(Decimal::new(18_950, 2)),
-        stop_px: None,
-        time_in_force: TimeInForce::Day,
-        exec_inst: None,
-        min_qty: None,
-        max_floor: None,
-        expire_time_ns: None,
-        transact_time_ns: 1_430_438_404_518_000_000,
-        poss_resend: false,
-    }
+    let (qty, price) = (Decimal::new(100, 0), Decimal::new(18_950, 2));
+    let (id, time_ns) = (b"ORDER-0000123456", 1_430_438_404_518_000_000);
+    let limit = NewOrderSingle::limit(id, b"AAPL", Side::Buy, qty, price, time_ns);
+    NewOrderSingle { account: Some(b"ACCOUNT1"), ..limit }
 }
 
 fn report() -> ExecutionReport<'static> {

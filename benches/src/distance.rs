@@ -22,7 +22,7 @@ use hdrhistogram::Histogram;
 use ironbook_engine::{Command, Engine, EngineLimits, Sequencer, Timestamp, sink::CountingSink};
 use ironbook_fix::{
     field::Decimal,
-    order::{NewOrderSingle, OrdType, Side, TimeInForce},
+    order::{NewOrderSingle, Side},
 };
 use ironbook_gateway::{
     agent::Agent,
@@ -347,21 +347,7 @@ pub fn socket(address: SocketAddr, rounds: u64) -> Result<Histogram<u64>, Measur
 fn resting_order(cl_ord_id: &[u8], round: u64, now: u64) -> NewOrderSingle<'_> {
     let buy = round.is_multiple_of(2);
     let away = (round / 2 % 50) as i64;
-    NewOrderSingle {
-        cl_ord_id,
-        account: None,
-        symbol: b"AAPL",
-        side: if buy { Side::Buy } else { Side::Sell },
-        order_qty: Decimal::new(100, 0),
-        ord_type: OrdType::Limit,
-        price: Some(Decimal::new(if buy { 18_900 - away } else { 19_000 + away }, 2)),
-        stop_px: None,
-        time_in_force: TimeInForce::Day,
-        exec_inst: None,
-        min_qty: None,
-        max_floor: None,
-        expire_time_ns: None,
-        transact_time_ns: now,
-        poss_resend: false,
-    }
+    let price = Decimal::new(if buy { 18_900 - away } else { 19_000 + away }, 2);
+    let side = if buy { Side::Buy } else { Side::Sell };
+    NewOrderSingle::limit(cl_ord_id, b"AAPL", side, Decimal::new(100, 0), price, now)
 }

@@ -223,22 +223,10 @@ impl<'a> Load<'a> {
         let symbols = &self.options.symbols;
         let symbol = symbols[event.instrument as usize % symbols.len()].as_bytes();
         let side = if event.side == ironbook_engine::Side::Buy { Side::Buy } else { Side::Sell };
-        let order = |ord_type, time_in_force, price, order_qty| NewOrderSingle {
-            cl_ord_id: id.as_bytes(),
-            account: None,
-            symbol,
-            side,
-            order_qty: decimal(order_qty),
-            ord_type,
-            price: Some(decimal(price)),
-            stop_px: None,
-            time_in_force,
-            exec_inst: None,
-            min_qty: None,
-            max_floor: None,
-            expire_time_ns: None,
-            transact_time_ns: now,
-            poss_resend: false,
+        let order = |ord_type, time_in_force, price, order_qty| {
+            let (qty, price) = (decimal(order_qty), decimal(price));
+            let limit = NewOrderSingle::limit(id.as_bytes(), symbol, side, qty, price, now);
+            NewOrderSingle { ord_type, time_in_force, ..limit }
         };
         match event.action {
             FlowAction::New { ord_type, time_in_force, price, order_qty } => {

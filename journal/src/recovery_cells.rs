@@ -12,11 +12,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use zerocopy::IntoBytes;
-use zerocopy::little_endian::{U32, U64};
 
 use crate::format::{
-    DURABLE_OFFSET, END_BYTES, FORMAT_VERSION, FRAME_HEADER_BYTES, FrameHead, HEADER_BYTES, MAGIC,
-    SEGMENT_BYTES_MIN, SegmentHeader, durable_word, end_word, fold, frame_bytes, seal, word,
+    DURABLE_OFFSET, END_BYTES, FRAME_HEADER_BYTES, FrameHead, HEADER_BYTES, SEGMENT_BYTES_MIN,
+    durable_word, end_word, fold, frame_bytes, seal, word,
 };
 use crate::scan::{Chain, Follower, Verdict};
 use crate::{FileStorage, Finding, OpenError, Options, open, segment, verify};
@@ -232,22 +231,7 @@ struct Image {
 
 impl Image {
     fn begin(index: u64, chain: Chain) -> Image {
-        let header = SegmentHeader {
-            magic: MAGIC,
-            version: U32::new(FORMAT_VERSION),
-            header_len: U32::new(DURABLE_OFFSET as u32),
-            index: U64::new(index),
-            segment_bytes: U64::new(SEGMENT_BYTES_MIN),
-            first_sequence: U64::new(chain.next_sequence),
-            created_ns: U64::new(1),
-            build_id: [0; 32],
-            config_hash: U64::new(0),
-            running_hash: U64::new(chain.hash),
-            previous_time_ns: U64::new(chain.time_ns),
-            epoch_word: U64::new(0),
-            reserved: [0; 12],
-            header_crc: U32::new(0),
-        };
+        let header = chain.header(index, SEGMENT_BYTES_MIN);
         let mut bytes = vec![0; SEGMENT_BYTES_MIN as usize];
         bytes[..DURABLE_OFFSET].copy_from_slice(header.seal().as_bytes());
         Image { index, bytes, offset: HEADER_BYTES, chain }

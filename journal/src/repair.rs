@@ -20,12 +20,11 @@
 use std::path::{Path, PathBuf};
 
 use zerocopy::IntoBytes;
-use zerocopy::little_endian::{U32, U64};
 
 use crate::error::OpenError;
 use crate::format::{
-    CUT_LEN, DURABLE_OFFSET, FORMAT_VERSION, HEADER_BYTES, HeaderFault, MAGIC, Position,
-    SegmentHeader, durable_bytes, durable_word, read_u64, segment_bytes_valid, word_len,
+    CUT_LEN, DURABLE_OFFSET, HEADER_BYTES, HeaderFault, Position, SegmentHeader, durable_bytes,
+    durable_word, read_u64, segment_bytes_valid, word_len,
 };
 use crate::recover::{describe, mark_cut, missing, zero_from};
 use crate::scan::{Chain, Scan, Verdict, check_frame, frame_extent, frames_behind, is_zero};
@@ -491,22 +490,7 @@ fn first_frame(image: &[u8]) -> Option<u64> {
 /// A header page that continues `chain`. What is good of the old one stays: a header that fits, the
 /// durable word. Who began the segment, and when, is lost with a header that fails its CRC.
 fn header_page(index: u64, segment_bytes: u64, chain: Chain, old: &[u8]) -> Vec<u8> {
-    let made = SegmentHeader {
-        magic: MAGIC,
-        version: U32::new(FORMAT_VERSION),
-        header_len: U32::new(DURABLE_OFFSET as u32),
-        index: U64::new(index),
-        segment_bytes: U64::new(segment_bytes),
-        first_sequence: U64::new(chain.next_sequence),
-        created_ns: U64::new(0),
-        build_id: [0; 32],
-        config_hash: U64::new(0),
-        running_hash: U64::new(chain.hash),
-        previous_time_ns: U64::new(chain.time_ns),
-        epoch_word: U64::new(0),
-        reserved: [0; 12],
-        header_crc: U32::new(0),
-    };
+    let made = chain.header(index, segment_bytes);
     let mut page = vec![0; HEADER_BYTES];
     page[..DURABLE_OFFSET].copy_from_slice(&old[..DURABLE_OFFSET]);
     let fits = SegmentHeader::read(&page).is_ok_and(|old| {

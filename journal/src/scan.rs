@@ -29,10 +29,13 @@
 
 use std::ops::{Range, RangeInclusive};
 
+use zerocopy::little_endian::{U32, U64};
+
 use crate::format::{
-    CUT_LEN, DURABLE_OFFSET, END_BYTES, END_LEN, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHead,
-    GENESIS_HASH, HEADER_BYTES, HeaderFault, Position, SECTOR_BYTES, SegmentHeader, UNCOMMITTED,
-    durable_bytes, end_word, fold, read_u64, seal, sealed_with, word_crc, word_len,
+    CUT_LEN, DURABLE_OFFSET, END_BYTES, END_LEN, FORMAT_VERSION, FRAME_BYTES_MAX,
+    FRAME_HEADER_BYTES, FrameHead, GENESIS_HASH, HEADER_BYTES, HeaderFault, MAGIC, Position,
+    SECTOR_BYTES, SegmentHeader, UNCOMMITTED, durable_bytes, end_word, fold, read_u64, seal,
+    sealed_with, word_crc, word_len,
 };
 
 /// What the next frame continues.
@@ -53,6 +56,27 @@ impl Chain {
             next_sequence: header.first_sequence.get(),
             time_ns: header.previous_time_ns.get(),
             hash: header.running_hash.get(),
+        }
+    }
+
+    /// The header of a segment whose frames continue this. Who begins it, and when, is left open, and
+    /// it is not sealed.
+    pub fn header(&self, index: u64, segment_bytes: u64) -> SegmentHeader {
+        SegmentHeader {
+            magic: MAGIC,
+            version: U32::new(FORMAT_VERSION),
+            header_len: U32::new(DURABLE_OFFSET as u32),
+            index: U64::new(index),
+            segment_bytes: U64::new(segment_bytes),
+            first_sequence: U64::new(self.next_sequence),
+            created_ns: U64::new(0),
+            build_id: [0; 32],
+            config_hash: U64::new(0),
+            running_hash: U64::new(self.hash),
+            previous_time_ns: U64::new(self.time_ns),
+            epoch_word: U64::new(0),
+            reserved: [0; 12],
+            header_crc: U32::new(0),
         }
     }
 

@@ -8,15 +8,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use zerocopy::IntoBytes;
-use zerocopy::little_endian::{U32, U64};
+use zerocopy::little_endian::U64;
 
 use crate::cursor::Tail;
 use crate::error::OpenError;
 use crate::format::{
-    DURABLE_OFFSET, END_BYTES, FORMAT_VERSION, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHead,
-    HEADER_BYTES, MAGIC, PAYLOAD_MAX, Position, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
-    SegmentHeader, UNCOMMITTED, end_word, epoch_word, fold, frame_bytes, seal, segment_bytes_valid,
-    word,
+    END_BYTES, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHead, HEADER_BYTES, PAYLOAD_MAX, Position,
+    SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SegmentHeader, UNCOMMITTED, end_word, epoch_word, fold,
+    frame_bytes, seal, segment_bytes_valid, word,
 };
 use crate::map::Map;
 use crate::preparer::{self, Preparer};
@@ -489,20 +488,11 @@ impl Writer {
 
     fn begin_segment(&mut self) {
         let header = SegmentHeader {
-            magic: MAGIC,
-            version: U32::new(FORMAT_VERSION),
-            header_len: U32::new(DURABLE_OFFSET as u32),
-            index: U64::new(self.index),
-            segment_bytes: U64::new(self.shared.segment_bytes),
-            first_sequence: U64::new(self.chain.next_sequence),
             created_ns: U64::new(self.shared.storage.wall_clock_ns()),
             build_id: self.build_id,
             config_hash: U64::new(self.config_hash),
-            running_hash: U64::new(self.chain.hash),
-            previous_time_ns: U64::new(self.chain.time_ns),
             epoch_word: U64::new(self.epoch_word),
-            reserved: [0; 12],
-            header_crc: U32::new(0),
+            ..self.chain.header(self.index, self.shared.segment_bytes)
         };
         self.map.put_header(header.seal().as_bytes());
     }

@@ -36,14 +36,6 @@ fn seeds(count: u64) -> RangeInclusive<u64> {
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
-struct Record {
-    sequence: u64,
-    time_ns: u64,
-    kind: u16,
-    payload: Vec<u8>,
-}
-
 /// What a commit released.
 struct Group {
     records: Vec<Record>,
@@ -278,12 +270,7 @@ fn read(storage: &SimulatedStorage) -> Result<Vec<Record>, Broken> {
     let mut reader =
         Reader::open_in(Arc::new(storage.clone())).map_err(|error| error.to_string())?;
     while let Some(frame) = reader.next().map_err(|error| error.to_string())? {
-        records.push(Record {
-            sequence: frame.sequence,
-            time_ns: frame.time_ns,
-            kind: frame.kind,
-            payload: frame.payload.to_vec(),
-        });
+        records.push(Record::of(&frame));
     }
     Ok(records)
 }
@@ -402,9 +389,6 @@ fn recovery_can_be_interrupted_at_every_change() {
     assert!(changes > 30, "recoveries change something");
 }
 
-/// Bytes of a segment before its first frame.
-const HEADER_BYTES: u64 = 4096;
-
 /// The disk goes bad behind the journal's back, in what it was promised.
 #[test]
 fn a_flipped_bit_in_durable_bytes_is_always_reported() {
@@ -415,7 +399,7 @@ fn a_flipped_bit_in_durable_bytes_is_always_reported() {
         world.close(writer).unwrap();
         // A segment that has no frame yet has nothing to lose: its header is made again.
         let end = match world.durable.get() {
-            begun if begun % SEGMENT_BYTES <= HEADER_BYTES => begun - begun % SEGMENT_BYTES,
+            begun if begun % SEGMENT_BYTES <= FRAMES_OFFSET as u64 => begun - begun % SEGMENT_BYTES,
             end => end,
         };
         let at = world.random.random_range(0..end);

@@ -32,24 +32,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-#[derive(Clone, Debug, PartialEq)]
-struct Record {
-    sequence: u64,
-    time_ns: u64,
-    kind: u16,
-    payload: Vec<u8>,
-}
-
 fn drain(tail: &mut Tail, seen: &mut Vec<Record>) -> Vec<Position> {
     let mut ends = Vec::new();
     while let Some(frame) = tail.next().unwrap() {
         ends.push(frame.end);
-        seen.push(Record {
-            sequence: frame.sequence,
-            time_ns: frame.time_ns,
-            kind: frame.kind,
-            payload: frame.payload.to_vec(),
-        });
+        seen.push(Record::of(&frame));
     }
     ends
 }

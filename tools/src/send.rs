@@ -74,30 +74,23 @@ pub fn run(arguments: &Arguments) -> Outcome {
         Client::log_on(arguments.fix, &arguments.comp_id, &arguments.venue, ANSWER_MAX)?;
     let now = SystemClock.now().0;
     let cl_ord_id = format!("send-{now}");
+    let side = match arguments.side {
+        SideArgument::Buy => Side::Buy,
+        SideArgument::Sell => Side::Sell,
+    };
+    let (id, symbol) = (cl_ord_id.as_bytes(), arguments.symbol.as_bytes());
+    let limit = NewOrderSingle::limit(id, symbol, side, qty, price.unwrap_or_default(), now);
     let order = NewOrderSingle {
-        cl_ord_id: cl_ord_id.as_bytes(),
         account: arguments.account.as_deref().map(str::as_bytes),
-        symbol: arguments.symbol.as_bytes(),
-        side: match arguments.side {
-            SideArgument::Buy => Side::Buy,
-            SideArgument::Sell => Side::Sell,
-        },
-        order_qty: qty,
         ord_type: if price.is_some() { OrdType::Limit } else { OrdType::Market },
         price,
-        stop_px: None,
         time_in_force: match arguments.tif {
             TifArgument::Day => TimeInForce::Day,
             TifArgument::Gtc => TimeInForce::GoodTillCancel,
             TifArgument::Ioc => TimeInForce::ImmediateOrCancel,
             TifArgument::Fok => TimeInForce::FillOrKill,
         },
-        exec_inst: None,
-        min_qty: None,
-        max_floor: None,
-        expire_time_ns: None,
-        transact_time_ns: now,
-        poss_resend: false,
+        ..limit
     };
     client.queue(&order, now);
     client.flush()?;

@@ -54,23 +54,10 @@ fn main() {
 /// A NewOrderSingle as a client sends it.
 fn order() -> Vec<u8> {
     let mut client = logged_on(Role::Initiator);
-    let order = NewOrderSingle {
-        cl_ord_id: b"ORD-20240301-000001",
-        account: Some(b"ACCOUNT01"),
-        symbol: b"BTC-USD",
-        side: Side::Buy,
-        order_qty: Decimal::new(150_000, 3),
-        ord_type: OrdType::Limit,
-        price: Some(Decimal::new(6_251_250, 2)),
-        stop_px: None,
-        time_in_force: TimeInForce::Day,
-        exec_inst: Some(b"6"),
-        min_qty: None,
-        max_floor: None,
-        expire_time_ns: None,
-        transact_time_ns: NOW_NS,
-        poss_resend: false,
-    };
+    let (id, symbol) = (b"ORD-20240301-000001", b"BTC-USD");
+    let (qty, price) = (Decimal::new(150_000, 3), Decimal::new(6_251_250, 2));
+    let limit = NewOrderSingle::limit(id, symbol, Side::Buy, qty, price, NOW_NS);
+    let order = NewOrderSingle { account: Some(b"ACCOUNT01"), exec_inst: Some(b"6"), ..limit };
     let mut out = Vec::new();
     client.transmit_typed(NOW_NS, &order, &mut out);
     out

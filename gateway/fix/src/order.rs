@@ -254,6 +254,37 @@ pub struct NewOrderSingle<'a> {
     pub poss_resend: bool,
 }
 
+impl<'a> NewOrderSingle<'a> {
+    /// A limit order for the day of which nothing more is said.
+    #[must_use]
+    pub const fn limit(
+        cl_ord_id: &'a [u8],
+        symbol: &'a [u8],
+        side: Side,
+        order_qty: Decimal,
+        price: Decimal,
+        transact_time_ns: u64,
+    ) -> Self {
+        Self {
+            cl_ord_id,
+            account: None,
+            symbol,
+            side,
+            order_qty,
+            ord_type: OrdType::Limit,
+            price: Some(price),
+            stop_px: None,
+            time_in_force: TimeInForce::Day,
+            exec_inst: None,
+            min_qty: None,
+            max_floor: None,
+            expire_time_ns: None,
+            transact_time_ns,
+            poss_resend: false,
+        }
+    }
+}
+
 /// OrderCancelRequest(F)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OrderCancelRequest<'a> {

@@ -5,12 +5,32 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ironbook_journal::{Options, Reader, SEGMENT_BYTES_MIN, Writer};
+use ironbook_journal::{Frame, Options, Reader, SEGMENT_BYTES_MIN, Writer};
 
 pub const SEGMENT_BYTES: u64 = SEGMENT_BYTES_MIN;
 /// Where the format puts the durable word and the first frame of a segment.
 pub const DURABLE_OFFSET: usize = 128;
 pub const FRAMES_OFFSET: usize = 4096;
+
+/// A frame, taken out of the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    pub sequence: u64,
+    pub time_ns: u64,
+    pub kind: u16,
+    pub payload: Vec<u8>,
+}
+
+impl Record {
+    pub fn of(frame: &Frame<'_>) -> Record {
+        Record {
+            sequence: frame.sequence,
+            time_ns: frame.time_ns,
+            kind: frame.kind,
+            payload: frame.payload.to_vec(),
+        }
+    }
+}
 
 pub fn small() -> Options {
     Options { segment_bytes: SEGMENT_BYTES, ..Options::default() }

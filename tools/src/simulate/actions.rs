@@ -325,23 +325,8 @@ fn side_of(code: u8) -> Side {
     if code == Side::Buy.code() { Side::Buy } else { Side::Sell }
 }
 
-/// A limit order for the day, of nothing.
+/// A limit order for the day, of nothing for nothing.
 fn plain<'a>(cl_ord_id: &'a [u8], instrument: &'a Instrument, now: u64) -> NewOrderSingle<'a> {
-    NewOrderSingle {
-        cl_ord_id,
-        account: None,
-        symbol: instrument.symbol.as_bytes(),
-        side: Side::Buy,
-        order_qty: Decimal::ZERO,
-        ord_type: OrdType::Limit,
-        price: None,
-        stop_px: None,
-        time_in_force: TimeInForce::Day,
-        exec_inst: None,
-        min_qty: None,
-        max_floor: None,
-        expire_time_ns: None,
-        transact_time_ns: now,
-        poss_resend: false,
-    }
+    let (symbol, nothing) = (instrument.symbol.as_bytes(), Decimal::ZERO);
+    NewOrderSingle::limit(cl_ord_id, symbol, Side::Buy, nothing, nothing, now)
 }
