@@ -93,6 +93,9 @@ pub(crate) fn create(
     })
 }
 
+/// Behind the name of a file that is being made.
+pub(crate) const UNFINISHED: &str = ".tmp";
+
 /// Creates a file that is there whole or not at all: `create` builds it under a temporary name. It
 /// is durable on return.
 pub(crate) fn create_whole(
@@ -100,7 +103,7 @@ pub(crate) fn create_whole(
     name: &str,
     create: impl FnOnce(&str) -> io::Result<()>,
 ) -> io::Result<()> {
-    let temporary = format!("{name}.tmp");
+    let temporary = format!("{name}{UNFINISHED}");
     let created = create(&temporary)
         .and_then(|()| storage.sync(&temporary))
         .and_then(|()| storage.rename(&temporary, name))

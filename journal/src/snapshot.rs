@@ -41,8 +41,6 @@ const MAGIC: [u8; 8] = *b"IRONSNAP";
 const HEADER_BYTES: usize = 72;
 const PREFIX: &str = "snapshot-";
 const SUFFIX: &str = ".snap";
-/// Behind the name of one that is being written.
-const UNFINISHED: &str = ".tmp";
 /// Digits of a sequence in a name, so that names sort as sequences do.
 const DIGITS: usize = 20;
 
@@ -159,19 +157,10 @@ pub fn write(
     payload: &[u8],
 ) -> Result<PathBuf, SnapshotError> {
     let (name, file) = (name(checkpoint.sequence), path(storage.dir(), checkpoint.sequence));
-    let unfinished = format!("{name}{UNFINISHED}");
     let mut bytes = header(checkpoint, time_ns, payload).as_bytes().to_vec();
     bytes.extend_from_slice(payload);
-    let written = storage
-        .create(&unfinished, &bytes)
-        .and_then(|()| storage.sync(&unfinished))
-        .and_then(|()| storage.rename(&unfinished, &name))
-        .and_then(|()| storage.sync_dir());
-    if written.is_err() {
-        // Gives the blocks back; when that fails too the next start removes the file.
-        let _ = storage.remove(&unfinished);
-    }
-    written.map_err(SnapshotError::io("write", &file))?;
+    segment::create_whole(storage, &name, |unfinished| storage.create(unfinished, &bytes))
+        .map_err(SnapshotError::io("write", &file))?;
     Ok(file)
 }
 
@@ -190,7 +179,7 @@ pub fn remove(storage: &dyn Storage, sequence: u64) -> Result<(), SnapshotError>
 /// When the system refuses.
 pub fn remove_unfinished(storage: &dyn Storage) -> Result<(), SnapshotError> {
     for name in names(storage)? {
-        if name.strip_suffix(UNFINISHED).and_then(sequence_of).is_some() {
+        if name.strip_suffix(segment::UNFINISHED).and_then(sequence_of).is_some() {
             remove_file(storage, &name)?;
         }
     }
