@@ -212,7 +212,7 @@ impl<F: Frames> Follower<F> {
         self.pending = None;
         match error {
             PlayError::Replay(error) => self.audit.report_difference(&error.to_string()),
-            PlayError::Read(error) => self.audit.report_end(&error.to_string()),
+            other => self.audit.report_end(&other.to_string()),
         }
     }
 

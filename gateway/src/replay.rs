@@ -5,6 +5,8 @@
 //! venue that starts has proved that its program still decides as the one that wrote the journal: as
 //! far as it plays it back, which from a snapshot is the rest of it.
 
+use std::{io, thread};
+
 use ironbook_engine::{
     Command, CommandRef, Engine, Event, EventRecord, LastLiquidity, Sequence, Sequencer, Stamp,
     Timestamp,
@@ -154,6 +156,9 @@ pub enum PlayError {
     /// Its bytes are intact and tell something else than this program computes.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// The second reader has no thread, or panicked.
+    #[error("the second reader of the journal: {0}")]
+    Thread(#[from] io::Error),
 }
 
 fn describe(computed: &Option<Event>, journaled: &Option<Event>) -> String {
@@ -207,6 +212,41 @@ pub fn play_from(
     let mut player = Player::new(from, reader, until);
     while player.step()? {}
     Ok(player.into_replayed())
+}
+
+/// Plays back what the journal holds behind a state, up to the frame `until` if that is given, and
+/// reads the sequence numbers of its sessions meanwhile: both readers stand where the state ends.
+/// What is wrong with what the second one reads speaks first; where it checks the bytes, what the
+/// other computed from damaged ones means nothing.
+///
+/// # Errors
+/// As for [`play`], or that the system gives no thread.
+pub fn replay_on_two_threads(
+    [mut reader, mut second]: [Reader; 2],
+    from: Replayed,
+    sessions: SessionTable,
+    until: Option<Sequence>,
+) -> Result<(Replayed, SessionTable), PlayError> {
+    thread::scope(|scope| {
+        let sessions = thread::Builder::new()
+            .name("sessions".to_owned())
+            .spawn_scoped(scope, move || read_sessions(&mut second, sessions, until))?;
+        let replayed = play_from(from, &mut reader, until);
+        let sessions = sessions.join().map_err(|_| io::Error::other("it panicked"))??;
+        Ok((replayed?, sessions))
+    })
+}
+
+/// The same one after the other, for a simulation: it has no thread but its own.
+///
+/// # Errors
+/// As for [`play`].
+pub fn replay_on_one(
+    [mut reader, mut second]: [Reader; 2],
+    from: Replayed,
+    sessions: SessionTable,
+) -> Result<(Replayed, SessionTable), PlayError> {
+    Ok((play_from(from, &mut reader, None)?, read_sessions(&mut second, sessions, None)?))
 }
 
 /// A journal being played back, input by input: as fast as [`play`] does, or behind a core.

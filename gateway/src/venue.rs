@@ -3,7 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -33,7 +33,7 @@ use crate::{
     desk::SessionSetup,
     follower::{self, Follower},
     network::{Network, TcpNetwork},
-    replay::{Counts, PlayError, ReplayError, Replayed, play_from, read_sessions},
+    replay::{Counts, PlayError, ReplayError, Replayed, replay_on_two_threads},
     retention::{Delivered, Retention, describe_gone},
     ring::ring,
     session_record::SessionRecord,
@@ -65,8 +65,13 @@ pub enum StartError {
         gone: String,
     },
     /// The journal does not play back.
-    #[error("{0}\nnothing was changed; details: ironbook replay DIR")]
-    Replay(#[from] ReplayError),
+    #[error("{source}\nno frame was changed; details: ironbook replay {}", dir.display())]
+    Replay {
+        /// The journal's directory.
+        dir: PathBuf,
+        /// What is wrong.
+        source: ReplayError,
+    },
     /// The configuration contradicts the journal.
     #[error("configuration: {key} is {configured}, but the journal says {journaled}; {advice}")]
     Contradiction {
@@ -95,11 +100,13 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
-impl From<PlayError> for StartError {
-    fn from(error: PlayError) -> Self {
-        match error {
+impl StartError {
+    /// What is wrong with the journal in a directory, when it is played back.
+    fn played(dir: &Path) -> impl FnOnce(PlayError) -> Self {
+        move |error| match error {
             PlayError::Read(error) => error.into(),
-            PlayError::Replay(error) => error.into(),
+            PlayError::Replay(source) => Self::Replay { dir: dir.to_owned(), source },
+            PlayError::Thread(error) => error.into(),
         }
     }
 }
@@ -159,7 +166,7 @@ impl Venue {
     /// that starts another venue later should name its processors.
     ///
     /// # Errors
-    /// [`StartError`] says what is wrong, where, and what to do; the journal is left as it was.
+    /// [`StartError`] says what is wrong, where, and what to do; no whole frame of the journal is changed.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         config.check()?;
         let processors = thread::available_parallelism().map_or(1, usize::from);
@@ -171,7 +178,7 @@ impl Venue {
             clock: SystemClock,
             storage,
             listen: || TcpNetwork::listen(config.fix.listen),
-            replay: replay_on_two_threads,
+            replay: |readers, from, sessions| replay_on_two_threads(readers, from, sessions, None),
         };
         let Parts { gateway, core, follower, audit, durable, mut started } =
             assemble(config, opened, place)?;
@@ -332,7 +339,7 @@ where
     C: Clock,
     N: Network,
     L: FnOnce() -> Result<N, StartError>,
-    P: FnOnce([Reader; 2], Replayed, SessionTable) -> Result<(Replayed, SessionTable), StartError>,
+    P: FnOnce([Reader; 2], Replayed, SessionTable) -> Result<(Replayed, SessionTable), PlayError>,
 {
     let Place { clock, storage, listen, replay } = place;
     let Opened { journal, recovery, restored, refused } = opened;
@@ -344,7 +351,7 @@ where
         0 => (from, sessions),
         _ => {
             let readers = [reader_at(&storage, from.end)?, reader_at(&storage, from.end)?];
-            replay(readers, from, sessions)?
+            replay(readers, from, sessions).map_err(StartError::played(storage.dir()))?
         }
     };
     let counts = replayed.counts;
@@ -471,38 +478,6 @@ fn config_hash(config: &Config) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
-}
-
-/// Plays back what the journal holds behind a state, and reads the sequence numbers of its sessions
-/// meanwhile. Both readers stand where the state ends.
-///
-/// # Errors
-/// What is wrong with the journal, or that the system gives no thread.
-pub fn replay_on_two_threads(
-    [mut reader, mut second]: [Reader; 2],
-    from: Replayed,
-    sessions: SessionTable,
-) -> Result<(Replayed, SessionTable), StartError> {
-    thread::scope(|scope| {
-        let sessions = thread::Builder::new()
-            .name("sessions".to_owned())
-            .spawn_scoped(scope, move || read_sessions(&mut second, sessions, None))?;
-        let replayed = play_from(from, &mut reader, None)?;
-        let sessions = sessions.join().map_err(|_| io::Error::other("a reader panicked"))?;
-        Ok((replayed, sessions?))
-    })
-}
-
-/// The same one after the other, for a simulation: it has no thread but its own.
-///
-/// # Errors
-/// What is wrong with the journal.
-pub fn replay_on_one(
-    [mut reader, mut second]: [Reader; 2],
-    from: Replayed,
-    sessions: SessionTable,
-) -> Result<(Replayed, SessionTable), StartError> {
-    Ok((play_from(from, &mut reader, None)?, read_sessions(&mut second, sessions, None)?))
 }
 
 /// Journals limits and instruments that the journal does not know yet.

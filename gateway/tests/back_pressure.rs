@@ -323,7 +323,7 @@ fn replay_of(frames: &[Kept]) -> Result<u64, ReplayError> {
     let replayed = match play(&mut reader, None) {
         Ok(replayed) => replayed,
         Err(PlayError::Replay(error)) => return Err(error),
-        Err(PlayError::Read(error)) => panic!("its bytes are right: {error}"),
+        Err(error) => panic!("its bytes are right: {error}"),
     };
     Ok(replayed.engine.map_or(0, |engine| engine.state_hash()))
 }

@@ -87,16 +87,16 @@ impl From<ReadError> for Failure {
     }
 }
 
-impl From<ReplayError> for Failure {
-    fn from(error: ReplayError) -> Self {
-        let exit = match error {
-            ReplayError::Rules { .. } => Exit::Version,
+impl Exit {
+    /// For a journal that does not play back.
+    fn of_replay(error: &ReplayError) -> Self {
+        match error {
+            ReplayError::Rules { .. } => Self::Version,
             ReplayError::Decode { .. }
             | ReplayError::NoLimits { .. }
-            | ReplayError::Limits { .. } => Exit::Corrupt,
-            ReplayError::Diverged { .. } => Exit::Finding,
-        };
-        Self::new(exit, error)
+            | ReplayError::Limits { .. } => Self::Corrupt,
+            ReplayError::Diverged { .. } => Self::Finding,
+        }
     }
 }
 
@@ -104,7 +104,8 @@ impl From<PlayError> for Failure {
     fn from(error: PlayError) -> Self {
         match error {
             PlayError::Read(error) => error.into(),
-            PlayError::Replay(error) => error.into(),
+            PlayError::Replay(ref source) => Self::new(Exit::of_replay(source), error),
+            PlayError::Thread(_) => Self::new(Exit::Finding, error),
         }
     }
 }
@@ -126,7 +127,7 @@ impl From<StartError> for Failure {
         match error {
             StartError::Journal(error) => error.into(),
             StartError::Read(error) => error.into(),
-            StartError::Replay(error) => error.into(),
+            StartError::Replay { ref source, .. } => Self::new(Exit::of_replay(source), error),
             StartError::Config(error) => error.into(),
             StartError::Gone { .. } => Self::new(Exit::Corrupt, error),
             StartError::Contradiction { .. } => Self::new(Exit::Usage, error),

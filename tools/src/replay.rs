@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ironbook_engine::{Engine, Sequence, Side};
 use ironbook_gateway::{
-    replay::{Counts, Replayed, play_from, read_sessions},
+    replay::{Counts, Replayed, replay_on_two_threads},
     retention::describe_gone,
     snapshot::{Restored, oldest_usable},
 };
@@ -51,8 +51,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
 }
 
 /// Plays the journal back on this thread while another one checks its bytes and its sessions; tells
-/// the sequence of the snapshot where it began, if that was necessary. Damage speaks first: what was
-/// computed from damaged bytes means nothing.
+/// the sequence of the snapshot where it began, if that was necessary.
 fn replay(arguments: &Arguments) -> Result<(Replayed, Option<u64>), Failure> {
     let until = arguments.until.map(Sequence);
     let mut reader = Reader::open(&arguments.dir)?;
@@ -65,18 +64,8 @@ fn replay(arguments: &Arguments) -> Result<(Replayed, Option<u64>), Failure> {
     for reader in [&mut reader, &mut checker] {
         reader.seek(from.end.unwrap_or(Position::START));
     }
-    std::thread::scope(|scope| {
-        let builder = std::thread::Builder::new().name("check".to_owned());
-        let checked = builder
-            .spawn_scoped(scope, move || read_sessions(&mut checker, sessions, until))
-            .map_err(|error| Failure::new(Exit::Finding, format!("no thread: {error}")))?;
-        let replayed = play_from(from, &mut reader, until);
-        match checked.join() {
-            Ok(checked) => drop(checked?),
-            Err(_) => return Err(Failure::new(Exit::Finding, "the check of the bytes panicked")),
-        }
-        Ok((replayed?, snapshot))
-    })
+    let (replayed, _) = replay_on_two_threads([reader, checker], from, sessions, until)?;
+    Ok((replayed, snapshot))
 }
 
 /// Where a journal that has not its first frames is played back from.

@@ -36,7 +36,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     if arguments.json {
         print_json(&report, outcome, gone, &snapshots);
     } else {
-        print(&report, arguments, exit, gone, &snapshots);
+        print(&report, arguments, exit, gone.as_deref(), &snapshots);
     }
     Ok(outcome)
 }
@@ -69,7 +69,7 @@ fn print(
     report: &Report,
     arguments: &Arguments,
     exit: Exit,
-    gone: Option<String>,
+    gone: Option<&str>,
     snapshots: &[(u64, Option<String>)],
 ) {
     let dir = arguments.dir.display();
@@ -85,14 +85,19 @@ fn print(
     for (sequence, problem) in snapshots {
         match problem {
             None => say!("Snapshot     up to sequence {sequence}, good"),
-            Some(problem) => say!("Finding      {problem}; a start passes it over"),
+            Some(problem) => {
+                say!("Finding      {problem}; a start passes it over, it may be removed")
+            }
         }
     }
     for finding in &report.findings {
         say!("Finding      {}", describe(finding));
     }
     match exit {
-        Exit::Fine => say!("Every byte is as it was written.\n\nNext: ironbook replay {dir}"),
+        Exit::Fine => {
+            say!("Every byte of the segments is as it was written.\n\nNext: ironbook replay {dir}");
+        }
+        Exit::Version => say!("Nothing was changed.\n\nNext: the program that wrote the journal"),
         Exit::Finding => say!(
             "An unfinished write at the end; the next start cuts it and keeps a copy aside.\n\nNext: ironbook replay {dir}"
         ),

@@ -52,7 +52,7 @@ fn start_says_what_it_is_and_stops_in_order() {
         let printed = venue.printed();
         let state = printed.split(", state ").nth(1).expect("a hash").split('.').next().unwrap();
         let verified = expect_exit(&["verify", &text(&place.data())], 0);
-        assert!(stdout(&verified).contains("Every byte is as it was written."));
+        assert!(stdout(&verified).contains("Every byte of the segments is as it was written."));
         let replayed = expect_exit(&["replay", &text(&place.data())], 0);
         assert!(stdout(&replayed).contains(state), "{state} in {}", stdout(&replayed));
         let again = place.start();

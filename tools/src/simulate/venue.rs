@@ -15,9 +15,10 @@ use ironbook_gateway::{
     core::CoreAgent,
     follower::Follower,
     random::Random,
+    replay::replay_on_one,
     ring::Input,
     simulated_network::{SimulatedListener, SimulatedNetwork},
-    venue::{Opened, Parts, Place, StartError, assemble, open_journal, replay_on_one},
+    venue::{Opened, Parts, Place, StartError, assemble, open_journal},
 };
 use ironbook_journal::{DurablePosition, Helpers, SimulatedStorage, Storage, Tail, open_stepped};
 
