@@ -91,9 +91,23 @@ pub struct Lost {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RepairError {
-    /// It can't be opened, read or changed. What was done until then is kept: repair it again.
+    /// It can't be opened or read.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// A step failed. What was done until then is kept, and the same repair goes on from there.
+    #[error(
+        "the repair stopped half-way: {source}; what was done is kept: mend that, then run ironbook \
+         repair {dir} --to {to} --yes again",
+        dir = dir.display()
+    )]
+    HalfWay {
+        /// The journal's directory.
+        dir: PathBuf,
+        /// What was asked for.
+        to: u64,
+        /// Why the step failed.
+        source: OpenError,
+    },
     /// The sequence to keep is not the last one that can be kept.
     #[error(
         "{dir} can't be repaired to sequence {to}: {can}; nothing was changed, see `ironbook repair \
@@ -170,26 +184,40 @@ pub fn diagnose(dir: &Path) -> Result<Diagnosis, OpenError> {
 /// # Errors
 /// [`RepairError`]. An interrupted repair can be run again.
 pub fn repair(dir: &Path, to: u64) -> Result<Repair, RepairError> {
-    let wrong = |can: String| RepairError::WrongSequence { dir: dir.into(), to, can };
     // Looked at first, so that no LOCK is made where there is no journal.
     diagnose(dir)?;
     let storage = FileStorage::new(dir);
     let _lock = storage.lock().map_err(|error| lock_error(&storage, error))?;
     let plan = match examine(&storage)? {
-        Diagnosis::Damaged(plan) if plan.last_sequence == to => plan,
-        Diagnosis::Damaged(plan) => {
-            return Err(wrong(format!("the last sequence to keep is {}", plan.last_sequence)));
-        }
-        Diagnosis::Irreparable { what } => return Err(wrong(what)),
-        _ => return Err(wrong("it is not damaged".into())),
+        Diagnosis::Damaged(plan) => plan,
+        Diagnosis::Irreparable { what } => return Err(wrong(dir, to, what)),
+        _ => return Err(wrong(dir, to, "it is not damaged".into())),
     };
+    plan.check(to)?;
     for step in &plan.steps {
-        plan.place.take(step)?;
+        let taken = plan.place.take(step);
+        taken.map_err(|source| RepairError::HalfWay { dir: dir.into(), to, source })?;
     }
     Ok(*plan)
 }
 
+fn wrong(dir: &Path, to: u64, can: String) -> RepairError {
+    RepairError::WrongSequence { dir: dir.into(), to, can }
+}
+
 impl Repair {
+    /// Whether a sequence is the last one that can be kept.
+    ///
+    /// # Errors
+    /// [`RepairError::WrongSequence`] says which one is.
+    pub fn check(&self, to: u64) -> Result<(), RepairError> {
+        if to == self.last_sequence {
+            return Ok(());
+        }
+        let can = format!("the last sequence to keep is {}", self.last_sequence);
+        Err(wrong(self.place.storage.dir(), to, can))
+    }
+
     /// What is done, step by step, in words.
     pub fn steps(&self) -> impl Iterator<Item = String> {
         let aside = self.aside.file_name().unwrap_or_default().display();

@@ -12,7 +12,7 @@ use crate::output::{Exit, Failure, Outcome, grouped, say};
 /// Changes nothing without --yes, and never deletes: what is taken away is in a directory
 /// `damaged-<number>` inside the journal's. An unfinished write at the end needs no repair. Exit
 /// status: 0 nothing to do, or done; 1 damage that can be repaired; 2 wrong usage; 3 damage that
-/// can't.
+/// can't; 4 a journal of another version.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Directory of the journal
@@ -46,16 +46,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
         Diagnosis::Irreparable { what } => return Err(irreparable(dir, &what)),
         other => return Err(irreparable(dir, &format!("{other:?}"))),
     };
+    if let Some(to) = arguments.to {
+        plan.check(to).map_err(failure)?;
+    }
     match arguments.to {
-        Some(to) if to != plan.last_sequence => Err(Failure::new(
-            Exit::Usage,
-            format!(
-                "--to {to} is not the last sequence that can be kept, which is {}; nothing was \
-                 changed, see ironbook repair {}",
-                plan.last_sequence,
-                dir.display()
-            ),
-        )),
         Some(to) if arguments.yes => {
             let done = repair(dir, to).map_err(failure)?;
             print(&done);
@@ -87,6 +81,7 @@ fn irreparable(dir: &Path, what: &str) -> Failure {
 fn failure(error: RepairError) -> Failure {
     match error {
         RepairError::Open(error) => error.into(),
+        RepairError::HalfWay { .. } => Failure::new(Exit::Finding, error),
         other => Failure::new(Exit::Usage, other),
     }
 }

@@ -72,14 +72,26 @@ fn replay(arguments: &Arguments) -> Result<(Replayed, Option<u64>), Failure> {
 fn begin(arguments: &Arguments, first_sequence: u64) -> Result<Option<Restored>, Failure> {
     let Some(gone) = describe_gone(&arguments.dir, first_sequence) else { return Ok(None) };
     let until = arguments.until.map_or(Sequence(u64::MAX), Sequence);
-    let found = oldest_usable(&FileStorage::new(&arguments.dir), until)
-        .map_err(|error| Failure::new(Exit::Finding, error))?;
+    let storage = FileStorage::new(&arguments.dir);
+    let found =
+        oldest_usable(&storage, until).map_err(|error| Failure::new(Exit::Finding, error))?;
     let Some(restored) = found else {
-        let message = match arguments.until {
-            Some(until) => format!("{gone}; no good snapshot covers sequence {until} or less"),
-            None => format!("{gone}; there is no good snapshot to begin at"),
-        };
-        return Err(Failure::new(Exit::Corrupt, message));
+        let oldest = oldest_usable(&storage, Sequence(u64::MAX));
+        let oldest = oldest.map_err(|error| Failure::new(Exit::Finding, error))?;
+        return Err(match (arguments.until, oldest) {
+            (Some(until), Some(oldest)) => Failure::new(
+                Exit::Usage,
+                format!(
+                    "{gone}; --until {until} is before the oldest good snapshot, which is of \
+                     sequence {}",
+                    oldest.checkpoint.sequence
+                ),
+            ),
+            _ => Failure::new(
+                Exit::Corrupt,
+                format!("{gone}; there is no good snapshot to begin at"),
+            ),
+        });
     };
     eprintln!(
         "ironbook: {gone}\nironbook: the replay begins at the snapshot of sequence {}",
