@@ -17,6 +17,7 @@ use ironbook_benches::{
     load::{self, LoadOptions, Pace},
     workload,
 };
+use ironbook_journal::Placement;
 use tempfile::TempDir;
 
 fn main() -> Result<(), MeasureError> {
@@ -47,7 +48,8 @@ fn main() -> Result<(), MeasureError> {
 fn steps(place: &dyn Fn() -> std::io::Result<TempDir>, count: u64) -> Result<(), MeasureError> {
     println!("ns of a step                          p50    p99.9   p99.99        max  over 5 us");
     let started = std::time::Instant::now();
-    let first = append_steps(place()?.path(), Duration::from_secs(1), count)?;
+    let in_file = |interval| append_steps(place()?.path(), interval, Placement::InFile, count);
+    let first = in_file(Duration::from_secs(1))?;
     let noise = distance::noise(started.elapsed());
     let print = |what: &str, of: &Histogram<u64>| {
         let at = |quantile| of.value_at_quantile(quantile);
@@ -57,11 +59,10 @@ fn steps(place: &dyn Fn() -> std::io::Result<TempDir>, count: u64) -> Result<(),
     };
     print("nothing, for as long", &noise);
     print("append, synced once a second", &first);
-    print(
-        "append, never synced",
-        &append_steps(place()?.path(), Duration::from_secs(3_600), count)?,
-    );
-    print("append, synced all the time", &append_steps(place()?.path(), Duration::ZERO, count)?);
+    print("append, never synced", &in_file(Duration::from_secs(3_600))?);
+    print("append, synced all the time", &in_file(Duration::ZERO)?);
+    let beside = append_steps(place()?.path(), Duration::ZERO, Placement::InMemory, count)?;
+    print("the same, in memory beside", &beside);
     Ok(())
 }
 

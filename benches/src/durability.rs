@@ -14,7 +14,7 @@ use ironbook_gateway::{
     config::{Acknowledge, Config},
     venue::Venue,
 };
-use ironbook_journal::{FRAME_HEADER_BYTES, Options, Writer};
+use ironbook_journal::{FRAME_HEADER_BYTES, Options, Placement, Writer};
 
 use crate::{
     distance::{self, MeasureError},
@@ -58,9 +58,10 @@ pub fn sync_of_a_page(dir: &Path, rounds: u64) -> Result<Histogram<u64>, Measure
 pub fn append_steps(
     dir: &Path,
     sync_interval: Duration,
+    placement: Placement,
     count: u64,
 ) -> Result<Histogram<u64>, MeasureError> {
-    let mut writer = open(dir, sync_interval)?;
+    let mut writer = open(dir, sync_interval, placement)?;
     let mut steps = latency_histogram();
     let mut last = Instant::now();
     for _ in 0..count {
@@ -83,7 +84,7 @@ pub fn append_steps(
 /// # Errors
 /// When the journal can't be opened in `dir`.
 pub fn durable_frames(dir: &Path, rounds: u64) -> Result<Histogram<u64>, MeasureError> {
-    let mut writer = open(dir, Duration::ZERO)?;
+    let mut writer = open(dir, Duration::ZERO, Placement::InMemory)?;
     let durable = writer.durable();
     let mut latency = latency_histogram();
     for _ in 0..rounds {
@@ -104,7 +105,7 @@ pub fn durable_frames(dir: &Path, rounds: u64) -> Result<Histogram<u64>, Measure
 /// # Errors
 /// When the journal can't be opened in `dir`.
 pub fn durable_stream(dir: &Path, count: u64) -> Result<Duration, MeasureError> {
-    let mut writer = open(dir, Duration::ZERO)?;
+    let mut writer = open(dir, Duration::ZERO, Placement::InMemory)?;
     let start = Instant::now();
     for _ in 0..count {
         while !writer.has_room(FRAME_BYTES) {
@@ -126,10 +127,10 @@ pub fn durable_venue(dir: &Path) -> Result<Venue, MeasureError> {
     Ok(Venue::start(&config)?)
 }
 
-fn open(dir: &Path, sync_interval: Duration) -> Result<Writer, MeasureError> {
+fn open(dir: &Path, sync_interval: Duration, placement: Placement) -> Result<Writer, MeasureError> {
     // The helpers that this starts share the other processor, as in a venue.
     distance::pin(distance::NEAR_CPU);
-    let options = Options { sync_interval, ..Options::default() };
+    let options = Options { sync_interval, placement, ..Options::default() };
     let ahead = u64::from(options.prepared_ahead);
     let (writer, _) = ironbook_journal::open(dir, options)?;
     distance::pin(distance::FAR_CPU);

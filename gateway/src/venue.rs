@@ -18,8 +18,8 @@ use ironbook_engine::{
     command::{DefineInstrument, DefineSession, Origin, SetInstrumentStatus},
 };
 use ironbook_journal::{
-    DurablePosition, FileStorage, OpenError, Options, Position, Reader, Recovery, SnapshotError,
-    Storage, Tail, Writer, snapshot,
+    DurablePosition, FileStorage, OpenError, Options, Placement, Position, Reader, Recovery,
+    SnapshotError, Storage, Tail, Writer, snapshot,
 };
 use thiserror::Error;
 
@@ -416,9 +416,11 @@ fn reader_at(storage: &Arc<dyn Storage>, at: Option<Position>) -> Result<Reader,
 
 /// How a venue with this configuration writes its journal.
 fn journal_options(config: &Config) -> Options {
-    let sync_interval = match config.venue.acknowledge {
-        Acknowledge::Durable => Duration::ZERO,
-        Acknowledge::Written => Duration::from_millis(config.journal.sync_interval_ms),
+    let (placement, sync_interval) = match config.venue.acknowledge {
+        Acknowledge::Durable => (Placement::InMemory, Duration::ZERO),
+        Acknowledge::Written => {
+            (Placement::InFile, Duration::from_millis(config.journal.sync_interval_ms))
+        }
     };
     let mut build_id = [0; 32];
     let version = env!("CARGO_PKG_VERSION").as_bytes();
@@ -427,6 +429,7 @@ fn journal_options(config: &Config) -> Options {
         segment_bytes: config.journal.segment_bytes,
         prepared_ahead: config.journal.prepared_ahead,
         sync_interval,
+        placement,
         build_id,
         config_hash: config_hash(config),
         start: None,

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::error::{OpenError, ReadError};
 use crate::format::{
     DURABLE_OFFSET, END_BYTES, END_LEN, FRAME_HEADER_BYTES, FrameHead, HEADER_BYTES, HeaderFault,
-    Position, UNCOMMITTED, durable_bytes, end_word, fold, seal, word_crc, word_len,
+    Position, UNCOMMITTED, durable_bytes, durable_bytes_beside, end_word, fold, seal, word_crc,
+    word_len,
 };
 use crate::map::Map;
 use crate::scan::{check_frame, frame_extent};
@@ -205,6 +206,8 @@ struct Cursor {
     offset: usize,
     /// The segment's map; `None` until the segment is there.
     map: Option<Arc<Map>>,
+    /// Frames of this segment before this offset are of whole groups.
+    whole: usize,
     /// The next frame's sequence; `None` after a seek.
     expected: Option<u64>,
     /// Sequence of the last frame read, 0 for none.
@@ -223,6 +226,7 @@ impl Cursor {
             segment: base,
             offset: HEADER_BYTES,
             map: None,
+            whole: 0,
             expected,
             last_sequence: 0,
             seeking: true,
@@ -309,6 +313,9 @@ impl Cursor {
                 }
             }
             if let Some(extent) = frame_extent(len, self.offset, map.len()) {
+                if self.offset >= self.whole && !self.group_is_whole()? {
+                    return Ok(None);
+                }
                 return Ok(Some((word, extent)));
             }
             if len != END_LEN {
@@ -318,9 +325,43 @@ impl Cursor {
         }
     }
 
+    /// Whether all of the group at the cursor is there, where frames come in any order: in a segment
+    /// that gets them from memory beside it.
+    #[cold]
+    fn group_is_whole(&mut self) -> Result<bool, ReadError> {
+        let first = self.map.clone().expect("a frame was found in it");
+        self.whole = known_whole(&first);
+        if self.offset < self.whole {
+            return Ok(true);
+        }
+        let (mut map, mut offset, mut left) = (first, self.offset, 1);
+        for segment in self.segment.. {
+            while let Some((extent, head)) = whole_frame(&map, offset) {
+                // Zero in a frame amid a group: who has come here has seen its first one.
+                left = left.max(head.group_frames) - 1;
+                offset += extent;
+                if left == 0 {
+                    self.whole = if segment == self.segment { offset } else { usize::MAX };
+                    return Ok(true);
+                }
+            }
+            let goes_on = offset + END_BYTES <= map.len() && word_len(map.load(offset)) == END_LEN;
+            if !goes_on {
+                break;
+            }
+            let name = segment::name(segment + 1);
+            match self.source.storage().map_read_only(&name, self.segment_bytes as usize) {
+                Ok(next) => (map, offset) = (Arc::new(next), HEADER_BYTES),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                Err(error) => return Err(self.io(error)),
+            }
+        }
+        Ok(false)
+    }
+
     /// Whether nothing committed stands where the header says that something durable is.
     fn is_lost(&self, map: &Map) -> bool {
-        let Some(durable) = durable_bytes(map.load(DURABLE_OFFSET)) else { return false };
+        let Some(durable) = durable_bytes(map.load_header(DURABLE_OFFSET)) else { return false };
         if self.offset as u64 >= durable || self.offset + END_BYTES > map.len() {
             return false;
         }
@@ -365,6 +406,8 @@ impl Cursor {
             }
             if let Some(map) = shared.map(self.segment) {
                 self.map = Some(map);
+                // The writer's own memory.
+                self.whole = usize::MAX;
                 return Ok(true);
             }
         }
@@ -373,7 +416,9 @@ impl Cursor {
         }
         let name = segment::name(self.segment);
         let map = self.source.storage().map_read_only(&name, self.segment_bytes as usize);
-        self.map = Some(Arc::new(map.map_err(|source| self.io(source))?));
+        let map = map.map_err(|source| self.io(source))?;
+        self.whole = known_whole(&map);
+        self.map = Some(Arc::new(map));
         Ok(true)
     }
 
@@ -442,6 +487,25 @@ impl Cursor {
     }
 }
 
+/// Bytes of a segment in which frames are of whole groups, whatever stands behind them.
+fn known_whole(map: &Map) -> usize {
+    durable_bytes_beside(map.load_header(DURABLE_OFFSET)).map_or(usize::MAX, |bytes| bytes as usize)
+}
+
+/// Extent and header of the frame at an offset, if it is there and right.
+fn whole_frame(map: &Map, offset: usize) -> Option<(usize, FrameHead)> {
+    if offset + END_BYTES > map.len() {
+        return None;
+    }
+    let word = map.load(offset);
+    if word_len(word) & UNCOMMITTED != 0 {
+        return None;
+    }
+    let extent = frame_extent(word_len(word), offset, map.len())?;
+    let (head, _) = check_frame(word, map.bytes(offset, extent)).ok()?;
+    Some((extent, head))
+}
+
 fn header_error(storage: &dyn Storage, index: u64, fault: HeaderFault) -> OpenError {
     let (dir, file) = (storage.dir().into(), segment::path(storage, index));
     match fault {
@@ -450,5 +514,72 @@ fn header_error(storage: &dyn Storage, index: u64, fault: HeaderFault) -> OpenEr
             OpenError::Corrupt { dir, file, offset: 0, last_good_sequence: 0, what }
         }
         HeaderFault::Unused => OpenError::NoJournal { dir },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::{durable_word, durable_word_beside};
+    use crate::{FileStorage, Options, Placement, SEGMENT_BYTES_MIN, open_stepped};
+
+    /// Bytes of a payload, so that a group of three takes several pages.
+    const PAYLOAD: [u8; 3_000] = [7; 3_000];
+
+    fn count(storage: &Arc<FileStorage>) -> Result<u64, ReadError> {
+        let mut reader = Reader::open_in(storage.clone()).unwrap();
+        let mut last = 0;
+        while let Some(frame) = reader.next()? {
+            last = frame.sequence;
+        }
+        Ok(last)
+    }
+
+    /// A sync of several pages, seen while some of them are in the file, and others are not.
+    #[test]
+    fn behind_what_is_durable_a_group_counts_when_all_of_it_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = Arc::new(FileStorage::new(dir.path()));
+        let options = Options {
+            segment_bytes: SEGMENT_BYTES_MIN,
+            placement: Placement::InMemory,
+            ..Options::default()
+        };
+        let (mut writer, _, helpers) = open_stepped(storage.clone(), options).unwrap();
+        let mut group = |frames: u64| {
+            for _ in 0..frames {
+                writer.append(1, writer.next_sequence(), 1, &PAYLOAD);
+            }
+            writer.commit();
+            helpers.step_syncer();
+            writer.position()
+        };
+        let durable = group(3).get();
+        // The second group of these goes on in the next segment.
+        let whole = [group(3), group(15), group(2)];
+        assert_eq!(whole[1].get() / SEGMENT_BYTES_MIN, 1);
+        assert_eq!(count(&storage).unwrap(), 23);
+
+        let put = |segment: u64, offset: u64, bytes: &[u8]| {
+            storage.write_all_at(&segment::name(segment), bytes, offset).unwrap();
+        };
+        put(0, DURABLE_OFFSET as u64, &durable_word_beside(durable).to_le_bytes());
+        put(1, DURABLE_OFFSET as u64, &durable_word_beside(0).to_le_bytes());
+        assert_eq!(count(&storage).unwrap(), 23, "all is there, durable or not");
+        // Pages of the three groups behind, each missing alone.
+        let pages = [(0, durable / 4096 + 1, 3), (0, 6, 6), (0, 14, 6), (1, 1, 6)];
+        for (segment, page, last) in pages {
+            let mut kept = [0; 4096];
+            storage.read_at(&segment::name(segment), &mut kept, page * 4096).unwrap();
+            put(segment, page * 4096, &[0; 4096]);
+            assert_eq!(count(&storage).unwrap(), last, "without page {page} of segment {segment}");
+            put(segment, page * 4096, &kept);
+        }
+        assert_eq!(count(&storage).unwrap(), 23);
+
+        // The same where frames come through a map is damage.
+        put(0, DURABLE_OFFSET as u64, &durable_word(durable).to_le_bytes());
+        put(0, (durable / 4096 + 1) * 4096, &[0; 4096]);
+        assert!(matches!(count(&storage), Err(ReadError::Corrupt { .. })));
     }
 }

@@ -45,6 +45,11 @@
 //! A `len` of that bit alone, in the place of a frame or at the start of a segment, says that
 //! recovery was interrupted while it cut what had been there.
 //!
+//! The *durable word* tells how many bytes of the segment are on the disk for sure. Its lowest bit says
+//! that the frames come from memory beside the file, a sync at a time: behind those bytes a part of a
+//! group may be there without the rest, and who reads while the writer lives looks at a group whole
+//! before believing any of it. Frames that come through the map are visible as whole groups.
+//!
 //! The *epoch word* names the writer that may write to the segment: each `open` takes one more than
 //! the highest epoch of all headers, and stores it in the segment it goes on in and in each that it
 //! begins. A writer that finds another's word stops. The word is stored again while others read the
@@ -219,16 +224,32 @@ pub(crate) fn end_word(next_sequence: u64) -> u64 {
     word(END_LEN, crc32c::crc32c_append(END_LEN, &next_sequence.to_le_bytes()))
 }
 
+/// Beside the bytes in a durable word, which are a multiple of eight.
+const BESIDE: u32 = 1;
+
 /// The durable word: bytes of the segment known durable, and a check over them. Zero: none.
 pub(crate) fn durable_word(bytes: u64) -> u64 {
-    let bytes = bytes as u32;
-    if bytes == 0 { 0 } else { word(bytes, crc32c::crc32c(&bytes.to_le_bytes())) }
+    checked_word(bytes as u32)
+}
+
+/// The same in a segment whose frames come from memory beside it.
+pub(crate) fn durable_word_beside(bytes: u64) -> u64 {
+    checked_word(bytes as u32 | BESIDE)
+}
+
+fn checked_word(value: u32) -> u64 {
+    if value == 0 { 0 } else { word(value, crc32c::crc32c(&value.to_le_bytes())) }
 }
 
 /// The bytes a durable word stands for; `None` when the word is damaged.
 pub(crate) fn durable_bytes(word: u64) -> Option<u64> {
-    let bytes = u64::from(word_len(word));
-    (durable_word(bytes) == word).then_some(bytes)
+    let value = word_len(word);
+    (checked_word(value) == word).then_some((value & !BESIDE).into())
+}
+
+/// The bytes a durable word stands for, if it says that what is behind them may come in any order.
+pub(crate) fn durable_bytes_beside(word: u64) -> Option<u64> {
+    durable_bytes(word).filter(|_| word_len(word) & BESIDE != 0)
 }
 
 /// The epoch word: the epoch and its CRC32C without the usual inversions, which makes the word a
@@ -353,14 +374,19 @@ mod tests {
 
     #[test]
     fn durable_word_finds_every_flipped_bit() {
-        for bytes in [1, HEADER_BYTES as u64, SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX] {
-            let word = durable_word(bytes);
-            assert_eq!(durable_bytes(word), Some(bytes));
-            for bit in 0..64 {
-                assert_eq!(durable_bytes(word ^ 1 << bit), None, "{bytes} bit {bit}");
+        for bytes in [8, HEADER_BYTES as u64, SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX] {
+            let (in_file, beside) = (durable_word(bytes), durable_word_beside(bytes));
+            assert_eq!(durable_bytes_beside(in_file), None);
+            assert_eq!(durable_bytes_beside(beside), Some(bytes));
+            for word in [in_file, beside] {
+                assert_eq!(durable_bytes(word), Some(bytes));
+                for bit in 0..64 {
+                    assert_eq!(durable_bytes(word ^ 1 << bit), None, "{bytes} bit {bit}");
+                }
             }
         }
-        assert_eq!(durable_bytes(0), Some(0));
+        assert_eq!((durable_bytes(0), durable_bytes_beside(0)), (Some(0), None));
+        assert_eq!(durable_bytes_beside(durable_word_beside(0)), Some(0));
     }
 
     #[test]

@@ -50,6 +50,6 @@ pub use repair::{Diagnosis, Lost, Repair, RepairError, diagnose, repair};
 pub use segment::{SegmentInfo, segment_files};
 pub use shared::DurablePosition;
 pub use simulated::{Crash, Fault, FaultRates, SimulatedStorage};
-pub use storage::{Blocks, FileStorage, Lock, LockError, Storage};
+pub use storage::{Blocks, FileStorage, Lock, LockError, Placement, Storage};
 pub use verify::{Finding, Report, verify, verify_in};
 pub use writer::{DirectoryLock, Helpers, Options, Writer, open, open_in, open_stepped};

@@ -6,15 +6,18 @@
 //! - bytes behind a published word never change again, so slices of them may be handed out;
 //! - files keep their length while mapped: recovery sets it before, nothing shortens them later.
 //!
+//! The frames of a map are those of the file, or memory beside it that a sync copies to the file; the
+//! header is the file's own in both.
+//!
 //! The last is a promise of the directory, not of the kernel: somebody who truncates a segment
 //! under a running process kills it with SIGBUS.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSlice};
 use std::ptr;
 use std::slice;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw};
 
@@ -26,6 +29,8 @@ pub(crate) const PAGE_BYTES: usize = 4096;
 pub struct Map {
     /// Start and length of the memory that `backing` keeps. It starts on a page.
     base: *mut u8,
+    /// The header: `base`, or the file's where the frames are beside it. A page, and starts on one.
+    header: *mut u8,
     len: usize,
     /// False: a store would be a fault, so it panics instead.
     writable: bool,
@@ -40,7 +45,22 @@ unsafe impl Sync for Map {}
 /// What the memory of a map is. Of no interest to appends, commits and loads.
 enum Backing {
     File(MmapRaw),
+    Beside(Box<Beside>),
     Simulated { _memory: Arc<Memory>, pages: Arc<dyn SimulatedPages> },
+    SimulatedBeside { memory: Arc<Memory>, _header: Arc<Memory>, pages: Arc<dyn SimulatedPages> },
+}
+
+/// Memory for frames beside a file.
+struct Beside {
+    memory: MmapRaw,
+    header: MmapRaw,
+    /// Whether the header has been synced since the segment was begun.
+    header_synced: AtomicBool,
+    /// What is written to it is durable when the call returns.
+    file: File,
+    /// Where the page in which a sync ends is made whole with zeros: what is behind it is none of the
+    /// sync's business, and may be half written.
+    last_page: Mutex<MmapMut>,
 }
 
 /// Takes the kernel's part for a map of [`Memory`].
@@ -50,6 +70,9 @@ pub(crate) trait SimulatedPages: Send + Sync {
 
     /// The pages before byte `to` are made durable.
     fn sync(&self, to: usize) -> io::Result<()>;
+
+    /// Whole pages are written from byte `from` on, past the page cache, and are durable on return.
+    fn write_durably(&self, from: usize, bytes: &[u8]) -> io::Result<()>;
 }
 
 impl Map {
@@ -65,7 +88,29 @@ impl Map {
 
     fn of_file(raw: MmapRaw, writable: bool) -> Map {
         assert!(raw.len() >= HEADER_BYTES);
-        Map { base: raw.as_mut_ptr(), len: raw.len(), writable, backing: Backing::File(raw) }
+        let base = raw.as_mut_ptr();
+        Map { base, header: base, len: raw.len(), writable, backing: Backing::File(raw) }
+    }
+
+    /// Memory beside the file, which has `filled` bytes of it; the rest is zeros in both. `durable` is
+    /// the file opened so that what is written is durable when the call returns.
+    pub(crate) fn beside(file: &File, durable: File, len: usize, filled: usize) -> io::Result<Map> {
+        check_len(file.metadata()?.len(), len)?;
+        assert!(len >= HEADER_BYTES && filled <= len);
+        let header = MmapOptions::new().len(HEADER_BYTES).map_raw(file)?;
+        let mut memory = MmapMut::map_anon(len)?;
+        // Fewer faults to come; no harm where the system has none.
+        let _ = memory.advise(Advice::HugePage);
+        if filled > HEADER_BYTES {
+            let bytes = &mut memory[HEADER_BYTES..filled];
+            std::os::unix::fs::FileExt::read_exact_at(file, bytes, HEADER_BYTES as u64)?;
+        }
+        let memory = MmapRaw::from(memory);
+        let (base, page) = (memory.as_mut_ptr(), header.as_mut_ptr());
+        let last_page = Mutex::new(MmapMut::map_anon(PAGE_BYTES)?);
+        let header_synced = AtomicBool::new(false);
+        let beside = Beside { memory, header, header_synced, file: durable, last_page };
+        Ok(Map { base, header: page, len, writable: true, backing: Backing::Beside(beside.into()) })
     }
 
     /// A map of the first `len` bytes of a simulated page cache.
@@ -77,7 +122,25 @@ impl Map {
     ) -> Map {
         assert!(len >= HEADER_BYTES && len <= memory.0.len());
         let base = memory.0.as_mut_ptr();
-        Map { base, len, writable, backing: Backing::Simulated { _memory: memory, pages } }
+        let backing = Backing::Simulated { _memory: memory, pages };
+        Map { base, header: base, len, writable, backing }
+    }
+
+    /// As [`beside`](Self::beside), with the first `filled` bytes of a simulated page cache.
+    pub(crate) fn simulated_beside(
+        cached: Arc<Memory>,
+        len: usize,
+        filled: usize,
+        pages: Arc<dyn SimulatedPages>,
+    ) -> io::Result<Map> {
+        assert!(len >= HEADER_BYTES && len <= cached.0.len() && filled <= len);
+        let memory = Arc::new(Memory::zeros(len)?);
+        let mut bytes = vec![0; filled];
+        cached.read(0, &mut bytes);
+        memory.write(0, &bytes);
+        let (base, header) = (memory.0.as_mut_ptr(), cached.0.as_mut_ptr());
+        let backing = Backing::SimulatedBeside { memory, _header: cached, pages };
+        Ok(Map { base, header, len, writable: true, backing })
     }
 
     #[inline]
@@ -91,13 +154,17 @@ impl Map {
         let from = from / PAGE_BYTES * PAGE_BYTES;
         let raw = match &self.backing {
             Backing::File(raw) => raw,
+            Backing::Beside(beside) => &beside.memory,
             Backing::Simulated { pages, .. } => return pages.populate(from, to),
+            Backing::SimulatedBeside { .. } => return Ok(()),
         };
         match raw.advise_range(Advice::PopulateWrite, from, to - from) {
             // Kernels before 5.14 don't know the advice.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 for page in (from..to).step_by(PAGE_BYTES) {
-                    self.word(page).fetch_add(0, Ordering::Relaxed);
+                    // SAFETY: in bounds by the assertion, and on a page.
+                    let word = unsafe { &*self.base.add(page).cast::<AtomicU64>() };
+                    word.fetch_add(0, Ordering::Relaxed);
                 }
                 Ok(())
             }
@@ -105,11 +172,62 @@ impl Map {
         }
     }
 
-    /// Writes the dirty pages before `to` to the disk and waits for them.
-    pub(crate) fn sync(&self, to: usize) -> io::Result<()> {
+    /// Makes pages writable again that a sync or the kernel's writing back has protected. Memory
+    /// beside the file never is.
+    pub(crate) fn keep_writable(&self, from: usize, to: usize) -> io::Result<()> {
+        match self.backing {
+            Backing::File(_) | Backing::Simulated { .. } => self.populate(from, to),
+            Backing::Beside(_) | Backing::SimulatedBeside { .. } => Ok(()),
+        }
+    }
+
+    /// After a failed sync: what it should have written is to be written by the next one.
+    pub(crate) fn dirty_again(&self, to: usize) -> io::Result<()> {
+        match &self.backing {
+            Backing::File(_) => self.populate(0, to),
+            Backing::Simulated { pages, .. } => pages.populate(0, to),
+            // The frames are written from memory again anyway.
+            Backing::Beside(beside) => {
+                self.header_word(0).fetch_add(0, Ordering::Relaxed);
+                beside.header_synced.store(false, Ordering::Relaxed);
+                Ok(())
+            }
+            Backing::SimulatedBeside { pages, .. } => pages.populate(0, HEADER_BYTES),
+        }
+    }
+
+    /// Makes header and frames before `to`, where a commit ends, durable. Those before `from` are.
+    pub(crate) fn sync(&self, from: usize, to: usize) -> io::Result<()> {
+        assert!(from <= to && to <= self.len);
         match &self.backing {
             Backing::File(raw) => raw.flush_range(0, to),
             Backing::Simulated { pages, .. } => pages.sync(to),
+            Backing::Beside(beside) => {
+                if !beside.header_synced.swap(true, Ordering::Relaxed) {
+                    self.sync_header()?;
+                }
+                beside.write(self, from, to)
+            }
+            Backing::SimulatedBeside { memory, pages, .. } => {
+                self.sync_header()?;
+                let from = (from / PAGE_BYTES * PAGE_BYTES).max(HEADER_BYTES);
+                let Some(len) = to.checked_sub(from) else { return Ok(()) };
+                let mut bytes = vec![0; len];
+                memory.read(from, &mut bytes);
+                bytes.resize(len.next_multiple_of(PAGE_BYTES), 0);
+                pages.write_durably(from, &bytes)
+            }
+        }
+    }
+
+    /// Makes the header durable.
+    pub(crate) fn sync_header(&self) -> io::Result<()> {
+        match &self.backing {
+            Backing::File(raw) => raw.flush_range(0, HEADER_BYTES),
+            Backing::Beside(beside) => beside.header.flush(),
+            Backing::Simulated { pages, .. } | Backing::SimulatedBeside { pages, .. } => {
+                pages.sync(HEADER_BYTES)
+            }
         }
     }
 
@@ -124,6 +242,18 @@ impl Map {
     pub(crate) fn publish(&self, offset: usize, word: u64) {
         assert!(self.writable);
         self.word(offset).store(word.to_le(), Ordering::Release);
+    }
+
+    /// As [`load`](Self::load), of the header.
+    #[inline]
+    pub(crate) fn load_header(&self, offset: usize) -> u64 {
+        u64::from_le(self.header_word(offset).load(Ordering::Acquire))
+    }
+
+    /// As [`publish`](Self::publish), in the header.
+    pub(crate) fn publish_header(&self, offset: usize, word: u64) {
+        assert!(self.writable);
+        self.header_word(offset).store(word.to_le(), Ordering::Release);
     }
 
     /// Stores a word that a later publication makes visible.
@@ -158,8 +288,7 @@ impl Map {
     pub(crate) fn put_header(&self, header: &[u8]) {
         assert!(self.writable && header.len() <= HEADER_BYTES && header.len().is_multiple_of(8));
         for (i, bytes) in header.chunks_exact(8).enumerate() {
-            let word = crate::format::read_u64(bytes, 0);
-            self.word(i * 8).store(word.to_le(), Ordering::Release);
+            self.publish_header(i * 8, crate::format::read_u64(bytes, 0));
         }
     }
 
@@ -177,16 +306,57 @@ impl Map {
     pub(crate) fn epoch_word(&self) -> u64 {
         // SAFETY: every map holds a header (asserted where it is made) and starts on a page; the
         // word is aligned and only touched atomically.
-        let word = unsafe { &*self.base.add(EPOCH_OFFSET).cast::<AtomicU64>() };
+        let word = unsafe { &*self.header.add(EPOCH_OFFSET).cast::<AtomicU64>() };
         u64::from_le(word.load(Ordering::Acquire))
     }
 
+    #[inline]
+    fn header_word(&self, offset: usize) -> &AtomicU64 {
+        assert!(offset.is_multiple_of(8) && offset + 8 <= HEADER_BYTES);
+        // SAFETY: in bounds and aligned (the header is a page and starts on one); words are only
+        // touched atomically while they can change.
+        unsafe { &*self.header.add(offset).cast::<AtomicU64>() }
+    }
+
+    /// A word among the frames.
     #[inline]
     fn word(&self, offset: usize) -> &AtomicU64 {
         assert!(offset.is_multiple_of(8) && offset + 8 <= self.len());
         // SAFETY: in bounds and aligned (the map starts on a page); words are only touched
         // atomically while they can change.
         unsafe { &*self.base.add(offset).cast::<AtomicU64>() }
+    }
+}
+
+impl Beside {
+    /// Writes the pages of the frames from `from` to `to`, durable on return; the last one with zeros
+    /// behind `to`.
+    fn write(&self, map: &Map, from: usize, to: usize) -> io::Result<()> {
+        let from = (from / PAGE_BYTES * PAGE_BYTES).max(HEADER_BYTES);
+        if to <= from {
+            return Ok(());
+        }
+        let whole = (to / PAGE_BYTES * PAGE_BYTES).max(from);
+        let mut last_page = self.last_page.lock().unwrap_or_else(PoisonError::into_inner);
+        let rest = to - whole;
+        last_page[..rest].copy_from_slice(map.bytes(whole, rest));
+        last_page[rest..].fill(0);
+        let last = if rest == 0 { &[][..] } else { &last_page[..] };
+        let mut parts = [IoSlice::new(map.bytes(from, whole - from)), IoSlice::new(last)];
+        let mut parts = &mut parts[usize::from(whole == from)..];
+        let mut offset = from as u64;
+        while parts.iter().any(|part| !part.is_empty()) {
+            match rustix::io::pwritev(&self.file, parts, offset) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    offset += written as u64;
+                    IoSlice::advance_slices(&mut parts, written);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 }
 

@@ -10,7 +10,6 @@ use crate::format::Position;
 use crate::map::Map;
 use crate::segment;
 use crate::shared::Shared;
-use crate::storage::Blocks;
 
 /// How often it looks for work while the writer is fast: above 100 MB/s. Waking it from the writer
 /// would cost the writer a system call.
@@ -39,16 +38,15 @@ pub(crate) struct Preparer {
     shared: Arc<Shared>,
     /// Segments kept ready behind the current one.
     ahead: u64,
-    blocks: Blocks,
     window: Window,
     /// Where the writer was when nothing was to be prepared the last time.
     looked_at: Position,
 }
 
 impl Preparer {
-    pub fn new(shared: Arc<Shared>, ahead: u64, blocks: Blocks) -> Preparer {
+    pub fn new(shared: Arc<Shared>, ahead: u64) -> Preparer {
         let looked_at = shared.written();
-        Preparer { shared, ahead, blocks, window: Window::default(), looked_at }
+        Preparer { shared, ahead, window: Window::default(), looked_at }
     }
 
     /// Does what is to be done now: a segment at most. Returns the pause before the next step;
@@ -100,9 +98,9 @@ impl Preparer {
         match storage.file_len(&segment::name(index)) {
             Ok(len) if len == segment_bytes => storage.sync_dir()?,
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => segment::create(storage, index, segment_bytes, self.blocks)?,
+            _ => segment::create(storage, index, segment_bytes, self.shared.placement.blocks())?,
         }
-        segment::map_prepared(storage, index, segment_bytes)
+        segment::map_prepared(storage, index, segment_bytes, self.shared.placement, 0)
     }
 }
 
@@ -144,6 +142,6 @@ impl Window {
 fn populate(shared: &Shared, segment: u64, from: usize, bytes: usize) -> usize {
     let Some(map) = shared.map(segment) else { return 0 };
     let to = (from + bytes).min(map.len());
-    let _ = map.populate(from, to);
+    let _ = map.keep_writable(from, to);
     from + bytes - to
 }

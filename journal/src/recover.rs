@@ -12,7 +12,7 @@ use crate::map::Map;
 use crate::scan::{Chain, Scan, StopAt, Verdict, Walk, is_zero};
 use crate::segment;
 use crate::snapshot::Checkpoint;
-use crate::storage::{Blocks, Storage};
+use crate::storage::{Blocks, Placement, Storage};
 
 /// A writer past the lock stops when it sees the new epoch, so the second scan finds it stopped. One
 /// that goes on knows no epochs.
@@ -187,9 +187,14 @@ fn mismatch(storage: &dyn Storage, start: &Checkpoint, what: &'static str) -> Op
     OpenError::StartMismatch { dir: storage.dir().into(), sequence: start.sequence, what }
 }
 
-pub(crate) fn map_tail(storage: &dyn Storage, state: &State) -> Result<Map, OpenError> {
-    let index = state.tail.get() / state.segment_bytes;
-    segment::map_prepared(storage, index, state.segment_bytes)
+pub(crate) fn map_tail(
+    storage: &dyn Storage,
+    state: &State,
+    placement: Placement,
+) -> Result<Map, OpenError> {
+    let (bytes, tail) = (state.segment_bytes, state.tail.get());
+    let index = tail / bytes;
+    segment::map_prepared(storage, index, bytes, placement, tail % bytes)
         .map_err(OpenError::io("map", segment::path(storage, index)))
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::error::OpenError;
 use crate::format::{DURABLE_OFFSET, HEADER_BYTES, HeaderFault, SegmentHeader, read_u64};
 use crate::map::Map;
-use crate::storage::{Blocks, Storage};
+use crate::storage::{Blocks, Placement, Storage};
 
 /// What a segment's header says.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -115,13 +115,19 @@ pub(crate) fn create_whole(
     created
 }
 
-/// Maps segment `index` for the writer, with all pages present.
+/// Maps segment `index` for the writer, with all pages present. Behind `filled` it has only zeros.
 pub(crate) fn map_prepared(
     storage: &dyn Storage,
     index: u64,
     segment_bytes: u64,
+    placement: Placement,
+    filled: u64,
 ) -> io::Result<Map> {
-    let map = storage.map_writable(&name(index), segment_bytes as usize)?;
+    let (name, len) = (name(index), segment_bytes as usize);
+    let map = match placement {
+        Placement::InFile => storage.map_writable(&name, len)?,
+        Placement::InMemory => storage.map_beside(&name, len, filled as usize)?,
+    };
     map.populate(0, map.len())?;
     Ok(map)
 }

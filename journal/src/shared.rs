@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::epoch;
-use crate::format::{Position, epoch_word};
+use crate::format::{Position, durable_word, durable_word_beside, epoch_word};
 use crate::map::Map;
-use crate::storage::Storage;
+use crate::storage::{Placement, Storage};
 
 /// Maps of finished segments kept for tails that lag; those that lag more map the file again.
 const FINISHED_MAPS: u64 = 4;
+/// The same where they are memory that the system can't take back.
+const FINISHED_IN_MEMORY: u64 = 1;
 
 /// Own cache line (and its prefetched neighbour), so that polling one word doesn't slow another.
 #[repr(align(128))]
@@ -23,6 +25,7 @@ pub(crate) struct Shared {
     pub base: u64,
     /// The writer's; the segments it writes to hold it.
     pub epoch: u32,
+    pub placement: Placement,
     /// Set once another's epoch was found: nothing is written any more.
     taken_over: OnceLock<String>,
     /// The segment the writer appends to; ahead of `written` while a group is open over a roll.
@@ -39,6 +42,8 @@ pub(crate) struct Shared {
     /// Segments from a few before the durable one up to the last prepared, by ascending index. The
     /// lock is touched at rolls, never between them.
     maps: Mutex<VecDeque<(u64, Arc<Map>)>>,
+    /// Set while the syncer sleeps, for a writer that wakes it.
+    pub syncer_idle: AtomicBool,
     pub preparer_status: Status,
     pub syncer_status: Status,
 }
@@ -52,6 +57,7 @@ impl Shared {
         epoch: u32,
         tail: Position,
         map: Arc<Map>,
+        placement: Placement,
     ) -> Shared {
         let index = tail.get() / segment_bytes;
         Shared {
@@ -59,6 +65,7 @@ impl Shared {
             segment_bytes,
             base,
             epoch,
+            placement,
             taken_over: OnceLock::new(),
             current: Line(AtomicU64::new(index)),
             written: Line(AtomicU64::new(tail.get())),
@@ -67,6 +74,7 @@ impl Shared {
             stop_preparer: AtomicBool::new(false),
             stop_syncer: AtomicBool::new(false),
             maps: Mutex::new(VecDeque::from([(index, map)])),
+            syncer_idle: AtomicBool::new(false),
             preparer_status: Status::default(),
             syncer_status: Status::default(),
         }
@@ -130,13 +138,25 @@ impl Shared {
     /// Forgets maps of segments finished long ago. Called from a helper thread: unmapping a
     /// segment takes milliseconds.
     pub fn prune(&self) {
-        let keep = self.segment_of(self.durable()).saturating_sub(FINISHED_MAPS);
+        let finished = match self.placement {
+            Placement::InFile => FINISHED_MAPS,
+            Placement::InMemory => FINISHED_IN_MEMORY,
+        };
+        let keep = self.segment_of(self.durable()).saturating_sub(finished);
         let mut forgotten = Vec::new();
         let mut maps = lock(&self.maps);
         while maps.front().is_some_and(|&(index, _)| index < keep) {
             forgotten.extend(maps.pop_front());
         }
         drop(maps);
+    }
+
+    /// What a segment's header says of how far it is durable.
+    pub fn durable_word(&self, bytes: u64) -> u64 {
+        match self.placement {
+            Placement::InFile => durable_word(bytes),
+            Placement::InMemory => durable_word_beside(bytes),
+        }
     }
 
     /// Whether a segment that this writer has begun, or went on in, is still its own.

@@ -302,7 +302,7 @@ impl Storage for SimulatedStorage {
         let mut disk = self.change()?;
         let id = disk.find(name)?;
         let len = disk.file(id).len;
-        disk.sync(id, len)
+        disk.sync(id, 0, len)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -335,6 +335,15 @@ impl Storage for SimulatedStorage {
 
     fn map_writable(&self, name: &str, len: usize) -> io::Result<Map> {
         self.map(name, len, true)
+    }
+
+    fn map_beside(&self, name: &str, len: usize, filled: usize) -> io::Result<Map> {
+        let mut disk = self.look()?;
+        let id = disk.find(name)?;
+        let file = disk.file(id);
+        check_len(file.len as u64, len)?;
+        let pages = Pages { storage: self.clone(), file: id };
+        Map::simulated_beside(file.cached.clone(), len, filled, Arc::new(pages))
     }
 
     fn map_read_only(&self, name: &str, len: usize) -> io::Result<Map> {
@@ -376,7 +385,16 @@ impl SimulatedPages for Pages {
 
     fn sync(&self, to: usize) -> io::Result<()> {
         let mut disk = self.storage.change()?;
-        disk.sync(self.file, to)
+        disk.sync(self.file, 0, to)
+    }
+
+    fn write_durably(&self, from: usize, bytes: &[u8]) -> io::Result<()> {
+        let mut disk = self.storage.change()?;
+        let cached = disk.file(self.file).cached.clone();
+        disk.write(&cached, from, bytes)?;
+        let to = from + bytes.len();
+        disk.file(self.file).store(from, to);
+        disk.sync(self.file, from, to)
     }
 }
 
@@ -452,8 +470,8 @@ impl Disk {
         self.unsynced_names.push(change);
     }
 
-    /// Makes length and pages before byte `to` of a file durable.
-    fn sync(&mut self, id: u64, to: usize) -> io::Result<()> {
+    /// Makes the length of a file and its pages from byte `from` to byte `to` durable.
+    fn sync(&mut self, id: u64, from: usize, to: usize) -> io::Result<()> {
         if self.rates.lies_about_sync {
             return Ok(());
         }
@@ -461,12 +479,12 @@ impl Disk {
         let file = self.files.get_mut(&id).expect("found before");
         let to = to.next_multiple_of(PAGE_BYTES).min(file.len);
         if fails {
-            file.reach_disk(0, to, &mut self.random.coin());
-            file.give_up(to);
+            file.reach_disk(from, to, &mut self.random.coin());
+            file.give_up(from, to);
             return Err(Errno::IO.into());
         }
         file.disk.resize(file.len, 0);
-        file.reach_disk(0, to, &mut || true);
+        file.reach_disk(from, to, &mut || true);
         Ok(())
     }
 
@@ -566,9 +584,9 @@ impl File {
         self.given_up.retain(|page, _| !pages.contains(page));
     }
 
-    /// The dirty pages before `to` count as clean.
-    fn give_up(&mut self, to: usize) {
-        for page in 0..to.div_ceil(PAGE_BYTES) {
+    /// The dirty pages from `from` to `to` count as clean.
+    fn give_up(&mut self, from: usize, to: usize) {
+        for page in from / PAGE_BYTES..to.div_ceil(PAGE_BYTES) {
             let bytes = self.cached_page(page);
             self.given_up.insert(page, bytes);
         }

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{Access, FallocateFlags};
+use rustix::fs::{Access, FallocateFlags, Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::format::SEGMENT_BYTES_MIN;
 use crate::map::Map;
@@ -26,6 +27,19 @@ const LOCK_NAME: &str = "LOCK";
 const LOCK_ATTEMPTS: u32 = 5;
 const LOCK_RETRY: Duration = Duration::from_millis(20);
 
+/// Where frames are until they are durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Placement {
+    /// In the file, through its map: what is committed survives the process. A sync protects pages
+    /// against the writer, which takes page faults then.
+    #[default]
+    InFile,
+    /// In memory beside the file, which gets them when they are synced: what is committed and not
+    /// durable dies with the process. No sync is ever in the writer's way, and one costs less. For a
+    /// journal that nobody believes before it is durable.
+    InMemory,
+}
+
 /// How the blocks of a new segment come to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blocks {
@@ -37,10 +51,13 @@ pub enum Blocks {
     Written,
 }
 
-impl Blocks {
-    /// The better kind for this interval between syncs.
-    pub(crate) fn for_interval(interval: Duration) -> Self {
-        if interval.is_zero() { Self::Written } else { Self::Reserved }
+impl Placement {
+    /// The better kind of blocks.
+    pub(crate) fn blocks(self) -> Blocks {
+        match self {
+            Self::InFile => Blocks::Reserved,
+            Self::InMemory => Blocks::Written,
+        }
     }
 }
 
@@ -165,6 +182,13 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// `InvalidData` when the file has another length, and others.
     fn map_writable(&self, name: &str, len: usize) -> io::Result<Map>;
+
+    /// Memory beside a file of `len` bytes, for the writer. The file has `filled` bytes that are not
+    /// zero at the most; they are in the memory, too.
+    ///
+    /// # Errors
+    /// As for [`map_writable`](Self::map_writable).
+    fn map_beside(&self, name: &str, len: usize, filled: usize) -> io::Result<Map>;
 
     /// Maps a file of `len` bytes for a reader.
     ///
@@ -339,6 +363,16 @@ impl Storage for FileStorage {
 
     fn map_writable(&self, name: &str, len: usize) -> io::Result<Map> {
         Map::writable(&self.open_writable(name)?, len)
+    }
+
+    fn map_beside(&self, name: &str, len: usize, filled: usize) -> io::Result<Map> {
+        let (path, flags) = (self.path(name), OFlags::DSYNC | OFlags::WRONLY | OFlags::CLOEXEC);
+        let durable = match rustix::fs::open(&path, flags | OFlags::DIRECT, Mode::empty()) {
+            // A file system that has no way past its cache.
+            Err(Errno::INVAL) => rustix::fs::open(&path, flags, Mode::empty()),
+            opened => opened,
+        };
+        Map::beside(&self.open_writable(name)?, durable?.into(), len, filled)
     }
 
     fn map_read_only(&self, name: &str, len: usize) -> io::Result<Map> {

@@ -7,36 +7,55 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::format::{DURABLE_OFFSET, Position, durable_word};
+use crate::format::{DURABLE_OFFSET, Position};
 use crate::map::Map;
 use crate::shared::Shared;
+use crate::storage::Placement;
 
 /// Looks at the written position this often before it sleeps: some microseconds.
 const SPINS: u32 = 100;
-/// The longest a frame waits for an idle syncer to notice it.
-const IDLE_SLEEP: Duration = Duration::from_micros(50);
+/// The longest a frame waits for an idle syncer to notice it, where the writer wakes it: should that
+/// cross with its falling asleep.
+const IDLE_SLEEP: Duration = Duration::from_millis(1);
+/// The same where nobody wakes it.
+const IDLE_SLEEP_UNWOKEN: Duration = Duration::from_micros(50);
 /// Pages made writable again after a sync: the writer's, and what it may have reached meanwhile.
 const TAIL_BYTES: usize = 64 * 1024;
+/// The nice value of whoever comes first.
+const NICE_MIN: i32 = -20;
 const RETRY: Duration = Duration::from_secs(1);
 /// Bytes that the kernel writes back together.
 const PAGE_BYTES: u64 = 4096;
 
 pub(crate) fn start(mut syncer: Syncer) -> io::Result<JoinHandle<()>> {
     let run = move || {
+        if syncer.shared.placement == Placement::InMemory {
+            come_first();
+        }
         while let Some(pause) = syncer.step() {
-            if pause.is_zero() || pause == IDLE_SLEEP && syncer.spins_into_work() {
-                continue;
+            match pause {
+                Duration::ZERO => {}
+                pause if pause == syncer.idle_sleep => syncer.wait_for_work(),
+                pause => thread::park_timeout(pause),
             }
-            thread::park_timeout(pause);
         }
     };
     thread::Builder::new().name("journal-sync".into()).spawn(run)
+}
+
+/// Where the system allows it, this thread comes before others that want its processor. It sleeps
+/// nearly always, and everybody waits for it when it does not.
+fn come_first() {
+    let thread = rustix::thread::gettid();
+    let _ = rustix::process::setpriority_process(Some(thread), NICE_MIN);
 }
 
 pub(crate) struct Syncer {
     shared: Arc<Shared>,
     /// Time between two syncs; zero: as fast as the disk allows.
     interval: Duration,
+    /// The pause when there is nothing to do.
+    idle_sleep: Duration,
     /// Where the writer was in the step before.
     seen: Position,
     /// Whether the last sync failed, however many steps ago.
@@ -48,7 +67,11 @@ pub(crate) struct Syncer {
 impl Syncer {
     pub fn new(shared: Arc<Shared>, interval: Duration) -> Syncer {
         let seen = shared.durable();
-        Syncer { shared, interval, seen, failed: false, ended: false }
+        let idle_sleep = match shared.placement {
+            Placement::InFile => IDLE_SLEEP_UNWOKEN,
+            Placement::InMemory => IDLE_SLEEP,
+        };
+        Syncer { shared, interval, idle_sleep, seen, failed: false, ended: false }
     }
 
     /// Does what is to be done now: one sync at most. Returns the pause before the next step;
@@ -79,16 +102,24 @@ impl Syncer {
             () if self.failed => RETRY,
             // What was seen in one step is synced in the next: two steps an interval.
             () if !self.interval.is_zero() => self.interval / 2,
-            () if !worked => IDLE_SLEEP,
+            () if !worked => self.idle_sleep,
             () => Duration::ZERO,
         })
     }
 
-    fn spins_into_work(&self) -> bool {
-        (0..SPINS).any(|_| {
+    fn wait_for_work(&self) {
+        let has_work = || self.shared.written() > self.shared.durable();
+        for _ in 0..SPINS {
+            if has_work() {
+                return;
+            }
             hint::spin_loop();
-            self.shared.written() > self.shared.durable()
-        })
+        }
+        self.shared.syncer_idle.store(true, Ordering::SeqCst);
+        if !has_work() {
+            thread::park_timeout(self.idle_sleep);
+        }
+        self.shared.syncer_idle.store(false, Ordering::Relaxed);
     }
 }
 
@@ -124,11 +155,17 @@ fn sync(shared: &Shared, target: Position, failed_before: bool) -> io::Result<()
     let maps: Vec<_> = (shared.segment_of(shared.durable())..=last)
         .map(|index| (shared.map(index).expect("maps are kept until they are durable"), end(index)))
         .collect();
+    let mut from = offset(shared, shared.durable()) as usize;
     for (map, end) in &maps {
         if failed_before {
-            map.populate(0, *end as usize)?;
+            map.dirty_again(*end as usize)?;
         }
-        map.sync(*end as usize)?;
+        if !shared.is_ours(map) {
+            shared.note_taken_over();
+            return Ok(());
+        }
+        map.sync(from, *end as usize)?;
+        from = 0;
     }
     // Not before: the last group of a segment may go on in the next.
     for (map, end) in &maps {
@@ -137,7 +174,7 @@ fn sync(shared: &Shared, target: Position, failed_before: bool) -> io::Result<()
             shared.note_taken_over();
             return Ok(());
         }
-        map.publish(DURABLE_OFFSET, durable_word(*end));
+        map.publish_header(DURABLE_OFFSET, shared.durable_word(*end));
     }
     if let Some((map, end)) = maps.last() {
         keep_writable(map, *end as usize);
@@ -149,7 +186,7 @@ fn sync(shared: &Shared, target: Position, failed_before: bool) -> io::Result<()
 /// The sync has write-protected the page the writer is in, and the next append would take the page
 /// fault: 2.5 µs. A failure only means that it does.
 fn keep_writable(map: &Map, from: usize) {
-    let _ = map.populate(from, (from + TAIL_BYTES).min(map.len()));
+    let _ = map.keep_writable(from, (from + TAIL_BYTES).min(map.len()));
 }
 
 /// Brings the durable word itself to the disk. A failure costs nothing but knowledge: recovery
@@ -157,7 +194,7 @@ fn keep_writable(map: &Map, from: usize) {
 fn mark_durable_word(shared: &Shared) {
     let durable = shared.durable();
     if let Some(map) = shared.map(shared.segment_of(durable))
-        && let Err(error) = map.sync(DURABLE_OFFSET + 8)
+        && let Err(error) = map.sync_header()
     {
         log::warn!("durable mark can't be synced in {}: {error}", shared.storage.dir().display());
     }

@@ -13,9 +13,9 @@ use zerocopy::little_endian::U64;
 use crate::cursor::Tail;
 use crate::error::OpenError;
 use crate::format::{
-    END_BYTES, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHead, HEADER_BYTES, PAYLOAD_MAX, Position,
-    SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SegmentHeader, UNCOMMITTED, end_word, epoch_word, fold,
-    frame_bytes, seal, segment_bytes_valid, word,
+    DURABLE_OFFSET, END_BYTES, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHead, HEADER_BYTES,
+    PAYLOAD_MAX, Position, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SegmentHeader, UNCOMMITTED,
+    end_word, epoch_word, fold, frame_bytes, seal, segment_bytes_valid, word,
 };
 use crate::map::Map;
 use crate::preparer::{self, Preparer};
@@ -23,7 +23,7 @@ use crate::recover::{self, Recovery};
 use crate::scan::Chain;
 use crate::shared::{DurablePosition, Shared};
 use crate::snapshot::Checkpoint;
-use crate::storage::{Blocks, FileStorage, Lock, LockError, Storage};
+use crate::storage::{FileStorage, Lock, LockError, Placement, Storage};
 use crate::syncer::{self, Syncer};
 
 /// All of them are mapped and in memory.
@@ -39,6 +39,8 @@ pub struct Options {
     pub prepared_ahead: u32,
     /// Time between two syncs; zero syncs as fast as the disk allows.
     pub sync_interval: Duration,
+    /// Where frames are until they are durable.
+    pub placement: Placement,
     /// Build of this program, for the headers of the segments it begins.
     pub build_id: [u8; 32],
     /// Hash of the configuration, for the headers of the segments this program begins.
@@ -54,6 +56,7 @@ impl Default for Options {
             segment_bytes: 64 * 1024 * 1024,
             prepared_ahead: 2,
             sync_interval: Duration::ZERO,
+            placement: Placement::InFile,
             build_id: [0; 32],
             config_hash: 0,
             start: None,
@@ -134,9 +137,9 @@ fn recover_in(
 ) -> Result<(Writer, Recovery, Preparer, Syncer), OpenError> {
     options.check()?;
     let lock = storage.lock().map_err(|error| lock_error(&*storage, error))?;
-    let blocks = Blocks::for_interval(options.sync_interval);
-    let state = recover::recover(&*storage, options.segment_bytes, blocks, options.start.as_ref())?;
-    let map = Arc::new(recover::map_tail(&*storage, &state)?);
+    let Options { segment_bytes, placement, ref start, .. } = options;
+    let state = recover::recover(&*storage, segment_bytes, placement.blocks(), start.as_ref())?;
+    let map = Arc::new(recover::map_tail(&*storage, &state, placement)?);
     let shared = Arc::new(Shared::new(
         storage,
         state.segment_bytes,
@@ -144,6 +147,7 @@ fn recover_in(
         state.epoch,
         state.tail,
         map.clone(),
+        placement,
     ));
     let mut writer = Writer {
         map,
@@ -155,13 +159,19 @@ fn recover_in(
         shared: shared.clone(),
         build_id: options.build_id,
         config_hash: options.config_hash,
+        wakes_syncer: placement == Placement::InMemory,
         helping: Helping::None,
         lock: Arc::new(lock),
     };
     if !state.tail_begun {
         writer.begin_segment();
+    } else if placement == Placement::InMemory {
+        // Recovery has left the word of a map.
+        writer.map.publish_header(DURABLE_OFFSET, shared.durable_word(writer.offset as u64));
+        let dir = shared.storage.dir();
+        writer.map.sync_header().map_err(OpenError::io("sync the journal in", dir))?;
     }
-    let preparer = Preparer::new(shared.clone(), u64::from(options.prepared_ahead), blocks);
+    let preparer = Preparer::new(shared.clone(), u64::from(options.prepared_ahead));
     let syncer = Syncer::new(shared, options.sync_interval);
     Ok((writer, state.recovery, preparer, syncer))
 }
@@ -189,6 +199,8 @@ pub struct Writer {
     shared: Arc<Shared>,
     build_id: [u8; 32],
     config_hash: u64,
+    /// Whether a commit wakes the syncer, should it sleep.
+    wakes_syncer: bool,
     helping: Helping,
     /// Released last, when no thread touches the files any more.
     lock: Arc<Lock>,
@@ -319,6 +331,17 @@ impl Writer {
             group.first_map = None;
         }
         self.shared.set_written(self.end());
+        if self.wakes_syncer && self.shared.syncer_idle.load(Ordering::Relaxed) {
+            self.wake_syncer();
+        }
+    }
+
+    #[cold]
+    fn wake_syncer(&self) {
+        self.shared.syncer_idle.store(false, Ordering::Relaxed);
+        if let Helping::Threads { syncer, .. } = &self.helping {
+            syncer.thread().unpark();
+        }
     }
 
     /// Whether frames of together `bytes` bytes (see [`frame_bytes`]) can be appended without
@@ -494,6 +517,8 @@ impl Writer {
             epoch_word: U64::new(self.epoch_word),
             ..self.chain.header(self.index, self.shared.segment_bytes)
         };
+        // Before the header, which sends readers here.
+        self.map.publish_header(DURABLE_OFFSET, self.shared.durable_word(0));
         self.map.put_header(header.seal().as_bytes());
     }
 

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use common::*;
 use ironbook_journal::{
-    Crash, Fault, FaultRates, Finding, Helpers, OpenError, Options, PAYLOAD_MAX, Position, Reader,
-    Recovery, SimulatedStorage, Storage, Writer, frame_bytes, open_stepped, verify_in,
+    Crash, Fault, FaultRates, Finding, Helpers, OpenError, Options, PAYLOAD_MAX, Placement,
+    Position, Reader, Recovery, SimulatedStorage, Storage, Writer, frame_bytes, open_stepped,
+    verify_in,
 };
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -80,6 +81,7 @@ impl World {
         let options = Options {
             prepared_ahead: random.random_range(1..=3),
             sync_interval: interval,
+            placement: [Placement::InFile, Placement::InMemory][random.random_range(0..2)],
             ..small()
         };
         World {
@@ -110,7 +112,10 @@ impl World {
             match self.random.random_range(0..5) {
                 0 => self.close(writer)?,
                 // Dropped: an open group is left behind, as by a panic.
-                1 => drop(writer),
+                1 => {
+                    drop(writer);
+                    self.lose_memory();
+                }
                 _ => self.any_crash(),
             }
             self.pending.clear();
@@ -244,7 +249,10 @@ impl World {
         let end = writer.position();
         match writer.close() {
             Ok(()) => self.durable = end,
-            Err(error) => hold!(self.may_fail(), "closing failed: {error}"),
+            Err(error) => {
+                hold!(self.may_fail(), "closing failed: {error}");
+                self.lose_memory();
+            }
         }
         Ok(())
     }
@@ -258,10 +266,22 @@ impl World {
     fn crash(&mut self, kind: Crash) {
         self.pending.clear();
         self.storage = self.storage.crash(kind);
-        if kind == Crash::PowerLoss {
-            let durable = self.committed.iter().filter(|group| group.end <= self.durable).count();
-            self.must_keep = self.must_keep.min(durable);
+        match kind {
+            Crash::ProcessDeath => self.lose_memory(),
+            Crash::PowerLoss => self.lose_undurable(),
         }
+    }
+
+    /// What becomes of memory beside the files when its process ends.
+    fn lose_memory(&mut self) {
+        if self.options.placement == Placement::InMemory {
+            self.lose_undurable();
+        }
+    }
+
+    fn lose_undurable(&mut self) {
+        let durable = self.committed.iter().filter(|group| group.end <= self.durable).count();
+        self.must_keep = self.must_keep.min(durable);
     }
 }
 
@@ -342,6 +362,7 @@ fn a_seed_gives_the_same_run_to_the_byte() {
 fn unsynced_journal(seed: u64) -> World {
     let mut world = World::new(seed, FaultRates::default());
     world.options.prepared_ahead = 3;
+    world.options.placement = Placement::InFile;
     world.stops = false;
     let (mut writer, helpers) = world.open().unwrap();
     for _ in 0..3 {

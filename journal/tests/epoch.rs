@@ -9,7 +9,8 @@ use std::sync::Arc;
 use common::*;
 use ironbook_journal::snapshot::Checkpoint;
 use ironbook_journal::{
-    Crash, Options, Reader, SimulatedStorage, Writer, open, open_stepped, verify,
+    Crash, FileStorage, Options, Placement, Reader, SimulatedStorage, Writer, open, open_stepped,
+    verify,
 };
 
 /// A second writer where somebody has deleted the first one's lock.
@@ -56,6 +57,24 @@ fn a_writer_whose_lock_was_deleted_stops_at_its_next_commit() {
     first.append(9, 101, 5_000, b"of the first");
     first.commit();
     assert_eq!(first.position(), position);
+    assert_stopped(first, dir.path());
+    fill(&mut second, 130, 1);
+    assert_only_from_the_second(dir.path(), second, 130);
+}
+
+#[test]
+fn a_writer_in_memory_leaves_nothing_of_its_own_in_another_ones_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { placement: Placement::InMemory, ..small() };
+    let storage = Arc::new(FileStorage::new(dir.path()));
+    let (mut first, _, helpers) = open_stepped(storage, options).unwrap();
+    fill(&mut first, 100, 1);
+    helpers.step_syncer();
+    fill(&mut first, 110, 1);
+    let mut second = open_past_the_lock(dir.path());
+    assert_eq!(second.next_sequence(), 101, "what was in memory alone is nobody's");
+    fill(&mut second, 120, 3);
+    while helpers.step_syncer().is_some() {}
     assert_stopped(first, dir.path());
     fill(&mut second, 130, 1);
     assert_only_from_the_second(dir.path(), second, 130);

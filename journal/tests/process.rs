@@ -12,11 +12,18 @@ use std::thread;
 use std::time::Duration;
 
 use common::*;
-use ironbook_journal::{OpenError, Reader, open, verify};
+use ironbook_journal::{OpenError, Options, Placement, Reader, open, verify};
 
 const PART: &str = "JOURNAL_TEST_PART";
 const DIR: &str = "JOURNAL_TEST_DIR";
 const GROUP: u64 = 5;
+/// Frames of a group that is followed; the last one of a round may have less.
+const FOLLOWED_GROUP: u64 = 7;
+const ROUND: u64 = 100;
+
+fn options(placement: Placement) -> Options {
+    Options { placement, ..small() }
+}
 
 fn play(part: &str, dir: &std::path::Path) -> Child {
     Command::new(env::current_exe().unwrap())
@@ -33,19 +40,24 @@ fn play(part: &str, dir: &std::path::Path) -> Child {
 fn the_other_process() {
     let dir = PathBuf::from(env::var_os(DIR).expect("started by another test of this file"));
     match env::var(PART).unwrap().as_str() {
-        "write" => write_for_ever(&dir),
+        "write" => write_for_ever(&dir, Placement::InFile),
+        "write beside" => write_for_ever(&dir, Placement::InMemory),
         "follow" => follow_to(&dir, 20_000),
         part => panic!("no part {part}"),
     }
 }
 
-/// Appends groups until it is killed; says how far it is committed.
-fn write_for_ever(dir: &std::path::Path) {
-    let (mut writer, _) = open(dir, small()).unwrap();
+/// Appends groups until it is killed; says now and then how far it would survive that.
+fn write_for_ever(dir: &std::path::Path, placement: Placement) {
+    let (mut writer, _) = open(dir, options(placement)).unwrap();
+    let durable = writer.durable();
     loop {
         let last = writer.next_sequence() - 1 + GROUP;
         fill(&mut writer, last, GROUP);
         if last.is_multiple_of(1_000) {
+            while placement == Placement::InMemory && durable.get() < writer.position() {
+                thread::yield_now();
+            }
             println!("committed {last}");
         }
     }
@@ -61,6 +73,8 @@ fn follow_to(dir: &std::path::Path, last: u64) {
             assert_eq!(frame.sequence, sequence);
             assert_eq!(frame.payload, payload(sequence));
         }
+        let whole = sequence.is_multiple_of(FOLLOWED_GROUP) || sequence.is_multiple_of(ROUND);
+        assert!(whole, "the group of {sequence} has more");
         sequence == last
     });
     println!("followed {sequence}");
@@ -75,11 +89,21 @@ fn next_number(lines: &mut impl Iterator<Item = std::io::Result<String>>, word: 
 
 #[test]
 fn a_reader_in_another_process_follows_a_live_writer() {
+    follows(Placement::InFile);
+}
+
+/// What it finds is written a sync at a time, in pages that come in any order.
+#[test]
+fn a_reader_in_another_process_follows_a_writer_in_memory() {
+    follows(Placement::InMemory);
+}
+
+fn follows(placement: Placement) {
     let dir = tempfile::tempdir().unwrap();
     let mut child = play("follow", dir.path());
-    let (mut writer, _) = open(dir.path(), small()).unwrap();
-    for last in (100..=20_000).step_by(100) {
-        fill(&mut writer, last, 7);
+    let (mut writer, _) = open(dir.path(), options(placement)).unwrap();
+    for last in (ROUND..=20_000).step_by(ROUND as usize) {
+        fill(&mut writer, last, FOLLOWED_GROUP);
         thread::sleep(Duration::from_micros(200));
     }
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -91,10 +115,19 @@ fn a_reader_in_another_process_follows_a_live_writer() {
 
 #[test]
 fn a_killed_writer_leaves_whole_groups_and_all_it_committed() {
+    is_killed("write");
+}
+
+#[test]
+fn a_killed_writer_in_memory_leaves_whole_groups_and_all_that_was_durable() {
+    is_killed("write beside");
+}
+
+fn is_killed(part: &str) {
     let dir = tempfile::tempdir().unwrap();
     let mut known = 0;
     for _ in 0..5 {
-        let mut child = play("write", dir.path());
+        let mut child = play(part, dir.path());
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         for _ in 0..3 {
             known = next_number(&mut lines, "committed ");

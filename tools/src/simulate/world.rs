@@ -579,6 +579,11 @@ impl World {
         if venue.is_stopping() {
             return Some("the venue stops".to_owned());
         }
+        let durable = self.config.venue.acknowledge == Acknowledge::Durable;
+        if durable && venue.durable.get() < venue.durable.written() {
+            // What others read, and compare, is what the files have.
+            return Some("the journal is not synced".to_owned());
+        }
         self.clients.iter().find_map(|client| client.unrest(audit))
     }
 
