@@ -688,7 +688,9 @@ fn tools_work_where_the_first_segments_are_gone() {
     assert_eq!(snapshots(&place).len(), 2);
 
     let verified = stdout(&expect_exit(&["verify", &data], 0));
-    for expected in ["Begins       at sequence", "frames 1 to", "good", "Every byte of the segments"] {
+    for expected in
+        ["Begins       at sequence", "frames 1 to", "good", "Every byte of the segments"]
+    {
         assert!(verified.contains(expected), "{expected:?} is missing in\n{verified}");
     }
     let replayed = expect_exit(&["replay", &data], 0);

@@ -34,7 +34,7 @@ pub struct RunningVenue {
     /// Engine and journal.
     pub core: CoreAgent<ManualClock>,
     helpers: Helpers,
-    follower: Follower<Tail>,
+    follower: Follower<Tail, ManualClock>,
     audit: Arc<Audit>,
     /// The snapshot that it started from.
     pub snapshot: Option<u64>,
