@@ -163,9 +163,10 @@ impl RunningVenue {
         self.core.take(stamp, &Input::Command(command.into()));
     }
 
-    /// What the follower found that is not as the core has it, if anything.
-    pub fn difference(&self) -> Option<String> {
-        self.audit.status().filter(|_| self.audit.found_difference())
+    /// What is wrong with the audit, if anything: the follower found something that is not as the
+    /// core has it, or could not go on.
+    pub fn audit_status(&self) -> Option<String> {
+        self.audit.status()
     }
 
     /// Closes the journal and lets the follower write its last snapshot; true when all that was

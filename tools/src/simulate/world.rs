@@ -47,6 +47,9 @@ const REST_MIN_NS: u64 = 30 * SECOND;
 /// Longest virtual time until all is at rest once everybody behaves, ns.
 const REST_MAX_NS: u64 = 600 * SECOND;
 
+/// Longest virtual time that a stop takes when everybody behaves, ns.
+const STOP_MAX_NS: u64 = 60 * SECOND;
+
 /// Connections of nobody at once.
 const STRANGERS_MAX: usize = 4;
 
@@ -215,10 +218,7 @@ impl World {
             self.set_calm(false);
         }
         self.set_calm(true);
-        self.stop_venue();
-        while self.venue.is_some() {
-            self.step()?;
-        }
+        self.finish_stop()?;
         self.set_time(self.start_at);
         self.start_venue()?;
         self.damage()
@@ -272,8 +272,8 @@ impl World {
         }
         if let (Some(venue), Some(audit)) = (&self.venue, &mut self.audit) {
             audit.follow(&venue.durable)?;
-            let difference = venue.difference();
-            ensure(Oracle::Replay, difference.is_none(), || difference.unwrap_or_default())?;
+            let wrong = venue.audit_status();
+            ensure(Oracle::Replay, wrong.is_none(), || wrong.unwrap_or_default())?;
         }
         if self.venue.as_ref().is_some_and(RunningVenue::is_stopping) {
             self.go_on_stopping()?;
@@ -311,7 +311,7 @@ impl World {
             }
             Err(error) => {
                 let what = format!("the venue does not start: {error}");
-                Err(Violation::new(Oracle::Acknowledged, what))
+                Err(Violation::new(Oracle::Liveness, what))
             }
         }
     }
@@ -322,16 +322,20 @@ impl World {
         if !may || !self.random.one_in(4) {
             return false;
         }
-        self.happened.faults += 1;
         let rate = self.random.between(10, 300) as u32;
         let none = FaultRates::default();
         match self.random.below(5) {
-            0 => self.storage.stop_after(self.random.below(40)),
+            // Counted as what it comes to.
+            0 => {
+                self.storage.stop_after(self.random.below(40));
+                return true;
+            }
             1 => self.set_disk_faults(FaultRates { read: rate, ..none }),
             2 => self.set_disk_faults(FaultRates { write: rate, ..none }),
             3 => self.set_disk_faults(FaultRates { sync: rate, ..none }),
             _ => self.set_disk_faults(FaultRates { allocation: rate, ..none }),
         }
+        self.happened.faults += 1;
         true
     }
 
@@ -339,6 +343,19 @@ impl World {
         if let Some(venue) = &mut self.venue {
             venue.stop();
         }
+    }
+
+    /// Stops the venue, and goes on until it has stopped.
+    fn finish_stop(&mut self) -> Checked {
+        self.stop_venue();
+        let end = self.now + STOP_MAX_NS;
+        while self.venue.is_some() {
+            ensure(Oracle::Liveness, self.now < end, || {
+                format!("the venue has not stopped within {} s", STOP_MAX_NS / SECOND)
+            })?;
+            self.step()?;
+        }
+        Ok(())
     }
 
     fn go_on_stopping(&mut self) -> Checked {
@@ -424,10 +441,17 @@ impl World {
         self.next_fault = self.now + self.random.between(2 * SECOND, 30 * SECOND);
         let mend_at = self.now + self.random.between(SECOND, 20 * SECOND);
         match self.random.below(20) {
-            0..3 => self.crash(Crash::ProcessDeath)?,
-            3..5 => self.crash(Crash::PowerLoss)?,
-            5 => self.storage.stop_after(self.random.below(20)),
-            6..8 => self.stop_venue(),
+            // Deaths, losses and stops are counted where they happen, and are nothing else.
+            0..3 => return self.crash(Crash::ProcessDeath),
+            3..5 => return self.crash(Crash::PowerLoss),
+            5 => {
+                self.storage.stop_after(self.random.below(20));
+                return Ok(());
+            }
+            6..8 => {
+                self.stop_venue();
+                return Ok(());
+            }
             8..10 => {
                 let sync = self.random.between(100, 1_000) as u32;
                 self.set_disk_faults(FaultRates { sync, ..FaultRates::default() });
@@ -493,10 +517,7 @@ impl World {
 
     /// The last act: a byte on the disk changes. The venue must notice, or have lost nothing.
     fn damage(&mut self) -> Checked {
-        self.stop_venue();
-        while self.venue.is_some() {
-            self.step()?;
-        }
+        self.finish_stop()?;
         if self.storage.is_stopped() {
             self.end_life(Crash::ProcessDeath);
         }
@@ -621,8 +642,8 @@ impl World {
             self.happened.clients.add(&client.counts);
         }
         if let Some(audit) = &self.audit {
-            self.happened.trades = audit.trades;
-            self.happened.requests = audit.requests;
+            self.happened.trades = audit.trades();
+            self.happened.requests = audit.requests();
             self.happened.frames = audit.mark.sequence;
         }
         self.happened.simulated_ns = self.now - START_NS;
