@@ -54,6 +54,7 @@ fn fixed_seeds_hold(part: u64) {
         "power_losses",
         "stops",
         "resets",
+        "refused_logons",
         "repeated_reports",
         "from_snapshot",
     ] {
@@ -156,7 +157,15 @@ fn a_report_that_was_altered_is_found() {
 
 #[test]
 fn nonsense_is_refused() {
-    for arguments in [["--minutes", "0"], ["--seeds", "0"], ["--plant", "nothing"]] {
+    let many = u64::MAX.to_string();
+    for arguments in
+        [["--minutes", "0"], ["--minutes", &many], ["--seeds", "0"], ["--plant", "nothing"]]
+    {
         assert_eq!(simulate(&arguments).status.code(), Some(2), "{arguments:?}");
     }
+    let too_many = simulate(&["--seed", &many, "--seeds", "2"]);
+    assert_eq!(too_many.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&too_many.stderr);
+    assert!(said.contains("a smaller --seed"), "{said}");
+    assert_eq!(lines(u64::MAX, 1, &["--minutes", "1"], 0).len(), 1, "the last seed is one");
 }
