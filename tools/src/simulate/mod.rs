@@ -1,9 +1,13 @@
 //! `ironbook simulate`: a whole venue with its clients under virtual time, decided by one seed.
 //!
-//! Gateway, ring, core, journal, recovery and replay are those of a real venue. Simulated are time,
-//! network ([`ironbook_gateway::simulated_network`]), disk ([`ironbook_journal::SimulatedStorage`])
-//! and the clients; one thread steps them all. Crashes and faults come at random moments, oracles
-//! look on ([`violation::Oracle`]), and a seed repeats its run to the byte.
+//! Gateway, ring, core, journal, follower with its snapshots, recovery and replay are those of a real
+//! venue. Simulated are time, network ([`ironbook_gateway::simulated_network`]), disk
+//! ([`ironbook_journal::SimulatedStorage`]) and the clients; one thread steps them all. Crashes and
+//! faults come at random moments, oracles look on ([`violation::Oracle`]), and a seed repeats its run to
+//! the byte.
+//!
+//! Not simulated are threads and how their memory accesses interleave, the page cache and the sockets of
+//! a real kernel, the packing and removal of old segments, versions of FIX other than 4.4, and a halt.
 //!
 //! What a power loss may take: under the policy `durable` nothing that was acknowledged, under
 //! `written` what was not durable. Clients who were told of what is lost are then set back by an

@@ -33,7 +33,10 @@ impl Plant {
             Self::LostSync => return None,
             Self::DropReport => |message, _| message.clear(),
             Self::RepeatReport => |message, _| message.extend_from_within(..),
-            Self::AlterReport => |message, random| alter(message, *random.choose(&ALTERED)),
+            Self::AlterReport => |message, random| {
+                let field: &[u8] = random.choose::<&[u8]>(&ALTERED);
+                alter(message, field);
+            },
         };
         Some(Box::new(move |message| {
             let report = message.windows(6).any(|bytes| bytes == b"\x0135=8\x01");
