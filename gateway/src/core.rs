@@ -96,7 +96,7 @@ impl<C: Clock> CoreAgent<C> {
 
     /// Takes one input and journals what follows from it; visible with the next commit.
     #[inline]
-    pub fn take(&mut self, stamp: Stamp, input: &Input) {
+    fn take(&mut self, stamp: Stamp, input: &Input) {
         match input {
             Input::Command(command) => {
                 self.append(stamp, command.kind(), command.payload());
@@ -115,9 +115,15 @@ impl<C: Clock> CoreAgent<C> {
 
     /// Applies a command now, past the ring: for a start or a tool, not for trading.
     pub fn apply_now(&mut self, command: Command) {
+        self.begin_now(command);
+        self.journal.commit();
+    }
+
+    /// As [`apply_now`](Self::apply_now), and nobody sees it before the next commit: where a process
+    /// may die.
+    pub fn begin_now(&mut self, command: Command) {
         let stamp = self.sequencer.stamp(self.clock.now());
         self.take(stamp, &Input::Command(command));
-        self.journal.commit();
     }
 
     /// Journals a session record now, past the ring.

@@ -9,14 +9,9 @@
 //!
 //! Nobody waits for it: it sleeps between two looks, and may be far behind.
 
-use std::{
-    mem,
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{mem, sync::Arc, thread, time::Duration};
 
-use ironbook_engine::Engine;
+use ironbook_engine::{Engine, Timestamp};
 use ironbook_journal::{
     DirectoryLock, DurablePosition, Frame, Storage,
     snapshot::{self, Checkpoint},
@@ -25,6 +20,7 @@ use ironbook_journal::{
 use crate::{
     agent::Agent,
     audit::Audit,
+    clock::Clock,
     replay::{Frames, PlayError, Player, Replayed, fold},
     retention::{Delivered, Retention},
     sessions::SessionTable,
@@ -46,7 +42,7 @@ const STOP_COMMANDS_MIN: u64 = 100_000;
 
 /// Longest time that a stop waits for the follower to catch up. The journal is closed by then, so
 /// nothing but the last snapshot depends on it.
-const STOP_TIME_MAX: Duration = Duration::from_secs(5);
+pub const STOP_NS_MAX: u64 = 5_000_000_000;
 
 /// Frames that keep count of sessions and the running hash as somebody takes them.
 struct Followed<F> {
@@ -109,13 +105,14 @@ struct Pending {
 }
 
 /// The agent that follows.
-pub struct Follower<F> {
+pub struct Follower<F, C> {
     player: Player<Followed<F>>,
     /// The engine's state, until the first turn.
     state: Option<Vec<u8>>,
     audit: Arc<Audit>,
     durable: DurablePosition,
     settings: Settings,
+    clock: C,
     /// Commands up to the latest snapshot.
     snapshot_commands: u64,
     pending: Option<Pending>,
@@ -124,14 +121,15 @@ pub struct Follower<F> {
     /// The last turn found nothing more.
     caught_up: bool,
     /// When the stop that waits for this gives up.
-    stop_until: Option<Instant>,
+    stop_until: Option<Timestamp>,
 }
 
-impl<F: Frames> Follower<F> {
+impl<F: Frames, C: Clock> Follower<F, C> {
     /// Follows `frames`, which stand where `start` ends.
     pub fn new(
         start: Start,
         frames: F,
+        clock: C,
         audit: Arc<Audit>,
         durable: DurablePosition,
         settings: Settings,
@@ -144,6 +142,7 @@ impl<F: Frames> Follower<F> {
             audit,
             durable,
             settings,
+            clock,
             snapshot_commands,
             pending: None,
             ended: false,
@@ -234,9 +233,10 @@ impl<F: Frames> Follower<F> {
         if self.ended || self.settings.every_commands == 0 {
             return false;
         }
-        let until = *self.stop_until.get_or_insert_with(|| Instant::now() + STOP_TIME_MAX);
+        let now = self.clock.now();
+        let until = *self.stop_until.get_or_insert(Timestamp(now.0 + STOP_NS_MAX));
         if !self.caught_up {
-            let waits = Instant::now() < until;
+            let waits = now < until;
             if !waits {
                 log::info!("the follower is behind; the next start goes on from an older snapshot");
             }
@@ -252,7 +252,7 @@ impl<F: Frames> Follower<F> {
     }
 }
 
-impl<F: Frames + Send> Agent for Follower<F> {
+impl<F: Frames + Send, C: Clock> Agent for Follower<F, C> {
     fn do_work(&mut self) -> usize {
         if let Some(state) = mem::take(&mut self.state) {
             self.restore(&state);

@@ -316,7 +316,7 @@ pub struct Parts<C, N: Network> {
     /// Engine and journal.
     pub core: CoreAgent<C>,
     /// A second engine behind the first, which writes snapshots.
-    pub follower: Follower<Tail>,
+    pub follower: Follower<Tail, C>,
     /// What the follower finds wrong.
     pub audit: Arc<Audit>,
     /// How far the journal is written, and how far it is durable.
@@ -399,10 +399,11 @@ where
         symbols,
         resend: Reader::open_in(storage)?,
     };
-    let gateway = GatewayAgent::new(config, parts, clock, listen()?);
+    let gateway = GatewayAgent::new(config, parts, clock.clone(), listen()?);
     settings.delivered = gateway.delivered();
     let audit = core.audit();
-    let follower = Follower::new(follower, followed, audit.clone(), durable.clone(), settings);
+    let (audited, synced) = (audit.clone(), durable.clone());
+    let follower = Follower::new(follower, followed, clock, audited, synced, settings);
     Ok(Parts { gateway, core, follower, audit, durable, started })
 }
 
@@ -613,7 +614,7 @@ impl<C: Clock> Agent for CoreThread<C> {
 
 fn start_threads<C: Clock, N: Network>(
     config: &Config,
-    (gateway, core, follower): (GatewayAgent<C, N>, CoreThread<C>, Follower<Tail>),
+    (gateway, core, follower): (GatewayAgent<C, N>, CoreThread<C>, Follower<Tail, C>),
     stop: &Arc<AtomicBool>,
     started: &mut Started,
     (core_cpu, processors): (Option<usize>, usize),

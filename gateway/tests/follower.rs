@@ -19,7 +19,7 @@ use ironbook_gateway::{
     clock::ManualClock,
     config::OldSegments,
     core::CoreAgent,
-    follower::{Follower, Settings, Start},
+    follower::{Follower, STOP_NS_MAX, Settings, Start},
     replay::{Frames, PlayError, Replayed, play},
     retention::{Delivered, Retention},
     ring::{Input, InputSender, ring},
@@ -61,7 +61,8 @@ impl Frames for Altered {
 struct Stepped<F> {
     core: CoreAgent<ManualClock>,
     inputs: InputSender,
-    follower: Follower<F>,
+    follower: Follower<F, ManualClock>,
+    clock: ManualClock,
     audit: Arc<Audit>,
     orders: u64,
     /// How far a gateway would be.
@@ -92,7 +93,8 @@ impl<F: Frames + Send> Stepped<F> {
         clock.set(Timestamp(1_000));
         let (inputs, outputs) = ring(64);
         let engine = Engine::new(limits);
-        let mut core = CoreAgent::new(outputs, Sequencer::default(), engine, journal, clock);
+        let mut core =
+            CoreAgent::new(outputs, Sequencer::default(), engine, journal, clock.clone());
         let audit = core.audit();
         let start = Start {
             replayed: Replayed::default(),
@@ -101,7 +103,8 @@ impl<F: Frames + Send> Stepped<F> {
             running_hash: 0,
             snapshot_commands: 0,
         };
-        let follower = Follower::new(start, frames(tail), audit.clone(), durable, settings);
+        let (frames, audited) = (frames(tail), audit.clone());
+        let follower = Follower::new(start, frames, clock.clone(), audited, durable, settings);
         core.apply_now(Command::Limits(limits));
         for (id, symbol) in [(1, "AAPL"), (2, "MSFT")] {
             let symbol = Symbol::try_from(symbol).expect("a symbol");
@@ -109,7 +112,7 @@ impl<F: Frames + Send> Stepped<F> {
         }
         let comp_id = CompId::try_from("A").expect("a comp id");
         core.apply_now(DefineSession::new(SessionId(1), comp_id).into());
-        Self { core, inputs, follower, audit, orders: 0, delivered, dir }
+        Self { core, inputs, follower, clock, audit, orders: 0, delivered, dir }
     }
 
     /// Orders that rest, each a group of its own.
@@ -154,7 +157,8 @@ fn limits() -> EngineLimits {
 }
 
 /// A follower that sees one frame otherwise halts everything, says where, and writes no snapshot.
-fn differs(kind: u16, nth: usize, expected: &str) {
+#[track_caller]
+fn halts_all_instruments(kind: u16, nth: usize, expected: &str) {
     let sequence = Arc::new(std::sync::Mutex::new(None));
     let noted = sequence.clone();
     let mut venue = Stepped::start(Duration::ZERO, |tail| Altered {
@@ -208,19 +212,18 @@ fn differs(kind: u16, nth: usize, expected: &str) {
 
 #[test]
 fn an_event_that_differs_halts_all_instruments() {
-    differs(Execution::KIND, 35, "Execution");
+    halts_all_instruments(Execution::KIND, 35, "Execution");
 }
 
 #[test]
 fn a_state_hash_that_differs_halts_all_instruments() {
-    differs(StateHashed::KIND, 2, "StateHashed");
+    halts_all_instruments(StateHashed::KIND, 2, "StateHashed");
 }
 
 #[test]
 fn a_snapshot_waits_until_what_it_covers_is_durable() {
     let mut venue = Stepped::start(Duration::from_secs(86_400), |tail| tail);
     venue.order(3 * EVERY);
-    venue.follow();
     venue.follow();
     assert_eq!(venue.snapshots(), [0; 0], "nothing is durable yet");
     // Closing the journal makes it durable: the one that waited is written, and one of the end.
@@ -267,16 +270,12 @@ fn segments_stay_until_the_gateway_has_delivered_them() {
     let mut venue = Stepped::start(Duration::ZERO, |tail| tail);
     let first =
         |venue: &Stepped<Tail>| segment_files(&FileStorage::new(venue.dir.path())).unwrap()[0].0;
-    for _ in 0..40 {
-        venue.order(EVERY);
-        venue.follow();
-    }
     // A snapshot waits until it is durable, and none is begun meanwhile: go on until there are.
     common::wait_for("snapshots in later segments", || {
         venue.order(EVERY);
         venue.follow();
-        let newest = *venue.snapshots().first().unwrap_or(&0);
-        let read = snapshot::read(&FileStorage::new(venue.dir.path()), newest);
+        let oldest = *venue.snapshots().first().unwrap_or(&0);
+        let read = snapshot::read(&FileStorage::new(venue.dir.path()), oldest);
         read.is_ok_and(|snapshot| snapshot.checkpoint.segment() >= 3)
     });
     assert_eq!(first(&venue), 0, "nobody has delivered anything");
@@ -302,6 +301,19 @@ fn a_stop_with_little_new_writes_no_snapshot() {
 }
 
 #[test]
+fn a_stop_waits_only_so_long_for_a_follower_that_is_behind() {
+    let mut venue = Stepped::start(Duration::ZERO, |tail| tail);
+    venue.order(EVERY);
+    assert!(venue.follower.do_work() > 0, "there may be more");
+    assert!(!venue.follower.close());
+    venue.clock.advance_ns(STOP_NS_MAX - 1);
+    assert!(!venue.follower.close());
+    venue.clock.advance_ns(1);
+    assert!(venue.follower.close(), "it gives up");
+    assert_eq!(venue.snapshots(), [0; 0]);
+}
+
+#[test]
 fn a_follower_goes_on_from_a_state() {
     let mut venue = Stepped::start(Duration::ZERO, |tail| tail);
     venue.order(EVERY - 10);
@@ -309,7 +321,7 @@ fn a_follower_goes_on_from_a_state() {
     venue.core.engine().write_state(&mut state);
     let mut reader = Reader::open(venue.dir.path()).unwrap();
     let replayed = play(&mut reader, None).unwrap();
-    let Stepped { core, dir, orders, delivered, .. } = venue;
+    let Stepped { core, clock, dir, orders, delivered, .. } = venue;
     let journal = core.into_journal().1;
     let (running_hash, durable) = (journal.running_hash(), journal.durable());
     let settings = Settings {
@@ -324,8 +336,7 @@ fn a_follower_goes_on_from_a_state() {
     tail.seek(replayed.end.unwrap());
     let engine = Engine::read_state(&state).unwrap();
     let (inputs, outputs) = ring(64);
-    let clock = ManualClock::default();
-    let core = CoreAgent::new(outputs, replayed.sequencer, engine, journal, clock);
+    let core = CoreAgent::new(outputs, replayed.sequencer, engine, journal, clock.clone());
     let start = |state: Vec<u8>| Start {
         replayed: replayed.without_engine(),
         state: Some(state),
@@ -334,8 +345,9 @@ fn a_follower_goes_on_from_a_state() {
         snapshot_commands: 0,
     };
     let audit = core.audit();
-    let follower = Follower::new(start(state.clone()), tail, audit.clone(), durable, settings);
-    let mut venue = Stepped { core, inputs, follower, audit, orders, delivered, dir };
+    let (audited, start) = (audit.clone(), start(state));
+    let follower = Follower::new(start, tail, clock.clone(), audited, durable, settings);
+    let mut venue = Stepped { core, inputs, follower, clock, audit, orders, delivered, dir };
     venue.order(100);
     venue.follow();
     assert_eq!(venue.audit.status(), None);

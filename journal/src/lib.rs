@@ -27,6 +27,8 @@ mod recover;
 #[cfg(test)]
 mod recovery_cells;
 #[cfg(test)]
+mod recovery_files;
+#[cfg(test)]
 mod recovery_table;
 mod repair;
 mod scan;

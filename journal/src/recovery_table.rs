@@ -5,18 +5,15 @@
 //! or wipe what follows it.
 
 use std::fs;
-use std::path::Path;
-use std::time::Duration;
 
 use crate::format::{
     DURABLE_OFFSET, FRAME_HEADER_BYTES, FrameHead, HEADER_BYTES, SECTOR_BYTES, SEGMENT_BYTES_MIN,
-    UNCOMMITTED, durable_word, frame_bytes, seal, word,
+    UNCOMMITTED, durable_word, frame_bytes,
 };
+use crate::recovery_files::{FRAME, PAYLOAD, goes_on, options, put, put_frame};
 use crate::scan::{Follower, Stop, Verdict, judge};
-use crate::{Finding, OpenError, Options, open, verify};
+use crate::{Finding, OpenError, open, verify};
 
-const PAYLOAD: [u8; 40] = [0xA5; 40];
-const FRAME: usize = frame_bytes(PAYLOAD.len());
 const B: usize = HEADER_BYTES + 2 * FRAME;
 const C: usize = B + 2 * FRAME;
 const END: usize = C + FRAME;
@@ -40,14 +37,6 @@ enum Header {
     Zeros,
 }
 
-fn options() -> Options {
-    Options {
-        segment_bytes: SEGMENT_BYTES_MIN,
-        sync_interval: Duration::from_secs(3600),
-        ..Options::default()
-    }
-}
-
 /// Groups A, B and C as a killed process leaves them, nothing marked durable.
 fn journal() -> Vec<u8> {
     let bytes = journal_of(&PAYLOAD);
@@ -66,19 +55,6 @@ fn journal_of(payload: &[u8]) -> Vec<u8> {
         }
     }
     fs::read(dir.path().join(crate::segment::name(0))).unwrap()
-}
-
-fn put(bytes: &mut [u8], offset: usize, word: u64) {
-    bytes[offset..offset + 8].copy_from_slice(&word.to_le_bytes());
-}
-
-fn put_frame(bytes: &mut [u8], offset: usize, head: FrameHead, flag: u32) {
-    let len = (FRAME_HEADER_BYTES + PAYLOAD.len()) as u32;
-    let crc = seal(head.crc(len, &PAYLOAD), head.group_frames);
-    put(bytes, offset, word(len | flag, crc));
-    for (i, word) in head.words().into_iter().enumerate() {
-        put(bytes, offset + 8 + i * 8, word);
-    }
 }
 
 fn spoil(bytes: &mut [u8], at: AtStop) {
@@ -132,21 +108,13 @@ fn check(bytes: &[u8], expected: Verdict, last: u64, case: &str) {
         (Verdict::Corrupt, Err(OpenError::Corrupt { .. })) => {
             assert_eq!(fs::read(&path).unwrap(), bytes, "{case}: changed");
         }
-        (Verdict::Clean | Verdict::Torn, Ok((mut writer, recovery))) => {
+        (Verdict::Clean | Verdict::Torn, Ok((writer, recovery))) => {
             assert_eq!(recovery.torn.is_some(), expected == Verdict::Torn, "{case}");
             assert_eq!(recovery.last_sequence, last, "{case}");
-            writer.append(8, last + 1, 200, b"goes on");
-            writer.close().unwrap();
-            reopens(dir.path(), last + 1, case);
+            goes_on(writer, dir.path(), last);
         }
         (_, other) => panic!("{case}: {:?}", other.map(|(_, recovery)| recovery)),
     }
-}
-
-fn reopens(dir: &Path, last: u64, case: &str) {
-    assert_eq!(verify(dir).unwrap().findings, [], "{case}");
-    let (_, recovery) = open(dir, options()).unwrap();
-    assert_eq!((recovery.last_sequence, recovery.torn), (last, None), "{case}");
 }
 
 #[test]
@@ -251,11 +219,9 @@ fn segments_of_zeros_are_an_interrupted_creation() {
         let zeros = vec![0; SEGMENT_BYTES_MIN as usize];
         fs::write(dir.path().join(crate::segment::name(index)), zeros).unwrap();
     }
-    let (mut writer, recovery) = open(dir.path(), options()).unwrap();
+    let (writer, recovery) = open(dir.path(), options()).unwrap();
     assert_eq!((recovery.frames, recovery.torn), (0, None));
-    writer.append(1, 1, 1, b"");
-    writer.close().unwrap();
-    reopens(dir.path(), 1, "zeros");
+    goes_on(writer, dir.path(), 0);
 }
 
 #[test]

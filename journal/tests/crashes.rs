@@ -590,6 +590,9 @@ fn group_over_a_roll(storage: &SimulatedStorage) -> (Writer, Helpers) {
     (writer, helpers)
 }
 
+/// More changes than a recovery of three segments makes.
+const RECOVERY_CHANGES_MAX: u64 = 100;
+
 /// The durable word of a full segment says that its last group is durable, wherever that ends.
 #[test]
 fn a_group_over_a_roll_is_marked_durable_when_all_of_it_is() {
@@ -606,21 +609,32 @@ fn a_group_over_a_roll_is_marked_durable_when_all_of_it_is() {
         assert!([20, 230].contains(&recovery.last_sequence), "SEED={seed}: {recovery:?}");
         drop(writer);
 
-        // The same in recovery, after any of its changes.
-        for (kind, changes) in [Crash::ProcessDeath, Crash::PowerLoss]
-            .into_iter()
-            .flat_map(|kind| (0..15).map(move |changes| (kind, changes)))
-        {
-            let storage = SimulatedStorage::new(seed);
-            let life = group_over_a_roll(&storage);
-            let storage = storage.crash(kind);
-            drop(life);
-            storage.stop_after(changes);
-            let _ = open_stepped(Arc::new(storage.clone()), small());
-            let storage = storage.crash(Crash::PowerLoss);
-            open_stepped(Arc::new(storage), small()).unwrap_or_else(|error| {
-                panic!("SEED={seed}, {kind:?}, after {changes} changes: {error}")
-            });
+        // The same in recovery, after any of its changes, up to one that gets to its end.
+        for kind in [Crash::ProcessDeath, Crash::PowerLoss] {
+            for changes in 0.. {
+                let case = format!("SEED={seed}, {kind:?}, after {changes} changes");
+                assert!(changes < RECOVERY_CHANGES_MAX, "{case}: recovery has no end");
+                let storage = SimulatedStorage::new(seed);
+                let life = group_over_a_roll(&storage);
+                let storage = storage.crash(kind);
+                drop(life);
+                storage.stop_after(changes);
+                let opened = open_stepped(Arc::new(storage.clone()), small());
+                let promised = opened.ok().map(|(_, recovery, _)| recovery.last_sequence);
+                let whole = !storage.is_stopped();
+                let storage = storage.crash(Crash::PowerLoss);
+                let (_, recovery, _) = open_stepped(Arc::new(storage), small())
+                    .unwrap_or_else(|error| panic!("{case}: {error}"));
+                assert!([20, 230].contains(&recovery.last_sequence), "{case}: {recovery:?}");
+                if let Some(promised) = promised {
+                    assert_eq!(recovery.last_sequence, promised, "{case}: what was recovered");
+                }
+                if whole {
+                    assert!(promised.is_some(), "{case}: nothing was in its way");
+                    assert!(kind == Crash::PowerLoss || promised == Some(230), "{case}");
+                    break;
+                }
+            }
         }
     }
 }

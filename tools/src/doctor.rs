@@ -5,7 +5,7 @@
 use std::{fs, path::Path, path::PathBuf, time::Duration};
 
 use ironbook_benches::{
-    distance::{FAR_CPU, noise, pin},
+    distance::{FAR_CPU, MeasureError, noise, pin},
     durability::sync_of_a_page,
 };
 use rustix::{
@@ -50,7 +50,7 @@ const FREE_BYTES_MIN: u64 = 16 << 30;
 const OPEN_FILES_MIN: u64 = 4_096;
 
 /// What the system says about itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Facts {
     processors: usize,
     kernel: String,
@@ -68,8 +68,8 @@ struct Facts {
     free_bytes: u64,
     noise_p999_ns: u64,
     noise_max_ns: u64,
-    /// Median sync of a page in the directory; none where no file can be written.
-    sync_p50_us: Option<f64>,
+    /// Median sync of a page in the directory, or why there is none.
+    sync_p50_us: Result<f64, String>,
 }
 
 /// How serious a finding is.
@@ -128,8 +128,8 @@ impl Facts {
         });
         let gaps = gaps.map_err(|_| Failure::new(Exit::Finding, "the noise can't be measured"))?;
         let sync = tempfile::TempDir::new_in(place)
-            .ok()
-            .and_then(|dir| sync_of_a_page(dir.path(), SYNCS).ok());
+            .map_err(MeasureError::from)
+            .and_then(|dir| sync_of_a_page(dir.path(), SYNCS));
         Ok(Self {
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             kernel: word("/proc/sys/kernel/osrelease"),
@@ -148,7 +148,9 @@ impl Facts {
             free_bytes: room.f_bavail.saturating_mul(room.f_frsize),
             noise_p999_ns: gaps.value_at_quantile(0.999),
             noise_max_ns: gaps.max(),
-            sync_p50_us: sync.map(|sync| sync.value_at_quantile(0.5) as f64 / 1e3),
+            sync_p50_us: sync
+                .map(|sync| sync.value_at_quantile(0.5) as f64 / 1e3)
+                .map_err(|error| format!("{}: {error}", place.display())),
         })
     }
 }
@@ -244,18 +246,18 @@ fn judge(facts: &Facts) -> Vec<Check> {
         unless(facts.noise_p999_ns <= NOISE_P999_NS_MAX && facts.noise_max_ns <= NOISE_MAX_NS, Bad),
         "an empty loop was interrupted for so long; no venue can be steadier than that",
     );
-    match facts.sync_p50_us {
-        Some(us) => check(
+    match &facts.sync_p50_us {
+        Ok(us) => check(
             "disk",
             format!("a page is durable after {us:.0} µs (median)"),
-            unless(us <= SYNC_P50_US_MAX, Note),
+            unless(*us <= SYNC_P50_US_MAX, Note),
             "durable acknowledgements wait at least so long; `written` ones do not",
         ),
-        None => check(
+        Err(error) => check(
             "disk",
-            "no file can be written".to_owned(),
+            format!("no file can be written and synced: {error}"),
             Bad,
-            "name a directory that this user may write to with --data",
+            "name a directory with room that this user may write to with --data, or mend the disk",
         ),
     }
     checks
@@ -343,7 +345,7 @@ mod tests {
             free_bytes: 1 << 40,
             noise_p999_ns: 100,
             noise_max_ns: 40_000,
-            sync_p50_us: Some(90.0),
+            sync_p50_us: Ok(90.0),
         }
     }
 
@@ -382,7 +384,7 @@ mod tests {
             ("open files", Note, |facts| facts.open_files_max = 1_024),
             ("free space", Note, |facts| facts.free_bytes = 1 << 30),
             ("noise", Bad, |facts| facts.noise_max_ns = 5_000_000),
-            ("disk", Bad, |facts| facts.sync_p50_us = None),
+            ("disk", Bad, |facts| facts.sync_p50_us = Err("EIO".to_owned())),
         ];
         for (what, verdict, change) in cases {
             let mut facts = fit();

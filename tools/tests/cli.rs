@@ -13,13 +13,13 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use fixtures::{
     Mount, Place, Running, Unprivileged, common,
     common::{FixClient, limit, wait_for},
-    expect_exit, json, stderr, stdout, text, tool,
+    expect_exit, json, seeded, stderr, stdout, text, tool,
 };
 use serde_json::Value;
 
@@ -88,14 +88,56 @@ fn configuration_reads_back_and_typos_are_named() {
     }
     let unknown = stderr(&expect_exit(&["trade"], 2));
     assert!(unknown.contains("trade"), "{unknown}");
-    for name in ["start", "config", "send", "load", "verify", "replay", "inspect", "repair"] {
-        assert!(stdout(&expect_exit(&["--help"], 0)).contains(name));
-        expect_exit(&[name, "--help"], 0);
+    let help = stdout(&expect_exit(&["--help"], 0));
+    let commands = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next());
+    // A name is indented by two, what it does by more.
+    let indented = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
+    let lines = commands.expect("commands").lines().filter(indented);
+    let names = lines.filter_map(|line| line.split_whitespace().next());
+    let names: Vec<_> = names.filter(|name| *name != "help").collect();
+    for name in ["start", "config", "send", "load", "verify", "replay", "inspect", "repair"]
+        .into_iter()
+        .chain(["doctor", "simulate"])
+    {
+        assert!(names.contains(&name), "{name} is missing in {names:?}");
+    }
+    for name in names {
+        assert!(stdout(&expect_exit(&[name, "--help"], 0)).contains("Usage: ironbook"), "{name}");
     }
     for name in ["verify", "replay", "inspect", "repair"] {
         let message = stderr(&expect_exit(&[name, &text(&place.data())], 2));
         assert!(message.contains(&text(&place.data())), "{message}");
     }
+}
+
+#[test]
+fn doctor_judges_the_machine_and_names_what_the_disk_says() {
+    let place = Place::new();
+    let output = tool(&["doctor", "--json", "--data", &text(&place.data())]);
+    let report = json(&output);
+    let checks = report["checks"].as_array().unwrap();
+    let is_fit = checks.iter().all(|check| check["verdict"] != "bad");
+    assert_eq!(report["fit"], is_fit);
+    assert_eq!(output.status.code(), Some(i32::from(!is_fit)), "{report}");
+    let of = |report: &Value, what: &str| {
+        let checks = report["checks"].as_array().unwrap();
+        checks.iter().find(|check| check["what"] == what).unwrap().clone()
+    };
+    assert!(of(&report, "disk")["found"].as_str().unwrap().contains("a page is durable after"));
+    for check in checks {
+        assert_eq!(check["advice"] == "", check["verdict"] == "good", "{check}");
+    }
+    assert!(!place.data().exists(), "nothing is changed");
+
+    // Where nobody may make a file, not even root.
+    let nowhere = json(&expect_exit(&["doctor", "--json", "--data", "/proc/journal"], 1));
+    let disk = of(&nowhere, "disk");
+    assert_eq!(disk["verdict"], "bad");
+    let found = disk["found"].as_str().unwrap();
+    assert!(found.contains("/proc: ") && found.contains("os error"), "{found}");
+    let people = stdout(&expect_exit(&["doctor", "--data", "/proc/journal"], 1));
+    assert!(people.contains("BAD   disk"), "{people}");
+    assert!(people.contains("Next: ironbook start --data /proc/journal"), "{people}");
 }
 
 #[test]
@@ -431,13 +473,12 @@ fn a_torn_tail_is_cut_and_said() {
 fn acknowledged_orders_survive_sigkill() {
     const ROUNDS: usize = 5;
     const ORDERS_MAX: usize = 20_000;
-    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
-    println!("seed {seed}");
+    let mut random = seeded();
     let place = Place::new();
     for round in 0..ROUNDS as u32 {
         let mut venue = place.start();
         let mut client = venue.client("TRADER1");
-        let delay = Duration::from_micros(u64::from(seed.wrapping_mul(2 * round + 1) % 60_000));
+        let delay = Duration::from_micros(random.below(60_000));
         let pid = venue.child.id().to_string();
         let killer = thread::spawn(move || {
             thread::sleep(delay);
@@ -647,6 +688,27 @@ fn snapshots(place: &Place) -> Vec<PathBuf> {
     found
 }
 
+/// A venue that makes snapshots every thousand commands, under load until its first segment is gone.
+/// The follower takes its time, so the venue runs until then: a stop would not wait for it.
+#[track_caller]
+fn without_first_segment(old_segments: &str) -> (Place, Running) {
+    let place = Place::with(&snapshots_often(old_segments, 1_000));
+    let venue = place.start();
+    let address = venue.address.to_string();
+    expect_exit(&["load", "--fix", &address, "--orders", "20000", "--json"], 0);
+    let mut client = venue.client("TRADER1");
+    let mut sent = 0;
+    // A few more now and then: without new commands there is no new snapshot.
+    wait_for("the first segment is gone", || {
+        client.send("D", &(limit(&format!("o{sent}"), "AAPL", "1", "1", "0.01") + "|59=3"));
+        client.expect("35=8|150=0");
+        client.expect("35=8|150=4");
+        sent += 1;
+        !segment(&place).exists()
+    });
+    (place, venue)
+}
+
 /// The state in a text, behind this word.
 fn state_in(text: &str) -> &str {
     let state = text.split("tate ").nth(1).expect("a state").trim_start();
@@ -655,23 +717,20 @@ fn state_in(text: &str) -> &str {
 
 #[test]
 fn tools_work_where_the_first_segments_are_gone() {
-    let place = Place::with(&snapshots_often("remove", 1_000));
+    let (place, mut venue) = without_first_segment("remove");
     let data = text(&place.data());
-    let mut venue = place.start();
-    let address = venue.address.to_string();
-    expect_exit(&["load", "--fix", &address, "--orders", "20000", "--json"], 0);
     assert_eq!(venue.end("TERM"), Some(0), "{}", venue.logged());
     wait_for("the last line", || venue.printed().contains("Next: ironbook replay"));
     let printed = venue.printed();
     let stopped = printed.split("Stopped at").nth(1).expect("it says where it stopped");
     let state = state_in(stopped);
-    assert!(!segment(&place).exists(), "the first segment is gone");
-    let kept = snapshots(&place);
-    assert_eq!(kept.len(), 2);
+    // As many as are kept by default: a segment goes only when there are as many, and older ones go
+    // with the writing of a new one.
+    assert_eq!(snapshots(&place).len(), 2);
 
     let verified = stdout(&expect_exit(&["verify", &data], 0));
     for expected in
-        ["Begins       at sequence", "frames 1 to", "good", "Every byte of the segments is as"]
+        ["Begins       at sequence", "frames 1 to", "good", "Every byte of the segments"]
     {
         assert!(verified.contains(expected), "{expected:?} is missing in\n{verified}");
     }
@@ -717,13 +776,9 @@ fn tools_work_where_the_first_segments_are_gone() {
 
 #[test]
 fn packed_segments_are_told_with_the_way_back() {
-    let place = Place::with(&snapshots_often("compress", 1_000));
+    let (place, mut venue) = without_first_segment("compress");
     let data = text(&place.data());
-    let mut venue = place.start();
-    let address = venue.address.to_string();
-    expect_exit(&["load", "--fix", &address, "--orders", "10000", "--json"], 0);
     assert_eq!(venue.end("TERM"), Some(0), "{}", venue.logged());
-    assert!(!segment(&place).exists(), "the first segment is packed");
     let replayed = expect_exit(&["replay", &data], 0);
     assert!(stderr(&replayed).contains("zstd -d "), "{}", stderr(&replayed));
     let verified = stdout(&expect_exit(&["verify", &data], 0));
@@ -733,8 +788,7 @@ fn packed_segments_are_told_with_the_way_back() {
 #[test]
 fn a_kill_while_a_snapshot_is_written_leaves_the_one_before() {
     const ROUNDS: u32 = 6;
-    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
-    println!("seed {seed}");
+    let mut random = seeded();
     // A snapshot is under way nearly all the time.
     let place = Place::with(&snapshots_often("keep", 10));
     let data = text(&place.data());
@@ -750,7 +804,7 @@ fn a_kill_while_a_snapshot_is_written_leaves_the_one_before() {
         assert_eq!(printed.contains("snapshot up to sequence"), round > 0, "{printed}");
         assert!(!logged.contains("an older snapshot is tried"), "round {round}: {logged}");
         let mut client = venue.client("TRADER1");
-        let delay = Duration::from_micros(u64::from(seed.wrapping_mul(2 * round + 1) % 50_000));
+        let delay = Duration::from_micros(random.below(50_000));
         let mut sent = 0;
         // Not before there is one.
         wait_for("a snapshot", || {

@@ -6,15 +6,18 @@ mod fixtures;
 
 use std::{
     collections::HashSet,
-    env, fs,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    fs,
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
 };
 
 use fixtures::{
     Place, Running, common,
     common::{limit, wait_for},
-    expect_exit, ironbook, json, stdout, text, tool,
+    expect_exit, ironbook, json, seeded, start_arguments, stdout, text, tool,
 };
+use ironbook_gateway::random::Random;
 use serde_json::Value;
 
 /// SIGKILLs under load; those during a start come on top.
@@ -27,33 +30,6 @@ const START_US_MAX: u64 = 60_000;
 const ORDERS_MAX: usize = 4_000;
 /// Orders sent at once.
 const BATCH: usize = 20;
-/// Repeats a run; a run prints its own.
-const SEED: &str = "IRONBOOK_KILLS_SEED";
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn seeded() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let seed = env::var(SEED).map(|seed| seed.parse().expect("a number"));
-        let seed = seed.unwrap_or(u64::from(now.subsec_nanos()));
-        println!("{SEED}={seed} repeats the moments");
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ mixed >> 31
-    }
-
-    fn micros(&mut self, below: u64) -> Duration {
-        Duration::from_micros(self.next() % below)
-    }
-}
-
 /// Sends orders that never rest until the moment comes, kills the venue, and returns the ClOrdIDs
 /// that it has acknowledged.
 fn kill_under_load(venue: &mut Running, round: usize, after: Duration) -> Vec<String> {
@@ -89,16 +65,13 @@ fn kill_under_load(venue: &mut Running, round: usize, after: Duration) -> Vec<St
 
 /// A start that is killed before it can say that it is ready.
 fn kill_during_start(place: &Place, after: Duration) {
-    let mut child = ironbook()
-        .args(["start", "--fix", "127.0.0.1:0", "--config"])
-        .arg(place.config())
-        .arg("--data")
-        .arg(place.data())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
+    let mut command = ironbook();
+    let mut child = start_arguments(&mut command, &place.config(), &place.data())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .expect("the program runs");
-    std::thread::sleep(after);
+    thread::sleep(after);
     child.kill().unwrap();
     child.wait().unwrap();
 }
@@ -126,18 +99,15 @@ fn read_from(data: &str, mut last: u64) -> (u64, HashSet<String>) {
 
 #[test]
 fn whatever_was_acknowledged_survives_fifty_kills() {
-    let mut random = Random::seeded();
+    let mut random = seeded();
+    let micros = |random: &mut Random, max| Duration::from_micros(random.below(max));
     // Small segments, so that kills meet rolls and preparing too.
-    let place = Place::with("");
-    let config = fs::read_to_string(place.config()).unwrap();
-    let small = config.replace("segment_bytes = 1048576", "segment_bytes = 131072");
-    assert_ne!(small, config);
-    fs::write(place.config(), small).unwrap();
+    let place = Place::with_segments(131_072, "");
     let data = text(&place.data());
     let (mut last, mut acknowledged, mut total, mut torn) = (0, Vec::new(), 0, 0);
     for round in 0..=KILLS {
-        if random.next().is_multiple_of(4) {
-            kill_during_start(&place, random.micros(START_US_MAX));
+        if random.one_in(4) {
+            kill_during_start(&place, micros(&mut random, START_US_MAX));
         }
         if round > 0 {
             // The kill may have come in the middle of a write: 1 then, and never anything worse.
@@ -153,7 +123,7 @@ fn whatever_was_acknowledged_survives_fifty_kills() {
         total += acknowledged.len();
         last = now_last;
         if round < KILLS {
-            acknowledged = kill_under_load(&mut venue, round, random.micros(LOAD_US_MAX));
+            acknowledged = kill_under_load(&mut venue, round, micros(&mut random, LOAD_US_MAX));
         } else {
             assert_eq!(venue.end("TERM"), Some(0));
         }

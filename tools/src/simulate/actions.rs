@@ -85,7 +85,9 @@ impl Client {
         }
     }
 
-    fn send<B: Body>(&mut self, now: u64, body: &B) {
+    /// Sends a request with this ClOrdID, which may name an order by OrderID too.
+    fn send<B: Body>(&mut self, now: u64, body: &B, cl_ord_id: &[u8], order_id: Option<u64>) {
+        self.asks_for(B::MSG_TYPE, cl_ord_id, order_id);
         self.session.transmit_typed(now, body, &mut self.output);
     }
 
@@ -135,7 +137,7 @@ impl Client {
             time_in_force: *self.random.choose(&times),
             ..plain(&cl_ord_id, instrument, now)
         };
-        self.send(now, &order);
+        self.send(now, &order, &cl_ord_id, None);
         self.counts.orders += 1;
         let named = Named { order_id: None, instrument: index as u32 + 1, side: order.side.code() };
         if !self.is_copy {
@@ -168,12 +170,12 @@ impl Client {
             4 => order.price = None,
             _ => {
                 // The same again: only the first one is good.
-                self.send(now, &order);
+                self.send(now, &order, &cl_ord_id, None);
                 let named = Named { order_id: None, instrument: 1, side: order.side.code() };
                 self.unanswered.insert(cl_ord_id.clone(), named);
             }
         }
-        self.send(now, &order);
+        self.send(now, &order, &cl_ord_id, None);
     }
 
     /// One of its open orders.
@@ -201,6 +203,8 @@ impl Client {
                 partial: false,
                 transact_time_ns: now,
             },
+            &cl_ord_id,
+            None,
         );
     }
 
@@ -223,7 +227,7 @@ impl Client {
             order_id: None,
             order: replaced,
         };
-        self.send(now, &request);
+        self.send(now, &request, &cl_ord_id, None);
     }
 
     fn mass_cancel(&mut self, now: u64, request_type: MassCancelRequestType) {
@@ -241,6 +245,8 @@ impl Client {
                 side: one_side.then_some(side),
                 transact_time_ns: now,
             },
+            &cl_ord_id,
+            None,
         );
     }
 
@@ -263,6 +269,8 @@ impl Client {
                 symbol: INSTRUMENTS[named.instrument as usize - 1].symbol.as_bytes(),
                 side: side_of(named.side),
             },
+            cl_ord_id,
+            named.order_id,
         );
     }
 

@@ -1,16 +1,25 @@
 //! Reads the journal from its start, as an auditor would: what was told to whom, where quantity
 //! and money went, and what had become durable.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+};
 
 use ironbook_engine::{
-    Command, Event, SessionId, Side,
-    command::Origin,
+    Command, Event, InstrumentId, Sequence, SessionId, Side, Symbol, Timestamp, command::Origin,
     engine::Engine,
-    event::{CancelRejected, MassCanceled, OrderRejected},
 };
-use ironbook_fix::message::{Message, MsgType};
-use ironbook_gateway::session_record::SessionRecord;
+use ironbook_fix::{
+    encode::Body,
+    field::{INTEGER_TEXT_MAX, Precision, TimestampText, write_u64},
+    message::{Message, MsgType},
+    version::ApplVerId,
+};
+use ironbook_gateway::{
+    session_record::SessionRecord,
+    translate::{self, MessageVisitor, SymbolTable},
+};
 use ironbook_journal::{DurablePosition, Frame, Position, Reader};
 
 use super::{
@@ -36,50 +45,50 @@ pub struct Sent {
     pub time_ns: u64,
     /// Where the frame ends.
     end: Position,
-    says: Says,
-}
-
-#[derive(Clone, Debug)]
-enum Says {
-    /// ExecutionReport (8) of an order; ExecID (17) is 0 in an answer to a status request.
-    Execution { exec_id: u64, facts: Facts },
-    /// A report of this MsgType with this ClOrdID (11).
-    Answer { msg_type: &'static [u8], cl_ord_id: Vec<u8> },
-    /// A message whose body is in the journal.
-    Stored { msg_type: Vec<u8>, body: Vec<u8> },
+    msg_type: MsgType,
+    /// All of it but its header and trailer.
+    body: Vec<u8>,
+    /// What an ExecutionReport (8) of an order says, read from the event without the venue's help.
+    facts: Option<Facts>,
 }
 
 impl Sent {
     /// Whether it is a message of the session layer, which is not sent again.
     pub fn is_admin(&self) -> bool {
-        match &self.says {
-            Says::Stored { msg_type, .. } => {
-                MsgType::parse(msg_type).is_some_and(MsgType::is_admin)
-            }
-            _ => false,
-        }
+        self.msg_type.is_admin()
     }
 
     /// Whether a message with this type and body says this.
     pub fn is(&self, msg_type: &[u8], body: &[u8]) -> bool {
-        let has = |tag: &[u8], value: &[u8]| {
-            body.split(|byte| *byte == 1).any(|field| field.strip_prefix(tag) == Some(value))
-        };
-        match &self.says {
-            Says::Execution { exec_id, facts } => {
-                msg_type == b"8"
-                    && has(b"17=", exec_id.to_string().as_bytes())
-                    && has(b"37=", facts.order_id.to_string().as_bytes())
-                    && has(b"11=", &facts.cl_ord_id)
-            }
-            Says::Answer { msg_type: expected, cl_ord_id } => {
-                msg_type == *expected && has(b"11=", cl_ord_id)
-            }
-            Says::Stored { msg_type: expected, body: stored } => {
-                msg_type == expected && body == stored
-            }
-        }
+        self.msg_type.text().as_ref() == msg_type && self.body == body
     }
+}
+
+impl fmt::Display for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.msg_type.text();
+        let msg_type = String::from_utf8_lossy(text.as_ref());
+        write!(f, "35={msg_type}|{} of {} ns", readable(&self.body), self.time_ns)
+    }
+}
+
+/// Keeps the message that an event stands for.
+#[derive(Default)]
+struct Kept(Option<(MsgType, Vec<u8>)>);
+
+impl MessageVisitor for Kept {
+    fn typed<B: Body>(&mut self, message: &B) {
+        let mut body = Vec::new();
+        let mut text = TimestampText::new(Precision::Millis);
+        message.encode_body(&mut body, &mut text, ApplVerId::Fix44);
+        self.0 = Some((B::MSG_TYPE, body));
+    }
+
+    fn stored(&mut self, msg_type: MsgType, body: &[u8]) {
+        self.0 = Some((msg_type, body.to_vec()));
+    }
+
+    fn nothing(&mut self) {}
 }
 
 /// What the journal says of a session.
@@ -107,25 +116,31 @@ struct Flow {
     money: [i128; 2],
 }
 
-/// Everything that the journal says.
-pub struct Audit {
-    reader: Reader,
-    /// The last frame.
-    pub mark: Mark,
-    last_time_ns: u64,
+/// What frames change.
+struct Books {
+    symbols: SymbolTable,
     /// By session id; the first entry is the venue's.
     sessions: Vec<SessionAudit>,
     /// All open orders.
-    pub orders: Model,
+    orders: Model,
     /// Session of each order that was ever accepted.
     owners: BTreeMap<u64, SessionId>,
     flows: Vec<Flow>,
     /// The first side of a trade whose second has not come.
     half_trade: Option<Facts>,
     /// Trades, each counted once.
-    pub trades: u64,
+    trades: u64,
     /// Commands of clients.
-    pub requests: u64,
+    requests: u64,
+}
+
+/// Everything that the journal says.
+pub struct Audit {
+    reader: Reader,
+    /// The last frame.
+    pub mark: Mark,
+    last_time_ns: u64,
+    books: Books,
     /// Frames that are not known to be durable.
     not_durable: VecDeque<(Position, Mark)>,
     /// The last frame that was said to be durable.
@@ -138,18 +153,11 @@ pub struct Audit {
 impl Audit {
     /// Of a journal that is read from its first frame on.
     pub fn new(reader: Reader, durable_policy: bool) -> Self {
-        let sessions = TRADERS.len() + 2;
         Self {
             reader,
             mark: Mark::default(),
             last_time_ns: 0,
-            sessions: vec![SessionAudit { next_in: 1, ..SessionAudit::default() }; sessions],
-            orders: Model::default(),
-            owners: BTreeMap::new(),
-            flows: vec![Flow::default(); INSTRUMENTS.len()],
-            half_trade: None,
-            trades: 0,
-            requests: 0,
+            books: Books::new(),
             not_durable: VecDeque::new(),
             durable: Mark::default(),
             durable_position: Position::START,
@@ -159,14 +167,24 @@ impl Audit {
 
     /// The session with this comp id.
     pub fn session_of(&self, comp_id: &str) -> &SessionAudit {
-        &self.sessions[session_id(comp_id).0 as usize]
+        &self.books.sessions[session_id(comp_id).0 as usize]
+    }
+
+    /// Trades, each counted once.
+    pub fn trades(&self) -> u64 {
+        self.books.trades
+    }
+
+    /// Commands of clients.
+    pub fn requests(&self) -> u64 {
+        self.books.requests
     }
 
     /// Open orders that this session hears of: its own, or all if it is a drop copy.
     pub fn orders_of(&self, comp_id: &str) -> Model {
         let (all, session) = (comp_id == DROP_COPY, session_id(comp_id));
-        let own = |id: &u64| all || self.owners.get(id) == Some(&session);
-        let orders = self.orders.orders.iter().filter(|(id, _)| own(id));
+        let own = |id: &u64| all || self.books.owners.get(id) == Some(&session);
+        let orders = self.books.orders.orders.iter().filter(|(id, _)| own(id));
         Model { orders: orders.map(|(id, order)| (*id, order.clone())).collect() }
     }
 
@@ -201,16 +219,7 @@ impl Audit {
             self.mark = mark;
             self.last_time_ns = frame.time_ns;
             self.not_durable.push_back((frame.end, mark));
-            let mut books = Books {
-                sessions: &mut self.sessions,
-                orders: &mut self.orders,
-                owners: &mut self.owners,
-                flows: &mut self.flows,
-                half_trade: &mut self.half_trade,
-                trades: &mut self.trades,
-                requests: &mut self.requests,
-            };
-            books.take(&frame).map_err(|what| {
+            self.books.take(&frame).map_err(|what| {
                 let what = format!("frame {}: {what}", frame.sequence);
                 Violation::new(Oracle::Conservation, what)
             })?;
@@ -231,6 +240,23 @@ impl Audit {
 
     /// A message that a client is just told must be in the journal, as far as the policy asks.
     pub fn check_told(&self, session: &SessionAudit, seq: u64, message: &Message<'_>) -> Checked {
+        self.check_content(session, seq, message, message.sending_time_ns())?;
+        let sent = &session.sent[seq as usize - 1];
+        let early = self.durable_policy && sent.end > self.durable_position;
+        ensure(Oracle::Acknowledged, !early, || {
+            format!("told before it is durable: {}", readable(message.bytes()))
+        })
+    }
+
+    /// A message that comes for the first time or again must be what the journal has under its
+    /// number, first sent at `time_ns`.
+    pub fn check_content(
+        &self,
+        session: &SessionAudit,
+        seq: u64,
+        message: &Message<'_>,
+        time_ns: Option<u64>,
+    ) -> Checked {
         let wrong = |what: String| {
             let text = readable(message.bytes());
             Violation::new(Oracle::Acknowledged, format!("{what}: {text}"))
@@ -238,18 +264,15 @@ impl Audit {
         let Some(sent) = session.sent.get(seq as usize - 1) else {
             return Err(wrong("the journal has no such message".to_owned()));
         };
-        if self.durable_policy && sent.end > self.durable_position {
-            return Err(wrong("told before it is durable".to_owned()));
+        if time_ns.map(|time| time / 1_000_000) != Some(sent.time_ns / 1_000_000) {
+            return Err(wrong(format!("SendingTime is not that of {sent}")));
         }
-        if message.sending_time_ns().map(|time| time / 1_000_000) != Some(sent.time_ns / 1_000_000)
-        {
-            return Err(wrong(format!("SendingTime is not that of {sent:?}")));
+        if sent.facts.is_some() && Facts::of_message(message) != sent.facts {
+            return Err(wrong(format!("the journal says {:?}", sent.facts)));
         }
-        if let Says::Execution { facts, .. } = &sent.says {
-            let told = Facts::of_message(message);
-            if told.as_ref() != Some(facts) {
-                return Err(wrong(format!("the journal says {facts:?}")));
-            }
+        let (msg_type, body) = content(message);
+        if !sent.is(&msg_type, &body) {
+            return Err(wrong(format!("the journal says {sent}")));
         }
         Ok(())
     }
@@ -257,14 +280,14 @@ impl Audit {
     /// What the journal says must be what the engine has.
     pub fn check_engine(&self, engine: &Engine) -> Checked {
         let all = |_: SessionId| true;
-        let difference = self.orders.difference(&engine_orders(engine, all));
+        let difference = self.books.orders.difference(&engine_orders(engine, all));
         ensure(Oracle::Views, difference.is_none(), || {
             format!("journal and engine: {}", difference.unwrap_or_default())
         })?;
-        ensure(Oracle::Conservation, self.half_trade.is_none(), || {
-            format!("half a trade: {:?}", self.half_trade)
+        ensure(Oracle::Conservation, self.books.half_trade.is_none(), || {
+            format!("half a trade: {:?}", self.books.half_trade)
         })?;
-        for (flow, instrument) in self.flows.iter().zip(engine.instruments()) {
+        for (flow, instrument) in self.books.flows.iter().zip(engine.instruments()) {
             let id = instrument.definition.instrument;
             let book = engine.book(id);
             let side = |side| book.iter().flat_map(move |book| book.levels(side));
@@ -312,22 +335,51 @@ pub fn engine_orders(engine: &Engine, whose: impl Fn(SessionId) -> bool) -> Mode
     model
 }
 
-/// What a frame changes.
-struct Books<'a> {
-    sessions: &'a mut Vec<SessionAudit>,
-    orders: &'a mut Model,
-    owners: &'a mut BTreeMap<u64, SessionId>,
-    flows: &'a mut Vec<Flow>,
-    half_trade: &'a mut Option<Facts>,
-    trades: &'a mut u64,
-    requests: &'a mut u64,
+/// Fields that are the session's, not the message's.
+const HEADER: [u32; 9] = [8, 9, 35, 34, 43, 49, 52, 56, 122];
+
+/// CheckSum (10), the trailer.
+const CHECK_SUM: u32 = 10;
+
+/// MsgType (35) of a message, and what it says but for header and trailer.
+pub fn content(message: &Message<'_>) -> (Vec<u8>, Vec<u8>) {
+    let (mut body, mut digits) = (Vec::with_capacity(message.bytes().len()), [0; INTEGER_TEXT_MAX]);
+    for (tag, value) in message.iter() {
+        if !HEADER.contains(&tag) && tag != CHECK_SUM {
+            let length = write_u64(&mut digits, tag.into());
+            body.extend_from_slice(&digits[..length]);
+            body.push(b'=');
+            body.extend_from_slice(value);
+            body.push(1);
+        }
+    }
+    let msg_type = message.msg_type().map(|known| known.text().as_ref().to_vec());
+    (msg_type.unwrap_or_default(), body)
 }
 
-impl Books<'_> {
+impl Books {
+    fn new() -> Self {
+        let symbols = INSTRUMENTS.iter().enumerate().map(|(index, known)| {
+            let symbol = Symbol::try_from(known.symbol).expect("a symbol of the market");
+            (symbol, InstrumentId(index as u32 + 1))
+        });
+        let unused = SessionAudit { next_in: 1, ..SessionAudit::default() };
+        Self {
+            symbols: symbols.collect(),
+            sessions: vec![unused; TRADERS.len() + 2],
+            orders: Model::default(),
+            owners: BTreeMap::new(),
+            flows: vec![Flow::default(); INSTRUMENTS.len()],
+            half_trade: None,
+            trades: 0,
+            requests: 0,
+        }
+    }
+
     fn take(&mut self, frame: &Frame<'_>) -> Result<(), String> {
         if SessionRecord::is_kind(frame.kind) {
             let record = SessionRecord::decode(frame.kind, frame.payload);
-            self.take_record(record.ok_or("an unknown session record")?, frame);
+            self.take_record(record.ok_or("an unknown session record")?, frame)?;
         } else if Event::is_kind(frame.kind) {
             let event =
                 Event::decode(frame.kind, frame.payload).map_err(|error| error.to_string())?;
@@ -339,16 +391,14 @@ impl Books<'_> {
         Ok(())
     }
 
-    fn take_record(&mut self, record: SessionRecord, frame: &Frame<'_>) {
+    fn take_record(&mut self, record: SessionRecord, frame: &Frame<'_>) -> Result<(), String> {
         let session = &mut self.sessions[record.session().0 as usize];
         match record {
             SessionRecord::Inbound { next, .. } => session.next_in = next,
             SessionRecord::Outbound { msg_type, body, .. } => {
-                session.sent.push(Sent {
-                    time_ns: frame.time_ns,
-                    end: frame.end,
-                    says: Says::Stored { msg_type, body },
-                });
+                let msg_type = MsgType::parse(&msg_type).ok_or("an unknown MsgType")?;
+                let (time_ns, end) = (frame.time_ns, frame.end);
+                session.sent.push(Sent { time_ns, end, msg_type, body, facts: None });
             }
             SessionRecord::Reset { .. } => {
                 session.epoch += 1;
@@ -357,6 +407,7 @@ impl Books<'_> {
             }
             SessionRecord::Role { read_only, .. } => session.read_only = read_only,
         }
+        Ok(())
     }
 
     fn take_command(&mut self, command: &Command) {
@@ -368,36 +419,28 @@ impl Books<'_> {
             Command::QueryOrder(command) => &command.origin,
             _ => return,
         };
-        *self.requests += 1;
+        self.requests += 1;
         self.sessions[origin.session.0 as usize].next_in = origin.msg_seq_num + 1;
     }
 
     fn take_event(&mut self, event: &Event, frame: &Frame<'_>) -> Result<(), String> {
-        let answer = |msg_type: &'static [u8], cl_ord_id: &[u8]| Says::Answer {
-            msg_type,
-            cl_ord_id: cl_ord_id.to_vec(),
-        };
-        let (session, says) = match event {
+        let (session, facts) = match event {
             Event::Execution(event) => {
                 let facts = Facts::of_event(event);
                 self.take_execution(&facts)?;
                 self.owners.insert(facts.order_id, event.session);
-                let status = facts.exec_type == b'I';
-                let exec_id = if status { 0 } else { frame.sequence };
-                (event.session, Says::Execution { exec_id, facts })
+                (event.session, Some(facts))
             }
-            Event::OrderRejected(OrderRejected { session, cl_ord_id, .. }) => {
-                (*session, answer(b"8", cl_ord_id.as_bytes()))
-            }
-            Event::CancelRejected(CancelRejected { session, cl_ord_id, .. }) => {
-                (*session, answer(b"9", cl_ord_id.as_bytes()))
-            }
-            Event::MassCanceled(MassCanceled { session, cl_ord_id, .. }) => {
-                (*session, answer(b"r", cl_ord_id.as_bytes()))
-            }
+            Event::OrderRejected(event) => (event.session, None),
+            Event::CancelRejected(event) => (event.session, None),
+            Event::MassCanceled(event) => (event.session, None),
             Event::StatusChanged(_) | Event::StateHashed(_) => return Ok(()),
         };
-        let sent = Sent { time_ns: frame.time_ns, end: frame.end, says };
+        let (time_ns, end, mut kept) = (frame.time_ns, frame.end, Kept::default());
+        let (sequence, time) = (Sequence(frame.sequence), Timestamp(time_ns));
+        translate::report(event, sequence, time, &self.symbols, &mut kept);
+        let (msg_type, body) = kept.0.ok_or("an event without a report")?;
+        let sent = Sent { time_ns, end, msg_type, body, facts };
         for (index, known) in self.sessions.iter_mut().enumerate() {
             if index == session.0 as usize || known.read_only {
                 known.sent.push(sent.clone());
@@ -427,10 +470,10 @@ impl Books<'_> {
 
     fn take_trade(&mut self, facts: &Facts) -> Result<(), String> {
         let Some(other) = self.half_trade.take() else {
-            *self.half_trade = Some(facts.clone());
+            self.half_trade = Some(facts.clone());
             return Ok(());
         };
-        *self.trades += 1;
+        self.trades += 1;
         let same =
             |facts: &Facts| (facts.trade_id, facts.instrument, facts.last_qty, facts.last_px);
         if same(&other) != same(facts) || other.side == facts.side || facts.last_qty <= 0 {

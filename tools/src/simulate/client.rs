@@ -23,7 +23,7 @@ use super::{
     inbox::Inbox,
     market::VENUE,
     model::{Facts, Model},
-    violation::{Checked, Oracle, Violation},
+    violation::{Checked, Oracle, Violation, ensure},
 };
 
 /// One millisecond in ns.
@@ -49,8 +49,22 @@ pub const UNANSWERED_MAX: usize = 64;
 struct Plan {
     /// Asks for numbers that start anew.
     reset: bool,
-    /// Logs on with a number that it has used: the venue must refuse.
+    /// Logs on with a number that it has used.
     low: bool,
+    /// MsgSeqNum of the Logon.
+    number: u64,
+    /// The venue has had that number and must refuse it.
+    must_be_refused: bool,
+}
+
+/// A request that must be answered.
+#[derive(Clone, Debug)]
+struct Asked {
+    msg_type: MsgType,
+    /// ClOrdID (11)
+    cl_ord_id: Vec<u8>,
+    /// OrderID (37), where the request names it.
+    order_id: Option<u64>,
 }
 
 /// An order as a status request names it.
@@ -71,6 +85,8 @@ pub struct ClientCounts {
     pub connections: u64,
     /// Logons answered.
     pub logons: u64,
+    /// Logons with a used number, refused as they must be.
+    pub refused: u64,
     /// Logons that asked for new numbers.
     pub resets: u64,
     /// Orders sent.
@@ -92,6 +108,7 @@ impl ClientCounts {
     pub fn add(&mut self, other: &Self) {
         self.connections += other.connections;
         self.logons += other.logons;
+        self.refused += other.refused;
         self.resets += other.resets;
         self.orders += other.orders;
         self.requests += other.requests;
@@ -131,6 +148,8 @@ pub struct Client {
     applied: u64,
     /// New orders without an answer, by ClOrdID.
     pub(super) unanswered: BTreeMap<Vec<u8>, Named>,
+    /// Requests without an answer, by MsgSeqNum, but for those that the venue was told will not come.
+    asked: BTreeMap<u64, Asked>,
     /// Orders to be asked about after numbers started anew, and not answered yet.
     pub(super) doubtful: BTreeMap<Vec<u8>, Named>,
     /// The venue must be asked about all of `doubtful`.
@@ -189,6 +208,7 @@ impl Client {
             model: Model::default(),
             applied: 0,
             unanswered: BTreeMap::new(),
+            asked: BTreeMap::new(),
             doubtful: BTreeMap::new(),
             asks: false,
             asked_at: 0,
@@ -249,17 +269,16 @@ impl Client {
             if now < self.connect_at {
                 return Ok(false);
             }
-            self.connect(now, network);
+            self.connect(now, network, audit);
             return Ok(true);
         }
         let mut worked = self.read_from <= now && self.receive(now, audit)?;
         if self.session.next_deadline().is_some_and(|due| due <= now) {
             self.session.handle_timeout(now);
             self.drain(now);
-            if self.deserted {
-                let what = format!("{}: the venue says nothing any more", self.name);
-                return Err(Violation::new(Oracle::Liveness, what));
-            }
+            ensure(Oracle::Liveness, !self.deserted, || {
+                format!("{}: the venue says nothing any more", self.name)
+            })?;
             worked = true;
         }
         if self.is_logged_on() && !self.closing {
@@ -295,7 +314,7 @@ impl Client {
 
     // ---- connection ----------------------------------------------------------------------------
 
-    fn connect(&mut self, now: u64, network: &SimulatedNetwork) {
+    fn connect(&mut self, now: u64, network: &SimulatedNetwork, audit: &Audit) {
         let Ok(stream) = network.connect(IpAddr::V4(Ipv4Addr::LOCALHOST)) else {
             self.connect_at = now + self.random.between(50 * MS, 2 * SECOND);
             return;
@@ -306,10 +325,13 @@ impl Client {
         let (mut next_in, mut next_out) = (self.next_in, self.next_out);
         if self.plan.low {
             next_out -= self.random.between(1, next_out - 1);
+            // What the venue expects never gets smaller while this connection lives.
+            self.plan.must_be_refused = next_out < audit.session_of(self.name).next_in;
         } else if !self.is_calm() && next_in > 1 && self.random.one_in(6) {
             // A client that lost what it had received last.
             next_in -= self.random.between(1, (next_in - 1).min(40));
         }
+        self.plan.number = next_out;
         let heart_bt_int = *self.random.choose(&[2, 10, 30]);
         let config = config(self.name, heart_bt_int, self.plan.reset);
         self.session = Session::new(config, MsgSeqNum::new(next_in), MsgSeqNum::new(next_out));
@@ -329,7 +351,7 @@ impl Client {
         }
         let reset = self.reset_wanted;
         let low = !reset && !self.is_calm() && self.next_out > 2 && self.random.one_in(12);
-        Plan { reset, low }
+        Plan { reset, low, ..Plan::default() }
     }
 
     /// The connection is gone.
@@ -453,14 +475,27 @@ impl Client {
             self.counts.repeated += 1;
         }
         self.inbox.take(self.name, &message, audit)?;
-        let first = self.session.state() == State::AwaitingLogon;
-        let refused = first && message.msg_type() == Some(MsgType::LOGOUT);
-        if refused && !self.plan.low {
-            let text = String::from_utf8_lossy(message.get(58).unwrap_or_default()).into_owned();
-            let what = format!("{}: a good Logon is refused: {text}", self.name);
-            return Err(Violation::new(Oracle::Liveness, what));
+        if self.session.state() == State::AwaitingLogon {
+            self.check_logon_answer(&message)?;
         }
         self.hand_over(now, &message)
+    }
+
+    /// A good Logon is answered by a Logon, one with a used number by a Logout.
+    fn check_logon_answer(&mut self, message: &Message<'_>) -> Checked {
+        let refused = message.msg_type() == Some(MsgType::LOGOUT);
+        ensure(Oracle::Liveness, !refused || self.plan.low, || {
+            let text = String::from_utf8_lossy(message.get(58).unwrap_or_default()).into_owned();
+            format!("{}: a good Logon is refused: {text}", self.name)
+        })?;
+        if self.plan.must_be_refused {
+            ensure(Oracle::Sequence, refused, || {
+                let (text, used) = (readable(message.bytes()), self.plan.number);
+                format!("{}: a Logon with the used number {used} is not refused: {text}", self.name)
+            })?;
+            self.counts.refused += 1;
+        }
+        Ok(())
     }
 
     fn hand_over(&mut self, now: u64, message: &Message<'_>) -> Checked {
@@ -469,9 +504,48 @@ impl Client {
         {
             self.applied = seq.get();
             self.counts.reports += 1;
+            self.take_answer(message);
             self.apply(message)?;
         }
         Ok(())
+    }
+
+    /// A request goes out under the next number, and is to be answered.
+    pub(super) fn asks_for(&mut self, msg_type: MsgType, cl_ord_id: &[u8], order_id: Option<u64>) {
+        let asked = Asked { msg_type, cl_ord_id: cl_ord_id.to_vec(), order_id };
+        self.asked.insert(self.session.next_out().get(), asked);
+    }
+
+    /// Takes the request off the list that a message answers, if it answers one.
+    fn take_answer(&mut self, message: &Message<'_>) {
+        let number = |tag| std::str::from_utf8(message.get(tag)?).ok()?.parse::<u64>().ok();
+        let cl_ord_id = message.get(11).unwrap_or_default();
+        let answered = |asked: &Asked| {
+            let same = asked.cl_ord_id == cl_ord_id;
+            let (msg_type, exec_type) = (asked.msg_type, message.get(150));
+            match message.msg_type() {
+                Some(MsgType::EXECUTION_REPORT) => match exec_type {
+                    Some(b"I") => {
+                        let named = asked.order_id.is_some() && asked.order_id == number(37);
+                        msg_type == MsgType::ORDER_STATUS_REQUEST && (same || named)
+                    }
+                    Some(b"0" | b"8") => msg_type == MsgType::NEW_ORDER_SINGLE && same,
+                    _ => {
+                        let cancel = MsgType::ORDER_CANCEL_REQUEST;
+                        let replace = MsgType::ORDER_CANCEL_REPLACE_REQUEST;
+                        [cancel, replace].contains(&msg_type) && same
+                    }
+                },
+                _ => msg_type != MsgType::NEW_ORDER_SINGLE && same,
+            }
+        };
+        let answered = match message.msg_type() {
+            Some(MsgType::BUSINESS_MESSAGE_REJECT) => number(45),
+            _ => self.asked.iter().find(|(_, asked)| answered(asked)).map(|(seq, _)| *seq),
+        };
+        if let Some(seq) = answered {
+            self.asked.remove(&seq);
+        }
     }
 
     /// Takes a report into the model.
@@ -508,6 +582,7 @@ impl Client {
                     self.session.transmit(now, msg_type, request.body(), &mut self.output);
                 }
                 Output::Resend { begin, end } => {
+                    self.asked.retain(|seq, _| !(begin.get()..=end.get()).contains(seq));
                     self.session.encode_gap_fill(begin, end.next(), now, &mut self.output);
                 }
                 Output::ResetSequence => self.session.reset_outbound(),
@@ -525,7 +600,10 @@ impl Client {
     fn logged_on(&mut self, now: u64) {
         self.counts.logons += 1;
         self.act_at = now + self.random.below(SECOND);
+        // A number that the venue had not had stands for this Logon now: what had it before is lost.
+        self.asked.retain(|seq, _| *seq < self.plan.number);
         if self.plan.reset {
+            self.asked.clear();
             self.counts.resets += 1;
             self.reset_wanted = false;
             self.applied = 0;
@@ -588,6 +666,7 @@ impl Client {
         self.reset_wanted |= !same_life;
         self.model = audit.orders_of(self.name);
         self.unanswered.clear();
+        self.asked.clear();
         self.doubtful.clear();
         self.asks = false;
     }
@@ -615,12 +694,15 @@ impl Client {
         })
     }
 
-    /// At rest: everything came, and open orders are those of the engine.
+    /// At rest: everything came, every request is answered, and open orders are those of the engine.
     ///
     /// # Errors
     /// What differs.
     pub fn check_at_rest(&self, audit: &Audit, engine_orders: &Model) -> Checked {
         self.inbox.check(self.name, audit.session_of(self.name), true)?;
+        ensure(Oracle::Liveness, self.asked.is_empty(), || {
+            format!("{}: requests without an answer, by MsgSeqNum: {:?}", self.name, self.asked)
+        })?;
         match self.model.difference(engine_orders) {
             None => Ok(()),
             Some(what) => {

@@ -1,12 +1,12 @@
 //! What a client received in one life of its sequence numbers, and what must hold of it.
 
 use ironbook_fix::{
-    field::{INTEGER_TEXT_MAX, parse_timestamp, write_u64},
+    field::parse_timestamp,
     message::{Message, MsgType},
 };
 
 use super::{
-    audit::{Audit, SessionAudit},
+    audit::{Audit, SessionAudit, content},
     client::readable,
     violation::{Checked, Oracle, Violation, ensure},
 };
@@ -91,7 +91,7 @@ impl Inbox {
             return if gap_fill {
                 self.fill(seq, message, &wrong)
             } else {
-                self.again(seq, message, &wrong)
+                self.again(who, seq, message, audit)
             };
         }
         if gap_fill {
@@ -117,27 +117,24 @@ impl Inbox {
             return Err(wrong(&format!("number {least} is expected")));
         }
         self.next_here = Some(seq + 1);
-        audit.check_told(session, seq, message).map_err(|violation| {
-            Violation::new(violation.oracle, format!("{who}: {}", violation.what))
-        })?;
+        audit.check_told(session, seq, message).map_err(|violation| violation.of(who))?;
         self.put(seq, came(message));
         Ok(())
     }
 
-    /// A message that was sent before must be the same but for its header.
-    fn again(
-        &mut self,
-        seq: u64,
-        message: &Message<'_>,
-        wrong: &dyn Fn(&str) -> Violation,
-    ) -> Checked {
-        let Came::Message { msg_type, body, .. } = came(message) else { return Ok(()) };
+    /// A message that was sent before must be the same but for its header, and what the journal has.
+    fn again(&mut self, who: &str, seq: u64, message: &Message<'_>, audit: &Audit) -> Checked {
         let orig = message.get(122).and_then(|time| parse_timestamp(time).ok());
-        let time_ms = orig.ok_or_else(|| wrong("no OrigSendingTime"))? / 1_000_000;
-        let repeated = Came::Message { msg_type, body, time_ms };
+        audit
+            .check_content(audit.session_of(who), seq, message, orig)
+            .map_err(|violation| violation.of(who))?;
+        let (msg_type, body) = content(message);
+        let repeated = Came::Message { msg_type, body, time_ms: orig.unwrap_or(0) / 1_000_000 };
         match self.came.get(seq as usize - 1) {
             Some(Some(known @ Came::Message { .. })) if *known != repeated => {
-                Err(wrong(&format!("it was sent before as {known:?}")))
+                let text = readable(message.bytes());
+                let what = format!("{who}: {text}: it was sent before as {known:?}");
+                Err(Violation::new(Oracle::Sequence, what))
             }
             _ => {
                 self.put(seq, repeated);
@@ -202,28 +199,14 @@ impl Inbox {
                 None => !whole,
             };
             ensure(Oracle::Acknowledged, same, || {
-                format!("{who}: number {seq} came as {came:?}, the journal has {sent:?}")
+                format!("{who}: number {seq} came as {came:?}, the journal has {sent}")
             })?;
         }
         Ok(())
     }
 }
 
-/// Fields that are the session's, not the message's.
-const HEADER: [u32; 9] = [8, 9, 35, 34, 43, 49, 52, 56, 122];
-
 fn came(message: &Message<'_>) -> Came {
-    let (mut body, mut digits) = (Vec::with_capacity(message.bytes().len()), [0; INTEGER_TEXT_MAX]);
-    for (tag, value) in message.iter() {
-        if !HEADER.contains(&tag) && tag != 10 {
-            let length = write_u64(&mut digits, tag.into());
-            body.extend_from_slice(&digits[..length]);
-            body.push(b'=');
-            body.extend_from_slice(value);
-            body.push(1);
-        }
-    }
-    let msg_type = message.msg_type().map(|known| known.text().as_ref().to_vec());
-    let time_ms = message.sending_time_ns().unwrap_or(0) / 1_000_000;
-    Came::Message { msg_type: msg_type.unwrap_or_default(), body, time_ms }
+    let (msg_type, body) = content(message);
+    Came::Message { msg_type, body, time_ms: message.sending_time_ns().unwrap_or(0) / 1_000_000 }
 }

@@ -1,9 +1,13 @@
 //! `ironbook simulate`: a whole venue with its clients under virtual time, decided by one seed.
 //!
-//! Gateway, ring, core, journal, recovery and replay are those of a real venue. Simulated are time,
-//! network ([`ironbook_gateway::simulated_network`]), disk ([`ironbook_journal::SimulatedStorage`])
-//! and the clients; one thread steps them all. Crashes and faults come at random moments, oracles
-//! look on ([`violation::Oracle`]), and a seed repeats its run to the byte.
+//! Gateway, ring, core, journal, follower with its snapshots, recovery and replay are those of a real
+//! venue. Simulated are time, network ([`ironbook_gateway::simulated_network`]), disk
+//! ([`ironbook_journal::SimulatedStorage`]) and the clients; one thread steps them all. Crashes and
+//! faults come at random moments, oracles look on ([`violation::Oracle`]), and a seed repeats its run to
+//! the byte.
+//!
+//! Not simulated are threads and how their memory accesses interleave, the page cache and the sockets of
+//! a real kernel, the packing and removal of old segments, versions of FIX other than 4.4, and a halt.
 //!
 //! What a power loss may take: under the policy `durable` nothing that was acknowledged, under
 //! `written` what was not durable. Clients who were told of what is lost are then set back by an
@@ -29,9 +33,12 @@ use ironbook_gateway::{
 };
 use serde_json::{Value, json};
 
-use crate::output::{Exit, Outcome, grouped, hash, say};
+use crate::output::{Exit, Failure, Outcome, grouped, hash, say};
 use plant::Plant;
 use world::{Ending, Settings, simulate};
+
+/// Longest simulation, in virtual minutes: a year, so that a time is far from the end of its range.
+const MINUTES_MAX: u64 = 366 * 24 * 60;
 
 /// Simulate a venue with its clients, crashes and faults under virtual time; a seed repeats its run.
 ///
@@ -45,7 +52,7 @@ pub struct Arguments {
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// Virtual minutes of each
-    #[arg(long, value_name = "M", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "M", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=MINUTES_MAX))]
     minutes: u64,
     /// Plant a bug that the oracles must find
     #[arg(long, value_enum, value_name = "BUG")]
@@ -58,7 +65,12 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Outcome {
     let random = || Random::new(SystemClock.now().0).next_u64() >> 32;
     let first = arguments.seed.unwrap_or_else(random);
-    for seed in first..first.saturating_add(arguments.seeds) {
+    let last = first.checked_add(arguments.seeds - 1).ok_or_else(|| {
+        let (count, largest) = (arguments.seeds, u64::MAX);
+        let what = format!("{count} seeds from {first} on go past the largest seed {largest}");
+        Failure::new(Exit::Usage, format!("{what}: begin with a smaller --seed, or ask for fewer"))
+    })?;
+    for seed in first..=last {
         let settings = Settings { seed, minutes: arguments.minutes, plant: arguments.plant };
         if !arguments.json {
             say!("Seed         {seed}");
@@ -123,9 +135,10 @@ fn print(settings: &Settings, ending: &Ending, seconds: f64) {
     );
     say!("Policy       {}", policy(ending));
     say!(
-        "Clients      {} connections, {} logons, {} with new numbers, {} set back",
+        "Clients      {} connections, {} logons, {} refused, {} with new numbers, {} set back",
         grouped(clients.connections),
         grouped(clients.logons),
+        grouped(clients.refused),
         grouped(clients.resets),
         grouped(clients.rolled_back)
     );
@@ -179,6 +192,7 @@ fn as_json(settings: &Settings, ending: &Ending) -> Value {
         "simulated_ns": happened.simulated_ns,
         "connections": clients.connections,
         "logons": clients.logons,
+        "refused_logons": clients.refused,
         "resets": clients.resets,
         "rolled_back": clients.rolled_back,
         "orders": clients.orders,

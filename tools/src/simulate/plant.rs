@@ -1,5 +1,6 @@
 //! Bugs planted at the edges of the venue, to show that the oracles would notice.
 
+use clap::ValueEnum as _;
 use ironbook_fix::codec::{checksum, checksum_text};
 use ironbook_gateway::{random::Random, simulated_network::Interceptor};
 
@@ -21,36 +22,38 @@ const REPORTS_PER_BUG: u64 = 200;
 
 impl Plant {
     /// Its name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::LostSync => "lost-sync",
-            Self::DropReport => "drop-report",
-            Self::RepeatReport => "repeat-report",
-            Self::AlterReport => "alter-report",
-        }
+    pub fn name(self) -> String {
+        let value = self.to_possible_value().expect("no plant is hidden");
+        value.get_name().to_owned()
     }
 
     /// What does it to messages, if it does.
     pub fn interceptor(self, mut random: Random) -> Option<Interceptor> {
-        let tamper: fn(&mut Vec<u8>) = match self {
+        let tamper: fn(&mut Vec<u8>, &mut Random) = match self {
             Self::LostSync => return None,
-            Self::DropReport => Vec::clear,
-            Self::RepeatReport => |message: &mut Vec<u8>| message.extend_from_within(..),
-            Self::AlterReport => |message: &mut Vec<u8>| alter(message),
+            Self::DropReport => |message, _| message.clear(),
+            Self::RepeatReport => |message, _| message.extend_from_within(..),
+            Self::AlterReport => |message, random| {
+                let field: &[u8] = random.choose::<&[u8]>(&ALTERED);
+                alter(message, field);
+            },
         };
         Some(Box::new(move |message| {
             let report = message.windows(6).any(|bytes| bytes == b"\x0135=8\x01");
             if report && random.one_in(REPORTS_PER_BUG) {
-                tamper(message);
+                tamper(message, &mut random);
             }
         }))
     }
 }
 
-/// Makes one more of LeavesQty (151), or one less of a 9.
-fn alter(message: &mut [u8]) {
-    let Some(at) = message.windows(5).position(|bytes| bytes == b"\x01151=") else { return };
-    let digit = &mut message[at + 5];
+/// What is altered in a report: LeavesQty (151), which all have, or LastPx (31), which trades have.
+const ALTERED: [&[u8]; 2] = [b"\x01151=", b"\x0131="];
+
+/// Makes one more of the first digit of a field, or one less of a 9.
+fn alter(message: &mut [u8], field: &[u8]) {
+    let Some(at) = message.windows(field.len()).position(|bytes| bytes == field) else { return };
+    let digit = &mut message[at + field.len()];
     *digit = if *digit == b'9' { b'8' } else { *digit + 1 };
     let trailer = message.len() - 7;
     let sum = checksum_text(checksum(&message[..trailer]));

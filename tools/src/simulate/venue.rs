@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ironbook_engine::{
-    ClOrdId, InstrumentId, Sequence, SessionId, SideFilter, Stamp, Timestamp,
+    ClOrdId, InstrumentId, SessionId, SideFilter, Timestamp,
     command::{MassCancel, Origin},
 };
 use ironbook_gateway::{
@@ -16,7 +16,6 @@ use ironbook_gateway::{
     follower::Follower,
     random::Random,
     replay::replay_on_one,
-    ring::Input,
     simulated_network::{SimulatedListener, SimulatedNetwork},
     venue::{Opened, Parts, Place, StartError, assemble, open_journal},
 };
@@ -34,7 +33,7 @@ pub struct RunningVenue {
     /// Engine and journal.
     pub core: CoreAgent<ManualClock>,
     helpers: Helpers,
-    follower: Follower<Tail>,
+    follower: Follower<Tail, ManualClock>,
     audit: Arc<Audit>,
     /// The snapshot that it started from.
     pub snapshot: Option<u64>,
@@ -153,19 +152,19 @@ impl RunningVenue {
     }
 
     /// The core takes a command and has not committed it, as when the process dies just there.
-    pub fn begin_mass_cancel(&mut self, sequence: u64, session: SessionId) {
+    pub fn begin_mass_cancel(&mut self, session: SessionId) {
         let now = self.clock.now();
-        let stamp = Stamp { sequence: Sequence(sequence), time: now };
         let (origin, all) = (Origin::new(session, 1, now), InstrumentId::NONE);
         let request_type = b'7';
         let id = ClOrdId::EMPTY;
         let command = MassCancel::new(origin, all, SideFilter::Both, request_type, id);
-        self.core.take(stamp, &Input::Command(command.into()));
+        self.core.begin_now(command.into());
     }
 
-    /// What the follower found that is not as the core has it, if anything.
-    pub fn difference(&self) -> Option<String> {
-        self.audit.status().filter(|_| self.audit.found_difference())
+    /// What is wrong with the audit, if anything: the follower found something that is not as the
+    /// core has it, or could not go on.
+    pub fn audit_status(&self) -> Option<String> {
+        self.audit.status()
     }
 
     /// Closes the journal and lets the follower write its last snapshot; true when all that was

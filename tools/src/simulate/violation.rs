@@ -16,7 +16,8 @@ pub enum Oracle {
     Sequence,
     /// Quantity and money are conserved; no book is crossed.
     Conservation,
-    /// The venue starts, lets good clients in, and comes to rest when they do.
+    /// The venue starts and stops, lets good clients in, answers every request, audits itself, and
+    /// comes to rest when its clients do.
     Liveness,
 }
 
@@ -47,6 +48,12 @@ impl Violation {
     /// A violation, with what differs.
     pub fn new(oracle: Oracle, what: impl Into<String>) -> Self {
         Self { oracle, what: what.into() }
+    }
+
+    /// The same, of somebody.
+    #[must_use]
+    pub fn of(self, who: &str) -> Self {
+        Self { what: format!("{who}: {}", self.what), ..self }
     }
 }
 

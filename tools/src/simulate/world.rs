@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use ironbook_engine::{Engine, SessionId, Timestamp};
+use ironbook_engine::{Engine, Sequence, SessionId, Timestamp};
 use ironbook_gateway::{
     clock::ManualClock,
     config::{Acknowledge, Config},
@@ -16,7 +16,8 @@ use ironbook_gateway::{
     venue::StartError,
 };
 use ironbook_journal::{
-    Crash, FaultRates, OpenError, Reader, SimulatedStorage, Storage as _, verify_in,
+    Crash, DurablePosition, FaultRates, OpenError, Reader, SimulatedStorage, Storage as _,
+    verify_in,
 };
 
 use super::{
@@ -46,6 +47,9 @@ const REST_MIN_NS: u64 = 30 * SECOND;
 
 /// Longest virtual time until all is at rest once everybody behaves, ns.
 const REST_MAX_NS: u64 = 600 * SECOND;
+
+/// Longest virtual time that a stop takes when everybody behaves, ns.
+const STOP_MAX_NS: u64 = 60 * SECOND;
 
 /// Connections of nobody at once.
 const STRANGERS_MAX: usize = 4;
@@ -215,10 +219,7 @@ impl World {
             self.set_calm(false);
         }
         self.set_calm(true);
-        self.stop_venue();
-        while self.venue.is_some() {
-            self.step()?;
-        }
+        self.finish_stop()?;
         self.set_time(self.start_at);
         self.start_venue()?;
         self.damage()
@@ -272,8 +273,8 @@ impl World {
         }
         if let (Some(venue), Some(audit)) = (&self.venue, &mut self.audit) {
             audit.follow(&venue.durable)?;
-            let difference = venue.difference();
-            ensure(Oracle::Replay, difference.is_none(), || difference.unwrap_or_default())?;
+            let wrong = venue.audit_status();
+            ensure(Oracle::Replay, wrong.is_none(), || wrong.unwrap_or_default())?;
         }
         if self.venue.as_ref().is_some_and(RunningVenue::is_stopping) {
             self.go_on_stopping()?;
@@ -311,7 +312,7 @@ impl World {
             }
             Err(error) => {
                 let what = format!("the venue does not start: {error}");
-                Err(Violation::new(Oracle::Acknowledged, what))
+                Err(Violation::new(Oracle::Liveness, what))
             }
         }
     }
@@ -322,16 +323,20 @@ impl World {
         if !may || !self.random.one_in(4) {
             return false;
         }
-        self.happened.faults += 1;
         let rate = self.random.between(10, 300) as u32;
         let none = FaultRates::default();
         match self.random.below(5) {
-            0 => self.storage.stop_after(self.random.below(40)),
+            // Counted as what it comes to.
+            0 => {
+                self.storage.stop_after(self.random.below(40));
+                return true;
+            }
             1 => self.set_disk_faults(FaultRates { read: rate, ..none }),
             2 => self.set_disk_faults(FaultRates { write: rate, ..none }),
             3 => self.set_disk_faults(FaultRates { sync: rate, ..none }),
             _ => self.set_disk_faults(FaultRates { allocation: rate, ..none }),
         }
+        self.happened.faults += 1;
         true
     }
 
@@ -341,22 +346,48 @@ impl World {
         }
     }
 
+    /// Stops the venue, and goes on until it has stopped.
+    fn finish_stop(&mut self) -> Checked {
+        self.stop_venue();
+        let end = self.now + STOP_MAX_NS;
+        while self.venue.is_some() {
+            ensure(Oracle::Liveness, self.now < end, || {
+                format!("the venue has not stopped within {} s", STOP_MAX_NS / SECOND)
+            })?;
+            self.step()?;
+        }
+        Ok(())
+    }
+
     fn go_on_stopping(&mut self) -> Checked {
         let Some(mut venue) = self.venue.take() else { return Ok(()) };
         if !venue.stop() {
             self.venue = Some(venue);
             return Ok(());
         }
-        let audit = self.audit.as_mut().expect("a venue that runs is audited");
-        audit.follow(&venue.durable)?;
-        self.kept = Kept { written: audit.mark, durable: audit.durable };
-        self.check_replay(&venue)?;
-        if venue.close() {
+        self.follow_to_the_end(&venue.durable)?;
+        let (durable, live) = (venue.durable.clone(), state_of(venue.core.engine()));
+        let all_durable = venue.close();
+        if !self.storage.is_stopped() {
+            self.follow_to_the_end(&durable)?;
+            if all_durable || self.config.venue.acknowledge == Acknowledge::Written {
+                self.check_replay(live)?;
+            }
+        }
+        if all_durable {
             self.kept.durable = self.kept.written;
         }
         self.happened.stops += 1;
         self.tell("the venue has stopped");
         self.go_down();
+        Ok(())
+    }
+
+    /// Reads what the files of a venue have that ends, and keeps in mind what must be there again.
+    fn follow_to_the_end(&mut self, durable: &DurablePosition) -> Checked {
+        let audit = self.audit.as_mut().expect("a venue that runs is audited");
+        audit.follow(durable)?;
+        self.kept = Kept { written: audit.mark, durable: audit.durable };
         Ok(())
     }
 
@@ -376,7 +407,7 @@ impl World {
         let sound = !self.storage.is_stopped() && self.mend_at == u64::MAX;
         if sound && self.random.one_in(2) {
             let session = SessionId(1 + self.random.below(TRADERS.len() as u64) as u32);
-            venue.begin_mass_cancel(audit.mark.sequence + 1, session);
+            venue.begin_mass_cancel(session);
         }
         self.end_life(kind);
         drop(venue);
@@ -424,10 +455,17 @@ impl World {
         self.next_fault = self.now + self.random.between(2 * SECOND, 30 * SECOND);
         let mend_at = self.now + self.random.between(SECOND, 20 * SECOND);
         match self.random.below(20) {
-            0..3 => self.crash(Crash::ProcessDeath)?,
-            3..5 => self.crash(Crash::PowerLoss)?,
-            5 => self.storage.stop_after(self.random.below(20)),
-            6..8 => self.stop_venue(),
+            // Deaths, losses and stops are counted where they happen, and are nothing else.
+            0..3 => return self.crash(Crash::ProcessDeath),
+            3..5 => return self.crash(Crash::PowerLoss),
+            5 => {
+                self.storage.stop_after(self.random.below(20));
+                return Ok(());
+            }
+            6..8 => {
+                self.stop_venue();
+                return Ok(());
+            }
             8..10 => {
                 let sync = self.random.between(100, 1_000) as u32;
                 self.set_disk_faults(FaultRates { sync, ..FaultRates::default() });
@@ -493,10 +531,7 @@ impl World {
 
     /// The last act: a byte on the disk changes. The venue must notice, or have lost nothing.
     fn damage(&mut self) -> Checked {
-        self.stop_venue();
-        while self.venue.is_some() {
-            self.step()?;
-        }
+        self.finish_stop()?;
         if self.storage.is_stopped() {
             self.end_life(Crash::ProcessDeath);
         }
@@ -598,19 +633,17 @@ impl World {
             let orders = engine_orders(engine, |session| client.is_copy || session == id);
             client.check_at_rest(audit, &orders)?;
         }
-        self.check_replay(venue)?;
+        self.check_replay(state_of(venue.core.engine()))?;
         self.happened.rests += 1;
         Ok(())
     }
 
-    /// A replay of the journal gives the state of the engine that runs.
-    fn check_replay(&self, venue: &RunningVenue) -> Checked {
+    /// A replay of the files gives the state of the engine that wrote them.
+    fn check_replay(&self, live: (Sequence, u64)) -> Checked {
         let mut reader = Reader::open_in(Arc::new(self.storage.clone())).map_err(unreadable)?;
         let replayed = play(&mut reader, None)
             .map_err(|error| Violation::new(Oracle::Replay, error.to_string()))?;
-        let of = |engine: &Engine| (engine.last_sequence(), engine.state_hash());
-        let live = of(venue.core.engine());
-        let again = replayed.engine.as_ref().map(of);
+        let again = replayed.engine.as_ref().map(state_of);
         ensure(Oracle::Replay, again == Some(live), || {
             format!("the engine is at {live:?}, a replay comes to {again:?}")
         })?;
@@ -626,12 +659,16 @@ impl World {
             self.happened.clients.add(&client.counts);
         }
         if let Some(audit) = &self.audit {
-            self.happened.trades = audit.trades;
-            self.happened.requests = audit.requests;
+            self.happened.trades = audit.trades();
+            self.happened.requests = audit.requests();
             self.happened.frames = audit.mark.sequence;
         }
         self.happened.simulated_ns = self.now - START_NS;
     }
+}
+
+fn state_of(engine: &Engine) -> (Sequence, u64) {
+    (engine.last_sequence(), engine.state_hash())
 }
 
 fn unreadable(error: impl ToString) -> Violation {
