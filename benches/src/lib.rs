@@ -4,6 +4,7 @@
 //! - [`flow`]: what to do to which order, synthetic or from files of market data.
 //! - [`load`]: sends a flow over FIX and measures the answers; `ironbook load` is this.
 //! - [`distance`]: the three distances and the floors.
+//! - [`open_loop`]: the same at given rates.
 //! - [`durability`]: what the disk adds.
 
 pub mod book;
@@ -11,5 +12,6 @@ pub mod distance;
 pub mod durability;
 pub mod flow;
 pub mod load;
+pub mod open_loop;
 pub mod report_ring;
 pub mod workload;

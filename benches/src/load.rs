@@ -74,7 +74,12 @@ pub struct LoadReport {
     pub duration: Duration,
     /// Nanoseconds from the intended time of a request to its first answer.
     pub latency: Histogram<u64>,
+    /// The longest of them among the requests of each [`SLICE_NS`] since the start, by intended time.
+    pub slowest: Vec<u64>,
 }
+
+/// Nanoseconds of a slice of [`LoadReport::slowest`].
+pub const SLICE_NS: u64 = 10_000_000;
 
 /// Longest silence of the venue before the load gives up.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -100,7 +105,17 @@ impl LoadReport {
             unanswered: 0,
             duration: Duration::ZERO,
             latency: latency_histogram(),
+            slowest: Vec::new(),
         }
+    }
+
+    fn record(&mut self, intended_ns: u64, latency_ns: u64) {
+        self.latency.saturating_record(latency_ns);
+        let slice = (intended_ns / SLICE_NS) as usize;
+        if slice >= self.slowest.len() {
+            self.slowest.resize(slice + 1, 0);
+        }
+        self.slowest[slice] = self.slowest[slice].max(latency_ns);
     }
 
     /// Requests of all kinds.
@@ -128,14 +143,14 @@ pub fn run(
     mut progress: impl FnMut(u64),
 ) -> Result<LoadReport, ClientError> {
     let client = Client::log_on(options.address, &options.comp_id, &options.venue, SILENCE_MAX)?;
-    let mut load = Load::new(client, options);
-    let mut flow = flow.peekable();
     let start = SystemClock.now().0;
+    let mut load = Load::new(client, options, start);
+    let mut flow = flow.peekable();
     let mut last_answer = start;
     let mut steps = 0_u64;
     loop {
         let now = SystemClock.now().0;
-        load.send_due(&mut flow, start, now)?;
+        load.send_due(&mut flow, now)?;
         if load.receive()? {
             last_answer = now;
         }
@@ -168,6 +183,8 @@ struct Load<'a> {
     client: Client,
     options: &'a LoadOptions,
     requests: Requests,
+    /// When the first request was due, ns since 1970.
+    start: u64,
     /// Intended time of each request, ns; 0 once it is answered.
     intended: Vec<u64>,
     answered: u64,
@@ -175,11 +192,12 @@ struct Load<'a> {
 }
 
 impl<'a> Load<'a> {
-    fn new(client: Client, options: &'a LoadOptions) -> Self {
+    fn new(client: Client, options: &'a LoadOptions, start: u64) -> Self {
         Self {
             client,
             options,
             requests: Requests::default(),
+            start,
             intended: Vec::new(),
             answered: 0,
             report: LoadReport::new(),
@@ -191,9 +209,9 @@ impl<'a> Load<'a> {
     fn send_due(
         &mut self,
         flow: &mut std::iter::Peekable<impl Iterator<Item = FlowEvent>>,
-        start: u64,
         now: u64,
     ) -> Result<(), ClientError> {
+        let start = self.start;
         while self.client.queued_bytes() < QUEUED_BYTES_MAX
             && let Some(event) = flow.peek()
         {
@@ -271,7 +289,7 @@ impl<'a> Load<'a> {
     /// Takes what came; whether anything did.
     #[inline]
     fn receive(&mut self) -> Result<bool, ClientError> {
-        let Self { client, options, intended, answered, report, .. } = self;
+        let Self { client, options, intended, answered, report, start, .. } = self;
         let prefix = options.prefix.as_bytes();
         let mut now = 0;
         let count = client.poll(|message| {
@@ -284,7 +302,7 @@ impl<'a> Load<'a> {
                 intended.get_mut((number as usize).wrapping_sub(1)).filter(|place| **place != 0)
             }) {
                 let latency = now.saturating_sub(*place).clamp(1, LATENCY_MAX_NS);
-                report.latency.saturating_record(latency);
+                report.record(place.saturating_sub(*start), latency);
                 *place = 0;
                 *answered += 1;
             }

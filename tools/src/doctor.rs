@@ -51,7 +51,7 @@ const OPEN_FILES_MIN: u64 = 4_096;
 
 /// What the system says about itself.
 #[derive(Clone, Debug)]
-struct Facts {
+pub struct Facts {
     processors: usize,
     kernel: String,
     clock_source: String,
@@ -74,7 +74,7 @@ struct Facts {
 
 /// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub enum Verdict {
     /// As it should be.
     Good,
     /// Worth knowing; a venue runs well enough.
@@ -85,12 +85,12 @@ enum Verdict {
 
 /// One thing that was looked at.
 #[derive(Clone, Debug)]
-struct Check {
-    what: &'static str,
-    found: String,
-    verdict: Verdict,
+pub struct Check {
+    pub what: &'static str,
+    pub found: String,
+    pub verdict: Verdict,
     /// What to do; empty where all is well.
-    advice: &'static str,
+    pub advice: &'static str,
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
@@ -114,7 +114,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
 }
 
 impl Facts {
-    fn read(dir: &Path) -> Result<Self, Failure> {
+    pub fn read(dir: &Path) -> Result<Self, Failure> {
         let place = existing_parent(dir);
         let refused = |error| Failure::new(Exit::Usage, format!("{}: {error}", place.display()));
         let room = statvfs(place).map_err(refused)?;
@@ -156,7 +156,7 @@ impl Facts {
 }
 
 /// What the facts mean.
-fn judge(facts: &Facts) -> Vec<Check> {
+pub fn judge(facts: &Facts) -> Vec<Check> {
     use Verdict::{Bad, Good, Note};
     let mut checks = Vec::new();
     let mut check = |what, found: String, verdict, advice| {
@@ -274,7 +274,7 @@ impl Verdict {
 }
 
 impl Check {
-    fn to_json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> serde_json::Value {
         json!({
             "what": self.what,
             "found": self.found,

@@ -2,6 +2,8 @@
 //!
 //! Each subcommand is a module that says what it does and ends with one of the [`output::Exit`] codes.
 
+mod bench;
+mod chart;
 mod config;
 mod doctor;
 mod inspect;
@@ -36,6 +38,7 @@ enum Tool {
     Config(config::Arguments),
     Send(send::Arguments),
     Load(load::Arguments),
+    Bench(bench::Arguments),
     Verify(verify::Arguments),
     Replay(replay::Arguments),
     Inspect(inspect::Arguments),
@@ -46,9 +49,13 @@ enum Tool {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // What a simulated venue says about its clients and its disk is not news.
-    let simulated = matches!(arguments.command, Some(Tool::Simulate(_)));
-    let level = if simulated { "off" } else { "info" };
+    let level = match arguments.command {
+        // What a simulated venue says about its clients and its disk is not news.
+        Some(Tool::Simulate(_)) => "off",
+        // Nor that the clients of a benchmark come and go.
+        Some(Tool::Bench(_)) => "warn",
+        _ => "info",
+    };
     let level = env_logger::Env::new().filter_or("IRONBOOK_LOG", level);
     env_logger::Builder::from_env(level).format_timestamp_micros().format_target(false).init();
     let result = match arguments.command.unwrap_or_else(|| Tool::Start(Default::default())) {
@@ -56,6 +63,7 @@ fn main() -> ExitCode {
         Tool::Config(arguments) => config::run(&arguments),
         Tool::Send(arguments) => send::run(&arguments),
         Tool::Load(arguments) => load::run(&arguments),
+        Tool::Bench(arguments) => bench::run(&arguments),
         Tool::Verify(arguments) => verify::run(&arguments),
         Tool::Replay(arguments) => replay::run(&arguments),
         Tool::Inspect(arguments) => inspect::run(&arguments),

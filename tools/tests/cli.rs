@@ -853,3 +853,49 @@ fn a_kill_while_a_snapshot_is_written_leaves_the_one_before() {
     let replayed = expect_exit(&["replay", &data], 0);
     assert_eq!(state_in(&stdout(&replayed)), state, "as from the first frame");
 }
+
+#[test]
+fn bench_writes_figures_distributions_and_a_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    // What an earlier run left behind.
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join("fix-1.hgrm"), "old").unwrap();
+    let printed = json(&expect_exit(&["bench", "--quick", "--json", "--out", &text(&out)], 0));
+    let written = fs::read_to_string(out.join("figures.json")).unwrap();
+    assert_eq!(printed, serde_json::from_str::<Value>(&written).unwrap());
+    let distances = printed["distances"].as_array().unwrap();
+    assert_eq!(distances.len(), 3);
+    let mut expected = vec!["noise.hgrm".to_owned(), "ring.hgrm".to_owned()];
+    for (distance, name) in distances.iter().zip(["engine", "journal", "fix"]) {
+        assert!(distance["full_speed"].as_f64().unwrap() > 0.0);
+        let points = distance["points"].as_array().unwrap();
+        assert!(points.len() >= 3, "{distance:#}");
+        for point in points {
+            let rate = point["rate"].as_f64().unwrap();
+            expected.push(format!("{name}-{rate:.0}.hgrm"));
+            let at = |quantile: &str| point["latency_ns"][quantile].as_f64().unwrap();
+            assert!(at("p50") > 0.0 && at("p50") <= at("p99") && at("p99") <= at("p99.99"));
+            assert_eq!(point["ratio"]["p99"].is_number(), name == "fix", "{point:#}");
+            if name == "fix" {
+                expected.push(format!("echo-{rate:.0}.hgrm"));
+            }
+        }
+    }
+    for name in &expected {
+        let lines = fs::read_to_string(out.join(name)).unwrap();
+        assert!(lines.contains("Value     Percentile") && lines.contains("#[Max"), "{name}");
+    }
+    let distributions = fs::read_dir(&out).unwrap().filter(|entry| {
+        entry.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "hgrm")
+    });
+    assert_eq!(distributions.count(), expected.len(), "and no other");
+    let report = fs::read_to_string(out.join("report.html")).unwrap();
+    assert_eq!(report.matches("<svg").count(), 5);
+    assert!(!report.contains("NaN") && !report.contains("src="), "whole by itself");
+
+    let wrong = expect_exit(&["bench", "--seconds", "0"], 2);
+    assert!(stderr(&wrong).contains("--seconds must be from"), "{}", stderr(&wrong));
+    let file = text(&out.join("report.html"));
+    expect_exit(&["bench", "--quick", "--out", &file], 2);
+}

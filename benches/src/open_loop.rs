@@ -1,0 +1,252 @@
+//! Open loop without FIX: requests that are due at their own times, whether or not whoever carries
+//! them out is ready. Latency counts from when a request was due, so a pause can't hide the requests
+//! that waited for its end.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    path::Path,
+    sync::{Arc, OnceLock},
+    thread,
+    time::{Duration, Instant},
+};
+
+use hdrhistogram::Histogram;
+use ironbook_engine::{Command, Engine, EngineLimits, Sequencer, Timestamp, sink::CountingSink};
+use ironbook_gateway::{
+    agent::Agent,
+    clock::SystemClock,
+    core::CoreAgent,
+    ring::{Input, ring},
+};
+use ironbook_journal::Options;
+
+use crate::{
+    distance::{
+        FAR_CPU, MeasureError, NEAR_CPU, REPORT_BYTES, REQUEST_BYTES, pin, prepared_engine,
+    },
+    load::latency_histogram,
+    workload::preparation,
+};
+
+/// Requests of the echo that are written at once at the most.
+const ECHO_BATCH: usize = 64;
+
+/// When requests are due: evenly, from a start on.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    start: Instant,
+    gap_ns: f64,
+}
+
+impl Schedule {
+    /// So many requests a second, from now on. An infinite rate makes all of them due at once.
+    ///
+    /// # Panics
+    /// When `rate` is not greater than zero.
+    pub fn per_second(rate: f64) -> Self {
+        assert!(rate > 0.0, "{rate} requests a second");
+        Self { start: Instant::now(), gap_ns: 1e9 / rate }
+    }
+
+    /// Nanoseconds from the start until a request is due.
+    #[inline]
+    fn due_ns(&self, request: u64) -> u64 {
+        (request as f64 * self.gap_ns) as u64
+    }
+
+    #[inline]
+    fn now_ns(&self) -> u64 {
+        self.start.elapsed().as_nanos() as u64
+    }
+
+    /// Waits until a request is due.
+    #[inline]
+    fn wait(&self, request: u64) {
+        let due = self.due_ns(request);
+        while self.now_ns() < due {
+            std::hint::spin_loop();
+        }
+    }
+
+    #[inline]
+    fn record(&self, latency: &mut Histogram<u64>, request: u64, now_ns: u64) {
+        latency.saturating_record(now_ns.saturating_sub(self.due_ns(request)).max(1));
+    }
+}
+
+/// What came of an open loop.
+#[derive(Clone, Debug)]
+pub struct OpenLoop {
+    /// Nanoseconds from when a request was due until it was done.
+    pub latency: Histogram<u64>,
+    /// From the first request to the last answer.
+    pub duration: Duration,
+}
+
+impl OpenLoop {
+    /// Requests that were done in a second.
+    pub fn rate(&self) -> f64 {
+        self.latency.len() as f64 / self.duration.as_secs_f64().max(f64::EPSILON)
+    }
+}
+
+/// Commands applied in this thread.
+pub fn engine(instruments: u32, commands: &[Command], rate: f64) -> OpenLoop {
+    let (mut engine, mut sequencer) = prepared_engine(instruments);
+    let mut sink = CountingSink::default();
+    let mut latency = latency_histogram();
+    let schedule = Schedule::per_second(rate);
+    for (number, command) in (0..).zip(commands) {
+        schedule.wait(number);
+        let stamp = sequencer.stamp(Timestamp(number));
+        sequencer.resume_at(engine.apply(stamp, command, &mut sink));
+        schedule.record(&mut latency, number, schedule.now_ns());
+    }
+    OpenLoop { latency, duration: schedule.start.elapsed() }
+}
+
+/// Commands through the ring to a core on another processor that journals everything in `dir`; a
+/// command is done when its events are published.
+///
+/// # Errors
+/// When the journal can't be opened in `dir`.
+pub fn pipeline(
+    instruments: u32,
+    commands: Vec<Command>,
+    dir: &Path,
+    options: Options,
+    rate: f64,
+) -> Result<OpenLoop, MeasureError> {
+    // The journal's helpers stay where this thread is.
+    pin(NEAR_CPU);
+    let ahead = u64::from(options.prepared_ahead);
+    let (journal, _) = ironbook_journal::open(dir, options)?;
+    while journal.prepared_ahead() < ahead {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let (mut inputs, outputs) = ring(4_096);
+    let engine = Engine::new(EngineLimits::default());
+    let mut core = CoreAgent::new(outputs, Sequencer::default(), engine, journal, SystemClock);
+    core.touch_memory();
+    for command in preparation(instruments) {
+        core.apply_now(command);
+    }
+    let count = commands.len() as u64;
+    let begun = Arc::new(OnceLock::<Schedule>::new());
+    let core_begun = begun.clone();
+    let core = thread::Builder::new().name("core".to_owned()).spawn(move || {
+        pin(FAR_CPU);
+        let mut latency = latency_histogram();
+        let schedule = loop {
+            match core_begun.get() {
+                Some(schedule) => break *schedule,
+                None => std::hint::spin_loop(),
+            }
+        };
+        let mut taken = 0;
+        while taken < count {
+            let done = core.do_work() as u64;
+            if done == 0 {
+                std::hint::spin_loop();
+                continue;
+            }
+            let now = schedule.now_ns();
+            (taken..taken + done).for_each(|request| schedule.record(&mut latency, request, now));
+            taken += done;
+        }
+        let duration = schedule.start.elapsed();
+        drop(core.into_journal());
+        OpenLoop { latency, duration }
+    })?;
+    let schedule = *begun.get_or_init(|| Schedule::per_second(rate));
+    for (number, command) in (0..).zip(commands) {
+        if schedule.now_ns() < schedule.due_ns(number) {
+            inputs.flush();
+            schedule.wait(number);
+        }
+        let mut input = Input::Command(command);
+        while let Err(back) = inputs.try_push(input) {
+            input = back;
+            std::hint::spin_loop();
+        }
+    }
+    inputs.flush();
+    Ok(core.join().map_err(|_| io::Error::other("the core panicked"))?)
+}
+
+/// Requests and reports of the workload's sizes over loopback TCP, echoed without a thought, both
+/// ends spinning: the floor of FIX at this rate. At most `in_flight_max` requests wait for their
+/// answers.
+///
+/// # Errors
+/// When the system refuses a socket.
+pub fn echo(count: u64, rate: f64, in_flight_max: u64) -> Result<OpenLoop, MeasureError> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    let far = thread::spawn(move || -> io::Result<()> {
+        pin(FAR_CPU);
+        let (mut stream, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        let mut bytes = vec![0; REQUEST_BYTES * ECHO_BATCH];
+        let reports = [7; REPORT_BYTES * ECHO_BATCH];
+        let (mut got, mut answered) = (0, 0);
+        while answered < count {
+            got += read_some(&mut stream, &mut bytes)?;
+            let whole = (got / REQUEST_BYTES) as u64 - answered;
+            write_spinning(&mut stream, &reports[..whole as usize * REPORT_BYTES])?;
+            answered += whole;
+        }
+        Ok(())
+    });
+    pin(NEAR_CPU);
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
+    let mut latency = latency_histogram();
+    let mut bytes = vec![0; REPORT_BYTES * ECHO_BATCH];
+    let requests = [7; REQUEST_BYTES * ECHO_BATCH];
+    let (mut sent, mut got, mut answered) = (0, 0, 0);
+    let schedule = Schedule::per_second(rate);
+    while answered < count {
+        let now = schedule.now_ns();
+        let room = count.min(answered + in_flight_max).min(sent + ECHO_BATCH as u64);
+        let due = (sent..room).take_while(|&request| schedule.due_ns(request) <= now).count();
+        write_spinning(&mut stream, &requests[..due * REQUEST_BYTES])?;
+        sent += due as u64;
+        got += read_some(&mut stream, &mut bytes)?;
+        let whole = (got / REPORT_BYTES) as u64;
+        if whole > answered {
+            let now = schedule.now_ns();
+            (answered..whole).for_each(|request| schedule.record(&mut latency, request, now));
+            answered = whole;
+        }
+    }
+    let duration = schedule.start.elapsed();
+    far.join().map_err(|_| io::Error::other("the echo panicked"))??;
+    Ok(OpenLoop { latency, duration })
+}
+
+/// What there is to read, which may be nothing.
+fn read_some(stream: &mut TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
+    match stream.read(bytes) {
+        Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Ok(read) => Ok(read),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes all. Both ends have fewer bytes under way than their sockets hold, so neither waits for
+/// the other for ever.
+fn write_spinning(stream: &mut TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match stream.write(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::hint::spin_loop(),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

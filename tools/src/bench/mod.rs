@@ -1,0 +1,267 @@
+//! `ironbook bench`: latency and throughput on this machine, beside what the machine allows.
+
+mod hgrm;
+mod report;
+mod suite;
+
+use std::{fs, io, path::Path, path::PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use ironbook_benches::distance::MeasureError;
+use ironbook_gateway::clock::{Clock, SystemClock};
+use serde_json::{Value, json};
+
+use self::suite::{Distance, Effort, Point, QUANTILES, SEED, Suite, median, spread};
+use crate::{
+    doctor::{Check, Facts, Verdict, judge},
+    output::{Exit, Failure, Outcome, grouped, say},
+};
+
+/// Measure engine, journal and FIX on this machine, open loop, beside the floor of the machine.
+///
+/// Requests are due at their own times, and latency counts from there: a pause can't hide the
+/// requests that waited for its end. Every point is measured --runs times in turn; figures are
+/// medians of the runs, `max` is that of all. The ratio is to an echo of the same sizes over
+/// loopback TCP at the same rate in the same round, which decodes, matches and journals nothing.
+///
+/// Writes percentile distributions (.hgrm), the figures as JSON and a report as HTML into --out.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Directory for the report; what an earlier run left there is replaced
+    #[arg(long, value_name = "DIR", default_value = "bench")]
+    out: PathBuf,
+    /// Repetitions of every point
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=100))]
+    runs: u64,
+    /// Seconds of each point in each run
+    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    seconds: f64,
+    /// One short run of everything: whether it works, not how fast
+    #[arg(long, conflicts_with_all = ["runs", "seconds"])]
+    quick: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Commands for the full speed of the engine, and in a quick run.
+const COMMANDS: usize = 2_000_000;
+const QUICK_COMMANDS: usize = 40_000;
+/// Requests of a point at least, so that there is a p99.9; and in a quick run.
+const REQUESTS_MIN: usize = 2_000;
+const QUICK_REQUESTS: usize = 200;
+/// Seconds of a point in a quick run.
+const QUICK_SECONDS: f64 = 0.05;
+/// Seconds of a point: less has no p99.9, more has no use.
+const SECONDS: (f64, f64) = (0.05, 60.0);
+
+pub fn run(arguments: &Arguments) -> Outcome {
+    if !(SECONDS.0..=SECONDS.1).contains(&arguments.seconds) {
+        let message = format!("--seconds must be from {} to {}", SECONDS.0, SECONDS.1);
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let effort = match arguments.quick {
+        true => Effort {
+            runs: 1,
+            seconds: QUICK_SECONDS,
+            requests_min: QUICK_REQUESTS,
+            commands: QUICK_COMMANDS,
+        },
+        false => Effort {
+            runs: arguments.runs as usize,
+            seconds: arguments.seconds,
+            requests_min: REQUESTS_MIN,
+            commands: COMMANDS,
+        },
+    };
+    // Before minutes are spent on figures that have no place.
+    let refused = |error: io::Error| {
+        Failure::new(Exit::Usage, format!("--out {}: {error}", arguments.out.display()))
+    };
+    fs::create_dir_all(&arguments.out).map_err(refused)?;
+    let facts = Facts::read(&std::env::temp_dir())?;
+    let machine = Machine { checks: judge(&facts), time_ns: SystemClock.now().0 };
+    if !arguments.json {
+        machine.print();
+    }
+    let bar = if arguments.json { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
+        bar.set_style(style);
+    }
+    let suite = suite::measure(&effort, |what| {
+        bar.set_message(what.to_owned());
+        bar.tick();
+    })
+    .map_err(|error: MeasureError| Failure::new(Exit::Finding, format!("bench: {error}")))?;
+    bar.finish_and_clear();
+    let figures = figures(&suite, &effort, &machine);
+    write(&arguments.out, &suite, &effort, &machine, &figures).map_err(refused)?;
+    if arguments.json {
+        say!("{figures:#}");
+    } else {
+        print(&suite);
+        let out = arguments.out.display();
+        say!("\nReport       {out}/report.html, figures.json, and a .hgrm for each point");
+        say!("Next: ironbook doctor (what to change on this machine)");
+    }
+    Ok(Exit::Fine)
+}
+
+/// The machine that was measured.
+struct Machine {
+    checks: Vec<Check>,
+    time_ns: u64,
+}
+
+impl Machine {
+    /// What makes its figures worse than they could be.
+    fn unfit(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| check.verdict == Verdict::Bad)
+    }
+
+    fn found(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.checks.iter().map(|check| (check.what, check.found.as_str()))
+    }
+
+    fn print(&self) {
+        for (number, (what, found)) in self.found().enumerate() {
+            say!("{:<12} {what}: {found}", if number == 0 { "Machine" } else { "" });
+        }
+        for check in self.unfit() {
+            say!("WARNING      {}: {}; {}", check.what, check.found, check.advice);
+        }
+        say!("");
+    }
+}
+
+fn print(suite: &Suite) {
+    let floors = &suite.floors;
+    let noise = |quantile| floors.noise.value_at_quantile(quantile);
+    say!("Floors of the machine");
+    say!(
+        "  empty loop         p50 {} ns, p99.9 {} ns, longest {} ns",
+        grouped(noise(0.5)),
+        grouped(noise(0.999)),
+        grouped(floors.noise.max())
+    );
+    say!("  copy of 128 bytes  {:.1} ns", median(&floors.copy_ns));
+    let hop = |quantile| floors.hop.value_at_quantile(quantile);
+    say!("  ring, both ways    p50 {} ns, p99 {} ns", grouped(hop(0.5)), grouped(hop(0.99)));
+    say!("  echo, full speed   {} requests/s", grouped(median(&floors.echo) as u64));
+    for distance in &suite.distances {
+        let (full, spread) = (median(&distance.full_speed), spread(&distance.full_speed));
+        say!(
+            "\n{}: full speed {} requests/s (±{:.0} %)",
+            distance.name,
+            grouped(full as u64),
+            spread * 100.0
+        );
+        let names = QUANTILES.iter().map(|(name, _)| format!("{name:>11}")).collect::<String>();
+        say!("  {:>18}{names}{:>12}  µs", "rate", "max");
+        for point in &distance.points {
+            print_point(point);
+        }
+        if let Some(knee) = distance.knee() {
+            say!("  knee at {} requests/s: p99 goes up behind it", grouped(knee.rate as u64));
+        }
+    }
+}
+
+fn print_point(point: &Point) {
+    let load = point.load.map_or(String::new(), |load| format!(" ({:.0} %)", load * 100.0));
+    let us = |ns: f64| ns / 1e3;
+    let row: String =
+        QUANTILES.iter().map(|&(_, at)| format!("{:>11.2}", us(point.quantile(at)))).collect();
+    say!(
+        "  {:>18}{row}{:>12.2}",
+        format!("{}/s{load}", grouped(point.rate as u64)),
+        us(point.max() as f64)
+    );
+    if point.floors.is_empty() {
+        return;
+    }
+    let echo: String = QUANTILES
+        .iter()
+        .map(|&(_, at)| format!("{:>11.2}", us(point.floor(at).unwrap_or(0.0))))
+        .collect();
+    let ratios: String = QUANTILES
+        .iter()
+        .map(|&(_, at)| format!("{:>10.2}x", point.ratio(at).unwrap_or(0.0)))
+        .collect();
+    say!("  {:>18}{echo}", "echo");
+    say!("  {:>18}{ratios}", "ratio");
+}
+
+fn figures(suite: &Suite, effort: &Effort, machine: &Machine) -> Value {
+    let quantiles = |of: &dyn Fn(f64) -> Option<f64>| -> Value {
+        let pairs =
+            QUANTILES.iter().filter_map(|&(name, at)| Some((name.to_owned(), json!(of(at)?))));
+        Value::Object(pairs.collect())
+    };
+    let point = |point: &Point| {
+        json!({
+            "rate": point.rate,
+            "load": point.load,
+            "achieved": point.achieved(),
+            "latency_ns": quantiles(&|at| Some(point.quantile(at))),
+            "max_ns": point.max(),
+            "echo_ns": quantiles(&|at| point.floor(at)),
+            "ratio": quantiles(&|at| point.ratio(at)),
+        })
+    };
+    let distance = |distance: &Distance| {
+        json!({
+            "name": distance.name,
+            "full_speed": median(&distance.full_speed),
+            "full_speed_runs": distance.full_speed,
+            "knee": distance.knee().map(|point| point.rate),
+            "points": distance.points.iter().map(point).collect::<Vec<_>>(),
+        })
+    };
+    let floors = &suite.floors;
+    json!({
+        "time_ns": machine.time_ns,
+        "build": env!("CARGO_PKG_VERSION"),
+        "machine": machine.checks.iter().map(Check::to_json).collect::<Vec<_>>(),
+        "fit": machine.unfit().next().is_none(),
+        "seed": SEED,
+        "runs": effort.runs,
+        "seconds": effort.seconds,
+        "floors": {
+            "noise_ns": quantiles(&|at| Some(floors.noise.value_at_quantile(at) as f64)),
+            "noise_max_ns": floors.noise.max(),
+            "copy_ns": median(&floors.copy_ns),
+            "ring_ns": quantiles(&|at| Some(floors.hop.value_at_quantile(at) as f64)),
+            "echo_per_second": median(&floors.echo),
+        },
+        "distances": suite.distances.iter().map(distance).collect::<Vec<_>>(),
+    })
+}
+
+fn write(
+    out: &Path,
+    suite: &Suite,
+    effort: &Effort,
+    machine: &Machine,
+    figures: &Value,
+) -> io::Result<()> {
+    for entry in fs::read_dir(out)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "hgrm") {
+            fs::remove_file(path)?;
+        }
+    }
+    let put = |name: String, of| fs::write(out.join(name), hgrm::distribution(&of));
+    for (distance, short) in suite.distances.iter().zip(["engine", "journal", "fix"]) {
+        for point in &distance.points {
+            put(format!("{short}-{:.0}.hgrm", point.rate), point.merged())?;
+            if !point.floors.is_empty() {
+                put(format!("echo-{:.0}.hgrm", point.rate), point.merged_floor())?;
+            }
+        }
+    }
+    put("noise.hgrm".to_owned(), suite.floors.noise.clone())?;
+    put("ring.hgrm".to_owned(), suite.floors.hop.clone())?;
+    fs::write(out.join("figures.json"), format!("{figures:#}\n"))?;
+    fs::write(out.join("report.html"), report::html(suite, effort, machine))
+}

@@ -1,0 +1,243 @@
+//! The report as one HTML file that needs nothing else.
+
+use std::fmt::Write as _;
+
+use hdrhistogram::Histogram;
+
+use super::{
+    Machine,
+    suite::{Distance, Effort, Point, QUANTILES, SEED, Suite, median, spread, timeline},
+};
+use crate::{
+    chart::{Axis, Line, Scale, draw, escape},
+    output::grouped,
+};
+
+const STYLE: &str = "body{font:15px/1.5 sans-serif;max-width:920px;margin:2em auto;padding:0 1em;color:#222}\
+    table{border-collapse:collapse;margin:1em 0}td,th{padding:.15em .7em;text-align:right;\
+    border-bottom:1px solid #ddd;white-space:nowrap}td:first-child,th:first-child{text-align:left}\
+    .warn{background:#fff3cd;padding:.4em .8em;margin:.3em 0}.floor td{color:#777}\
+    figure{margin:1.5em 0}figcaption{color:#555;font-size:90%}h2{margin-top:2em}";
+
+/// Steps of a percentile curve for each halving of the distance to 100 %.
+const CURVE_TICKS: u32 = 5;
+
+/// The whole report.
+pub fn html(suite: &Suite, effort: &Effort, machine: &Machine) -> String {
+    let mut out = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>Ironbook bench</title>\
+         <style>{STYLE}</style><h1>Ironbook {}, measured</h1>\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    let _ = writeln!(
+        out,
+        "<p>Medians of {} runs of {} s at each rate, seed {SEED}, open loop: latency counts from when \
+         a request was due. The echo sends and returns the same bytes over loopback TCP at the same \
+         rate in the same round. Repeat it with <code>ironbook bench --runs {} --seconds {}</code>.</p>",
+        effort.runs, effort.seconds, effort.runs, effort.seconds
+    );
+    for check in machine.unfit() {
+        let _ = writeln!(
+            out,
+            "<p class=\"warn\">This machine is unfit: {}: {}. {}</p>",
+            escape(check.what),
+            escape(&check.found),
+            escape(check.advice)
+        );
+    }
+    let [engine, journal, fix] = &suite.distances;
+    out.push_str("<h2>FIX socket to FIX socket</h2>\n");
+    distance_table(&mut out, fix);
+    figure(
+        &mut out,
+        load_chart(fix),
+        "Latency against load, up to the full speed. The ordinate is logarithmic.",
+    );
+    figure(
+        &mut out,
+        curves(fix),
+        "Latency by percentile at each rate. A straight line to the right means that the tail is as the rest.",
+    );
+    figure(
+        &mut out,
+        hiccups(fix),
+        "The longest latency in each 10 ms of the last run: what stands out is a pause, of the venue, the client, or the machine.",
+    );
+    for distance in [journal, engine] {
+        let _ = writeln!(out, "<h2>{}</h2>", escape(&capital(distance.name)));
+        distance_table(&mut out, distance);
+        figure(&mut out, curves(distance), "Latency by percentile at each rate.");
+    }
+    out.push_str("<h2>Floors of the machine</h2>\n");
+    floor_table(&mut out, suite);
+    out.push_str("<h2>The machine</h2>\n<table>");
+    for (what, found) in machine.found() {
+        let _ = write!(out, "<tr><td>{}<td>{}", escape(what), escape(found));
+    }
+    out.push_str("</table></html>\n");
+    out
+}
+
+fn figure(out: &mut String, chart: String, caption: &str) {
+    let _ = writeln!(out, "<figure>{chart}<figcaption>{}</figcaption></figure>", escape(caption));
+}
+
+fn distance_table(out: &mut String, distance: &Distance) {
+    let full = median(&distance.full_speed);
+    let _ = write!(
+        out,
+        "<p>Full speed <b>{} requests/s</b> (±{:.0} %)",
+        grouped(full as u64),
+        spread(&distance.full_speed) * 100.0
+    );
+    if let Some(knee) = distance.knee() {
+        let _ = write!(out, "; p99 goes up behind <b>{}/s</b>", grouped(knee.rate as u64));
+    }
+    out.push_str(".</p>\n<table><tr><th>requests/s");
+    for (name, _) in QUANTILES {
+        let _ = write!(out, "<th>{name}");
+    }
+    out.push_str("<th>max, µs");
+    for point in &distance.points {
+        let load = point.load.map_or(String::new(), |load| format!(" ({:.0} %)", load * 100.0));
+        let _ = write!(out, "<tr><td>{}{load}", grouped(point.rate as u64));
+        for (_, at) in QUANTILES {
+            let _ = write!(out, "<td>{:.2}", point.quantile(at) / 1e3);
+        }
+        let _ = write!(out, "<td>{:.1}", point.max() as f64 / 1e3);
+        if !point.floors.is_empty() {
+            out.push_str("<tr class=\"floor\"><td>echo");
+            for (_, at) in QUANTILES {
+                let _ = write!(out, "<td>{:.2}", point.floor(at).unwrap_or(0.0) / 1e3);
+            }
+            out.push_str("<td><tr class=\"floor\"><td>times the echo");
+            for (_, at) in QUANTILES {
+                let _ = write!(out, "<td>{:.2}", point.ratio(at).unwrap_or(0.0));
+            }
+            out.push_str("<td>");
+        }
+    }
+    out.push_str("</table>\n");
+}
+
+fn floor_table(out: &mut String, suite: &Suite) {
+    let floors = &suite.floors;
+    out.push_str("<table><tr><th>ns");
+    for (name, _) in QUANTILES {
+        let _ = write!(out, "<th>{name}");
+    }
+    out.push_str("<th>max");
+    for (name, of) in [("empty loop", &floors.noise), ("ring, both ways", &floors.hop)] {
+        let _ = write!(out, "<tr><td>{name}");
+        for (_, at) in QUANTILES {
+            let _ = write!(out, "<td>{}", grouped(of.value_at_quantile(at)));
+        }
+        let _ = write!(out, "<td>{}", grouped(of.max()));
+    }
+    let _ = writeln!(
+        out,
+        "</table><p>Copy of 128 bytes {:.1} ns; echo at full speed {} requests/s.</p>",
+        median(&floors.copy_ns),
+        grouped(median(&floors.echo) as u64)
+    );
+}
+
+const LATENCY: Axis = Axis { name: "latency, µs", scale: Scale::Log, mark: short };
+
+fn load_chart(distance: &Distance) -> String {
+    let axis =
+        Axis { name: "requests a second", scale: Scale::Linear, mark: |rate| grouped(rate as u64) };
+    let mut lines = Vec::new();
+    for (name, at) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
+        let points = distance.points.iter();
+        lines.push(Line {
+            name: name.to_owned(),
+            dashed: false,
+            points: points.clone().map(|p| (p.rate, p.quantile(at) / 1e3)).collect(),
+        });
+        let floor = |point: &Point| Some((point.rate, point.floor(at)? / 1e3));
+        let floors: Vec<_> = points.filter_map(floor).collect();
+        if !floors.is_empty() {
+            lines.push(Line { name: format!("echo {name}"), dashed: true, points: floors });
+        }
+    }
+    draw("Latency against load", &axis, &LATENCY, &lines)
+}
+
+fn curves(distance: &Distance) -> String {
+    let axis = Axis {
+        name: "percentile",
+        scale: Scale::Log,
+        mark: |beyond| match beyond {
+            1.0 => "0 %".to_owned(),
+            _ => format!("{} %", round(100.0 - 100.0 / beyond)),
+        },
+    };
+    let mut lines: Vec<_> = distance
+        .points
+        .iter()
+        .map(|point| Line {
+            name: format!("{}/s", grouped(point.rate as u64)),
+            dashed: false,
+            points: curve(&point.merged()),
+        })
+        .collect();
+    if let Some(point) = distance.points.iter().rfind(|point| !point.floors.is_empty()) {
+        lines.push(Line {
+            name: format!("echo {}/s", grouped(point.rate as u64)),
+            dashed: true,
+            points: curve(&point.merged_floor()),
+        });
+    }
+    draw("Latency by percentile", &axis, &LATENCY, &lines)
+}
+
+/// One in how many is slower, and µs.
+fn curve(latency: &Histogram<u64>) -> Vec<(f64, f64)> {
+    let most = latency.len().max(1) as f64;
+    latency
+        .iter_quantiles(CURVE_TICKS)
+        .map(|at| {
+            let beyond = 1.0 / (1.0 - at.quantile_iterated_to()).max(1.0 / most);
+            (beyond, at.value_iterated_to() as f64 / 1e3)
+        })
+        .collect()
+}
+
+fn hiccups(distance: &Distance) -> String {
+    let seconds = Axis { name: "seconds", scale: Scale::Linear, mark: |s| format!("{}", round(s)) };
+    let longest = Axis {
+        name: "longest latency, ms",
+        scale: Scale::Linear,
+        mark: |ms| format!("{}", round(ms)),
+    };
+    let lines: Vec<_> = distance
+        .points
+        .iter()
+        .map(|point| Line {
+            name: format!("{}/s", grouped(point.rate as u64)),
+            dashed: false,
+            points: timeline(&point.slowest),
+        })
+        .collect();
+    draw("Time line of hiccups", &seconds, &longest, &lines)
+}
+
+/// A number without the noise of its binary form.
+fn round(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}
+
+fn short(us: f64) -> String {
+    match us {
+        us if us >= 1e6 => format!("{} s", round(us / 1e6)),
+        us if us >= 1e3 => format!("{} ms", round(us / 1e3)),
+        us => format!("{} µs", round(us)),
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}

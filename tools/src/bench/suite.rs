@@ -1,0 +1,352 @@
+//! What is measured, and in which sequence: floors, full speeds, then open loops at shares of them.
+//! Repetitions go round, so that a bad moment of the machine meets all points alike.
+
+use hdrhistogram::Histogram;
+use ironbook_benches::{
+    distance::{self, MeasureError},
+    flow::{Mix, Synthetic},
+    load::{self, LoadOptions, LoadReport, Pace, SLICE_NS, latency_histogram},
+    open_loop::{self, OpenLoop},
+    workload,
+};
+use ironbook_journal::Options;
+use std::time::Duration;
+
+/// Seed of the workload.
+pub const SEED: u64 = 20_150_501;
+/// Quantiles of every table.
+pub const QUANTILES: [(&str, f64); 5] =
+    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
+/// Shares of the full speed at which the distances inside the process are measured.
+const PROCESS_LOADS: [f64; 3] = [0.1, 0.5, 0.9];
+/// The same for FIX.
+const FIX_LOADS: [f64; 5] = [0.1, 0.25, 0.5, 0.75, 0.9];
+/// Rates at which FIX is measured anyway, a second.
+const FIX_RATES: [f64; 2] = [1_000.0, 10_000.0];
+/// The knee is the last rate whose p99 is at most so many times that of the lowest rate.
+const KNEE_TIMES: f64 = 10.0;
+/// Requests of a point at the most, for memory.
+const REQUESTS_MAX: f64 = 3_000_000.0;
+/// Requests that wait for their answers at full speed.
+const IN_FLIGHT: u64 = 4_096;
+/// The same for the echo, whose ends must never wait for each other with full sockets.
+const ECHO_IN_FLIGHT: u64 = 512;
+/// Bytes of the frame whose copy is a floor.
+const FRAME_BYTES: usize = 128;
+/// Segments that hold a whole run, so that none is made meanwhile.
+const SEGMENT_BYTES: u64 = 512 << 20;
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Repetitions of everything; figures are medians over them.
+    pub runs: usize,
+    /// Seconds of each point in each run.
+    pub seconds: f64,
+    /// Requests of each point in each run, at least.
+    pub requests_min: usize,
+    /// Commands for the full speed of the engine.
+    pub commands: usize,
+}
+
+/// A rate at one distance: all runs of it.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// Requests a second that were asked for.
+    pub rate: f64,
+    /// Share of the full speed, if the rate was chosen by it.
+    pub load: Option<f64>,
+    /// Each run.
+    pub runs: Vec<OpenLoop>,
+    /// The echo at the same rate in the same round, for FIX.
+    pub floors: Vec<OpenLoop>,
+    /// Longest latency of each slice of time in the last run, for FIX.
+    pub slowest: Vec<u64>,
+}
+
+/// A distance with its full speed, a second, and the open loops below it.
+#[derive(Clone, Debug)]
+pub struct Distance {
+    /// What is inside.
+    pub name: &'static str,
+    /// Full speed of each run.
+    pub full_speed: Vec<f64>,
+    /// Ascending by rate.
+    pub points: Vec<Point>,
+}
+
+/// The floors of the machine.
+#[derive(Clone, Debug)]
+pub struct Floors {
+    /// Gaps of an empty loop, ns.
+    pub noise: Histogram<u64>,
+    /// Copy of a frame, ns, of each run.
+    pub copy_ns: Vec<f64>,
+    /// A ring there and back, ns.
+    pub hop: Histogram<u64>,
+    /// Full speed of the echo, a second, of each run.
+    pub echo: Vec<f64>,
+}
+
+/// All that was measured.
+#[derive(Clone, Debug)]
+pub struct Suite {
+    /// Floors of the machine.
+    pub floors: Floors,
+    /// Engine; ring, engine and journal; FIX.
+    pub distances: [Distance; 3],
+}
+
+/// Measures everything; `tell` hears what comes next.
+///
+/// # Errors
+/// What could not be measured, and why.
+pub fn measure(effort: &Effort, mut tell: impl FnMut(&str)) -> Result<Suite, MeasureError> {
+    tell("floors of the machine");
+    let floors = floors(effort)?;
+    let mut distances = [
+        Distance::new("engine"),
+        Distance::new("ring + engine + journal"),
+        Distance::new("FIX socket to FIX socket"),
+    ];
+    let commands = workload::commands(SEED, 1, effort.commands);
+    for run in 1..=effort.runs {
+        tell(&format!("full speed, run {run} of {}", effort.runs));
+        let (time, _) = distance::engine(1, &commands);
+        distances[0].full_speed.push(commands.len() as f64 / time.as_secs_f64());
+        let half = commands[..commands.len() / 2].to_vec();
+        distances[1].full_speed.push(pipeline(half, f64::INFINITY)?.rate());
+        let report = fix(Pace::Unlimited, effort.commands / 2)?;
+        let seconds = report.duration.as_secs_f64();
+        distances[2].full_speed.push(report.requests() as f64 / seconds);
+    }
+    for distance in &mut distances[..2] {
+        distance.plan(&PROCESS_LOADS, &[]);
+    }
+    distances[2].plan(&FIX_LOADS, &FIX_RATES);
+    for run in 1..=effort.runs {
+        let [engine, pipelines, sockets] = &mut distances;
+        for point in &mut engine.points {
+            tell(&format!("engine at {:.0}/s, run {run} of {}", point.rate, effort.runs));
+            let commands = workload::commands(SEED, 1, requests(point.rate, effort));
+            point.runs.push(open_loop::engine(1, &commands, point.rate));
+        }
+        for point in &mut pipelines.points {
+            tell(&format!("journal at {:.0}/s, run {run} of {}", point.rate, effort.runs));
+            let commands = workload::commands(SEED, 1, requests(point.rate, effort));
+            point.runs.push(pipeline(commands, point.rate)?);
+        }
+        for point in &mut sockets.points {
+            tell(&format!("FIX at {:.0}/s, run {run} of {}", point.rate, effort.runs));
+            let count = requests(point.rate, effort);
+            point.floors.push(open_loop::echo(count as u64, point.rate, ECHO_IN_FLIGHT)?);
+            let report = fix(Pace::PerSecond(point.rate), count)?;
+            point.slowest = report.slowest;
+            point.runs.push(OpenLoop { latency: report.latency, duration: report.duration });
+        }
+    }
+    Ok(Suite { floors, distances })
+}
+
+fn floors(effort: &Effort) -> Result<Floors, MeasureError> {
+    distance::pin(distance::NEAR_CPU);
+    let noise = distance::noise(Duration::from_secs_f64(effort.seconds));
+    let rounds = (effort.seconds * 200_000.0) as u64;
+    let hop = distance::ring_hop(rounds.max(1))?;
+    let mut copy_ns = Vec::new();
+    let mut echo = Vec::new();
+    for _ in 0..effort.runs {
+        copy_ns.push(distance::copy(FRAME_BYTES, effort.commands));
+        let count = effort.commands as u64 / 2;
+        echo.push(open_loop::echo(count, f64::INFINITY, ECHO_IN_FLIGHT)?.rate());
+    }
+    Ok(Floors { noise, copy_ns, hop, echo })
+}
+
+fn pipeline(commands: Vec<ironbook_engine::Command>, rate: f64) -> Result<OpenLoop, MeasureError> {
+    let dir = tempfile::tempdir()?;
+    let options = Options {
+        segment_bytes: SEGMENT_BYTES,
+        prepared_ahead: 1,
+        sync_interval: Duration::from_secs(1),
+        ..Options::default()
+    };
+    open_loop::pipeline(1, commands, dir.path(), options, rate)
+}
+
+fn fix(pace: Pace, count: usize) -> Result<LoadReport, MeasureError> {
+    let dir = tempfile::tempdir()?;
+    let venue = distance::venue(dir.path())?;
+    let options = LoadOptions {
+        address: venue.address(),
+        comp_id: "LOADGEN".to_owned(),
+        venue: "IRONBOOK".to_owned(),
+        symbols: vec!["AAPL".to_owned()],
+        pace,
+        in_flight_max: IN_FLIGHT,
+        prefix: "B".to_owned(),
+    };
+    distance::pin(distance::NEAR_CPU);
+    let flow = Synthetic::new(SEED, 1, Mix::default(), workload::SCALES).take(count);
+    let report = load::run(flow, &options, |_| {});
+    venue.stop();
+    Ok(report?)
+}
+
+/// Requests of a point.
+fn requests(rate: f64, effort: &Effort) -> usize {
+    (rate * effort.seconds).clamp(effort.requests_min as f64, REQUESTS_MAX) as usize
+}
+
+impl Distance {
+    fn new(name: &'static str) -> Self {
+        Self { name, full_speed: Vec::new(), points: Vec::new() }
+    }
+
+    /// Chooses the rates: shares of the full speed, and those of them that are given and below it.
+    fn plan(&mut self, loads: &[f64], rates: &[f64]) {
+        let full = median(&self.full_speed);
+        let shares = loads.iter().map(|&load| (two_digits(load * full), Some(load)));
+        let given = rates.iter().filter(|&&rate| rate < full).map(|&rate| (rate, None));
+        let mut all: Vec<_> = given.chain(shares).collect();
+        all.sort_by(|(rate, _), (other, _)| rate.total_cmp(other));
+        self.points = all
+            .into_iter()
+            .map(|(rate, load)| Point {
+                rate,
+                load,
+                runs: Vec::new(),
+                floors: Vec::new(),
+                slowest: Vec::new(),
+            })
+            .collect();
+    }
+
+    /// The last rate before the latency goes up: see [`KNEE_TIMES`]. `None` without points.
+    pub fn knee(&self) -> Option<&Point> {
+        let calm = self.points.first()?.quantile(0.99);
+        let below = |point: &&Point| point.quantile(0.99) <= KNEE_TIMES * calm;
+        self.points.iter().take_while(below).last()
+    }
+}
+
+impl Point {
+    /// Median over the runs of a quantile, ns.
+    pub fn quantile(&self, quantile: f64) -> f64 {
+        median_of(&self.runs, |run| run.latency.value_at_quantile(quantile) as f64)
+    }
+
+    /// The longest latency of all runs, ns.
+    pub fn max(&self) -> u64 {
+        self.runs.iter().map(|run| run.latency.max()).max().unwrap_or(0)
+    }
+
+    /// Requests a second that were done, median over the runs.
+    pub fn achieved(&self) -> f64 {
+        median_of(&self.runs, OpenLoop::rate)
+    }
+
+    /// Median over the runs of a quantile of the echo, ns; `None` where there is no echo.
+    pub fn floor(&self, quantile: f64) -> Option<f64> {
+        let of = |run: &OpenLoop| run.latency.value_at_quantile(quantile) as f64;
+        (!self.floors.is_empty()).then(|| median_of(&self.floors, of))
+    }
+
+    /// Median over the runs of a quantile as a multiple of the echo's in the same run.
+    pub fn ratio(&self, quantile: f64) -> Option<f64> {
+        let at = |run: &OpenLoop| run.latency.value_at_quantile(quantile).max(1) as f64;
+        let pairs = self.runs.iter().zip(&self.floors);
+        let ratios: Vec<_> = pairs.map(|(run, floor)| at(run) / at(floor)).collect();
+        (!ratios.is_empty()).then(|| median(&ratios))
+    }
+
+    /// All runs in one histogram.
+    pub fn merged(&self) -> Histogram<u64> {
+        merged(&self.runs)
+    }
+
+    /// The same of the echo.
+    pub fn merged_floor(&self) -> Histogram<u64> {
+        merged(&self.floors)
+    }
+}
+
+/// Seconds from the start and ms of the longest latency, slice by slice.
+pub fn timeline(slowest: &[u64]) -> Vec<(f64, f64)> {
+    let at = |slice: usize| slice as f64 * SLICE_NS as f64 / 1e9;
+    slowest.iter().enumerate().map(|(slice, &ns)| (at(slice), ns as f64 / 1e6)).collect()
+}
+
+fn merged(runs: &[OpenLoop]) -> Histogram<u64> {
+    let mut all = latency_histogram();
+    runs.iter().for_each(|run| all += &run.latency);
+    all
+}
+
+/// The nearest number with two significant digits.
+fn two_digits(value: f64) -> f64 {
+    let power = 10_f64.powf(value.log10().floor() - 1.0);
+    (value / power).round() * power
+}
+
+fn median_of<T>(runs: &[T], of: impl Fn(&T) -> f64) -> f64 {
+    median(&runs.iter().map(of).collect::<Vec<_>>())
+}
+
+/// The middle of some figures, the higher of two; 0 of none.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// Half the distance between the lowest and the highest of some figures, as a share of the median.
+pub fn spread(values: &[f64]) -> f64 {
+    let (low, high) = values
+        .iter()
+        .fold((f64::INFINITY, 0.0_f64), |(low, high), &value| (low.min(value), high.max(value)));
+    let middle = median(values);
+    if middle > 0.0 { (high - low) / 2.0 / middle } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(rate: f64, latencies: &[u64], floor: &[u64]) -> Point {
+        let run = |ns: u64| {
+            let mut latency = latency_histogram();
+            latency.record_n(ns, 1_000).unwrap();
+            OpenLoop { latency, duration: Duration::from_secs(1) }
+        };
+        let runs = |values: &[u64]| values.iter().map(|&ns| run(ns)).collect();
+        Point { rate, load: None, runs: runs(latencies), floors: runs(floor), slowest: vec![] }
+    }
+
+    #[test]
+    fn figures_are_medians_of_runs_and_ratios_of_pairs() {
+        let point = point(1_000.0, &[300, 100, 200], &[100, 100, 50]);
+        assert_eq!(point.quantile(0.99), 200.0);
+        assert_eq!(point.ratio(0.99), Some(3.0));
+        assert_eq!(point.floor(0.5), Some(100.0));
+        assert_eq!((point.max(), point.achieved()), (300, 1_000.0));
+        assert_eq!(point.merged().len(), 3_000);
+        assert_eq!(median(&[]), 0.0);
+        assert_eq!(spread(&[90.0, 100.0, 110.0]), 0.1);
+    }
+
+    #[test]
+    fn rates_are_below_the_full_speed_and_the_knee_is_before_the_latency_goes_up() {
+        let mut distance = Distance::new("FIX");
+        distance.full_speed = vec![90_000.0, 100_000.0, 5_000_000.0];
+        distance.plan(&[0.5, 0.05], &[10_000.0, 200_000.0]);
+        let rates: Vec<_> = distance.points.iter().map(|point| point.rate).collect();
+        assert_eq!(rates, [5_000.0, 10_000.0, 50_000.0]);
+        assert_eq!((two_digits(37_607.0), two_digits(9.0)), (38_000.0, 9.0));
+        let measured = [(1.0, 10), (2.0, 100), (3.0, 101), (4.0, 20)];
+        distance.points = measured.map(|(rate, ns)| point(rate, &[ns], &[])).to_vec();
+        assert_eq!(distance.knee().unwrap().rate, 2.0);
+        assert_eq!(distance.points[0].ratio(0.5), None);
+        assert!(Distance::new("none").knee().is_none());
+    }
+}
