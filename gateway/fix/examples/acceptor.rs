@@ -1,9 +1,9 @@
 //! A small acceptor of every version for trying a client, and for acceptance scripts: it echoes orders.
 //!
 //! `cargo run --example acceptor -- 5001` listens on 127.0.0.1 and knows the sessions of ISLD with TW40 to TW44
-//! and TW50 to TW50SP2, each of which may speak what it likes. Every Logon starts both sequence numbers at 1. NewOrderSingle, SecurityDefinition and Email come back with a new
-//! header, an order with PossResend and a known ClOrdID is ignored, everything else is unsupported. What is
-//! sent is kept in memory for resending.
+//! and TW50 to TW50SP2, each of which may speak what it likes. Every Logon starts both sequence numbers at 1.
+//! NewOrderSingle, SecurityDefinition and Email come back with a new header, an order with PossResend and a
+//! known ClOrdID is ignored, everything else is unsupported. What is sent is kept in memory for resending.
 
 use ironbook_fix::codec::{Framed, frame};
 use ironbook_fix::field::MsgSeqNum;
@@ -25,7 +25,11 @@ static TAKEN: [AtomicBool; TARGETS.len()] = [const { AtomicBool::new(false) }; T
 
 fn main() -> std::io::Result<()> {
     let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(5001);
-    let listener = TcpListener::bind(("127.0.0.1", port))?;
+    serve(&TcpListener::bind(("127.0.0.1", port))?)
+}
+
+/// Serves connections until the listener fails.
+pub fn serve(listener: &TcpListener) -> std::io::Result<()> {
     for stream in listener.incoming() {
         let stream = stream?;
         std::thread::spawn(move || {
