@@ -325,7 +325,7 @@ impl Cursor {
         }
     }
 
-    /// Whether all of the group at the cursor is there, where frames come in any order: in a segment
+    /// Whether all of the group at the cursor is there, where frames come in any sequence: in a segment
     /// that gets them from memory beside it.
     #[cold]
     fn group_is_whole(&mut self) -> Result<bool, ReadError> {

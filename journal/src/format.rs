@@ -247,7 +247,7 @@ pub(crate) fn durable_bytes(word: u64) -> Option<u64> {
     (checked_word(value) == word).then_some((value & !BESIDE).into())
 }
 
-/// The bytes a durable word stands for, if it says that what is behind them may come in any order.
+/// The bytes a durable word stands for, if it says that what is behind them may come in any sequence.
 pub(crate) fn durable_bytes_beside(word: u64) -> Option<u64> {
     durable_bytes(word).filter(|_| word_len(word) & BESIDE != 0)
 }
