@@ -10,7 +10,7 @@
 //! Nothing is sent that the journal does not hold, so a MsgSeqNum is the same before and after a
 //! restart, and a resend reads the journal.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, error::Error};
 
 use ironbook_engine::{Event, Sequence, SessionId, Timestamp, command::Origin};
 use ironbook_fix::{
@@ -23,7 +23,7 @@ use ironbook_fix::{
     },
     version::{ApplVerId, ApplVerIds, Version},
 };
-use ironbook_journal::{Frame, Position, Reader};
+use ironbook_journal::{Frame, Position, ReadError, Reader};
 
 use crate::{
     config::{Config, SessionConfig},
@@ -102,15 +102,6 @@ pub struct Desk {
     resend_reader: Reader,
     resend_per_turn: u32,
     text: TimestampText,
-}
-
-/// What a message did to its connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// Goes on.
-    Open,
-    /// Is to be closed at once.
-    Close(&'static str),
 }
 
 /// Bytes that go out on each connection; the gateway owns the connections.
@@ -525,9 +516,6 @@ impl Desk {
             slot.resends.pop_front();
             return 1;
         };
-        // A resend that has begun reads on behind this.
-        let is_gone = resend.at.is_none()
-            && self.resend_reader.oldest().map_or(true, |oldest| start.position < oldest);
         let mut run = ResendRun {
             fix: &mut slot.fix,
             symbols: &self.symbols,
@@ -535,25 +523,35 @@ impl Desk {
             output,
             now,
         };
-        let mut progress = Progress::Gone;
-        if !is_gone {
-            self.resend_reader.seek(start.position);
-            let messages = self.resend_per_turn;
-            progress = run.read(&mut self.resend_reader, session, start, resend, messages);
-        }
-        if progress == Progress::Gone {
-            let left = self.table.get(session).and_then(|numbers| {
-                let (number, position) =
-                    numbers.sent.at_or_behind(self.resend_reader.oldest().ok()?)?;
-                Some(ResendAt { position, number, copies: numbers.was_read_only(number) })
-            });
-            log::info!(
-                "{}: messages from {} on are in segments that are gone; a gap is filled",
-                slot.setup.config.comp_id,
-                resend.next
-            );
-            progress = run.pass_gone(left, resend);
-        }
+        let (reader, comp_id) = (&mut self.resend_reader, &slot.setup.config.comp_id);
+        reader.seek(start.position);
+        // The reader can't go back behind the first segment there was when it was opened.
+        let read = match reader.position() == start.position {
+            true => run.read(reader, session, start, resend, self.resend_per_turn),
+            false => Ok(None),
+        };
+        let progress = match read {
+            Ok(Some(progress)) => progress,
+            missing => match what_is_left(reader, missing.err()) {
+                Ok(oldest) => {
+                    let left = self.table.get(session).and_then(|numbers| {
+                        let (number, position) = numbers.sent.at_or_behind(oldest)?;
+                        Some(ResendAt { position, number, copies: numbers.was_read_only(number) })
+                    });
+                    let next = resend.next;
+                    log::info!(
+                        "{comp_id}: messages from {next} on are in segments that are gone; \
+                         a gap is filled"
+                    );
+                    run.pass_gone(left, resend)
+                }
+                Err(error) => {
+                    let next = resend.next;
+                    log::error!("{comp_id}: messages from {next} on are not sent again: {error}");
+                    Progress::Done
+                }
+            },
+        };
         if progress == Progress::Done {
             slot.resends.pop_front();
         }
@@ -564,12 +562,25 @@ impl Desk {
 /// How far a turn of a resend came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
-    /// The range is sent.
+    /// The range is sent, or given up.
     Done,
     /// The next turn goes on.
     More,
-    /// The next message is in a segment that is not there any more.
-    Gone,
+}
+
+/// Where the journal begins now, for a reader that found nothing at its place, or an error: what lies
+/// before is gone.
+///
+/// # Errors
+/// What is wrong when nothing is gone. The messages are there, so no gap may be filled: the client asks
+/// again.
+#[cold]
+fn what_is_left(reader: &Reader, error: Option<ReadError>) -> Result<Position, Box<dyn Error>> {
+    let oldest = reader.oldest()?;
+    match error {
+        Some(error) if oldest <= reader.position() => Err(error.into()),
+        _ => Ok(oldest),
+    }
 }
 
 /// One turn of a resend.
@@ -583,7 +594,11 @@ struct ResendRun<'a> {
 }
 
 impl ResendRun<'_> {
-    /// Reads on in the journal and sends again what belongs to the range.
+    /// Reads on in the journal and sends again what belongs to the range; none when there is nothing at
+    /// the place where the next message was.
+    ///
+    /// # Errors
+    /// The place can't be read.
     fn read(
         &mut self,
         reader: &mut Reader,
@@ -591,19 +606,19 @@ impl ResendRun<'_> {
         ResendAt { mut number, mut copies, .. }: ResendAt,
         resend: &mut Resend,
         mut messages: u32,
-    ) -> Progress {
+    ) -> Result<Option<Progress>, ReadError> {
         /// Frames read in one turn, whoever they are for.
         const FRAMES_MAX: u32 = 4_096;
         for _ in 0..FRAMES_MAX {
             if resend.next > resend.end {
                 self.fill_gap(resend);
-                return Progress::Done;
+                return Ok(Some(Progress::Done));
             }
             if messages == 0 || self.output.len() >= self.bytes_max {
                 break;
             }
             // What is to be sent again was delivered once, so it is there or gone.
-            let Ok(Some(frame)) = reader.next() else { return Progress::Gone };
+            let Some(frame) = reader.next()? else { return Ok(None) };
             let ours = match crate::sessions::audience(&frame) {
                 Ok(Audience::Session(to)) => to == session,
                 Ok(Audience::SessionAndCopies(to)) => to == session || copies,
@@ -625,7 +640,7 @@ impl ResendRun<'_> {
             }
             resend.at = Some(ResendAt { position: frame.end, number, copies });
         }
-        Progress::More
+        Ok(Some(Progress::More))
     }
 
     /// Fills the gap of messages that are gone, up to the first one that is `left` and whose place is

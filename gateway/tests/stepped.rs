@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use common::{FixClient, Flaw, Msg, fix_time, limit, small_config, wait_for};
 use ironbook_engine::{
@@ -21,7 +21,7 @@ use ironbook_gateway::{
     ring::ring,
     sessions::SessionTable,
 };
-use ironbook_journal::{DurablePosition, Options, Reader};
+use ironbook_journal::{DurablePosition, FileStorage, Options, Reader, segment_files};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -39,7 +39,7 @@ struct Stepped {
     /// None once the journal was closed under the gateway.
     core: Option<CoreAgent<ManualClock>>,
     durable: DurablePosition,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Stepped {
@@ -87,7 +87,7 @@ impl Stepped {
         };
         let network = TcpNetwork::listen(config.fix.listen).expect("a free port");
         let gateway = GatewayAgent::new(&config, parts, clock.clone(), network);
-        Self { clock, now: START, gateway, core: Some(core), durable: position, _dir: dir }
+        Self { clock, now: START, gateway, core: Some(core), durable: position, dir }
     }
 
     fn turn(&mut self) {
@@ -346,6 +346,28 @@ fn a_refused_connection_hears_nothing_that_an_earlier_one_asked_for() {
     let got = venue.receive(&mut second, 1);
     assert!(got[0].matches("35=5|34=3|58=*"), "{got:?}");
     venue.expect_closed(&mut second);
+}
+
+#[test]
+fn messages_that_cannot_be_read_now_are_not_passed_over() {
+    let mut venue = Stepped::start(|_| {});
+    let mut a = venue.log_on("A", 30);
+    venue.ask(&mut a, "D", &limit("a1", "AAPL", "1", "1", "1.00"), "35=8|150=0|34=2");
+    let journal = venue.dir.path().join("journal");
+    let files = segment_files(&FileStorage::new(&journal)).unwrap();
+    let (segment, aside) = (journal.join(&files[0].1), venue.dir.path().join("aside"));
+    // A directory in its place opens, and does not read.
+    fs::rename(&segment, &aside).unwrap();
+    fs::create_dir(&segment).unwrap();
+    venue.send(&mut a, "2", "7=1|16=0");
+    venue.expect_silence(&mut a);
+    venue.ask(&mut a, "1", "112=x", "35=0|112=x|34=3");
+    fs::remove_dir(&segment).unwrap();
+    fs::rename(&aside, &segment).unwrap();
+    venue.send(&mut a, "2", "7=1|16=2");
+    let got = venue.receive(&mut a, 2);
+    assert!(got[0].matches("35=4|34=1|36=2"), "{got:?}");
+    assert!(got[1].matches("35=8|34=2|43=Y|11=a1"), "{got:?}");
 }
 
 #[test]
