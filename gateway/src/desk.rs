@@ -227,7 +227,7 @@ impl Desk {
         let unserved = if slot.setup.config.read_only {
             Box::new(Unserved::Message(not_authorized()))
         } else {
-            let version = slot.fix.application_version(message);
+            let version = slot.fix.application_version();
             match translate::command(message, version, origin, &self.symbols) {
                 Ok(command) => {
                     slot.told_next_in = msg_seq_num.get() + 1;

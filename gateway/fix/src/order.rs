@@ -5,7 +5,7 @@
 //! Parsing checks what the venue needs beyond the dictionary: bounds of identifiers, numbers that fit,
 //! prices where the order type calls for them.
 
-use crate::encode::{Body, FIELD_MAX, Writer};
+use crate::encode::{Body, FIELD_MAX, Writer, text_len};
 use crate::field::{Decimal, TimestampText, ValueError, parse_text, parse_timestamp};
 use crate::message::{
     BusinessReject, BusinessRejectReason, Message, MsgType, Refusal, Reject, SessionRejectReason,
@@ -596,10 +596,6 @@ fn write_transact_time(
     if version >= ApplVerId::Fix42 {
         out.time(b"60=", time_ns, text);
     }
-}
-
-fn text_len(texts: &[Option<&[u8]>]) -> usize {
-    texts.iter().map(|text| text.map_or(0, <[u8]>::len)).sum()
 }
 
 impl Body for NewOrderSingle<'_> {

@@ -13,9 +13,9 @@
 //! | to 4.3 | fewer reasons: what a version lacks is "broker option", or left out |
 //! | from 5.0 SP1 | TrdMatchID(880) beside SecondaryExecID(527); MassActionReportID(1369) |
 
-use crate::encode::{Body, FIELD_MAX, Writer};
+use crate::encode::{Body, FIELD_MAX, Writer, text_len};
 use crate::field::{Decimal, MsgSeqNum, TimestampText, ValueError, parse_timestamp, parse_u64};
-use crate::message::{BusinessRejectReason, Message, MsgType, Refusal, Reject};
+use crate::message::{Message, MsgType, Refusal, Reject};
 use crate::order::{MassCancelRequestType, OrdType, Side, TimeInForce, codes, required};
 use crate::version::{ApplVerId, Version};
 
@@ -398,10 +398,6 @@ fn parse_reason(value: &[u8]) -> Result<u8, ValueError> {
     u8::try_from(parse_u64(value)?).map_err(|_| ValueError::Range)
 }
 
-fn text_len(texts: &[Option<&[u8]>]) -> usize {
-    texts.iter().map(|text| text.map_or(0, <[u8]>::len)).sum()
-}
-
 impl Body for ExecutionReport<'_> {
     const MSG_TYPE: MsgType = MsgType::EXECUTION_REPORT;
 
@@ -485,15 +481,15 @@ impl ExecutionReport<'_> {
     }
 
     /// The report in the words of FIX 4.0 to 4.2.
-    #[cold]
+    #[inline(never)]
     fn write_before_43(&self, out: &mut Writer<'_>, text: &mut TimestampText, version: ApplVerId) {
         let (before_42, exec_type) =
             (version < ApplVerId::Fix42, self.exec_type_before_43(version));
         let always = |value: Option<Decimal>| value.or(before_42.then_some(Decimal::ZERO));
         // A quantity was an integer before FIX 4.2; one that isn't whole has no other words.
-        let qty = |qty: Decimal| match qty.rescale(0) {
-            Some(whole) if before_42 => Decimal::new(whole, 0),
-            _ => qty,
+        let qty = |qty: Decimal| match before_42.then(|| qty.rescale(0)).flatten() {
+            Some(whole) => Decimal::new(whole, 0),
+            None => qty,
         };
         out.text(b"37=", self.order_id);
         out.text_if(b"11=", self.cl_ord_id);
@@ -582,7 +578,7 @@ impl OrdStatus {
 /// Writes a reason. FIX 4.4 and later know all that are used here; where an earlier version has "broker
 /// option" it stands for those it doesn't know, else they are left out.
 #[inline]
-fn write_reason<const N: usize>(
+pub(crate) fn write_reason<const N: usize>(
     tag: &[u8; N],
     reason: Option<u8>,
     out: &mut Writer<'_>,
@@ -695,14 +691,6 @@ impl Body for BusinessMessageReject<'_> {
         out.text_if(b"379=", self.ref_id);
         write_reason(b"380=", Some(self.reason), out, version);
         out.text_if(b"58=", self.text);
-    }
-}
-
-impl BusinessMessageReject<'_> {
-    /// The code of a reason this package gives.
-    #[must_use]
-    pub const fn code(reason: BusinessRejectReason) -> u8 {
-        reason as u8
     }
 }
 

@@ -159,6 +159,8 @@ pub struct Session {
     encoder: Encoder,
     /// Of the version of the last Logon.
     dictionary: &'static Dictionary,
+    /// The version that the last message in sequence was checked in.
+    application_version: ApplVerId,
     state: State,
     /// MsgSeqNum the next message from the counterparty should have.
     next_in: MsgSeqNum,
@@ -193,6 +195,7 @@ impl Session {
         Self {
             encoder: encoder(&config, config.version),
             dictionary: config.version.dictionary(),
+            application_version: config.version.application,
             config,
             state: State::Disconnected,
             next_in,
@@ -240,11 +243,11 @@ impl Session {
         self.dictionary.version()
     }
 
-    /// The version of an application message that [`Session::handle_message`] passed on.
+    /// The version of the application message that [`Session::handle_message`] passed on last.
     #[inline]
     #[must_use]
-    pub fn application_version(&self, message: &Message<'_>) -> ApplVerId {
-        self.dictionary_of(message).unwrap_or(self.dictionary).version().application
+    pub fn application_version(&self) -> ApplVerId {
+        self.application_version
     }
 
     /// HeartBtInt(108) agreed at Logon, in seconds; 0 before.
@@ -726,8 +729,10 @@ impl Session {
     }
 
     #[inline]
-    fn check(&self, message: &Message<'_>) -> Result<(), Reject> {
-        self.dictionary_of(message)?.check(message, self.config.strictness)
+    fn check(&mut self, message: &Message<'_>) -> Result<(), Reject> {
+        let dictionary = self.dictionary_of(message)?;
+        self.application_version = dictionary.version().application;
+        dictionary.check(message, self.config.strictness)
     }
 
     /// The tables of a message's version: the session's, but an application message over FIXT.1.1 may say
@@ -828,10 +833,11 @@ impl Session {
         if begin.get() == 0 || begin > self.next_out {
             return Err(incorrect(7));
         }
-        if end.get() != 0 && end < begin {
+        let all = end.get() == 0 || end.get() == self.version().infinite_seq_no();
+        if !all && end < begin {
             return Err(incorrect(16));
         }
-        let end = if end.get() == 0 { last } else { end.min(last) };
+        let end = if all { last } else { end.min(last) };
         if begin <= end {
             self.outputs.push(Output::Resend { begin, end });
         }
@@ -999,7 +1005,7 @@ impl Session {
     }
 
     fn send_logon(&mut self, now_ns: u64, reset: bool) {
-        let request = Request::logon(self.version(), self.heart_bt_int(), reset);
+        let request = Request::logon(self.dictionary, self.heart_bt_int(), reset);
         self.request(now_ns, request);
     }
 
