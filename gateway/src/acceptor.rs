@@ -20,7 +20,7 @@ use ironbook_journal::{DurablePosition, Reader, Tail};
 use crate::{
     agent::Agent,
     clock::Clock,
-    config::Config,
+    config::{Config, ConfigError},
     connection::{Connection, ReadOutcome, WriteFailure},
     desk::{Desk, Outputs, SessionSetup},
     network::{Network, Ready},
@@ -123,10 +123,18 @@ const TURNS_PER_POLL: u32 = 16;
 
 impl<C: Clock, N: Network> GatewayAgent<C, N> {
     /// A gateway for whoever connects over this network.
-    pub fn new(config: &Config, parts: GatewayParts, clock: C, network: N) -> Self {
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a session that can't be as it is configured.
+    pub fn new(
+        config: &Config,
+        parts: GatewayParts,
+        clock: C,
+        network: N,
+    ) -> Result<Self, ConfigError> {
         let lines = (0..config.fix.connections_max).map(|_| None).collect();
         let symbols = parts.symbols.into_iter().collect();
-        Self {
+        Ok(Self {
             clock,
             network,
             delivered: Delivered::default(),
@@ -139,7 +147,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                 parts.inputs,
                 symbols,
                 parts.resend,
-            ),
+            )?,
             lines: Lines {
                 lines,
                 dirty: Vec::with_capacity(config.fix.connections_max),
@@ -154,7 +162,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             closing_since: None,
             logon_timeout_ns: config.fix.logon_timeout_ms * 1_000_000,
             message_bytes_max: config.fix.message_bytes_max,
-        }
+        })
     }
 
     /// How far it has delivered the journal, at any time from now on.

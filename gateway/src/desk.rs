@@ -21,12 +21,12 @@ use ironbook_fix::{
     session::{
         DisconnectReason, Handled, Output, Role, Session, SessionConfig as FixSessionConfig,
     },
-    version::{ApplVerId, ApplVerIds, Version},
+    version::{ApplVerId, Version},
 };
 use ironbook_journal::{Frame, Position, ReadError, Reader};
 
 use crate::{
-    config::{Config, SessionConfig},
+    config::{Config, ConfigError, SessionConfig},
     ring::{Input, InputSender},
     session_record::SessionRecord,
     sessions::{Audience, SessionTable},
@@ -114,6 +114,9 @@ pub trait Outputs {
 
 impl Desk {
     /// The sessions of a configuration, as the journal left them.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a session that can't be as it is configured.
     pub fn new(
         config: &Config,
         setups: Vec<SessionSetup>,
@@ -121,19 +124,19 @@ impl Desk {
         inputs: InputSender,
         symbols: SymbolTable,
         mut resend_reader: Reader,
-    ) -> Self {
+    ) -> Result<Self, ConfigError> {
         resend_reader.set_verify(false);
         Version::prepare();
-        let slots = setups.into_iter().map(|setup| Slot::new(config, setup, &table)).collect();
-        Self {
-            slots,
+        let slots = setups.into_iter().map(|setup| Slot::new(config, setup, &table));
+        Ok(Self {
+            slots: slots.collect::<Result<_, _>>()?,
             table,
             inputs,
             symbols,
             resend_reader,
             resend_per_turn: config.fix.resend_messages_per_turn,
             text: TimestampText::new(Precision::Millis),
-        }
+        })
     }
 
     /// Whether the ring has room for what one message can bring about.
@@ -224,10 +227,14 @@ impl Desk {
     ) {
         let slot = &mut self.slots[index];
         let origin = Origin::new(slot.setup.id, msg_seq_num.get(), now);
+        let version = slot.fix.application_version();
         let unserved = if slot.setup.config.read_only {
             Box::new(Unserved::Message(not_authorized()))
+        } else if version != slot.fix.version().application
+            && let Some(refusal) = unanswerable(message, slot.fix.version())
+        {
+            Box::new(Unserved::Message(refusal))
         } else {
-            let version = slot.fix.application_version();
             match translate::command(message, version, origin, &self.symbols) {
                 Ok(command) => {
                     slot.told_next_in = msg_seq_num.get() + 1;
@@ -680,7 +687,11 @@ impl ResendRun<'_> {
 }
 
 impl Slot {
-    fn new(config: &Config, setup: SessionSetup, table: &SessionTable) -> Self {
+    fn new(
+        config: &Config,
+        setup: SessionSetup,
+        table: &SessionTable,
+    ) -> Result<Self, ConfigError> {
         let ms = 1_000_000_u64;
         let (next_in, next_out) =
             table.get(setup.id).map_or((1, 1), |numbers| (numbers.next_in, numbers.next_out));
@@ -688,13 +699,12 @@ impl Slot {
             heart_bt_int: 1..=u64::from(config.fix.heart_bt_int_max_s),
             sending_time_tolerance_ns: u64::from(config.fix.sending_time_tolerance_s) * 1_000 * ms,
             reset_on_logon: setup.config.reset_on_logon,
-            // A configuration is checked when it is read.
-            versions: setup.config.versions().unwrap_or(ApplVerIds::ALL),
+            versions: setup.config.versions()?,
             logon_timeout_ns: config.fix.logon_timeout_ms * ms,
             logout_timeout_ns: config.fix.logout_timeout_ms * ms,
             ..FixSessionConfig::new(Role::Acceptor, &config.venue.comp_id, &setup.config.comp_id)
         };
-        Self {
+        Ok(Self {
             fix: Session::new(fix, MsgSeqNum::new(next_in), MsgSeqNum::new(next_out)),
             setup,
             connection: None,
@@ -704,7 +714,7 @@ impl Slot {
             closing: None,
             told_next_in: next_in,
             resends: VecDeque::with_capacity(RESENDS_MAX),
-        }
+        })
     }
 }
 
@@ -714,6 +724,34 @@ fn not_authorized<'a>() -> Refusal<'a> {
         ref_id: None,
         text: "this session is read-only: it gets copies of reports and sends no requests",
     })
+}
+
+/// OrdType, Side, TimeInForce, BusinessRejectReason and MassCancelRequestType: a client's own words in an
+/// answer, or one of ours that has no other.
+const CODES: [u32; 5] = [40, 54, 59, 380, 530];
+
+/// How to refuse a request of another version than its session's, if the session's has no words for the
+/// answer.
+#[cold]
+fn unanswerable<'a>(message: &Message<'a>, session: Version) -> Option<Refusal<'a>> {
+    let answer = match message.msg_type() {
+        Some(MsgType::ORDER_MASS_CANCEL_REQUEST) => MsgType::ORDER_MASS_CANCEL_REPORT,
+        _ => MsgType::EXECUTION_REPORT,
+    };
+    (!has_words(session, answer, message)).then(|| {
+        Refusal::Business(BusinessReject {
+            reason: BusinessRejectReason::Other,
+            ref_id: message.get(11),
+            text: "the session's version has no words for the answer; log on with the request's",
+        })
+    })
+}
+
+/// Whether a version has a type of message, and the codes that one of the type would take from `message`.
+fn has_words(version: Version, msg_type: MsgType, message: &Message<'_>) -> bool {
+    let dictionary = version.dictionary();
+    let known = |tag| message.get(tag).is_none_or(|value| dictionary.allows(tag, value));
+    dictionary.message(msg_type).is_some() && CODES.into_iter().all(known)
 }
 
 /// The body of an answer as it is journaled: in the words of FIX 4.4.
@@ -796,10 +834,10 @@ fn visit(
             SessionRecord::decode(frame.kind, frame.payload)
             && let Some(msg_type) = MsgType::parse(&msg_type)
         {
-            if msg_type.is_admin() || version.application == JOURNALED {
+            if msg_type.is_admin() {
                 visitor.stored(msg_type, &body);
             } else {
-                visit_in_other_words(msg_type, &body, version, visitor);
+                visit_answer(msg_type, &body, version, visitor);
             }
         }
     } else if let Ok(event) = Event::decode(frame.kind, frame.payload) {
@@ -808,26 +846,20 @@ fn visit(
     }
 }
 
-/// Shows a visitor a journaled answer in another version than it was journaled in. An answer that names a
-/// code the version doesn't have, as it was given to a session of a later version, is nothing there.
+/// Shows a visitor a journaled answer in the words of a version. An answer that names a code the version
+/// doesn't have, as it was given when the session spoke a later one, is nothing there.
 #[cold]
-fn visit_in_other_words(
+fn visit_answer(
     msg_type: MsgType,
     body: &[u8],
     version: Version,
     visitor: &mut impl MessageVisitor,
 ) {
-    /// OrdType, Side, TimeInForce, BusinessRejectReason and MassCancelRequestType: a client's own words,
-    /// or one of ours that has no other.
-    const CODES: [u32; 5] = [40, 54, 59, 380, 530];
     let bytes = [b"35=", msg_type.text().as_ref(), b"\x01", body].concat();
     let mut fields = Fields::new();
-    let (dictionary, message) = (version.dictionary(), Message::parse(&bytes, &mut fields).ok());
-    let known = |message: &Message<'_>| {
-        let known = |tag| message.get(tag).is_none_or(|value| dictionary.allows(tag, value));
-        dictionary.message(msg_type).is_some() && CODES.into_iter().all(known)
-    };
-    match message.filter(known).map(|message| ReportMessage::parse(&message)) {
+    let message = Message::parse(&bytes, &mut fields).ok();
+    let known = message.filter(|message| has_words(version, msg_type, message));
+    match known.map(|message| ReportMessage::parse(&message)) {
         Some(Ok(ReportMessage::Execution(report))) => visitor.typed(&report),
         Some(Ok(ReportMessage::CancelReject(reject))) => visitor.typed(&reject),
         Some(Ok(ReportMessage::MassCancel(report))) => visitor.typed(&report),

@@ -399,7 +399,7 @@ where
         symbols,
         resend: Reader::open_in(storage)?,
     };
-    let gateway = GatewayAgent::new(config, parts, clock, listen()?);
+    let gateway = GatewayAgent::new(config, parts, clock, listen()?)?;
     settings.delivered = gateway.delivered();
     let audit = core.audit();
     let follower = Follower::new(follower, followed, audit.clone(), durable.clone(), settings);

@@ -86,7 +86,7 @@ impl Stepped {
             resend: Reader::open(&config.venue.data_dir).expect("a journal"),
         };
         let network = TcpNetwork::listen(config.fix.listen).expect("a free port");
-        let gateway = GatewayAgent::new(&config, parts, clock.clone(), network);
+        let gateway = GatewayAgent::new(&config, parts, clock.clone(), network).expect("good");
         Self { clock, now: START, gateway, core: Some(core), durable: position, dir }
     }
 
@@ -389,4 +389,11 @@ fn durable_reports_wait_for_the_disk() {
     journal.close().expect("synced");
     let got = venue.receive(&mut a, 2);
     assert!(got[0].matches("35=A") && got[1].matches("35=8|150=0|11=a1"), "{got:?}");
+}
+
+/// A gateway is made of a configuration that was checked; if it was not, nobody gets more than was meant.
+#[test]
+#[should_panic(expected = "is none of FIX.4.0")]
+fn a_session_with_a_version_that_is_none_starts_no_gateway() {
+    Stepped::start(|config| config.sessions[0].versions = vec!["FIX.4".to_owned()]);
 }
