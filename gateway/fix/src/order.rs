@@ -45,7 +45,8 @@ macro_rules! codes {
             /// Reads a value of this field.
             ///
             /// # Errors
-            /// [`ValueError::Format`] unless it's one character, [`ValueError::Range`] when that isn't a code.
+            /// [`ValueError::Format`] unless it's one character, [`ValueError::Range`] when that
+            /// isn't a code.
             #[inline]
             pub fn parse(value: &[u8]) -> Result<Self, $crate::field::ValueError> {
                 match value {

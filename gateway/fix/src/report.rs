@@ -7,11 +7,21 @@
 //!
 //! | versions | what |
 //! |---|---|
-//! | to 4.2 | ExecTransType(20); ExecType(150) of a trade is 1 or 2, of a status OrdStatus(39); a replaced order without fills has OrdStatus 5 |
-//! | to 4.1 | OrderQty, LastShares and LastPx are always there, whole quantities without decimals; no account in an OrderCancelReject, no CxlRejResponseTo(434) |
-//! | 4.0 | neither ExecType, LeavesQty nor OrigClOrdID; ExecID is a number, the last nine digits of the id |
 //! | to 4.3 | fewer reasons: what a version lacks is "broker option", or left out |
+//! | to 4.2 | ExecTransType(20); OrdStatus 5 of a replaced order without fills |
+//! | to 4.2 | ExecType(150) of a trade is 1 or 2, that of a status is OrdStatus(39) |
+//! | to 4.2 | no SecondaryExecID(527), no OrderMassCancelReport |
+//! | to 4.1 | OrderQty, LastShares and LastPx are always there; times without a fraction |
+//! | to 4.1 | in an OrderCancelReject neither account, TransactTime nor CxlRejResponseTo(434) |
+//! | 4.0 | neither ExecType, LeavesQty nor OrigClOrdID; OrdStatus and OrigClOrdID in no OrderCancelReject |
+//! | from 4.4 | LastLiquidityInd(851), OrdStatusReqID(790) |
 //! | from 5.0 SP1 | TrdMatchID(880) beside SecondaryExecID(527); MassActionReportID(1369) |
+//!
+//! Two things have no good words in the oldest versions:
+//! - Quantities are integers before FIX 4.2. Whole ones are written so; of an instrument whose lot has
+//!   decimals they are written with these, which a strict client refuses.
+//! - ExecID is a number in FIX 4.0, for clients that read it into 32 bits: the last nine digits of the id. It
+//!   is unique for a thousand million frames of the journal, not for the life of the venue.
 
 use crate::encode::{Body, FIELD_MAX, Writer, text_len};
 use crate::field::{Decimal, MsgSeqNum, TimestampText, ValueError, parse_timestamp, parse_u64};
@@ -728,8 +738,8 @@ mod tests {
         sent_in(&[], body, check)
     }
 
-    /// A body as a message of every version that has it and knows its codes; of FIX 4.4 and later split and typed again. Gives
-    /// the message of FIX 4.4 as text.
+    /// A body as a message of every version that has it and knows its codes; of FIX 4.4 and later split and
+    /// typed again. Gives the message of FIX 4.4 as text.
     fn sent_in<B: Body>(
         codes: &[(u32, u8)],
         body: &B,
