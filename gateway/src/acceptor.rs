@@ -18,11 +18,12 @@ use ironbook_fix::{
 use ironbook_journal::{DurablePosition, Reader, Tail};
 
 use crate::{
+    access::{Guard, source},
     agent::Agent,
     clock::Clock,
     config::{Config, ConfigError},
     connection::{Connection, ReadOutcome, WriteFailure},
-    desk::{Desk, Outputs, SessionSetup},
+    desk::{Desk, NotAdmitted, Outputs, SessionSetup},
     network::{Network, Ready},
     retention::Delivered,
     ring::InputSender,
@@ -55,11 +56,14 @@ pub struct GatewayAgent<C, N: Network> {
     delivered: Delivered,
     durable: Option<DurablePosition>,
     desk: Desk,
+    guard: Guard,
     lines: Lines<N::Stream>,
     fields: Box<Fields>,
     turns: u32,
     /// When timeouts and endings are looked at next, ns.
     next_look: u64,
+    /// There may be connections that were not accepted yet.
+    accepting: bool,
     /// When the venue began to stop.
     closing_since: Option<Timestamp>,
     logon_timeout_ns: u64,
@@ -103,6 +107,9 @@ const FRAMES_PER_TURN: usize = 256;
 
 /// Messages that one connection may have handled in one turn, so that all are served alike.
 const MESSAGES_PER_TURN: usize = 64;
+
+/// Connections that are accepted, or refused, in one turn, so that many of them delay nobody else.
+const ACCEPTS_PER_TURN: usize = 64;
 
 /// Connections that are read directly at the most: a read that finds nothing costs about as much
 /// as asking the system about all of them.
@@ -148,6 +155,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                 symbols,
                 parts.resend,
             )?,
+            guard: Guard::new(&config.fix),
             lines: Lines {
                 lines,
                 dirty: Vec::with_capacity(config.fix.connections_max),
@@ -159,6 +167,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             fields: Fields::new(),
             turns: 0,
             next_look: 0,
+            accepting: false,
             closing_since: None,
             logon_timeout_ns: config.fix.logon_timeout_ms * 1_000_000,
             message_bytes_max: config.fix.message_bytes_max,
@@ -182,6 +191,9 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         let logon = strangers.map(|line| line.accepted.0 + self.logon_timeout_ns + 1).min();
         let closing = self.closing_since.map(|since| since.0 + CLOSING_NS_MAX + 1);
         let sessions = self.desk.next_deadline().map(|due| due.0);
+        if self.accepting {
+            return Some(Timestamp(0));
+        }
         let due = [logon, closing, sessions].into_iter().flatten().min()?;
         Some(Timestamp(due.max(self.next_look)))
     }
@@ -241,12 +253,12 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     /// Asks the system which sockets have something.
     fn poll_sockets(&mut self, timeout: Duration, now: Timestamp) -> usize {
         let mut found = 0;
-        let mut accept = false;
+        let accepting = &mut self.accepting;
         let lines = &mut self.lines;
         let polled = self.network.poll(timeout, |ready| {
             found += 1;
             match ready {
-                Ready::Listener => accept = true,
+                Ready::Listener => *accepting = true,
                 Ready::Connection { number, readable, writable } => {
                     if writable && let Some(Some(line)) = lines.lines.get_mut(number) {
                         line.blocked = false;
@@ -262,27 +274,31 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         {
             log::error!("poll: {error}");
         }
-        if accept {
+        if self.accepting {
             self.accept(now);
         }
-        found
+        found + usize::from(self.accepting)
     }
 
     fn accept(&mut self, now: Timestamp) {
-        loop {
+        for _ in 0..ACCEPTS_PER_TURN {
             let (mut stream, peer) = match self.network.accept() {
                 Ok(accepted) => accepted,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
-                    log::warn!("a connection can't be accepted: {error}");
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        log::warn!("a connection can't be accepted: {error}");
+                    }
+                    self.accepting = false;
                     return;
                 }
             };
-            let free = self.lines.lines.iter().position(Option::is_none);
-            let Some(number) = free.filter(|_| self.closing_since.is_none()) else {
-                log::debug!("{peer} refused: fix.connections_max connections are open");
-                continue;
+            let number = match self.place(peer, now) {
+                Ok(number) => number,
+                Err(reason) => {
+                    self.guard.log(now, format_args!("{peer} refused: {reason}"));
+                    continue;
+                }
             };
             if let Err(error) = self.network.register(&mut stream, number) {
                 log::warn!("{peer}: {error}");
@@ -293,6 +309,18 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             self.lines.lines[number] = Some(Line::new(io, now));
             self.lines.make_ready(number);
         }
+    }
+
+    /// The number of a new connection, if it may be; nothing is allocated for one that may not.
+    fn place(&self, peer: SocketAddr, now: Timestamp) -> Result<usize, &'static str> {
+        let lines = &self.lines.lines;
+        let from = source(peer.ip());
+        let open = lines.iter().flatten().filter(|line| source(line.io.peer().ip()) == from);
+        self.guard.admit(peer.ip(), open.count(), now)?;
+        if self.closing_since.is_some() {
+            return Err("the venue stops");
+        }
+        lines.iter().position(Option::is_none).ok_or("fix.connections_max connections are open")
     }
 
     /// Reads the connections that may have something.
@@ -399,12 +427,22 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         let mut refused = None;
         match (parsed, line.session) {
             (Ok(message), Some(session)) => self.desk.handle_message(session, &message, now),
-            (Ok(message), None) => match self.desk.admit(&message, peer.ip(), number, now) {
+            (Ok(message), None) => match self
+                .guard
+                .check_failures(peer.ip(), now)
+                .map_err(NotAdmitted::reason)
+                .and_then(|()| self.desk.admit(&message, peer.ip(), number, now))
+            {
                 Ok(session) => {
                     line.session = Some(session);
                     self.desk.handle_message(session, &message, now);
                 }
-                Err(reason) => refused = Some(reason),
+                Err(not_admitted) => {
+                    if not_admitted.is_failure {
+                        self.guard.failed(peer.ip(), now);
+                    }
+                    refused = Some(not_admitted.reason);
+                }
             },
             (Err(reason), Some(session)) => {
                 log::debug!("{peer}: {reason}");
@@ -426,7 +464,8 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             log::info!("{} disconnected from {peer}: {reason}", self.desk.comp_id(session));
             self.desk.handle_disconnected(session);
         } else {
-            log::info!("{peer} disconnected: {reason}");
+            let now = self.clock.now();
+            self.guard.log(now, format_args!("{peer} disconnected: {reason}"));
         }
         self.lines.forget(number);
     }

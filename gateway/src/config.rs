@@ -3,7 +3,11 @@
 //! [`Config::default`] is a complete venue for a laptop. [`render`] prints a configuration with the
 //! meaning, unit and default of every key; [`KEYS`] is the one place where these are written.
 
-use std::{fmt::Write as _, net::IpAddr, net::SocketAddr, path::Path, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
 
 use ironbook_engine::{CompId, EngineLimits, Symbol, command::MANTISSA_MAX, command::TICKS_MAX};
 use ironbook_fix::{
@@ -13,6 +17,8 @@ use ironbook_fix::{
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::access::AddressRange;
 
 /// Fewest slots of the ring: with fewer there is never room for what one message can bring about.
 const RING_SLOTS_MIN: u64 = crate::desk::INPUTS_PER_TURN as u64;
@@ -67,7 +73,11 @@ pub enum Acknowledge {
 #[allow(missing_docs)]
 pub struct FixConfig {
     pub listen: SocketAddr,
+    pub allow_from: Vec<AddressRange>,
     pub connections_max: usize,
+    pub connections_per_address_max: usize,
+    pub logon_failures_max: u32,
+    pub lockout_s: u64,
     pub logon_timeout_ms: u64,
     pub logout_timeout_ms: u64,
     pub heart_bt_int_max_s: u32,
@@ -197,7 +207,7 @@ fn open() -> StatusConfig {
 pub struct SessionConfig {
     pub comp_id: String,
     #[serde(default = "loopback")]
-    pub allow_from: Vec<IpAddr>,
+    pub allow_from: Vec<AddressRange>,
     #[serde(default)]
     pub reset_on_logon: bool,
     #[serde(default)]
@@ -206,8 +216,8 @@ pub struct SessionConfig {
     pub versions: Vec<String>,
 }
 
-fn loopback() -> Vec<IpAddr> {
-    vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])]
+fn loopback() -> Vec<AddressRange> {
+    vec![Ipv4Addr::LOCALHOST.into(), IpAddr::V6(Ipv6Addr::LOCALHOST).into()]
 }
 
 impl Default for Config {
@@ -239,7 +249,11 @@ impl Default for FixConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 9878)),
+            allow_from: AddressRange::ALL.into(),
             connections_max: 256,
+            connections_per_address_max: 64,
+            logon_failures_max: 10,
+            lockout_s: 60,
             logon_timeout_ms: 10_000,
             logout_timeout_ms: 2_000,
             heart_bt_int_max_s: 60,
@@ -440,6 +454,9 @@ impl Config {
         let sessions = self.sessions.len() as u64;
         let within = [
             ("fix.connections_max", fix.connections_max as u64, 1, 65_536),
+            ("fix.connections_per_address_max", fix.connections_per_address_max as u64, 1, 65_536),
+            ("fix.logon_failures_max", fix.logon_failures_max.into(), 0, 65_536),
+            ("fix.lockout_s", fix.lockout_s, 1, 86_400),
             ("fix.logon_timeout_ms", fix.logon_timeout_ms, 1, 3_600_000),
             ("fix.logout_timeout_ms", fix.logout_timeout_ms, 1, 3_600_000),
             ("fix.heart_bt_int_max_s", fix.heart_bt_int_max_s.into(), 1, 86_400),
@@ -594,7 +611,23 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "What a report waits for: \"written\" survives the death of the process, \"durable\" the loss of power.",
     ),
     ("fix", "listen", "Address and port that clients connect to."),
+    (
+        "fix",
+        "allow_from",
+        "Addresses that may connect at all, alone or as ranges: [\"10.1.2.3\", \"10.0.0.0/8\", \"2001:db8::/32\"].",
+    ),
     ("fix", "connections_max", "Most connections at once; one more is closed at once."),
+    (
+        "fix",
+        "connections_per_address_max",
+        "Most of them from one address; of IPv6, from one network of 64 bits.",
+    ),
+    (
+        "fix",
+        "logon_failures_max",
+        "Logons within lockout_s from one address with an unknown comp id, from where it may not be, or with a wrong password, that lock the address; 0 locks none.",
+    ),
+    ("fix", "lockout_s", "Seconds for which a locked address can't connect."),
     ("fix", "logon_timeout_ms", "Milliseconds from connection to Logon; then it is closed."),
     ("fix", "logout_timeout_ms", "Milliseconds that a Logout waits for its answer."),
     ("fix", "heart_bt_int_max_s", "Largest HeartBtInt (108) that a client may ask for, seconds."),
@@ -679,7 +712,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "Status at the start of the venue: \"open\", \"halted\" or \"closed\".",
     ),
     ("session", "comp_id", "Comp id of the client: his SenderCompID (49)."),
-    ("session", "allow_from", "Addresses that he may connect from."),
+    ("session", "allow_from", "Addresses and ranges that he may connect from."),
     ("session", "reset_on_logon", "Whether each Logon starts both sequence numbers at 1."),
     (
         "session",
@@ -787,6 +820,8 @@ mod tests {
                 "session A: versions = FIX.4: is none of FIX.4.0, ",
             ),
             ("[threads]\nlayout = \"fast\"\n", "line 2"),
+            ("[fix]\nallow_from = [\"10.1.2.3/8\"]\n", "write 10.0.0.0/8"),
+            ("[fix]\nlockout_s = 0\n", "fix.lockout_s = 0: 1 to 86400"),
         ] {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");

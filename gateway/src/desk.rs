@@ -104,6 +104,26 @@ pub struct Desk {
     text: TimestampText,
 }
 
+/// Why a connection becomes none of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAdmitted {
+    /// For the log.
+    pub reason: &'static str,
+    /// Whether it counts as a failed Logon of its address: it named somebody who it is not.
+    pub is_failure: bool,
+}
+
+impl NotAdmitted {
+    /// It may be that nobody did anything wrong.
+    pub const fn reason(reason: &'static str) -> Self {
+        Self { reason, is_failure: false }
+    }
+
+    const fn failure(reason: &'static str) -> Self {
+        Self { reason, is_failure: true }
+    }
+}
+
 /// Bytes that go out on each connection; the gateway owns the connections.
 pub trait Outputs {
     /// Buffer of a connection; marks it to be written.
@@ -165,20 +185,20 @@ impl Desk {
         peer: std::net::IpAddr,
         connection: usize,
         now: Timestamp,
-    ) -> Result<usize, &'static str> {
+    ) -> Result<usize, NotAdmitted> {
         if message.msg_type() != Some(MsgType::LOGON) {
-            return Err("the first message is not a Logon");
+            return Err(NotAdmitted::reason("the first message is not a Logon"));
         }
         let comp_id = message.sender_comp_id().unwrap_or_default();
         let found =
             self.slots.iter().position(|slot| slot.setup.config.comp_id.as_bytes() == comp_id);
-        let index = found.ok_or("unknown SenderCompID")?;
+        let index = found.ok_or(NotAdmitted::failure("unknown SenderCompID"))?;
         let slot = &mut self.slots[index];
-        if !slot.setup.config.allow_from.contains(&peer.to_canonical()) {
-            return Err("this comp id may not connect from there");
+        if !slot.setup.config.allow_from.iter().any(|range| range.contains(peer)) {
+            return Err(NotAdmitted::failure("this comp id may not connect from there"));
         }
         if slot.connection.is_some() {
-            return Err("the session is connected already");
+            return Err(NotAdmitted::reason("the session is connected already"));
         }
         slot.connection = Some(connection);
         slot.live = false;

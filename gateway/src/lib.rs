@@ -9,6 +9,7 @@
 //! - [`config`]: what can be set.
 //! - [`venue`]: the composition root.
 //! - [`network`], [`acceptor`], [`connection`], [`desk`]: sockets, bytes, sessions.
+//! - [`access`]: who may connect.
 //! - [`translate`]: the one file that names both FIX messages and engine types.
 //! - [`core`]: the matching core, only writer of the journal.
 //! - [`replay`], [`sessions`]: folds over the journal that give back the state and the sequence
@@ -20,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod acceptor;
+pub mod access;
 pub mod agent;
 pub mod audit;
 pub mod client;

@@ -397,3 +397,83 @@ fn durable_reports_wait_for_the_disk() {
 fn a_session_with_a_version_that_is_none_starts_no_gateway() {
     Stepped::start(|config| config.sessions[0].versions = vec!["FIX.4".to_owned()]);
 }
+
+/// Connects and logs on as somebody; gives the client if there is an answer.
+fn try_log_on(venue: &mut Stepped, comp_id: &str) -> Option<FixClient> {
+    let mut client = FixClient::connect(venue.gateway.address(), comp_id);
+    client.sending_time = Some(fix_time(Duration::from_nanos(venue.now)));
+    let logon = client.build("A", 1, "98=0|108=30|141=Y", Flaw::None);
+    // The venue may have closed already.
+    let _ = client.try_send_raw(&logon);
+    let mut answer = None;
+    wait_for("an answer, or the end", || {
+        venue.settle();
+        answer = client.pending().pop();
+        answer.is_some() || client.is_closed()
+    });
+    answer.map(|answer| {
+        assert!(answer.matches("35=A"), "{answer:?}");
+        client.next_out = 2;
+        client
+    })
+}
+
+#[test]
+fn connections_come_from_where_they_may() {
+    for (allowed, answered) in [("127.0.0.1", true), ("127.0.0.0/8", true), ("10.0.0.0/8", false)] {
+        let mut venue =
+            Stepped::start(|config| config.fix.allow_from = vec![allowed.parse().unwrap()]);
+        assert_eq!(try_log_on(&mut venue, "A").is_some(), answered, "{allowed}");
+        let mut venue = Stepped::start(|config| {
+            config.sessions[0].allow_from = vec![allowed.parse().unwrap()];
+        });
+        assert_eq!(try_log_on(&mut venue, "A").is_some(), answered, "{allowed}");
+        assert!(try_log_on(&mut venue, "B").is_some());
+    }
+}
+
+#[test]
+fn an_address_has_so_many_connections() {
+    let mut venue = Stepped::start(|config| config.fix.connections_per_address_max = 2);
+    let mut a = try_log_on(&mut venue, "A").expect("the first");
+    let b = try_log_on(&mut venue, "B").expect("the second");
+    assert!(try_log_on(&mut venue, "C").is_none());
+    drop(b);
+    venue.advance(LOOK);
+    assert!(try_log_on(&mut venue, "C").is_some());
+    venue.ask(&mut a, "1", "112=still", "35=0|112=still");
+}
+
+#[test]
+fn an_address_is_locked_when_logons_from_it_fail() {
+    let mut venue = Stepped::start(|config| {
+        config.fix.logon_failures_max = 3;
+        config.fix.lockout_s = 60;
+    });
+    let mut a = try_log_on(&mut venue, "A").expect("a good name");
+    let mut early = FixClient::connect(venue.gateway.address(), "C");
+    venue.settle();
+    for _ in 0..3 {
+        assert!(try_log_on(&mut venue, "NOBODY").is_none());
+    }
+    assert!(try_log_on(&mut venue, "B").is_none(), "a good name, too late");
+    venue.send(&mut early, "A", "98=0|108=30|141=Y");
+    venue.expect_closed(&mut early);
+    venue.ask(&mut a, "1", "112=still", "35=0|112=still");
+    venue.advance(59 * SECOND);
+    assert!(try_log_on(&mut venue, "B").is_none());
+    venue.advance(SECOND);
+    assert!(try_log_on(&mut venue, "B").is_some());
+}
+
+#[test]
+fn a_crowd_of_connections_is_looked_at_to_the_last() {
+    let mut venue = Stepped::start(|config| config.fix.connections_per_address_max = 1);
+    let address = venue.gateway.address();
+    let _crowd: Vec<_> = (0..100).map(|_| FixClient::connect(address, "A")).collect();
+    let mut last = FixClient::connect(address, "A");
+    wait_for("the last one is refused", || {
+        venue.settle();
+        last.is_closed()
+    });
+}

@@ -337,6 +337,17 @@ impl FixClient {
         std::iter::from_fn(|| self.split()).collect()
     }
 
+    /// Whether the venue has closed the connection by now, and nothing came before.
+    pub fn is_closed(&mut self) -> bool {
+        self.stream.set_nonblocking(true).expect("a non-blocking socket");
+        let closed = match self.stream.peek(&mut [0]) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
+        };
+        self.stream.set_nonblocking(false).expect("a blocking socket");
+        closed
+    }
+
     /// The next message that is no Heartbeat, in sequence, with these fields.
     #[track_caller]
     pub fn expect(&mut self, spec: &str) -> Msg {
