@@ -23,6 +23,7 @@ use crate::{
     clock::Clock,
     config::{Config, ConfigError},
     connection::{Connection, ReadOutcome, WriteFailure},
+    credentials::{Checker, Handed, Verdict},
     desk::{Desk, NotAdmitted, Outputs, SessionSetup},
     network::{Network, Ready},
     retention::Delivered,
@@ -57,6 +58,8 @@ pub struct GatewayAgent<C, N: Network> {
     durable: Option<DurablePosition>,
     desk: Desk,
     guard: Guard,
+    checker: Checker,
+    tickets: u64,
     lines: Lines<N::Stream>,
     fields: Box<Fields>,
     turns: u32,
@@ -93,13 +96,27 @@ struct Line<S> {
     session: Option<usize>,
     accepted: Timestamp,
     last_read: Timestamp,
-    /// There are unused messages that the ring, or the turn, had no room for.
-    stalled: bool,
+    hold: Hold,
+    /// Names the connection, as numbers come again.
+    ticket: u64,
+    /// Whether what its Logon claimed is true, once that was checked.
+    proved: Option<bool>,
     /// The socket takes no more bytes until the system says so.
     blocked: bool,
     dirty: bool,
     hot: bool,
     ready: bool,
+}
+
+/// Why a connection is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    /// It is read.
+    None,
+    /// There are unused messages that the ring, or the turn, had no room for.
+    Room,
+    /// What its Logon claims is being checked.
+    Check,
 }
 
 /// Frames of the journal that are delivered in one turn, so that sockets are read in between.
@@ -156,6 +173,8 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                 parts.resend,
             )?,
             guard: Guard::new(&config.fix),
+            checker: Checker::Inline,
+            tickets: 0,
             lines: Lines {
                 lines,
                 dirty: Vec::with_capacity(config.fix.connections_max),
@@ -172,6 +191,11 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             logon_timeout_ns: config.fix.logon_timeout_ms * 1_000_000,
             message_bytes_max: config.fix.message_bytes_max,
         })
+    }
+
+    /// Checks passwords of Logons with this; until it is said, at once.
+    pub fn check_passwords_with(&mut self, checker: Checker) {
+        self.checker = checker;
     }
 
     /// How far it has delivered the journal, at any time from now on.
@@ -306,7 +330,8 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             }
             let (message_max, output_max) = (self.lines.message_max, self.lines.output_max);
             let io = Connection::new(stream, peer, message_max, output_max);
-            self.lines.lines[number] = Some(Line::new(io, now));
+            self.tickets += 1;
+            self.lines.lines[number] = Some(Line::new(io, self.tickets, now));
             self.lines.make_ready(number);
         }
     }
@@ -333,7 +358,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             done += self.read(number, now).0;
             // A connection that was closed has left the list already.
             let Some(line) = &self.lines.lines[number] else { continue };
-            if line.stalled || line.last_read.0 + HOT_NS > now.0 {
+            if line.hold == Hold::Room || line.last_read.0 + HOT_NS > now.0 {
                 index += 1;
             } else {
                 self.lines.cool(index);
@@ -360,8 +385,10 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     #[inline]
     fn read(&mut self, number: usize, now: Timestamp) -> (usize, bool) {
         let Some(line) = &mut self.lines.lines[number] else { return (0, false) };
-        if !line.stalled {
-            match line.io.read() {
+        match line.hold {
+            Hold::Room => {}
+            Hold::Check => return (0, false),
+            Hold::None => match line.io.read() {
                 ReadOutcome::Bytes(_) => {
                     line.last_read = now;
                     self.lines.heat(number);
@@ -372,7 +399,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                     self.close(number, "the client closed the connection");
                     return (1, false);
                 }
-            }
+            },
         }
         (self.handle(number, now), true)
     }
@@ -383,7 +410,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         for handled in 0..MESSAGES_PER_TURN {
             let Some(line) = &mut self.lines.lines[number] else { return handled };
             if !self.desk.has_room() {
-                line.stalled = true;
+                line.hold = Hold::Room;
                 return handled;
             }
             let bytes = line.io.unused();
@@ -393,7 +420,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                     return handled;
                 }
                 Framed::Incomplete => {
-                    line.stalled = false;
+                    line.hold = Hold::None;
                     return handled;
                 }
                 Framed::Garbled { skip, reason } => {
@@ -410,62 +437,120 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                     self.close(number, "a message longer than fix.message_bytes_max");
                     return handled;
                 }
-                Framed::Message { len } => self.handle_message(number, len, now),
+                Framed::Message { len } => {
+                    if !self.handle_message(number, len, now) {
+                        return handled;
+                    }
+                }
             }
         }
         if let Some(line) = &mut self.lines.lines[number] {
-            line.stalled = true;
+            line.hold = Hold::Room;
         }
         MESSAGES_PER_TURN
     }
 
+    /// Handles a message, and says whether it is done with.
     #[inline]
-    fn handle_message(&mut self, number: usize, len: usize, now: Timestamp) {
-        let Some(line) = &mut self.lines.lines[number] else { return };
-        let peer = line.io.peer();
-        let parsed = Message::parse(&line.io.unused()[..len], &mut self.fields);
-        let mut refused = None;
-        match (parsed, line.session) {
-            (Ok(message), Some(session)) => self.desk.handle_message(session, &message, now),
-            (Ok(message), None) => match self
-                .guard
-                .check_failures(peer.ip(), now)
-                .map_err(NotAdmitted::reason)
-                .and_then(|()| self.desk.admit(&message, peer.ip(), number, now))
-            {
-                Ok(session) => {
-                    line.session = Some(session);
-                    self.desk.handle_message(session, &message, now);
-                }
-                Err(not_admitted) => {
-                    if not_admitted.is_failure {
-                        self.guard.failed(peer.ip(), now);
-                    }
-                    refused = Some(not_admitted.reason);
-                }
-            },
-            (Err(reason), Some(session)) => {
-                log::debug!("{peer}: {reason}");
+    fn handle_message(&mut self, number: usize, len: usize, now: Timestamp) -> bool {
+        let Some(line) = &mut self.lines.lines[number] else { return true };
+        let Some(session) = line.session else { return self.handle_first(number, len, now) };
+        match Message::parse(&line.io.unused()[..len], &mut self.fields) {
+            Ok(message) => self.desk.handle_message(session, &message, now),
+            Err(reason) => {
+                log::debug!("{}: {reason}", line.io.peer());
                 self.desk.handle_garbled(session, now);
             }
-            (Err(_), None) => refused = Some("the first message is garbled"),
         }
         line.io.consume(len);
-        if let Some(reason) = refused {
-            self.close(number, reason);
+        true
+    }
+
+    /// Handles the first message of a connection: it must be a Logon, perhaps with a password. While that is
+    /// checked the message stays where it is, and the connection is not read.
+    #[cold]
+    fn handle_first(&mut self, number: usize, len: usize, now: Timestamp) -> bool {
+        let Some(line) = &mut self.lines.lines[number] else { return true };
+        let peer = line.io.peer().ip();
+        let Ok(message) = Message::parse(&line.io.unused()[..len], &mut self.fields) else {
+            self.close(number, "the first message is garbled");
+            return true;
+        };
+        let found = self.guard.check_failures(peer, now).map_err(NotAdmitted::reason);
+        let logged_on = found.and_then(|()| self.desk.find(&message, peer)).and_then(|session| {
+            let claim = match line.proved {
+                Some(_) => None,
+                None => self.desk.claim(session, &message),
+            };
+            let handed = match claim {
+                None => Handed::Checked(line.proved.unwrap_or(true)),
+                Some(claim) => self.checker.hand_in(line.ticket, claim),
+            };
+            let Handed::Checked(proved) = handed else { return Ok(handed) };
+            line.proved = Some(proved);
+            line.session = Some(session);
+            let logged_on = self.desk.log_on(session, number, &message, proved, now);
+            logged_on.inspect_err(|_| line.session = None).map(|()| handed)
+        });
+        match logged_on {
+            Ok(Handed::Checked(proved)) => {
+                line.io.consume(len);
+                if !proved {
+                    self.guard.failed(peer, now);
+                }
+                true
+            }
+            Ok(Handed::Waits) => {
+                line.hold = Hold::Check;
+                false
+            }
+            Ok(Handed::Full) => {
+                line.hold = Hold::Room;
+                false
+            }
+            Err(not_admitted) => {
+                if not_admitted.is_failure {
+                    self.guard.failed(peer, now);
+                }
+                self.close(number, not_admitted.reason);
+                true
+            }
         }
+    }
+
+    /// Goes on with connections whose passwords were checked.
+    #[inline]
+    fn take_verdicts(&mut self) -> usize {
+        let mut taken = 0;
+        while let Some(Verdict { ticket, passed }) = self.checker.verdict() {
+            taken += 1;
+            let mut lines = self.lines.lines.iter_mut();
+            // The connection may be gone, and another have its number.
+            let found = lines.position(|line| line.as_ref().is_some_and(|it| it.ticket == ticket));
+            if let Some(number) = found
+                && let Some(line) = &mut self.lines.lines[number]
+            {
+                line.proved = Some(passed);
+                line.hold = Hold::Room;
+                self.lines.make_ready(number);
+            }
+        }
+        taken
     }
 
     fn close(&mut self, number: usize, reason: &str) {
         let Some(mut line) = self.lines.lines[number].take() else { return };
         self.network.deregister(line.io.stream_mut());
         let peer = line.io.peer();
-        if let Some(session) = line.session {
-            log::info!("{} disconnected from {peer}: {reason}", self.desk.comp_id(session));
-            self.desk.handle_disconnected(session);
+        let comp_id = line.session.map_or("", |session| self.desk.comp_id(session));
+        if line.session.is_some() && line.proved != Some(false) {
+            log::info!("{comp_id} disconnected from {peer}: {reason}");
         } else {
             let now = self.clock.now();
-            self.guard.log(now, format_args!("{peer} disconnected: {reason}"));
+            self.guard.log(now, format_args!("{peer} disconnected: {reason} {comp_id}"));
+        }
+        if let Some(session) = line.session {
+            self.desk.handle_disconnected(session);
         }
         self.lines.forget(number);
     }
@@ -528,6 +613,7 @@ impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
         let poll = self.lines.hot.is_empty() || self.turns.is_multiple_of(TURNS_PER_POLL);
         if poll {
             done += self.poll_sockets(Duration::ZERO, now);
+            done += self.take_verdicts();
             done += self.keep_time(now);
             let half = self.lines.output_max / 2;
             done += self.desk.resend(&mut self.lines, now, half);
@@ -558,13 +644,15 @@ impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
 }
 
 impl<S> Line<S> {
-    fn new(io: Connection<S>, now: Timestamp) -> Self {
+    fn new(io: Connection<S>, ticket: u64, now: Timestamp) -> Self {
         Self {
             io,
             session: None,
             accepted: now,
             last_read: now,
-            stalled: false,
+            hold: Hold::None,
+            ticket,
+            proved: None,
             blocked: false,
             dirty: false,
             hot: false,

@@ -7,6 +7,7 @@ use std::{
     fmt::Write as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ironbook_engine::{CompId, EngineLimits, Symbol, command::MANTISSA_MAX, command::TICKS_MAX};
@@ -18,7 +19,7 @@ use ironbook_fix::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::access::AddressRange;
+use crate::{access::AddressRange, credentials::PasswordHash};
 
 /// Fewest slots of the ring: with fewer there is never room for what one message can bring about.
 const RING_SLOTS_MIN: u64 = crate::desk::INPUTS_PER_TURN as u64;
@@ -214,6 +215,10 @@ pub struct SessionConfig {
     pub read_only: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
 }
 
 fn loopback() -> Vec<AddressRange> {
@@ -340,6 +345,8 @@ fn default_sessions() -> Vec<SessionConfig> {
             allow_from: loopback(),
             reset_on_logon: false,
             versions: Vec::new(),
+            username: None,
+            password: None,
         })
         .collect()
 }
@@ -443,6 +450,7 @@ impl Config {
             }
             comp_ids.push(&session.comp_id);
             session.versions()?;
+            session.login()?;
         }
         Ok(())
     }
@@ -522,6 +530,33 @@ impl SessionConfig {
         };
         self.versions.iter().map(read).collect()
     }
+
+    /// What its Logon has to prove, if anything.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a hash that is none, and for a user without one.
+    pub fn login(&self) -> Result<Option<Login>, ConfigError> {
+        let key = |name: &str| format!("session {}: {name}", self.comp_id);
+        let Some(password) = &self.password else {
+            return match &self.username {
+                Some(name) => Err(value(&key("username"), name, &"needs a password beside it")),
+                None => Ok(None),
+            };
+        };
+        // Not the value itself: somebody may have written his password there.
+        let hash = PasswordHash::parse(password)
+            .map_err(|error| value(&key("password"), "(not shown)", &error))?;
+        Ok(Some(Login { username: self.username.clone(), password: hash.into() }))
+    }
+}
+
+/// Who may log on to a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// Username (553), if one is asked for.
+    pub username: Option<String>,
+    /// The hash of Password (554).
+    pub password: Arc<PasswordHash>,
 }
 
 impl InstrumentConfig {
@@ -719,6 +754,16 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "versions",
         "Versions of FIX that he may log on with, such as [\"FIX.4.2\", \"FIX.5.0SP2\"]; default: all.",
     ),
+    (
+        "session",
+        "username",
+        "Username (553) that his Logon must have, from FIX 4.3 on; with password only. Default: none.",
+    ),
+    (
+        "session",
+        "password",
+        "Hash of the Password (554) that his Logon must have, made by: ironbook password. Before FIX 4.3 the password stands in RawData (96). Default: none.",
+    ),
     ("session", "read_only", "Whether requests of this session are refused: a drop copy."),
 ];
 
@@ -781,6 +826,8 @@ mod tests {
         config.snapshot.every_commands = 0;
         config.instruments[0].price_max = Some("5000".to_owned());
         config.instruments[1].status = StatusConfig::Halted;
+        config.sessions[0].username = Some("somebody".to_owned());
+        config.sessions[0].password = Some(PasswordHash::of(b"x").unwrap().to_string());
         config.sessions[1].versions = vec!["FIX.4.2".to_owned(), "FIX.5.0SP2".to_owned()];
         assert_eq!(parse(&render(&config)).unwrap(), config);
     }
@@ -821,6 +868,11 @@ mod tests {
             ),
             ("[threads]\nlayout = \"fast\"\n", "line 2"),
             ("[fix]\nallow_from = [\"10.1.2.3/8\"]\n", "write 10.0.0.0/8"),
+            (
+                "[[session]]\ncomp_id = \"A\"\npassword = \"x\"\n",
+                "session A: password = (not shown): is no PHC string",
+            ),
+            ("[[session]]\ncomp_id = \"A\"\nusername = \"x\"\n", "needs a password beside it"),
             ("[fix]\nlockout_s = 0\n", "fix.lockout_s = 0: 1 to 86400"),
         ] {
             let message = parse(text).unwrap_err().to_string();

@@ -10,7 +10,7 @@
 //! Nothing is sent that the journal does not hold, so a MsgSeqNum is the same before and after a
 //! restart, and a resend reads the journal.
 
-use std::{collections::VecDeque, error::Error};
+use std::{collections::VecDeque, error::Error, net::IpAddr};
 
 use ironbook_engine::{Event, Sequence, SessionId, Timestamp, command::Origin};
 use ironbook_fix::{
@@ -26,7 +26,8 @@ use ironbook_fix::{
 use ironbook_journal::{Frame, Position, ReadError, Reader};
 
 use crate::{
-    config::{Config, ConfigError, SessionConfig},
+    config::{Config, ConfigError, Login, SessionConfig},
+    credentials::Claim,
     ring::{Input, InputSender},
     session_record::SessionRecord,
     sessions::{Audience, SessionTable},
@@ -53,6 +54,8 @@ pub struct SessionSetup {
 #[derive(Debug)]
 struct Slot {
     setup: SessionSetup,
+    /// What a Logon has to prove.
+    login: Option<Login>,
     fix: Session,
     /// The connection that the session is bound to.
     connection: Option<usize>,
@@ -175,17 +178,11 @@ impl Desk {
         self.inputs.flush();
     }
 
-    /// The session that a first message logs on to, if that may be from there.
+    /// The session that a first message is to log on to, if that may be from there.
     ///
     /// # Errors
     /// Why it may not; nothing is answered then, so that a stranger learns nothing.
-    pub fn admit(
-        &mut self,
-        message: &Message<'_>,
-        peer: std::net::IpAddr,
-        connection: usize,
-        now: Timestamp,
-    ) -> Result<usize, NotAdmitted> {
+    pub fn find(&self, message: &Message<'_>, peer: IpAddr) -> Result<usize, NotAdmitted> {
         if message.msg_type() != Some(MsgType::LOGON) {
             return Err(NotAdmitted::reason("the first message is not a Logon"));
         }
@@ -193,10 +190,47 @@ impl Desk {
         let found =
             self.slots.iter().position(|slot| slot.setup.config.comp_id.as_bytes() == comp_id);
         let index = found.ok_or(NotAdmitted::failure("unknown SenderCompID"))?;
-        let slot = &mut self.slots[index];
+        let slot = &self.slots[index];
         if !slot.setup.config.allow_from.iter().any(|range| range.contains(peer)) {
             return Err(NotAdmitted::failure("this comp id may not connect from there"));
         }
+        if slot.connection.is_some() {
+            return Err(NotAdmitted::reason("the session is connected already"));
+        }
+        Ok(index)
+    }
+
+    /// What a Logon to a session claims and has to prove first, if the session has a password. The version
+    /// decides where a Logon has it: before FIX 4.3 there is RawData (96) and no user.
+    pub fn claim(&self, index: usize, message: &Message<'_>) -> Option<Claim> {
+        let Login { username, password } = self.slots[index].login.as_ref()?;
+        let version = Version::of_logon(message.begin_string(), message.get(1137));
+        let has = |tag| version.is_some_and(|it| it.dictionary().has(MsgType::LOGON, tag));
+        let wanted = username.as_ref().filter(|_| has(553));
+        let tag = if has(554) { 554 } else { 96 };
+        Some(Claim {
+            hash: password.clone(),
+            user_matches: wanted.is_none_or(|name| message.get(553) == Some(name.as_bytes())),
+            password: message.get(tag).map(<[u8]>::to_vec),
+        })
+    }
+
+    /// Gives a connection the session that its Logon is to, and takes the Logon, or refuses it where what it
+    /// claimed did not prove to be true.
+    ///
+    /// # Errors
+    /// Another connection came first.
+    pub fn log_on(
+        &mut self,
+        index: usize,
+        connection: usize,
+        message: &Message<'_>,
+        proved: bool,
+        now: Timestamp,
+    ) -> Result<(), NotAdmitted> {
+        /// SessionStatus (1409): invalid user or password.
+        const INVALID_LOGIN: u64 = 5;
+        let slot = &mut self.slots[index];
         if slot.connection.is_some() {
             return Err(NotAdmitted::reason("the session is connected already"));
         }
@@ -205,7 +239,18 @@ impl Desk {
         slot.closing = None;
         slot.stale_ahead = slot.sends_ahead;
         slot.fix.handle_connected(now.0);
-        Ok(index)
+        if !proved {
+            let text = "Username (553) or Password (554) is wrong";
+            slot.fix.refuse_logon(now.0, message, text, Some(INVALID_LOGIN));
+        } else if message.get(925).is_some() {
+            let text = "NewPassword (925) is not taken here: ask the venue for another password";
+            slot.fix.refuse_logon(now.0, message, text, None);
+        } else {
+            self.handle_message(index, message, now);
+            return Ok(());
+        }
+        self.drain(index);
+        Ok(())
     }
 
     /// Takes a message of a session.
@@ -726,6 +771,7 @@ impl Slot {
         };
         Ok(Self {
             fix: Session::new(fix, MsgSeqNum::new(next_in), MsgSeqNum::new(next_out)),
+            login: setup.config.login()?,
             setup,
             connection: None,
             live: false,

@@ -9,7 +9,7 @@
 //! - [`config`]: what can be set.
 //! - [`venue`]: the composition root.
 //! - [`network`], [`acceptor`], [`connection`], [`desk`]: sockets, bytes, sessions.
-//! - [`access`]: who may connect.
+//! - [`access`], [`credentials`]: who may connect, and who he is.
 //! - [`translate`]: the one file that names both FIX messages and engine types.
 //! - [`core`]: the matching core, only writer of the journal.
 //! - [`replay`], [`sessions`]: folds over the journal that give back the state and the sequence
@@ -29,6 +29,7 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod core;
+pub mod credentials;
 pub mod desk;
 pub mod follower;
 pub mod network;

@@ -30,6 +30,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{Acknowledge, Config, Cpu, Layout, StatusConfig},
     core::CoreAgent,
+    credentials::Checker,
     desk::SessionSetup,
     follower::{self, Follower},
     network::{Network, TcpNetwork},
@@ -180,8 +181,11 @@ impl Venue {
             listen: || TcpNetwork::listen(config.fix.listen),
             replay: |readers, from, sessions| replay_on_two_threads(readers, from, sessions, None),
         };
-        let Parts { gateway, core, follower, audit, durable, mut started } =
+        let Parts { mut gateway, core, follower, audit, durable, mut started } =
             assemble(config, opened, place)?;
+        if config.sessions.iter().any(|session| session.password.is_some()) {
+            gateway.check_passwords_with(Checker::aside()?);
+        }
         let address = gateway.address();
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::new(Mutex::new(None));

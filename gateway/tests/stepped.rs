@@ -5,7 +5,8 @@ mod common;
 
 use std::{fs, time::Duration};
 
-use common::{FixClient, Flaw, Msg, fix_time, limit, small_config, wait_for};
+use common::{FixClient, Flaw, Msg, SECRET_HASH, fix_time, limit, small_config, wait_for};
+use crossbeam_channel::{Receiver, bounded};
 use ironbook_engine::{
     Command, CompId, Engine, InstrumentId, Sequencer, SessionId, Symbol, Timestamp,
     command::{DefineInstrument, DefineSession},
@@ -16,6 +17,7 @@ use ironbook_gateway::{
     clock::ManualClock,
     config::Config,
     core::CoreAgent,
+    credentials::{Checker, Claim, Verdict},
     desk::SessionSetup,
     network::TcpNetwork,
     ring::ring,
@@ -156,6 +158,18 @@ impl Stepped {
         self.settle();
         let got = client.pending();
         assert!(got.is_empty(), "{got:?}");
+    }
+
+    /// The claim that a Logon has brought about.
+    #[track_caller]
+    fn claim(&mut self, handed: &Receiver<(u64, Claim)>) -> (u64, Claim) {
+        let mut claim = None;
+        wait_for("a claim is handed in", || {
+            self.settle();
+            claim = handed.try_recv().ok();
+            claim.is_some()
+        });
+        claim.expect("a claim")
     }
 
     /// The venue has closed the connection.
@@ -476,4 +490,51 @@ fn a_crowd_of_connections_is_looked_at_to_the_last() {
         venue.settle();
         last.is_closed()
     });
+}
+
+#[test]
+fn a_stepped_venue_checks_passwords_at_once() {
+    let mut venue = Stepped::start(|config| config.sessions[0].password = Some(SECRET_HASH.into()));
+    let mut a = FixClient::connect(venue.gateway.address(), "A");
+    venue.ask(&mut a, "A", "98=0|108=30|554=secret", "35=A");
+    let mut b = FixClient::connect(venue.gateway.address(), "B");
+    venue.ask(&mut b, "A", "98=0|108=30", "35=A");
+}
+
+#[test]
+fn nobody_waits_for_a_password_but_its_connection() {
+    let mut venue = Stepped::start(|config| config.sessions[0].password = Some(SECRET_HASH.into()));
+    let (claims, handed) = bounded(1);
+    let (tell, verdicts) = bounded(8);
+    venue.gateway.check_passwords_with(Checker::elsewhere(claims, verdicts));
+    let mut b = venue.log_on("B", 30);
+    let mut a = FixClient::connect(venue.gateway.address(), "A");
+    venue.send(&mut a, "A", "98=0|108=30|554=secret");
+    venue.send(&mut a, "1", "112=early");
+    let (ticket, claim) = venue.claim(&handed);
+    venue.ask(&mut b, "1", "112=b", "35=0|112=b");
+    venue.expect_silence(&mut a);
+    assert!(handed.try_recv().is_err(), "it is handed in once");
+    assert!(claim.is_true());
+    tell.send(Verdict { ticket, passed: true }).expect("room");
+    let got = venue.receive(&mut a, 2);
+    assert!(got[0].matches("35=A") && got[1].matches("35=0|112=early"), "{got:?}");
+    venue.send(&mut a, "5", "");
+    assert!(venue.receive(&mut a, 1)[0].matches("35=5"));
+    venue.expect_closed(&mut a);
+    // The verdict on a connection that was let go meanwhile is not that on the next one.
+    let mut late = FixClient::connect(venue.gateway.address(), "A");
+    venue.send(&mut late, "A", "98=0|108=30|554=secret|141=Y");
+    let (stale, _) = venue.claim(&handed);
+    venue.advance(11 * SECOND);
+    late.expect_closed();
+    let mut next = FixClient::connect(venue.gateway.address(), "A");
+    venue.send(&mut next, "A", "98=0|108=30|554=wrong|141=Y");
+    let (ticket, claim) = venue.claim(&handed);
+    assert!(!claim.is_true());
+    tell.send(Verdict { ticket: stale, passed: true }).expect("room");
+    venue.expect_silence(&mut next);
+    tell.send(Verdict { ticket, passed: false }).expect("room");
+    assert!(venue.receive(&mut next, 1)[0].matches("35=5|58=*"));
+    venue.expect_closed(&mut next);
 }

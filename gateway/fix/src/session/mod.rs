@@ -382,17 +382,28 @@ impl Session {
         }
     }
 
-    /// Refuses the Logon in hand, before it's given to [`Session::handle_message`], or ends a session at
-    /// once: a Logout with the reason, then the end of the connection.
-    pub fn logout_now(&mut self, now_ns: u64, text: &str) {
-        if matches!(self.state, State::Disconnected | State::Closing) {
+    /// Refuses the Logon in hand in place of [`Session::handle_message`], though the session would take it: a
+    /// Logout with the reason, then the end of the connection. It uses no number of the counterparty. `status`
+    /// is SessionStatus(1409), where the version has it.
+    ///
+    /// A message that is no Logon of this session is not answered, as ever.
+    pub fn refuse_logon(
+        &mut self,
+        now_ns: u64,
+        message: &Message<'_>,
+        text: &str,
+        status: Option<u64>,
+    ) {
+        if self.state != State::AwaitingLogon {
             return;
         }
-        self.send_logout(now_ns, text);
-        if matches!(self.state, State::LoggedOn | State::AwaitingLogout) {
-            self.outputs.push(Output::LoggedOut);
-        }
-        self.close(DisconnectReason::Requested);
+        let Some((_, version)) = self.named_logon(now_ns, message) else {
+            self.close(DisconnectReason::NotLogon);
+            return;
+        };
+        self.speak(version);
+        self.request(now_ns, Request::logout_with(self.dictionary, text, status));
+        self.close(DisconnectReason::BadLogon);
     }
 
     /// Refuses an application message that [`Session::handle_message`] passed on: requests a Reject(3) or a
@@ -527,11 +538,7 @@ impl Session {
             self.close(DisconnectReason::LogonRefused);
             return Handled::Consumed;
         }
-        let known = msg_type == Some(MsgType::LOGON)
-            && self.comp_ids_match(message)
-            && self.sending_time_is_near(now_ns, message);
-        let version = Version::of_logon(message.begin_string(), message.get(1137));
-        let (Some(seq), Some(version)) = (message.msg_seq_num().filter(|_| known), version) else {
+        let Some((seq, version)) = self.named_logon(now_ns, message) else {
             self.close(DisconnectReason::NotLogon);
             return Handled::Ignored;
         };
@@ -543,6 +550,15 @@ impl Session {
                 Handled::Consumed
             }
         }
+    }
+
+    /// Number and version of a message that is a Logon of this session, of now.
+    fn named_logon(&self, now_ns: u64, message: &Message<'_>) -> Option<(MsgSeqNum, Version)> {
+        let known = message.msg_type() == Some(MsgType::LOGON)
+            && self.comp_ids_match(message)
+            && self.sending_time_is_near(now_ns, message);
+        let version = Version::of_logon(message.begin_string(), message.get(1137));
+        message.msg_seq_num().filter(|_| known).zip(version)
     }
 
     fn accept_logon(&mut self, now_ns: u64, seq: MsgSeqNum, logon: &Logon) -> Handled {
@@ -584,14 +600,19 @@ impl Session {
         if role == Role::Initiator && version != own {
             return Err("The version is not the one that was asked for");
         }
-        if version != self.version() {
-            self.encoder = encoder(&self.config, version);
-            self.dictionary = version.dictionary();
-        }
+        self.speak(version);
         if role == Role::Acceptor && !versions.has(version.application) {
             return Err("This version of FIX is not allowed for this session");
         }
         Ok(())
+    }
+
+    /// Writes and reads in a version from now on.
+    fn speak(&mut self, version: Version) {
+        if version != self.version() {
+            self.encoder = encoder(&self.config, version);
+            self.dictionary = version.dictionary();
+        }
     }
 
     /// The fields of a Logon, or what to say about it.

@@ -134,6 +134,17 @@ impl Request {
         Self::new(MsgType::LOGOUT, |out| out.text_if(b"58=", Some(cut(text))))
     }
 
+    /// A Logout with SessionStatus(1409), where the version has it.
+    pub(super) fn logout_with(dictionary: &Dictionary, text: &str, status: Option<u64>) -> Self {
+        let status = status.filter(|_| dictionary.has(MsgType::LOGOUT, 1409));
+        Self::new(MsgType::LOGOUT, |out| {
+            out.text_if(b"58=", Some(cut(text)));
+            if let Some(status) = status {
+                out.number(b"1409=", status);
+            }
+        })
+    }
+
     pub(super) fn logout_too_low(expected: MsgSeqNum, received: MsgSeqNum) -> Self {
         let text = format!("MsgSeqNum too low, expecting {expected} but received {received}");
         Self::logout(&text)
