@@ -10,7 +10,9 @@ use std::{
     sync::Arc,
 };
 
-use ironbook_engine::{CompId, EngineLimits, Symbol, command::MANTISSA_MAX, command::TICKS_MAX};
+use ironbook_engine::{
+    Account, CompId, EngineLimits, Symbol, command::MANTISSA_MAX, command::TICKS_MAX,
+};
 use ironbook_fix::{
     codec::MESSAGE_MAX,
     field::Decimal,
@@ -219,6 +221,16 @@ pub struct SessionConfig {
     pub username: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
+    #[serde(default = "yes")]
+    pub trade: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub symbols: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn loopback() -> Vec<AddressRange> {
@@ -347,6 +359,9 @@ fn default_sessions() -> Vec<SessionConfig> {
             versions: Vec::new(),
             username: None,
             password: None,
+            trade: true,
+            symbols: Vec::new(),
+            accounts: Vec::new(),
         })
         .collect()
 }
@@ -451,6 +466,11 @@ impl Config {
             comp_ids.push(&session.comp_id);
             session.versions()?;
             session.login()?;
+            session.accounts()?;
+            if let Some(symbol) = session.symbols.iter().find(|symbol| !symbols.contains(symbol)) {
+                let key = format!("session {}: symbols", session.comp_id);
+                return Err(value(&key, symbol, &"is no [[instrument]] of this configuration"));
+            }
         }
         Ok(())
     }
@@ -529,6 +549,22 @@ impl SessionConfig {
             })
         };
         self.versions.iter().map(read).collect()
+    }
+
+    /// Accounts that its orders may be for; all when none is named.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for an account that FIX could not carry, or that is too long.
+    pub fn accounts(&self) -> Result<Vec<Account>, ConfigError> {
+        let read = |name: &String| {
+            let key = format!("session {}: accounts", self.comp_id);
+            match Account::try_from(name.as_str()) {
+                Ok(account) if !account.is_empty() => Ok(account),
+                Ok(_) => Err(value(&key, name, &"is empty")),
+                Err(error) => Err(value(&key, name, &error)),
+            }
+        };
+        self.accounts.iter().map(read).collect()
     }
 
     /// What its Logon has to prove, if anything.
@@ -764,6 +800,17 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "password",
         "Hash of the Password (554) that his Logon must have, made by: ironbook password. Before FIX 4.3 the password stands in RawData (96). Default: none.",
     ),
+    (
+        "session",
+        "trade",
+        "Whether new orders and replaces of this session are taken; cancels and status requests always are.",
+    ),
+    (
+        "session",
+        "symbols",
+        "Instruments in which it may send orders, such as [\"AAPL\", \"MSFT\"]; default: all.",
+    ),
+    ("session", "accounts", "Accounts (1) that its orders may be for; default: any, and none."),
     ("session", "read_only", "Whether requests of this session are refused: a drop copy."),
 ];
 
@@ -828,6 +875,9 @@ mod tests {
         config.instruments[1].status = StatusConfig::Halted;
         config.sessions[0].username = Some("somebody".to_owned());
         config.sessions[0].password = Some(PasswordHash::of(b"x").unwrap().to_string());
+        config.sessions[0].symbols = vec!["MSFT".to_owned()];
+        config.sessions[0].accounts = vec!["ACC1".to_owned()];
+        config.sessions[0].trade = false;
         config.sessions[1].versions = vec!["FIX.4.2".to_owned(), "FIX.5.0SP2".to_owned()];
         assert_eq!(parse(&render(&config)).unwrap(), config);
     }
@@ -871,6 +921,14 @@ mod tests {
             (
                 "[[session]]\ncomp_id = \"A\"\npassword = \"x\"\n",
                 "session A: password = (not shown): is no PHC string",
+            ),
+            (
+                "[[session]]\ncomp_id = \"A\"\nsymbols = [\"GOOG\"]\n",
+                "session A: symbols = GOOG: is no [[instrument]]",
+            ),
+            (
+                "[[session]]\ncomp_id = \"A\"\naccounts = [\"thirteen-long\"]\n",
+                "session A: accounts = thirteen-long: ",
             ),
             ("[[session]]\ncomp_id = \"A\"\nusername = \"x\"\n", "needs a password beside it"),
             ("[fix]\nlockout_s = 0\n", "fix.lockout_s = 0: 1 to 86400"),

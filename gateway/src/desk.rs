@@ -28,6 +28,7 @@ use ironbook_journal::{Frame, Position, ReadError, Reader};
 use crate::{
     config::{Config, ConfigError, Login, SessionConfig},
     credentials::Claim,
+    rights::Rights,
     ring::{Input, InputSender},
     session_record::SessionRecord,
     sessions::{Audience, SessionTable},
@@ -56,6 +57,7 @@ struct Slot {
     setup: SessionSetup,
     /// What a Logon has to prove.
     login: Option<Login>,
+    rights: Rights,
     fix: Session,
     /// The connection that the session is bound to.
     connection: Option<usize>,
@@ -150,7 +152,7 @@ impl Desk {
     ) -> Result<Self, ConfigError> {
         resend_reader.set_verify(false);
         Version::prepare();
-        let slots = setups.into_iter().map(|setup| Slot::new(config, setup, &table));
+        let slots = setups.into_iter().map(|setup| Slot::new(config, setup, &table, &symbols));
         Ok(Self {
             slots: slots.collect::<Result<_, _>>()?,
             table,
@@ -300,7 +302,7 @@ impl Desk {
         {
             Box::new(Unserved::Message(refusal))
         } else {
-            match translate::command(message, version, origin, &self.symbols) {
+            match translate::command(message, version, origin, &self.symbols, &slot.rights) {
                 Ok(command) => {
                     slot.told_next_in = msg_seq_num.get() + 1;
                     self.put(Input::Command(command));
@@ -756,6 +758,7 @@ impl Slot {
         config: &Config,
         setup: SessionSetup,
         table: &SessionTable,
+        symbols: &SymbolTable,
     ) -> Result<Self, ConfigError> {
         let ms = 1_000_000_u64;
         let (next_in, next_out) =
@@ -772,6 +775,7 @@ impl Slot {
         Ok(Self {
             fix: Session::new(fix, MsgSeqNum::new(next_in), MsgSeqNum::new(next_out)),
             login: setup.config.login()?,
+            rights: Rights::new(&setup.config, symbols)?,
             setup,
             connection: None,
             live: false,

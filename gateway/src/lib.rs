@@ -10,6 +10,7 @@
 //! - [`venue`]: the composition root.
 //! - [`network`], [`acceptor`], [`connection`], [`desk`]: sockets, bytes, sessions.
 //! - [`access`], [`credentials`]: who may connect, and who he is.
+//! - [`rights`]: what a session may do.
 //! - [`translate`]: the one file that names both FIX messages and engine types.
 //! - [`core`]: the matching core, only writer of the journal.
 //! - [`replay`], [`sessions`]: folds over the journal that give back the state and the sequence
@@ -36,6 +37,7 @@ pub mod network;
 pub mod random;
 pub mod replay;
 pub mod retention;
+pub mod rights;
 pub mod ring;
 pub mod session_record;
 pub mod sessions;
