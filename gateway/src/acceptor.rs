@@ -126,7 +126,7 @@ const FRAMES_PER_TURN: usize = 256;
 const MESSAGES_PER_TURN: usize = 64;
 
 /// Connections that are accepted, or refused, in one turn, so that many of them delay nobody else.
-const ACCEPTS_PER_TURN: usize = 64;
+const ACCEPTS_PER_TURN: usize = 16;
 
 /// Connections that are read directly at the most: a read that finds nothing costs about as much
 /// as asking the system about all of them.
@@ -206,6 +206,11 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.network.address()
+    }
+
+    /// Where it listens for TLS, if it does.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.network.tls_address()
     }
 
     /// When to take a turn at the latest, however quiet journal and sockets are, for those who step
@@ -476,8 +481,10 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             self.close(number, "the first message is garbled");
             return true;
         };
+        let certificate = N::certificate(line.io.stream());
         let found = self.guard.check_failures(peer, now).map_err(NotAdmitted::reason);
-        let logged_on = found.and_then(|()| self.desk.find(&message, peer)).and_then(|session| {
+        let found = found.and_then(|()| self.desk.find(&message, peer, certificate));
+        let logged_on = found.and_then(|session| {
             let claim = match line.proved {
                 Some(_) => None,
                 None => self.desk.claim(session, &message),

@@ -76,6 +76,14 @@ pub enum Acknowledge {
 #[allow(missing_docs)]
 pub struct FixConfig {
     pub listen: SocketAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_listen: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_certificate: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_ca: Option<PathBuf>,
     pub allow_from: Vec<AddressRange>,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
@@ -221,6 +229,8 @@ pub struct SessionConfig {
     pub username: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Sha256>,
     #[serde(default = "yes")]
     pub trade: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -266,6 +276,10 @@ impl Default for FixConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 9878)),
+            tls_listen: None,
+            tls_certificate: None,
+            tls_key: None,
+            tls_client_ca: None,
             allow_from: AddressRange::ALL.into(),
             connections_max: 256,
             connections_per_address_max: 64,
@@ -359,6 +373,7 @@ fn default_sessions() -> Vec<SessionConfig> {
             versions: Vec::new(),
             username: None,
             password: None,
+            certificate: None,
             trade: true,
             symbols: Vec::new(),
             accounts: Vec::new(),
@@ -445,6 +460,7 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         comp_id("venue.comp_id", &self.venue.comp_id)?;
         self.check_bounds()?;
+        self.fix.tls()?;
         let mut symbols = Vec::new();
         for instrument in &self.instruments {
             let key = format!("instrument {}", instrument.symbol);
@@ -467,6 +483,13 @@ impl Config {
             session.versions()?;
             session.login()?;
             session.accounts()?;
+            if let Some(certificate) = session.certificate
+                && self.fix.tls_client_ca.is_none()
+            {
+                let key = format!("session {}: certificate", session.comp_id);
+                let reason = "needs fix.tls_client_ca: no client shows a certificate without";
+                return Err(value(&key, &certificate.to_string(), &reason));
+            }
             if let Some(symbol) = session.symbols.iter().find(|symbol| !symbols.contains(symbol)) {
                 let key = format!("session {}: symbols", session.comp_id);
                 return Err(value(&key, symbol, &"is no [[instrument]] of this configuration"));
@@ -532,6 +555,45 @@ impl Config {
     }
 }
 
+/// TLS as configured: its files are read at the start of the venue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tls<'a> {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The venue's certificate, its issuers behind it.
+    pub certificate: &'a Path,
+    /// The private key of that certificate.
+    pub key: &'a Path,
+    /// Issuers of the clients' certificates, if these must have one.
+    pub client_ca: Option<&'a Path>,
+}
+
+impl FixConfig {
+    /// TLS, if it is listened for.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a part of it without the rest.
+    pub fn tls(&self) -> Result<Option<Tls<'_>>, ConfigError> {
+        let paths = [
+            ("fix.tls_certificate", self.tls_certificate.as_deref()),
+            ("fix.tls_key", self.tls_key.as_deref()),
+            ("fix.tls_client_ca", self.tls_client_ca.as_deref()),
+        ];
+        let Some(listen) = self.tls_listen else {
+            let useless = paths.into_iter().find_map(|(key, path)| Some((key, path?)));
+            return useless.map_or(Ok(None), |(key, path)| {
+                let reason = "is of no use without fix.tls_listen";
+                Err(value(key, &path.display().to_string(), &reason))
+            });
+        };
+        let [certificate, key, (_, client_ca)] = paths;
+        fn needed<'a>((key, path): (&str, Option<&'a Path>)) -> Result<&'a Path, ConfigError> {
+            path.ok_or_else(|| value(key, "", &"a file in PEM is needed for fix.tls_listen"))
+        }
+        Ok(Some(Tls { listen, certificate: needed(certificate)?, key: needed(key)?, client_ca }))
+    }
+}
+
 impl SessionConfig {
     /// Versions of FIX that it may log on with; all when none is named.
     ///
@@ -583,6 +645,52 @@ impl SessionConfig {
         let hash = PasswordHash::parse(password)
             .map_err(|error| value(&key("password"), "(not shown)", &error))?;
         Ok(Some(Login { username: self.username.clone(), password: hash.into() }))
+    }
+}
+
+/// A fingerprint: 64 hexadecimal digits, perhaps with colons between the bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Sha256(pub [u8; 32]);
+
+impl TryFrom<String> for Sha256 {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let no_fingerprint = || {
+            format!(
+                "{text} is no SHA-256: 64 hexadecimal digits, as \
+                 `openssl x509 -noout -fingerprint -sha256 -in FILE` prints them"
+            )
+        };
+        let digits = text.replace(':', "");
+        let mut bytes = [0; 32];
+        if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(no_fingerprint());
+        }
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&digits[2 * at..2 * at + 2], 16)
+                .map_err(|_| no_fingerprint())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl From<Sha256> for String {
+    fn from(fingerprint: Sha256) -> Self {
+        fingerprint.to_string()
+    }
+}
+
+impl std::fmt::Display for Sha256 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl std::fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sha256({self})")
     }
 }
 
@@ -682,6 +790,14 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "What a report waits for: \"written\" survives the death of the process, \"durable\" the loss of power.",
     ),
     ("fix", "listen", "Address and port that clients connect to."),
+    ("fix", "tls_listen", "Address and port for TLS 1.2 and 1.3, beside the other; default: none."),
+    ("fix", "tls_certificate", "PEM file of the venue's certificate, its issuers behind it."),
+    ("fix", "tls_key", "PEM file of the private key of that certificate."),
+    (
+        "fix",
+        "tls_client_ca",
+        "PEM file of authorities; connections over TLS then need a certificate that one of them issued. Default: none.",
+    ),
     (
         "fix",
         "allow_from",
@@ -802,6 +918,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ),
     (
         "session",
+        "certificate",
+        "SHA-256 of the client certificate that his connection must show: then it is over TLS, and fix.tls_client_ca is needed. Default: none.",
+    ),
+    (
+        "session",
         "trade",
         "Whether new orders and replaces of this session are taken; cancels and status requests always are.",
     ),
@@ -829,8 +950,14 @@ pub fn render(config: &Config) -> String {
             section = in_section;
             let _ = write!(text, "\n[{section}]\n");
         }
-        let default = &defaults[section][key];
-        let _ = writeln!(text, "# {meaning} Default: {default}\n{key} = {}", values[section][key]);
+        let value = |table: &toml::Table| table[section].get(key).cloned();
+        let _ = match (value(&defaults), value(&values)) {
+            (Some(default), Some(value)) => {
+                writeln!(text, "# {meaning} Default: {default}\n{key} = {value}")
+            }
+            (_, Some(value)) => writeln!(text, "# {meaning}\n{key} = {value}"),
+            (_, None) => writeln!(text, "# {meaning}\n# {key} ="),
+        };
     }
     for section in ["instrument", "session"] {
         render_list(&mut text, section, &values);
@@ -875,6 +1002,11 @@ mod tests {
         config.instruments[1].status = StatusConfig::Halted;
         config.sessions[0].username = Some("somebody".to_owned());
         config.sessions[0].password = Some(PasswordHash::of(b"x").unwrap().to_string());
+        config.fix.tls_listen = Some(SocketAddr::from(([127, 0, 0, 1], 9879)));
+        config.fix.tls_certificate = Some("venue.pem".into());
+        config.fix.tls_key = Some("venue.key".into());
+        config.fix.tls_client_ca = Some("clients.pem".into());
+        config.sessions[1].certificate = Some(Sha256([0xa1; 32]));
         config.sessions[0].symbols = vec!["MSFT".to_owned()];
         config.sessions[0].accounts = vec!["ACC1".to_owned()];
         config.sessions[0].trade = false;
@@ -929,6 +1061,20 @@ mod tests {
             (
                 "[[session]]\ncomp_id = \"A\"\naccounts = [\"thirteen-long\"]\n",
                 "session A: accounts = thirteen-long: ",
+            ),
+            (
+                "[fix]\ntls_listen = \"127.0.0.1:1\"\n",
+                "fix.tls_certificate = : a file in PEM is needed",
+            ),
+            (
+                "[fix]\ntls_listen = \"127.0.0.1:1\"\ntls_certificate = \"a\"\n",
+                "fix.tls_key = : a file in PEM is needed",
+            ),
+            ("[fix]\ntls_client_ca = \"a\"\n", "fix.tls_client_ca = a: is of no use without"),
+            ("[[session]]\ncomp_id = \"A\"\ncertificate = \"a1:b2\"\n", "is no SHA-256"),
+            (
+                &format!("[[session]]\ncomp_id = \"A\"\ncertificate = \"{}\"\n", "A1:".repeat(32)),
+                "session A: certificate = a1a1",
             ),
             ("[[session]]\ncomp_id = \"A\"\nusername = \"x\"\n", "needs a password beside it"),
             ("[fix]\nlockout_s = 0\n", "fix.lockout_s = 0: 1 to 86400"),

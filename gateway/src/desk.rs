@@ -26,7 +26,7 @@ use ironbook_fix::{
 use ironbook_journal::{Frame, Position, ReadError, Reader};
 
 use crate::{
-    config::{Config, ConfigError, Login, SessionConfig},
+    config::{Config, ConfigError, Login, SessionConfig, Sha256},
     credentials::Claim,
     rights::Rights,
     ring::{Input, InputSender},
@@ -184,7 +184,12 @@ impl Desk {
     ///
     /// # Errors
     /// Why it may not; nothing is answered then, so that a stranger learns nothing.
-    pub fn find(&self, message: &Message<'_>, peer: IpAddr) -> Result<usize, NotAdmitted> {
+    pub fn find(
+        &self,
+        message: &Message<'_>,
+        peer: IpAddr,
+        certificate: Option<Sha256>,
+    ) -> Result<usize, NotAdmitted> {
         if message.msg_type() != Some(MsgType::LOGON) {
             return Err(NotAdmitted::reason("the first message is not a Logon"));
         }
@@ -195,6 +200,9 @@ impl Desk {
         let slot = &self.slots[index];
         if !slot.setup.config.allow_from.iter().any(|range| range.contains(peer)) {
             return Err(NotAdmitted::failure("this comp id may not connect from there"));
+        }
+        if slot.setup.config.certificate.is_some_and(|wanted| certificate != Some(wanted)) {
+            return Err(NotAdmitted::failure("its certificate is not that of this comp id"));
         }
         if slot.connection.is_some() {
             return Err(NotAdmitted::reason("the session is connected already"));

@@ -8,7 +8,7 @@
 //!
 //! - [`config`]: what can be set.
 //! - [`venue`]: the composition root.
-//! - [`network`], [`acceptor`], [`connection`], [`desk`]: sockets, bytes, sessions.
+//! - [`network`], [`tls`], [`acceptor`], [`connection`], [`desk`]: sockets, bytes, sessions.
 //! - [`access`], [`credentials`]: who may connect, and who he is.
 //! - [`rights`]: what a session may do.
 //! - [`translate`]: the one file that names both FIX messages and engine types.
@@ -43,5 +43,6 @@ pub mod session_record;
 pub mod sessions;
 pub mod simulated_network;
 pub mod snapshot;
+pub mod tls;
 pub mod translate;
 pub mod venue;

@@ -115,6 +115,7 @@ impl StartError {
 /// A venue that runs until it is stopped.
 pub struct Venue {
     address: SocketAddr,
+    tls_address: Option<SocketAddr>,
     stop: Arc<AtomicBool>,
     threads: Vec<AgentThread>,
     ended: Arc<Mutex<Option<Ended>>>,
@@ -178,7 +179,7 @@ impl Venue {
         let place = Place {
             clock: SystemClock,
             storage,
-            listen: || TcpNetwork::listen(config.fix.listen),
+            listen: || TcpNetwork::listen_as(&config.fix),
             replay: |readers, from, sessions| replay_on_two_threads(readers, from, sessions, None),
         };
         let Parts { mut gateway, core, follower, audit, durable, mut started } =
@@ -186,19 +187,24 @@ impl Venue {
         if config.sessions.iter().any(|session| session.password.is_some()) {
             gateway.check_passwords_with(Checker::aside()?);
         }
-        let address = gateway.address();
+        let (address, tls_address) = (gateway.address(), gateway.tls_address());
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::new(Mutex::new(None));
         let core = CoreThread { core: Some(core), ended: ended.clone() };
         let cpus = (core_cpu, processors);
         let agents = (gateway, core, follower);
         let threads = start_threads(config, agents, &stop, &mut started, cpus)?;
-        Ok(Self { address, stop, threads, ended, durable, audit, started })
+        Ok(Self { address, tls_address, stop, threads, ended, durable, audit, started })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for TLS, if it does.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls_address
     }
 
     /// What it found and made at its start.
