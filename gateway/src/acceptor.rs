@@ -481,9 +481,9 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             self.close(number, "the first message is garbled");
             return true;
         };
-        let certificate = N::certificate(line.io.stream());
+        let security = N::security(line.io.stream());
         let found = self.guard.check_failures(peer, now).map_err(NotAdmitted::reason);
-        let found = found.and_then(|()| self.desk.find(&message, peer, certificate));
+        let found = found.and_then(|()| self.desk.find(&message, peer, security));
         let logged_on = found.and_then(|session| {
             let claim = match line.proved {
                 Some(_) => None,

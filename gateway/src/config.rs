@@ -229,6 +229,8 @@ pub struct SessionConfig {
     pub username: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
+    #[serde(default)]
+    pub tls: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Sha256>,
     #[serde(default = "yes")]
@@ -373,6 +375,7 @@ fn default_sessions() -> Vec<SessionConfig> {
             versions: Vec::new(),
             username: None,
             password: None,
+            tls: false,
             certificate: None,
             trade: true,
             symbols: Vec::new(),
@@ -483,6 +486,10 @@ impl Config {
             session.versions()?;
             session.login()?;
             session.accounts()?;
+            if session.tls && self.fix.tls_listen.is_none() {
+                let key = format!("session {}: tls", session.comp_id);
+                return Err(value(&key, "true", &"needs fix.tls_listen"));
+            }
             if let Some(certificate) = session.certificate
                 && self.fix.tls_client_ca.is_none()
             {
@@ -916,6 +923,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "password",
         "Hash of the Password (554) that his Logon must have, made by: ironbook password. Before FIX 4.3 the password stands in RawData (96). Default: none.",
     ),
+    ("session", "tls", "Whether he may log on over TLS only."),
     (
         "session",
         "certificate",
@@ -1071,6 +1079,10 @@ mod tests {
                 "fix.tls_key = : a file in PEM is needed",
             ),
             ("[fix]\ntls_client_ca = \"a\"\n", "fix.tls_client_ca = a: is of no use without"),
+            (
+                "[[session]]\ncomp_id = \"A\"\ntls = true\n",
+                "session A: tls = true: needs fix.tls_listen",
+            ),
             ("[[session]]\ncomp_id = \"A\"\ncertificate = \"a1:b2\"\n", "is no SHA-256"),
             (
                 &format!("[[session]]\ncomp_id = \"A\"\ncertificate = \"{}\"\n", "A1:".repeat(32)),

@@ -26,8 +26,9 @@ use ironbook_fix::{
 use ironbook_journal::{Frame, Position, ReadError, Reader};
 
 use crate::{
-    config::{Config, ConfigError, Login, SessionConfig, Sha256},
+    config::{Config, ConfigError, Login, SessionConfig},
     credentials::Claim,
+    network::Security,
     rights::Rights,
     ring::{Input, InputSender},
     session_record::SessionRecord,
@@ -188,7 +189,7 @@ impl Desk {
         &self,
         message: &Message<'_>,
         peer: IpAddr,
-        certificate: Option<Sha256>,
+        security: Security,
     ) -> Result<usize, NotAdmitted> {
         if message.msg_type() != Some(MsgType::LOGON) {
             return Err(NotAdmitted::reason("the first message is not a Logon"));
@@ -201,7 +202,11 @@ impl Desk {
         if !slot.setup.config.allow_from.iter().any(|range| range.contains(peer)) {
             return Err(NotAdmitted::failure("this comp id may not connect from there"));
         }
-        if slot.setup.config.certificate.is_some_and(|wanted| certificate != Some(wanted)) {
+        if slot.setup.config.tls && !security.encrypted {
+            return Err(NotAdmitted::failure("this comp id may connect over TLS only"));
+        }
+        let wanted = slot.setup.config.certificate;
+        if wanted.is_some() && wanted != security.certificate {
             return Err(NotAdmitted::failure("its certificate is not that of this comp id"));
         }
         if slot.connection.is_some() {

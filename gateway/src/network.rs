@@ -61,10 +61,19 @@ pub trait Network: Send + 'static {
     /// Nothing more is told of this connection.
     fn deregister(&mut self, stream: &mut Self::Stream);
 
-    /// Fingerprint of the certificate that the other end has proved to have, if it has.
-    fn certificate(_: &Self::Stream) -> Option<Sha256> {
-        None
+    /// What a connection is beside its bytes.
+    fn security(_: &Self::Stream) -> Security {
+        Security::default()
     }
+}
+
+/// What a connection is beside its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Security {
+    /// Nobody reads or writes in between.
+    pub encrypted: bool,
+    /// Fingerprint of the certificate that the other end has proved to have, if it has.
+    pub certificate: Option<Sha256>,
 }
 
 /// What has become ready.
@@ -238,10 +247,10 @@ impl Network for TcpNetwork {
         let _ = self.poll.registry().deregister(stream.tcp());
     }
 
-    fn certificate(stream: &Socket) -> Option<Sha256> {
+    fn security(stream: &Socket) -> Security {
         match stream {
-            Socket::Plain(_) => None,
-            Socket::Tls(stream) => stream.certificate(),
+            Socket::Plain(_) => Security::default(),
+            Socket::Tls(stream) => Security { encrypted: true, certificate: stream.certificate() },
         }
     }
 }

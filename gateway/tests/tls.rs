@@ -164,7 +164,10 @@ impl TlsClient {
 #[test]
 fn sessions_are_the_same_over_tls() {
     let authority = Authority::new();
-    let (venue, address) = start(&authority, |_, _| {});
+    let (venue, address) = start(&authority, |config, _| config.sessions[0].tls = true);
+    let mut plain = FixClient::connect(venue.address(), "A");
+    plain.send("A", "98=0|108=60");
+    plain.expect_closed();
     let mut a = TlsClient::connect((&venue, address), "A", &authority, None);
     assert!(a.log_on().expect("an answer").matches("35=A|34=1"));
     a.send("D", &limit("a1", "AAPL", "1", "10", "1.00")).expect("sent");
