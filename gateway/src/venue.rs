@@ -315,7 +315,7 @@ pub struct Place<C, L, P> {
     /// Opens the network, once all else is ready.
     pub listen: L,
     /// Plays back what a journal holds behind a state: [`replay_on_two_threads`], or
-    /// [`replay_on_one`].
+    /// [`replay_on_one`](crate::replay::replay_on_one).
     pub replay: P,
 }
 

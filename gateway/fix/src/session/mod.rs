@@ -15,7 +15,8 @@
 //! # Driving it
 //! ```text
 //! connected      -> handle_connected(now); an initiator then calls logon(now)
-//! bytes          -> frame; garbled: handle_garbled(now); message: Message::parse, handle_message(now, &m)
+//! bytes          -> frame; garbled: handle_garbled(now); message: Message::parse, handle_message(now, &m),
+//!                   or refuse_logon(now, &m, why) for a Logon that proved to be somebody else's
 //!                   Application: translate m; refuse(&m, why) when it can't be served
 //! then, always   -> while release_held(&mut buf): Message::parse, handle_message again
 //! then, always   -> while poll(): do as the Output says, in this order
