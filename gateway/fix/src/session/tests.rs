@@ -459,6 +459,35 @@ fn an_initiator_takes_no_other_version() {
 }
 
 #[test]
+fn a_logon_may_be_refused_by_who_drives() {
+    let refuse = |session: &mut Session, row: &str| {
+        let (bytes, mut fields, mut said) = (whole(START, row), Fields::new(), Vec::new());
+        let message = Message::parse(&bytes, &mut fields).unwrap();
+        session.refuse_logon(START, &message, "Not you", Some(5));
+        drain(session, START, &mut said);
+        said.join("; ")
+    };
+    for version in Version::ALL {
+        let mut session = acceptor();
+        let logon = format!("35=A|34=7|98=0|108=30|141=Y|{}", default_appl_ver_id(version));
+        let status = if version.fixt { "|1409=5" } else { "" };
+        let got = refuse(&mut session, &row_in(version, &logon));
+        assert_eq!(got, format!("5 #1 58=Not you{status}; close BadLogon"));
+        // In its version, and without a number of the counterparty.
+        assert_eq!((session.version(), session.next_in()), (version, MsgSeqNum::FIRST));
+        assert_eq!(play(&mut session, START, LOGON.0), "ignored");
+    }
+    // Nobody learns from it what he could not know before, and a session that is up stays up.
+    for row in ["35=A|34=1|56=OTHER|98=0|108=30|", "35=0|34=1|", "35=A|98=0|108=30|"] {
+        assert_eq!(refuse(&mut acceptor(), row), "close NotLogon", "{row}");
+    }
+    let mut session = acceptor();
+    play(&mut session, START, LOGON.0);
+    assert_eq!(refuse(&mut session, "35=A|34=2|98=0|108=30|"), "");
+    assert_eq!(session.state(), State::LoggedOn);
+}
+
+#[test]
 fn infinity_has_no_bound() {
     for (application, infinity) in [(ApplVerId::Fix40, 999_999), (ApplVerId::Fix42, 0)] {
         let version = Version::of(application);
