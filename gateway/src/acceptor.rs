@@ -18,7 +18,7 @@ use ironbook_fix::{
 use ironbook_journal::{DurablePosition, Reader, Tail};
 
 use crate::{
-    access::{Guard, source},
+    access::Guard,
     agent::Agent,
     clock::Clock,
     config::{Config, ConfigError},
@@ -336,6 +336,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             let (message_max, output_max) = (self.lines.message_max, self.lines.output_max);
             let io = Connection::new(stream, peer, message_max, output_max);
             self.tickets += 1;
+            self.guard.opened(peer.ip());
             self.lines.lines[number] = Some(Line::new(io, self.tickets, now));
             self.lines.make_ready(number);
         }
@@ -343,14 +344,12 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
 
     /// The number of a new connection, if it may be; nothing is allocated for one that may not.
     fn place(&self, peer: SocketAddr, now: Timestamp) -> Result<usize, &'static str> {
-        let lines = &self.lines.lines;
-        let from = source(peer.ip());
-        let open = lines.iter().flatten().filter(|line| source(line.io.peer().ip()) == from);
-        self.guard.admit(peer.ip(), open.count(), now)?;
+        self.guard.admit(peer.ip(), now)?;
         if self.closing_since.is_some() {
             return Err("the venue stops");
         }
-        lines.iter().position(Option::is_none).ok_or("fix.connections_max connections are open")
+        let free = self.lines.lines.iter().position(Option::is_none);
+        free.ok_or("fix.connections_max connections are open")
     }
 
     /// Reads the connections that may have something.
@@ -549,6 +548,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         let Some(mut line) = self.lines.lines[number].take() else { return };
         self.network.deregister(line.io.stream_mut());
         let peer = line.io.peer();
+        self.guard.closed(peer.ip());
         let comp_id = line.session.map_or("", |session| self.desk.comp_id(session));
         if line.session.is_some() && line.proved != Some(false) {
             log::info!("{comp_id} disconnected from {peer}: {reason}");

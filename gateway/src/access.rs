@@ -4,6 +4,7 @@
 //! address is bounded, and so are the lines that refusals leave in the log.
 
 use std::{
+    collections::HashMap,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     str::FromStr,
@@ -117,7 +118,7 @@ impl From<AddressRange> for String {
 
 /// Whose connections are counted together: an address of IPv4, and the first half of one of IPv6, as
 /// whoever has one of these has them all.
-pub fn source(address: IpAddr) -> IpAddr {
+fn source(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         address @ IpAddr::V6(_) => first_bits(address, 64),
         address => address,
@@ -129,6 +130,8 @@ pub fn source(address: IpAddr) -> IpAddr {
 pub struct Guard {
     allow_from: Vec<AddressRange>,
     per_address_max: usize,
+    /// Open connections by [`source`]; no entry for none.
+    open: HashMap<IpAddr, usize>,
     failures_max: u32,
     lockout_ns: u64,
     failures: Vec<Failures>,
@@ -159,6 +162,7 @@ impl Guard {
         Self {
             allow_from: config.allow_from.clone(),
             per_address_max: config.connections_per_address_max,
+            open: HashMap::with_capacity(config.connections_max),
             failures_max: config.logon_failures_max,
             lockout_ns: config.lockout_s.saturating_mul(SECOND_NS),
             failures: Vec::with_capacity(SOURCES_MAX),
@@ -166,19 +170,33 @@ impl Guard {
         }
     }
 
-    /// Whether a connection from an address may be, where `open` others are from the same
-    /// [`source`] already.
+    /// Whether a connection from an address may be.
     ///
     /// # Errors
     /// Why it may not.
-    pub fn admit(&self, peer: IpAddr, open: usize, now: Timestamp) -> Result<(), &'static str> {
+    pub fn admit(&self, peer: IpAddr, now: Timestamp) -> Result<(), &'static str> {
         if !self.allow_from.iter().any(|range| range.contains(peer)) {
             return Err("fix.allow_from has not this address");
         }
-        if open >= self.per_address_max {
+        let open = self.open.get(&source(peer));
+        if open.is_some_and(|open| *open >= self.per_address_max) {
             return Err("fix.connections_per_address_max connections are open from there");
         }
         self.check_failures(peer, now)
+    }
+
+    /// A connection from an address is open from now on.
+    pub fn opened(&mut self, peer: IpAddr) {
+        *self.open.entry(source(peer)).or_default() += 1;
+    }
+
+    /// A connection that was [`opened`](Self::opened) is closed.
+    pub fn closed(&mut self, peer: IpAddr) {
+        let source = source(peer);
+        match self.open.get_mut(&source) {
+            Some(open) if *open > 1 => *open -= 1,
+            _ => drop(self.open.remove(&source)),
+        }
     }
 
     /// Whether a Logon from an address is looked at.
@@ -327,10 +345,18 @@ mod tests {
 
     #[test]
     fn connections_are_let_in_from_somewhere_and_not_too_many() {
-        let guard = guard(3);
-        assert_eq!(guard.admit(address("10.1.1.1"), 1, at(0)), Ok(()));
-        assert!(guard.admit(address("10.1.1.1"), 2, at(0)).unwrap_err().contains("per_address"));
-        assert!(guard.admit(address("9.1.1.1"), 0, at(0)).unwrap_err().contains("allow_from"));
+        let mut guard = guard(3);
+        let (one, other) = (address("2001:db8::1"), address("2001:db8::2"));
+        guard.opened(one);
+        assert_eq!(guard.admit(other, at(0)), Ok(()));
+        guard.opened(other);
+        assert!(guard.admit(one, at(0)).unwrap_err().contains("per_address"));
+        assert_eq!(guard.admit(address("2001:db8:0:1::1"), at(0)), Ok(()));
+        guard.closed(one);
+        assert_eq!(guard.admit(one, at(0)), Ok(()));
+        guard.closed(other);
+        assert!(guard.open.is_empty(), "nothing is kept of who is gone");
+        assert!(guard.admit(address("9.1.1.1"), at(0)).unwrap_err().contains("allow_from"));
         assert_eq!(source(address("2001:db8::1")), source(address("2001:db8::ffff:0:0:1")));
         assert_ne!(source(address("2001:db8::1")), source(address("2001:db8:0:1::1")));
         assert_eq!(source(address("::ffff:10.1.2.3")), address("10.1.2.3"));
@@ -343,20 +369,20 @@ mod tests {
         for second in [0, 10] {
             guard.failed(one, at(second));
         }
-        assert_eq!(guard.admit(one, 0, at(11)), Ok(()));
+        assert_eq!(guard.admit(one, at(11)), Ok(()));
         guard.failed(one, at(12));
-        assert!(guard.admit(one, 0, at(13)).unwrap_err().contains("logon_failures_max"));
-        assert!(guard.admit(one, 0, at(71)).is_err(), "from the last failure on");
-        assert_eq!(guard.admit(other, 0, at(13)), Ok(()));
-        assert_eq!(guard.admit(one, 0, at(72)), Ok(()));
+        assert!(guard.admit(one, at(13)).unwrap_err().contains("logon_failures_max"));
+        assert!(guard.admit(one, at(71)).is_err(), "from the last failure on");
+        assert_eq!(guard.admit(other, at(13)), Ok(()));
+        assert_eq!(guard.admit(one, at(72)), Ok(()));
         // Failures that lie far apart lock nobody.
         for second in [100, 130, 160, 190] {
             guard.failed(one, at(second));
-            assert_eq!(guard.admit(one, 0, at(second)), Ok(()), "{second}");
+            assert_eq!(guard.admit(one, at(second)), Ok(()), "{second}");
         }
         let mut never = self::guard(0);
         (0..100).for_each(|_| never.failed(one, at(1)));
-        assert_eq!(never.admit(one, 0, at(1)), Ok(()));
+        assert_eq!(never.admit(one, at(1)), Ok(()));
     }
 
     #[test]
