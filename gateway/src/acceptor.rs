@@ -18,11 +18,13 @@ use ironbook_fix::{
 use ironbook_journal::{DurablePosition, Reader, Tail};
 
 use crate::{
+    access::Guard,
     agent::Agent,
     clock::Clock,
-    config::Config,
+    config::{Config, ConfigError},
     connection::{Connection, ReadOutcome, WriteFailure},
-    desk::{Desk, Outputs, SessionSetup},
+    credentials::{Checker, Handed, Verdict},
+    desk::{Desk, NotAdmitted, Outputs, SessionSetup},
     network::{Network, Ready},
     retention::Delivered,
     ring::InputSender,
@@ -55,11 +57,16 @@ pub struct GatewayAgent<C, N: Network> {
     delivered: Delivered,
     durable: Option<DurablePosition>,
     desk: Desk,
+    guard: Guard,
+    checker: Checker,
+    tickets: u64,
     lines: Lines<N::Stream>,
     fields: Box<Fields>,
     turns: u32,
     /// When timeouts and endings are looked at next, ns.
     next_look: u64,
+    /// There may be connections that were not accepted yet.
+    accepting: bool,
     /// When the venue began to stop.
     closing_since: Option<Timestamp>,
     logon_timeout_ns: u64,
@@ -89,8 +96,11 @@ struct Line<S> {
     session: Option<usize>,
     accepted: Timestamp,
     last_read: Timestamp,
-    /// There are unused messages that the ring, or the turn, had no room for.
-    stalled: bool,
+    hold: Hold,
+    /// Names the connection, as numbers come again.
+    ticket: u64,
+    /// Whether what its Logon claimed is true, once that was checked.
+    proved: Option<bool>,
     /// The socket takes no more bytes until the system says so.
     blocked: bool,
     dirty: bool,
@@ -98,11 +108,25 @@ struct Line<S> {
     ready: bool,
 }
 
+/// Why a connection is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    /// It is read.
+    None,
+    /// There are unused messages that the ring, or the turn, had no room for.
+    Room,
+    /// What its Logon claims is being checked.
+    Check,
+}
+
 /// Frames of the journal that are delivered in one turn, so that sockets are read in between.
 const FRAMES_PER_TURN: usize = 256;
 
 /// Messages that one connection may have handled in one turn, so that all are served alike.
 const MESSAGES_PER_TURN: usize = 64;
+
+/// Connections that are accepted, or refused, in one turn, so that many of them delay nobody else.
+const ACCEPTS_PER_TURN: usize = 16;
 
 /// Connections that are read directly at the most: a read that finds nothing costs about as much
 /// as asking the system about all of them.
@@ -123,10 +147,18 @@ const TURNS_PER_POLL: u32 = 16;
 
 impl<C: Clock, N: Network> GatewayAgent<C, N> {
     /// A gateway for whoever connects over this network.
-    pub fn new(config: &Config, parts: GatewayParts, clock: C, network: N) -> Self {
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a session that can't be as it is configured.
+    pub fn new(
+        config: &Config,
+        parts: GatewayParts,
+        clock: C,
+        network: N,
+    ) -> Result<Self, ConfigError> {
         let lines = (0..config.fix.connections_max).map(|_| None).collect();
         let symbols = parts.symbols.into_iter().collect();
-        Self {
+        Ok(Self {
             clock,
             network,
             delivered: Delivered::default(),
@@ -139,7 +171,10 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                 parts.inputs,
                 symbols,
                 parts.resend,
-            ),
+            )?,
+            guard: Guard::new(&config.fix),
+            checker: Checker::Inline,
+            tickets: 0,
             lines: Lines {
                 lines,
                 dirty: Vec::with_capacity(config.fix.connections_max),
@@ -151,10 +186,16 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             fields: Fields::new(),
             turns: 0,
             next_look: 0,
+            accepting: false,
             closing_since: None,
             logon_timeout_ns: config.fix.logon_timeout_ms * 1_000_000,
             message_bytes_max: config.fix.message_bytes_max,
-        }
+        })
+    }
+
+    /// Checks passwords of Logons with this; until it is said, at once.
+    pub fn check_passwords_with(&mut self, checker: Checker) {
+        self.checker = checker;
     }
 
     /// How far it has delivered the journal, at any time from now on.
@@ -167,6 +208,11 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         self.network.address()
     }
 
+    /// Where it listens for TLS, if it does.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.network.tls_address()
+    }
+
     /// When to take a turn at the latest, however quiet journal and sockets are, for those who step
     /// the gateway themselves.
     pub fn next_deadline(&self) -> Option<Timestamp> {
@@ -174,6 +220,9 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         let logon = strangers.map(|line| line.accepted.0 + self.logon_timeout_ns + 1).min();
         let closing = self.closing_since.map(|since| since.0 + CLOSING_NS_MAX + 1);
         let sessions = self.desk.next_deadline().map(|due| due.0);
+        if self.accepting {
+            return Some(Timestamp(0));
+        }
         let due = [logon, closing, sessions].into_iter().flatten().min()?;
         Some(Timestamp(due.max(self.next_look)))
     }
@@ -233,12 +282,12 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     /// Asks the system which sockets have something.
     fn poll_sockets(&mut self, timeout: Duration, now: Timestamp) -> usize {
         let mut found = 0;
-        let mut accept = false;
+        let accepting = &mut self.accepting;
         let lines = &mut self.lines;
         let polled = self.network.poll(timeout, |ready| {
             found += 1;
             match ready {
-                Ready::Listener => accept = true,
+                Ready::Listener => *accepting = true,
                 Ready::Connection { number, readable, writable } => {
                     if writable && let Some(Some(line)) = lines.lines.get_mut(number) {
                         line.blocked = false;
@@ -254,27 +303,31 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         {
             log::error!("poll: {error}");
         }
-        if accept {
+        if self.accepting {
             self.accept(now);
         }
-        found
+        found + usize::from(self.accepting)
     }
 
     fn accept(&mut self, now: Timestamp) {
-        loop {
+        for _ in 0..ACCEPTS_PER_TURN {
             let (mut stream, peer) = match self.network.accept() {
                 Ok(accepted) => accepted,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
-                    log::warn!("a connection can't be accepted: {error}");
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        log::warn!("a connection can't be accepted: {error}");
+                    }
+                    self.accepting = false;
                     return;
                 }
             };
-            let free = self.lines.lines.iter().position(Option::is_none);
-            let Some(number) = free.filter(|_| self.closing_since.is_none()) else {
-                log::debug!("{peer} refused: fix.connections_max connections are open");
-                continue;
+            let number = match self.place(peer, now) {
+                Ok(number) => number,
+                Err(reason) => {
+                    self.guard.log(now, format_args!("{peer} refused: {reason}"));
+                    continue;
+                }
             };
             if let Err(error) = self.network.register(&mut stream, number) {
                 log::warn!("{peer}: {error}");
@@ -282,9 +335,21 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             }
             let (message_max, output_max) = (self.lines.message_max, self.lines.output_max);
             let io = Connection::new(stream, peer, message_max, output_max);
-            self.lines.lines[number] = Some(Line::new(io, now));
+            self.tickets += 1;
+            self.guard.opened(peer.ip());
+            self.lines.lines[number] = Some(Line::new(io, self.tickets, now));
             self.lines.make_ready(number);
         }
+    }
+
+    /// The number of a new connection, if it may be; nothing is allocated for one that may not.
+    fn place(&self, peer: SocketAddr, now: Timestamp) -> Result<usize, &'static str> {
+        self.guard.admit(peer.ip(), now)?;
+        if self.closing_since.is_some() {
+            return Err("the venue stops");
+        }
+        let free = self.lines.lines.iter().position(Option::is_none);
+        free.ok_or("fix.connections_max connections are open")
     }
 
     /// Reads the connections that may have something.
@@ -297,7 +362,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             done += self.read(number, now).0;
             // A connection that was closed has left the list already.
             let Some(line) = &self.lines.lines[number] else { continue };
-            if line.stalled || line.last_read.0 + HOT_NS > now.0 {
+            if line.hold == Hold::Room || line.last_read.0 + HOT_NS > now.0 {
                 index += 1;
             } else {
                 self.lines.cool(index);
@@ -324,8 +389,10 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     #[inline]
     fn read(&mut self, number: usize, now: Timestamp) -> (usize, bool) {
         let Some(line) = &mut self.lines.lines[number] else { return (0, false) };
-        if !line.stalled {
-            match line.io.read() {
+        match line.hold {
+            Hold::Room => {}
+            Hold::Check => return (0, false),
+            Hold::None => match line.io.read() {
                 ReadOutcome::Bytes(_) => {
                     line.last_read = now;
                     self.lines.heat(number);
@@ -336,7 +403,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                     self.close(number, "the client closed the connection");
                     return (1, false);
                 }
-            }
+            },
         }
         (self.handle(number, now), true)
     }
@@ -347,7 +414,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         for handled in 0..MESSAGES_PER_TURN {
             let Some(line) = &mut self.lines.lines[number] else { return handled };
             if !self.desk.has_room() {
-                line.stalled = true;
+                line.hold = Hold::Room;
                 return handled;
             }
             let bytes = line.io.unused();
@@ -357,7 +424,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                     return handled;
                 }
                 Framed::Incomplete => {
-                    line.stalled = false;
+                    line.hold = Hold::None;
                     return handled;
                 }
                 Framed::Garbled { skip, reason } => {
@@ -374,51 +441,123 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                     self.close(number, "a message longer than fix.message_bytes_max");
                     return handled;
                 }
-                Framed::Message { len } => self.handle_message(number, len, now),
+                Framed::Message { len } => {
+                    if !self.handle_message(number, len, now) {
+                        return handled;
+                    }
+                }
             }
         }
         if let Some(line) = &mut self.lines.lines[number] {
-            line.stalled = true;
+            line.hold = Hold::Room;
         }
         MESSAGES_PER_TURN
     }
 
+    /// Handles a message, and says whether it is done with.
     #[inline]
-    fn handle_message(&mut self, number: usize, len: usize, now: Timestamp) {
-        let Some(line) = &mut self.lines.lines[number] else { return };
-        let peer = line.io.peer();
-        let parsed = Message::parse(&line.io.unused()[..len], &mut self.fields);
-        let mut refused = None;
-        match (parsed, line.session) {
-            (Ok(message), Some(session)) => self.desk.handle_message(session, &message, now),
-            (Ok(message), None) => match self.desk.admit(&message, peer.ip(), number, now) {
-                Ok(session) => {
-                    line.session = Some(session);
-                    self.desk.handle_message(session, &message, now);
-                }
-                Err(reason) => refused = Some(reason),
-            },
-            (Err(reason), Some(session)) => {
-                log::debug!("{peer}: {reason}");
+    fn handle_message(&mut self, number: usize, len: usize, now: Timestamp) -> bool {
+        let Some(line) = &mut self.lines.lines[number] else { return true };
+        let Some(session) = line.session else { return self.handle_first(number, len, now) };
+        match Message::parse(&line.io.unused()[..len], &mut self.fields) {
+            Ok(message) => self.desk.handle_message(session, &message, now),
+            Err(reason) => {
+                log::debug!("{}: {reason}", line.io.peer());
                 self.desk.handle_garbled(session, now);
             }
-            (Err(_), None) => refused = Some("the first message is garbled"),
         }
         line.io.consume(len);
-        if let Some(reason) = refused {
-            self.close(number, reason);
+        true
+    }
+
+    /// Handles the first message of a connection: it must be a Logon, perhaps with a password. While that is
+    /// checked the message stays where it is, and the connection is not read.
+    #[cold]
+    fn handle_first(&mut self, number: usize, len: usize, now: Timestamp) -> bool {
+        let Some(line) = &mut self.lines.lines[number] else { return true };
+        let peer = line.io.peer().ip();
+        let Ok(message) = Message::parse(&line.io.unused()[..len], &mut self.fields) else {
+            self.close(number, "the first message is garbled");
+            return true;
+        };
+        let security = N::security(line.io.stream());
+        let found = self.guard.check_failures(peer, now).map_err(NotAdmitted::reason);
+        let found = found.and_then(|()| self.desk.find(&message, peer, security));
+        let logged_on = found.and_then(|session| {
+            let claim = match line.proved {
+                Some(_) => None,
+                None => self.desk.claim(session, &message),
+            };
+            let handed = match claim {
+                None => Handed::Checked(line.proved.unwrap_or(true)),
+                Some(claim) => self.checker.hand_in(line.ticket, claim),
+            };
+            let Handed::Checked(proved) = handed else { return Ok(handed) };
+            line.proved = Some(proved);
+            line.session = Some(session);
+            let logged_on = self.desk.log_on(session, number, &message, proved, now);
+            logged_on.inspect_err(|_| line.session = None).map(|()| handed)
+        });
+        match logged_on {
+            Ok(Handed::Checked(proved)) => {
+                line.io.consume(len);
+                if !proved {
+                    self.guard.failed(peer, now);
+                }
+                true
+            }
+            Ok(Handed::Waits) => {
+                line.hold = Hold::Check;
+                false
+            }
+            Ok(Handed::Full) => {
+                line.hold = Hold::Room;
+                false
+            }
+            Err(not_admitted) => {
+                if not_admitted.is_failure {
+                    self.guard.failed(peer, now);
+                }
+                self.close(number, not_admitted.reason);
+                true
+            }
         }
+    }
+
+    /// Goes on with connections whose passwords were checked.
+    #[inline]
+    fn take_verdicts(&mut self) -> usize {
+        let mut taken = 0;
+        while let Some(Verdict { ticket, passed }) = self.checker.verdict() {
+            taken += 1;
+            let mut lines = self.lines.lines.iter_mut();
+            // The connection may be gone, and another have its number.
+            let found = lines.position(|line| line.as_ref().is_some_and(|it| it.ticket == ticket));
+            if let Some(number) = found
+                && let Some(line) = &mut self.lines.lines[number]
+            {
+                line.proved = Some(passed);
+                line.hold = Hold::Room;
+                self.lines.make_ready(number);
+            }
+        }
+        taken
     }
 
     fn close(&mut self, number: usize, reason: &str) {
         let Some(mut line) = self.lines.lines[number].take() else { return };
         self.network.deregister(line.io.stream_mut());
         let peer = line.io.peer();
-        if let Some(session) = line.session {
-            log::info!("{} disconnected from {peer}: {reason}", self.desk.comp_id(session));
-            self.desk.handle_disconnected(session);
+        self.guard.closed(peer.ip());
+        let comp_id = line.session.map_or("", |session| self.desk.comp_id(session));
+        if line.session.is_some() && line.proved != Some(false) {
+            log::info!("{comp_id} disconnected from {peer}: {reason}");
         } else {
-            log::info!("{peer} disconnected: {reason}");
+            let now = self.clock.now();
+            self.guard.log(now, format_args!("{peer} disconnected: {reason} {comp_id}"));
+        }
+        if let Some(session) = line.session {
+            self.desk.handle_disconnected(session);
         }
         self.lines.forget(number);
     }
@@ -481,6 +620,7 @@ impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
         let poll = self.lines.hot.is_empty() || self.turns.is_multiple_of(TURNS_PER_POLL);
         if poll {
             done += self.poll_sockets(Duration::ZERO, now);
+            done += self.take_verdicts();
             done += self.keep_time(now);
             let half = self.lines.output_max / 2;
             done += self.desk.resend(&mut self.lines, now, half);
@@ -511,13 +651,15 @@ impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
 }
 
 impl<S> Line<S> {
-    fn new(io: Connection<S>, now: Timestamp) -> Self {
+    fn new(io: Connection<S>, ticket: u64, now: Timestamp) -> Self {
         Self {
             io,
             session: None,
             accepted: now,
             last_read: now,
-            stalled: false,
+            hold: Hold::None,
+            ticket,
+            proved: None,
             blocked: false,
             dirty: false,
             hot: false,

@@ -3,9 +3,16 @@
 //! [`Config::default`] is a complete venue for a laptop. [`render`] prints a configuration with the
 //! meaning, unit and default of every key; [`KEYS`] is the one place where these are written.
 
-use std::{fmt::Write as _, net::IpAddr, net::SocketAddr, path::Path, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use ironbook_engine::{CompId, EngineLimits, Symbol, command::MANTISSA_MAX, command::TICKS_MAX};
+use ironbook_engine::{
+    Account, CompId, EngineLimits, Symbol, command::MANTISSA_MAX, command::TICKS_MAX,
+};
 use ironbook_fix::{
     codec::MESSAGE_MAX,
     field::Decimal,
@@ -13,6 +20,8 @@ use ironbook_fix::{
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::{access::AddressRange, credentials::PasswordHash};
 
 /// Fewest slots of the ring: with fewer there is never room for what one message can bring about.
 const RING_SLOTS_MIN: u64 = crate::desk::INPUTS_PER_TURN as u64;
@@ -67,7 +76,19 @@ pub enum Acknowledge {
 #[allow(missing_docs)]
 pub struct FixConfig {
     pub listen: SocketAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_listen: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_certificate: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_ca: Option<PathBuf>,
+    pub allow_from: Vec<AddressRange>,
     pub connections_max: usize,
+    pub connections_per_address_max: usize,
+    pub logon_failures_max: u32,
+    pub lockout_s: u64,
     pub logon_timeout_ms: u64,
     pub logout_timeout_ms: u64,
     pub heart_bt_int_max_s: u32,
@@ -197,17 +218,35 @@ fn open() -> StatusConfig {
 pub struct SessionConfig {
     pub comp_id: String,
     #[serde(default = "loopback")]
-    pub allow_from: Vec<IpAddr>,
+    pub allow_from: Vec<AddressRange>,
     #[serde(default)]
     pub reset_on_logon: bool,
     #[serde(default)]
     pub read_only: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    #[serde(default)]
+    pub tls: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Sha256>,
+    #[serde(default = "yes")]
+    pub trade: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub symbols: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<String>,
 }
 
-fn loopback() -> Vec<IpAddr> {
-    vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])]
+fn yes() -> bool {
+    true
+}
+
+fn loopback() -> Vec<AddressRange> {
+    vec![Ipv4Addr::LOCALHOST.into(), IpAddr::V6(Ipv6Addr::LOCALHOST).into()]
 }
 
 impl Default for Config {
@@ -239,7 +278,15 @@ impl Default for FixConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 9878)),
+            tls_listen: None,
+            tls_certificate: None,
+            tls_key: None,
+            tls_client_ca: None,
+            allow_from: AddressRange::ALL.into(),
             connections_max: 256,
+            connections_per_address_max: 64,
+            logon_failures_max: 10,
+            lockout_s: 60,
             logon_timeout_ms: 10_000,
             logout_timeout_ms: 2_000,
             heart_bt_int_max_s: 60,
@@ -326,6 +373,13 @@ fn default_sessions() -> Vec<SessionConfig> {
             allow_from: loopback(),
             reset_on_logon: false,
             versions: Vec::new(),
+            username: None,
+            password: None,
+            tls: false,
+            certificate: None,
+            trade: true,
+            symbols: Vec::new(),
+            accounts: Vec::new(),
         })
         .collect()
 }
@@ -409,6 +463,7 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         comp_id("venue.comp_id", &self.venue.comp_id)?;
         self.check_bounds()?;
+        self.fix.tls()?;
         let mut symbols = Vec::new();
         for instrument in &self.instruments {
             let key = format!("instrument {}", instrument.symbol);
@@ -429,6 +484,23 @@ impl Config {
             }
             comp_ids.push(&session.comp_id);
             session.versions()?;
+            session.login()?;
+            session.accounts()?;
+            if session.tls && self.fix.tls_listen.is_none() {
+                let key = format!("session {}: tls", session.comp_id);
+                return Err(value(&key, "true", &"needs fix.tls_listen"));
+            }
+            if let Some(certificate) = session.certificate
+                && self.fix.tls_client_ca.is_none()
+            {
+                let key = format!("session {}: certificate", session.comp_id);
+                let reason = "needs fix.tls_client_ca: no client shows a certificate without";
+                return Err(value(&key, &certificate.to_string(), &reason));
+            }
+            if let Some(symbol) = session.symbols.iter().find(|symbol| !symbols.contains(symbol)) {
+                let key = format!("session {}: symbols", session.comp_id);
+                return Err(value(&key, symbol, &"is no [[instrument]] of this configuration"));
+            }
         }
         Ok(())
     }
@@ -440,6 +512,9 @@ impl Config {
         let sessions = self.sessions.len() as u64;
         let within = [
             ("fix.connections_max", fix.connections_max as u64, 1, 65_536),
+            ("fix.connections_per_address_max", fix.connections_per_address_max as u64, 1, 65_536),
+            ("fix.logon_failures_max", fix.logon_failures_max.into(), 0, 65_536),
+            ("fix.lockout_s", fix.lockout_s, 1, 86_400),
             ("fix.logon_timeout_ms", fix.logon_timeout_ms, 1, 3_600_000),
             ("fix.logout_timeout_ms", fix.logout_timeout_ms, 1, 3_600_000),
             ("fix.heart_bt_int_max_s", fix.heart_bt_int_max_s.into(), 1, 86_400),
@@ -487,6 +562,45 @@ impl Config {
     }
 }
 
+/// TLS as configured: its files are read at the start of the venue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tls<'a> {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The venue's certificate, its issuers behind it.
+    pub certificate: &'a Path,
+    /// The private key of that certificate.
+    pub key: &'a Path,
+    /// Issuers of the clients' certificates, if these must have one.
+    pub client_ca: Option<&'a Path>,
+}
+
+impl FixConfig {
+    /// TLS, if it is listened for.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a part of it without the rest.
+    pub fn tls(&self) -> Result<Option<Tls<'_>>, ConfigError> {
+        let paths = [
+            ("fix.tls_certificate", self.tls_certificate.as_deref()),
+            ("fix.tls_key", self.tls_key.as_deref()),
+            ("fix.tls_client_ca", self.tls_client_ca.as_deref()),
+        ];
+        let Some(listen) = self.tls_listen else {
+            let useless = paths.into_iter().find_map(|(key, path)| Some((key, path?)));
+            return useless.map_or(Ok(None), |(key, path)| {
+                let reason = "is of no use without fix.tls_listen";
+                Err(value(key, &path.display().to_string(), &reason))
+            });
+        };
+        let [certificate, key, (_, client_ca)] = paths;
+        fn needed<'a>((key, path): (&str, Option<&'a Path>)) -> Result<&'a Path, ConfigError> {
+            path.ok_or_else(|| value(key, "", &"a file in PEM is needed for fix.tls_listen"))
+        }
+        Ok(Some(Tls { listen, certificate: needed(certificate)?, key: needed(key)?, client_ca }))
+    }
+}
+
 impl SessionConfig {
     /// Versions of FIX that it may log on with; all when none is named.
     ///
@@ -505,6 +619,95 @@ impl SessionConfig {
         };
         self.versions.iter().map(read).collect()
     }
+
+    /// Accounts that its orders may be for; all when none is named.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for an account that FIX could not carry, or that is too long.
+    pub fn accounts(&self) -> Result<Vec<Account>, ConfigError> {
+        let read = |name: &String| {
+            let key = format!("session {}: accounts", self.comp_id);
+            match Account::try_from(name.as_str()) {
+                Ok(account) if !account.is_empty() => Ok(account),
+                Ok(_) => Err(value(&key, name, &"is empty")),
+                Err(error) => Err(value(&key, name, &error)),
+            }
+        };
+        self.accounts.iter().map(read).collect()
+    }
+
+    /// What its Logon has to prove, if anything.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a hash that is none, and for a user without one.
+    pub fn login(&self) -> Result<Option<Login>, ConfigError> {
+        let key = |name: &str| format!("session {}: {name}", self.comp_id);
+        let Some(password) = &self.password else {
+            return match &self.username {
+                Some(name) => Err(value(&key("username"), name, &"needs a password beside it")),
+                None => Ok(None),
+            };
+        };
+        // Not the value itself: somebody may have written his password there.
+        let hash = PasswordHash::parse(password)
+            .map_err(|error| value(&key("password"), "(not shown)", &error))?;
+        Ok(Some(Login { username: self.username.clone(), password: hash.into() }))
+    }
+}
+
+/// A fingerprint: 64 hexadecimal digits, perhaps with colons between the bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Sha256(pub [u8; 32]);
+
+impl TryFrom<String> for Sha256 {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let no_fingerprint = || {
+            format!(
+                "{text} is no SHA-256: 64 hexadecimal digits, as \
+                 `openssl x509 -noout -fingerprint -sha256 -in FILE` prints them"
+            )
+        };
+        let digits = text.replace(':', "");
+        let mut bytes = [0; 32];
+        if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(no_fingerprint());
+        }
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&digits[2 * at..2 * at + 2], 16)
+                .map_err(|_| no_fingerprint())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl From<Sha256> for String {
+    fn from(fingerprint: Sha256) -> Self {
+        fingerprint.to_string()
+    }
+}
+
+impl std::fmt::Display for Sha256 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl std::fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sha256({self})")
+    }
+}
+
+/// Who may log on to a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// Username (553), if one is asked for.
+    pub username: Option<String>,
+    /// The hash of Password (554).
+    pub password: Arc<PasswordHash>,
 }
 
 impl InstrumentConfig {
@@ -594,7 +797,31 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "What a report waits for: \"written\" survives the death of the process, \"durable\" the loss of power.",
     ),
     ("fix", "listen", "Address and port that clients connect to."),
+    ("fix", "tls_listen", "Address and port for TLS 1.2 and 1.3, beside the other; default: none."),
+    ("fix", "tls_certificate", "PEM file of the venue's certificate, its issuers behind it."),
+    ("fix", "tls_key", "PEM file of the private key of that certificate."),
+    (
+        "fix",
+        "tls_client_ca",
+        "PEM file of authorities; connections over TLS then need a certificate that one of them issued. Default: none.",
+    ),
+    (
+        "fix",
+        "allow_from",
+        "Addresses that may connect at all, alone or as ranges: [\"10.1.2.3\", \"10.0.0.0/8\", \"2001:db8::/32\"].",
+    ),
     ("fix", "connections_max", "Most connections at once; one more is closed at once."),
+    (
+        "fix",
+        "connections_per_address_max",
+        "Most of them from one address; of IPv6, from one network of 64 bits.",
+    ),
+    (
+        "fix",
+        "logon_failures_max",
+        "Logons within lockout_s from one address with an unknown comp id, from where it may not be, or with a wrong password, that lock the address; 0 locks none.",
+    ),
+    ("fix", "lockout_s", "Seconds for which a locked address can't connect."),
     ("fix", "logon_timeout_ms", "Milliseconds from connection to Logon; then it is closed."),
     ("fix", "logout_timeout_ms", "Milliseconds that a Logout waits for its answer."),
     ("fix", "heart_bt_int_max_s", "Largest HeartBtInt (108) that a client may ask for, seconds."),
@@ -679,13 +906,40 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "Status at the start of the venue: \"open\", \"halted\" or \"closed\".",
     ),
     ("session", "comp_id", "Comp id of the client: his SenderCompID (49)."),
-    ("session", "allow_from", "Addresses that he may connect from."),
+    ("session", "allow_from", "Addresses and ranges that he may connect from."),
     ("session", "reset_on_logon", "Whether each Logon starts both sequence numbers at 1."),
     (
         "session",
         "versions",
         "Versions of FIX that he may log on with, such as [\"FIX.4.2\", \"FIX.5.0SP2\"]; default: all.",
     ),
+    (
+        "session",
+        "username",
+        "Username (553) that his Logon must have, from FIX 4.3 on; with password only. Default: none.",
+    ),
+    (
+        "session",
+        "password",
+        "Hash of the Password (554) that his Logon must have, made by: ironbook password. Before FIX 4.3 the password stands in RawData (96). Default: none.",
+    ),
+    ("session", "tls", "Whether he may log on over TLS only."),
+    (
+        "session",
+        "certificate",
+        "SHA-256 of the client certificate that his connection must show: then it is over TLS, and fix.tls_client_ca is needed. Default: none.",
+    ),
+    (
+        "session",
+        "trade",
+        "Whether new orders and replaces of this session are taken; cancels and status requests always are.",
+    ),
+    (
+        "session",
+        "symbols",
+        "Instruments in which it may send orders, such as [\"AAPL\", \"MSFT\"]; default: all.",
+    ),
+    ("session", "accounts", "Accounts (1) that its orders may be for; default: any, and none."),
     ("session", "read_only", "Whether requests of this session are refused: a drop copy."),
 ];
 
@@ -704,8 +958,14 @@ pub fn render(config: &Config) -> String {
             section = in_section;
             let _ = write!(text, "\n[{section}]\n");
         }
-        let default = &defaults[section][key];
-        let _ = writeln!(text, "# {meaning} Default: {default}\n{key} = {}", values[section][key]);
+        let value = |table: &toml::Table| table[section].get(key).cloned();
+        let _ = match (value(&defaults), value(&values)) {
+            (Some(default), Some(value)) => {
+                writeln!(text, "# {meaning} Default: {default}\n{key} = {value}")
+            }
+            (_, Some(value)) => writeln!(text, "# {meaning}\n{key} = {value}"),
+            (_, None) => writeln!(text, "# {meaning}\n# {key} ="),
+        };
     }
     for section in ["instrument", "session"] {
         render_list(&mut text, section, &values);
@@ -727,6 +987,8 @@ fn render_list(text: &mut String, section: &str, values: &toml::Table) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn parse(text: &str) -> Result<Config, ConfigError> {
@@ -746,21 +1008,35 @@ mod tests {
         config.snapshot.every_commands = 0;
         config.instruments[0].price_max = Some("5000".to_owned());
         config.instruments[1].status = StatusConfig::Halted;
+        config.sessions[0].username = Some("somebody".to_owned());
+        config.sessions[0].password = Some(PasswordHash::of(b"x").unwrap().to_string());
+        config.fix.tls_listen = Some(SocketAddr::from(([127, 0, 0, 1], 9879)));
+        config.fix.tls_certificate = Some("venue.pem".into());
+        config.fix.tls_key = Some("venue.key".into());
+        config.fix.tls_client_ca = Some("clients.pem".into());
+        config.sessions[1].certificate = Some(Sha256([0xa1; 32]));
+        config.sessions[0].symbols = vec!["MSFT".to_owned()];
+        config.sessions[0].accounts = vec!["ACC1".to_owned()];
+        config.sessions[0].trade = false;
         config.sessions[1].versions = vec!["FIX.4.2".to_owned(), "FIX.5.0SP2".to_owned()];
         assert_eq!(parse(&render(&config)).unwrap(), config);
     }
 
     #[test]
     fn every_key_has_a_meaning() {
-        let table = toml::Table::try_from(Config::default()).unwrap();
-        for (section, values) in &table {
-            let entry = values.as_array().map_or(values, |list| &list[0]);
-            for key in entry.as_table().unwrap().keys() {
-                assert!(
-                    KEYS.iter().any(|(s, k, _)| s == section && k == key),
-                    "{section}.{key} is not in KEYS"
-                );
-            }
+        // The parser knows the keys that are not in the default too, and names them all.
+        let known = |text: &str| {
+            let message = toml::from_str::<Config>(text).unwrap_err().to_string();
+            let (_, names) = message.split_once("expected ").expect("what is expected");
+            let names = names.lines().next().unwrap_or_default().split('`');
+            names.skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
+        };
+        for section in known("no_such_key = 1") {
+            let list = ["instrument", "session"].contains(&section.as_str());
+            let head = if list { format!("[[{section}]]") } else { format!("[{section}]") };
+            let keys = known(&format!("{head}\nno_such_key = 1"));
+            let meant = KEYS.iter().filter(|(of, ..)| *of == section).map(|(_, key, _)| *key);
+            assert_eq!(BTreeSet::from_iter(meant), keys.iter().map(String::as_str).collect());
         }
     }
 
@@ -781,6 +1057,39 @@ mod tests {
                 "session A: versions = FIX.4: is none of FIX.4.0, ",
             ),
             ("[threads]\nlayout = \"fast\"\n", "line 2"),
+            ("[fix]\nallow_from = [\"10.1.2.3/8\"]\n", "write 10.0.0.0/8"),
+            (
+                "[[session]]\ncomp_id = \"A\"\npassword = \"x\"\n",
+                "session A: password = (not shown): is no PHC string",
+            ),
+            (
+                "[[session]]\ncomp_id = \"A\"\nsymbols = [\"GOOG\"]\n",
+                "session A: symbols = GOOG: is no [[instrument]]",
+            ),
+            (
+                "[[session]]\ncomp_id = \"A\"\naccounts = [\"thirteen-long\"]\n",
+                "session A: accounts = thirteen-long: ",
+            ),
+            (
+                "[fix]\ntls_listen = \"127.0.0.1:1\"\n",
+                "fix.tls_certificate = : a file in PEM is needed",
+            ),
+            (
+                "[fix]\ntls_listen = \"127.0.0.1:1\"\ntls_certificate = \"a\"\n",
+                "fix.tls_key = : a file in PEM is needed",
+            ),
+            ("[fix]\ntls_client_ca = \"a\"\n", "fix.tls_client_ca = a: is of no use without"),
+            (
+                "[[session]]\ncomp_id = \"A\"\ntls = true\n",
+                "session A: tls = true: needs fix.tls_listen",
+            ),
+            ("[[session]]\ncomp_id = \"A\"\ncertificate = \"a1:b2\"\n", "is no SHA-256"),
+            (
+                &format!("[[session]]\ncomp_id = \"A\"\ncertificate = \"{}\"\n", "A1:".repeat(32)),
+                "session A: certificate = a1a1",
+            ),
+            ("[[session]]\ncomp_id = \"A\"\nusername = \"x\"\n", "needs a password beside it"),
+            ("[fix]\nlockout_s = 0\n", "fix.lockout_s = 0: 1 to 86400"),
         ] {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");

@@ -68,6 +68,11 @@ impl<S: Read + Write> Connection<S> {
         }
     }
 
+    /// The socket.
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
     /// The socket, to be registered.
     pub fn stream_mut(&mut self) -> &mut S {
         &mut self.stream

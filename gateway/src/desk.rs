@@ -10,7 +10,7 @@
 //! Nothing is sent that the journal does not hold, so a MsgSeqNum is the same before and after a
 //! restart, and a resend reads the journal.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, error::Error, net::IpAddr};
 
 use ironbook_engine::{Event, Sequence, SessionId, Timestamp, command::Origin};
 use ironbook_fix::{
@@ -21,12 +21,15 @@ use ironbook_fix::{
     session::{
         DisconnectReason, Handled, Output, Role, Session, SessionConfig as FixSessionConfig,
     },
-    version::{ApplVerId, ApplVerIds, Version},
+    version::{ApplVerId, Version},
 };
-use ironbook_journal::{Frame, Position, Reader};
+use ironbook_journal::{Frame, Position, ReadError, Reader};
 
 use crate::{
-    config::{Config, SessionConfig},
+    config::{Config, ConfigError, Login, SessionConfig},
+    credentials::Claim,
+    network::Security,
+    rights::Rights,
     ring::{Input, InputSender},
     session_record::SessionRecord,
     sessions::{Audience, SessionTable},
@@ -53,6 +56,9 @@ pub struct SessionSetup {
 #[derive(Debug)]
 struct Slot {
     setup: SessionSetup,
+    /// What a Logon has to prove.
+    login: Option<Login>,
+    rights: Rights,
     fix: Session,
     /// The connection that the session is bound to.
     connection: Option<usize>,
@@ -104,13 +110,24 @@ pub struct Desk {
     text: TimestampText,
 }
 
-/// What a message did to its connection.
+/// Why a connection becomes none of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// Goes on.
-    Open,
-    /// Is to be closed at once.
-    Close(&'static str),
+pub struct NotAdmitted {
+    /// For the log.
+    pub reason: &'static str,
+    /// Whether it counts as a failed Logon of its address: it named somebody who it is not.
+    pub is_failure: bool,
+}
+
+impl NotAdmitted {
+    /// It may be that nobody did anything wrong.
+    pub const fn reason(reason: &'static str) -> Self {
+        Self { reason, is_failure: false }
+    }
+
+    const fn failure(reason: &'static str) -> Self {
+        Self { reason, is_failure: true }
+    }
 }
 
 /// Bytes that go out on each connection; the gateway owns the connections.
@@ -123,6 +140,9 @@ pub trait Outputs {
 
 impl Desk {
     /// The sessions of a configuration, as the journal left them.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a session that can't be as it is configured.
     pub fn new(
         config: &Config,
         setups: Vec<SessionSetup>,
@@ -130,19 +150,19 @@ impl Desk {
         inputs: InputSender,
         symbols: SymbolTable,
         mut resend_reader: Reader,
-    ) -> Self {
+    ) -> Result<Self, ConfigError> {
         resend_reader.set_verify(false);
         Version::prepare();
-        let slots = setups.into_iter().map(|setup| Slot::new(config, setup, &table)).collect();
-        Self {
-            slots,
+        let slots = setups.into_iter().map(|setup| Slot::new(config, setup, &table, &symbols));
+        Ok(Self {
+            slots: slots.collect::<Result<_, _>>()?,
             table,
             inputs,
             symbols,
             resend_reader,
             resend_per_turn: config.fix.resend_messages_per_turn,
             text: TimestampText::new(Precision::Millis),
-        }
+        })
     }
 
     /// Whether the ring has room for what one message can bring about.
@@ -161,37 +181,91 @@ impl Desk {
         self.inputs.flush();
     }
 
-    /// The session that a first message logs on to, if that may be from there.
+    /// The session that a first message is to log on to, if that may be from there.
     ///
     /// # Errors
     /// Why it may not; nothing is answered then, so that a stranger learns nothing.
-    pub fn admit(
-        &mut self,
+    pub fn find(
+        &self,
         message: &Message<'_>,
-        peer: std::net::IpAddr,
-        connection: usize,
-        now: Timestamp,
-    ) -> Result<usize, &'static str> {
+        peer: IpAddr,
+        security: Security,
+    ) -> Result<usize, NotAdmitted> {
         if message.msg_type() != Some(MsgType::LOGON) {
-            return Err("the first message is not a Logon");
+            return Err(NotAdmitted::reason("the first message is not a Logon"));
         }
         let comp_id = message.sender_comp_id().unwrap_or_default();
         let found =
             self.slots.iter().position(|slot| slot.setup.config.comp_id.as_bytes() == comp_id);
-        let index = found.ok_or("unknown SenderCompID")?;
-        let slot = &mut self.slots[index];
-        if !slot.setup.config.allow_from.contains(&peer.to_canonical()) {
-            return Err("this comp id may not connect from there");
+        let index = found.ok_or(NotAdmitted::failure("unknown SenderCompID"))?;
+        let slot = &self.slots[index];
+        if !slot.setup.config.allow_from.iter().any(|range| range.contains(peer)) {
+            return Err(NotAdmitted::failure("this comp id may not connect from there"));
+        }
+        if slot.setup.config.tls && !security.encrypted {
+            return Err(NotAdmitted::failure("this comp id may connect over TLS only"));
+        }
+        let wanted = slot.setup.config.certificate;
+        if wanted.is_some() && wanted != security.certificate {
+            return Err(NotAdmitted::failure("its certificate is not that of this comp id"));
         }
         if slot.connection.is_some() {
-            return Err("the session is connected already");
+            return Err(NotAdmitted::reason("the session is connected already"));
+        }
+        Ok(index)
+    }
+
+    /// What a Logon to a session claims and has to prove first, if the session has a password. The version
+    /// decides where a Logon has it: before FIX 4.3 there is RawData (96) and no user.
+    pub fn claim(&self, index: usize, message: &Message<'_>) -> Option<Claim> {
+        let Login { username, password } = self.slots[index].login.as_ref()?;
+        let version = Version::of_logon(message.begin_string(), message.get(1137));
+        let has = |tag| version.is_some_and(|it| it.dictionary().has(MsgType::LOGON, tag));
+        let wanted = username.as_ref().filter(|_| has(553));
+        let tag = if has(554) { 554 } else { 96 };
+        Some(Claim {
+            hash: password.clone(),
+            user_matches: wanted.is_none_or(|name| message.get(553) == Some(name.as_bytes())),
+            password: message.get(tag).map(<[u8]>::to_vec),
+        })
+    }
+
+    /// Gives a connection the session that its Logon is to, and takes the Logon, or refuses it where what it
+    /// claimed did not prove to be true.
+    ///
+    /// # Errors
+    /// Another connection came first.
+    pub fn log_on(
+        &mut self,
+        index: usize,
+        connection: usize,
+        message: &Message<'_>,
+        proved: bool,
+        now: Timestamp,
+    ) -> Result<(), NotAdmitted> {
+        /// SessionStatus (1409): invalid user or password.
+        const INVALID_LOGIN: u64 = 5;
+        let slot = &mut self.slots[index];
+        if slot.connection.is_some() {
+            return Err(NotAdmitted::reason("the session is connected already"));
         }
         slot.connection = Some(connection);
         slot.live = false;
         slot.closing = None;
         slot.stale_ahead = slot.sends_ahead;
         slot.fix.handle_connected(now.0);
-        Ok(index)
+        if !proved {
+            let text = "Username (553) or Password (554) is wrong";
+            slot.fix.refuse_logon(now.0, message, text, Some(INVALID_LOGIN));
+        } else if message.get(925).is_some() {
+            let text = "NewPassword (925) is not taken here: ask the venue for another password";
+            slot.fix.refuse_logon(now.0, message, text, None);
+        } else {
+            self.handle_message(index, message, now);
+            return Ok(());
+        }
+        self.drain(index);
+        Ok(())
     }
 
     /// Takes a message of a session.
@@ -233,11 +307,15 @@ impl Desk {
     ) {
         let slot = &mut self.slots[index];
         let origin = Origin::new(slot.setup.id, msg_seq_num.get(), now);
+        let version = slot.fix.application_version();
         let unserved = if slot.setup.config.read_only {
             Box::new(Unserved::Message(not_authorized()))
+        } else if version != slot.fix.version().application
+            && let Some(refusal) = unanswerable(message, slot.fix.version())
+        {
+            Box::new(Unserved::Message(refusal))
         } else {
-            let version = slot.fix.application_version(message);
-            match translate::command(message, version, origin, &self.symbols) {
+            match translate::command(message, version, origin, &self.symbols, &slot.rights) {
                 Ok(command) => {
                     slot.told_next_in = msg_seq_num.get() + 1;
                     self.put(Input::Command(command));
@@ -525,9 +603,6 @@ impl Desk {
             slot.resends.pop_front();
             return 1;
         };
-        // A resend that has begun reads on behind this.
-        let is_gone = resend.at.is_none()
-            && self.resend_reader.oldest().map_or(true, |oldest| start.position < oldest);
         let mut run = ResendRun {
             fix: &mut slot.fix,
             symbols: &self.symbols,
@@ -535,25 +610,35 @@ impl Desk {
             output,
             now,
         };
-        let mut progress = Progress::Gone;
-        if !is_gone {
-            self.resend_reader.seek(start.position);
-            let messages = self.resend_per_turn;
-            progress = run.read(&mut self.resend_reader, session, start, resend, messages);
-        }
-        if progress == Progress::Gone {
-            let left = self.table.get(session).and_then(|numbers| {
-                let (number, position) =
-                    numbers.sent.at_or_behind(self.resend_reader.oldest().ok()?)?;
-                Some(ResendAt { position, number, copies: numbers.was_read_only(number) })
-            });
-            log::info!(
-                "{}: messages from {} on are in segments that are gone; a gap is filled",
-                slot.setup.config.comp_id,
-                resend.next
-            );
-            progress = run.pass_gone(left, resend);
-        }
+        let (reader, comp_id) = (&mut self.resend_reader, &slot.setup.config.comp_id);
+        reader.seek(start.position);
+        // The reader can't go back behind the first segment there was when it was opened.
+        let read = match reader.position() == start.position {
+            true => run.read(reader, session, start, resend, self.resend_per_turn),
+            false => Ok(None),
+        };
+        let progress = match read {
+            Ok(Some(progress)) => progress,
+            missing => match what_is_left(reader, missing.err()) {
+                Ok(oldest) => {
+                    let left = self.table.get(session).and_then(|numbers| {
+                        let (number, position) = numbers.sent.at_or_behind(oldest)?;
+                        Some(ResendAt { position, number, copies: numbers.was_read_only(number) })
+                    });
+                    let next = resend.next;
+                    log::info!(
+                        "{comp_id}: messages from {next} on are in segments that are gone; \
+                         a gap is filled"
+                    );
+                    run.pass_gone(left, resend)
+                }
+                Err(error) => {
+                    let next = resend.next;
+                    log::error!("{comp_id}: messages from {next} on are not sent again: {error}");
+                    Progress::Done
+                }
+            },
+        };
         if progress == Progress::Done {
             slot.resends.pop_front();
         }
@@ -564,12 +649,25 @@ impl Desk {
 /// How far a turn of a resend came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
-    /// The range is sent.
+    /// The range is sent, or given up.
     Done,
     /// The next turn goes on.
     More,
-    /// The next message is in a segment that is not there any more.
-    Gone,
+}
+
+/// Where the journal begins now, for a reader that found nothing at its place, or an error: what lies
+/// before is gone.
+///
+/// # Errors
+/// What is wrong when nothing is gone. The messages are there, so no gap may be filled: the client asks
+/// again.
+#[cold]
+fn what_is_left(reader: &Reader, error: Option<ReadError>) -> Result<Position, Box<dyn Error>> {
+    let oldest = reader.oldest()?;
+    match error {
+        Some(error) if oldest <= reader.position() => Err(error.into()),
+        _ => Ok(oldest),
+    }
 }
 
 /// One turn of a resend.
@@ -583,7 +681,11 @@ struct ResendRun<'a> {
 }
 
 impl ResendRun<'_> {
-    /// Reads on in the journal and sends again what belongs to the range.
+    /// Reads on in the journal and sends again what belongs to the range; none when there is nothing at
+    /// the place where the next message was.
+    ///
+    /// # Errors
+    /// The place can't be read.
     fn read(
         &mut self,
         reader: &mut Reader,
@@ -591,19 +693,19 @@ impl ResendRun<'_> {
         ResendAt { mut number, mut copies, .. }: ResendAt,
         resend: &mut Resend,
         mut messages: u32,
-    ) -> Progress {
+    ) -> Result<Option<Progress>, ReadError> {
         /// Frames read in one turn, whoever they are for.
         const FRAMES_MAX: u32 = 4_096;
         for _ in 0..FRAMES_MAX {
             if resend.next > resend.end {
                 self.fill_gap(resend);
-                return Progress::Done;
+                return Ok(Some(Progress::Done));
             }
             if messages == 0 || self.output.len() >= self.bytes_max {
                 break;
             }
             // What is to be sent again was delivered once, so it is there or gone.
-            let Ok(Some(frame)) = reader.next() else { return Progress::Gone };
+            let Some(frame) = reader.next()? else { return Ok(None) };
             let ours = match crate::sessions::audience(&frame) {
                 Ok(Audience::Session(to)) => to == session,
                 Ok(Audience::SessionAndCopies(to)) => to == session || copies,
@@ -625,7 +727,7 @@ impl ResendRun<'_> {
             }
             resend.at = Some(ResendAt { position: frame.end, number, copies });
         }
-        Progress::More
+        Ok(Some(Progress::More))
     }
 
     /// Fills the gap of messages that are gone, up to the first one that is `left` and whose place is
@@ -665,7 +767,12 @@ impl ResendRun<'_> {
 }
 
 impl Slot {
-    fn new(config: &Config, setup: SessionSetup, table: &SessionTable) -> Self {
+    fn new(
+        config: &Config,
+        setup: SessionSetup,
+        table: &SessionTable,
+        symbols: &SymbolTable,
+    ) -> Result<Self, ConfigError> {
         let ms = 1_000_000_u64;
         let (next_in, next_out) =
             table.get(setup.id).map_or((1, 1), |numbers| (numbers.next_in, numbers.next_out));
@@ -673,14 +780,15 @@ impl Slot {
             heart_bt_int: 1..=u64::from(config.fix.heart_bt_int_max_s),
             sending_time_tolerance_ns: u64::from(config.fix.sending_time_tolerance_s) * 1_000 * ms,
             reset_on_logon: setup.config.reset_on_logon,
-            // A configuration is checked when it is read.
-            versions: setup.config.versions().unwrap_or(ApplVerIds::ALL),
+            versions: setup.config.versions()?,
             logon_timeout_ns: config.fix.logon_timeout_ms * ms,
             logout_timeout_ns: config.fix.logout_timeout_ms * ms,
             ..FixSessionConfig::new(Role::Acceptor, &config.venue.comp_id, &setup.config.comp_id)
         };
-        Self {
+        Ok(Self {
             fix: Session::new(fix, MsgSeqNum::new(next_in), MsgSeqNum::new(next_out)),
+            login: setup.config.login()?,
+            rights: Rights::new(&setup.config, symbols)?,
             setup,
             connection: None,
             live: false,
@@ -689,7 +797,7 @@ impl Slot {
             closing: None,
             told_next_in: next_in,
             resends: VecDeque::with_capacity(RESENDS_MAX),
-        }
+        })
     }
 }
 
@@ -699,6 +807,34 @@ fn not_authorized<'a>() -> Refusal<'a> {
         ref_id: None,
         text: "this session is read-only: it gets copies of reports and sends no requests",
     })
+}
+
+/// OrdType, Side, TimeInForce, BusinessRejectReason and MassCancelRequestType: a client's own words in an
+/// answer, or one of ours that has no other.
+const CODES: [u32; 5] = [40, 54, 59, 380, 530];
+
+/// How to refuse a request of another version than its session's, if the session's has no words for the
+/// answer.
+#[cold]
+fn unanswerable<'a>(message: &Message<'a>, session: Version) -> Option<Refusal<'a>> {
+    let answer = match message.msg_type() {
+        Some(MsgType::ORDER_MASS_CANCEL_REQUEST) => MsgType::ORDER_MASS_CANCEL_REPORT,
+        _ => MsgType::EXECUTION_REPORT,
+    };
+    (!has_words(session, answer, message)).then(|| {
+        Refusal::Business(BusinessReject {
+            reason: BusinessRejectReason::Other,
+            ref_id: message.get(11),
+            text: "the session's version has no words for the answer; log on with the request's",
+        })
+    })
+}
+
+/// Whether a version has a type of message, and the codes that one of the type would take from `message`.
+fn has_words(version: Version, msg_type: MsgType, message: &Message<'_>) -> bool {
+    let dictionary = version.dictionary();
+    let known = |tag| message.get(tag).is_none_or(|value| dictionary.allows(tag, value));
+    dictionary.message(msg_type).is_some() && CODES.into_iter().all(known)
 }
 
 /// The body of an answer as it is journaled: in the words of FIX 4.4.
@@ -781,10 +917,10 @@ fn visit(
             SessionRecord::decode(frame.kind, frame.payload)
             && let Some(msg_type) = MsgType::parse(&msg_type)
         {
-            if msg_type.is_admin() || version.application == JOURNALED {
+            if msg_type.is_admin() {
                 visitor.stored(msg_type, &body);
             } else {
-                visit_in_other_words(msg_type, &body, version, visitor);
+                visit_answer(msg_type, &body, version, visitor);
             }
         }
     } else if let Ok(event) = Event::decode(frame.kind, frame.payload) {
@@ -793,26 +929,20 @@ fn visit(
     }
 }
 
-/// Shows a visitor a journaled answer in another version than it was journaled in. An answer that names a
-/// code the version doesn't have, as it was given to a session of a later version, is nothing there.
+/// Shows a visitor a journaled answer in the words of a version. An answer that names a code the version
+/// doesn't have, as it was given when the session spoke a later one, is nothing there.
 #[cold]
-fn visit_in_other_words(
+fn visit_answer(
     msg_type: MsgType,
     body: &[u8],
     version: Version,
     visitor: &mut impl MessageVisitor,
 ) {
-    /// OrdType, Side, TimeInForce, BusinessRejectReason and MassCancelRequestType: a client's own words,
-    /// or one of ours that has no other.
-    const CODES: [u32; 5] = [40, 54, 59, 380, 530];
     let bytes = [b"35=", msg_type.text().as_ref(), b"\x01", body].concat();
     let mut fields = Fields::new();
-    let (dictionary, message) = (version.dictionary(), Message::parse(&bytes, &mut fields).ok());
-    let known = |message: &Message<'_>| {
-        let known = |tag| message.get(tag).is_none_or(|value| dictionary.allows(tag, value));
-        dictionary.message(msg_type).is_some() && CODES.into_iter().all(known)
-    };
-    match message.filter(known).map(|message| ReportMessage::parse(&message)) {
+    let message = Message::parse(&bytes, &mut fields).ok();
+    let known = message.filter(|message| has_words(version, msg_type, message));
+    match known.map(|message| ReportMessage::parse(&message)) {
         Some(Ok(ReportMessage::Execution(report))) => visitor.typed(&report),
         Some(Ok(ReportMessage::CancelReject(reject))) => visitor.typed(&reject),
         Some(Ok(ReportMessage::MassCancel(report))) => visitor.typed(&report),

@@ -8,7 +8,9 @@
 //!
 //! - [`config`]: what can be set.
 //! - [`venue`]: the composition root.
-//! - [`network`], [`acceptor`], [`connection`], [`desk`]: sockets, bytes, sessions.
+//! - [`network`], [`tls`], [`acceptor`], [`connection`], [`desk`]: sockets, bytes, sessions.
+//! - [`access`], [`credentials`]: who may connect, and who he is.
+//! - [`rights`]: what a session may do.
 //! - [`translate`]: the one file that names both FIX messages and engine types.
 //! - [`core`]: the matching core, only writer of the journal.
 //! - [`replay`], [`sessions`]: folds over the journal that give back the state and the sequence
@@ -20,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 pub mod acceptor;
+pub mod access;
 pub mod agent;
 pub mod audit;
 pub mod client;
@@ -27,16 +30,19 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod core;
+pub mod credentials;
 pub mod desk;
 pub mod follower;
 pub mod network;
 pub mod random;
 pub mod replay;
 pub mod retention;
+pub mod rights;
 pub mod ring;
 pub mod session_record;
 pub mod sessions;
 pub mod simulated_network;
 pub mod snapshot;
+pub mod tls;
 pub mod translate;
 pub mod venue;

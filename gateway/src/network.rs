@@ -7,6 +7,7 @@ use std::{
     fmt::Debug,
     io::{self, Read, Write},
     net::SocketAddr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,7 +16,13 @@ use mio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::venue::StartError;
+use rustls::ServerConfig;
+
+use crate::{
+    config::{FixConfig, Sha256},
+    tls::{self, TlsStream},
+    venue::StartError,
+};
 
 /// A listener, its connections, and a way to ask which of them have something.
 ///
@@ -27,6 +34,11 @@ pub trait Network: Send + 'static {
 
     /// Where it listens.
     fn address(&self) -> SocketAddr;
+
+    /// Where it listens for TLS, if it does.
+    fn tls_address(&self) -> Option<SocketAddr> {
+        None
+    }
 
     /// Tells what has become ready; waits for at most `limit` when nothing has.
     ///
@@ -48,6 +60,20 @@ pub trait Network: Send + 'static {
 
     /// Nothing more is told of this connection.
     fn deregister(&mut self, stream: &mut Self::Stream);
+
+    /// What a connection is beside its bytes.
+    fn security(_: &Self::Stream) -> Security {
+        Security::default()
+    }
+}
+
+/// What a connection is beside its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Security {
+    /// Nobody reads or writes in between.
+    pub encrypted: bool,
+    /// Fingerprint of the certificate that the other end has proved to have, if it has.
+    pub certificate: Option<Sha256>,
 }
 
 /// What has become ready.
@@ -69,16 +95,44 @@ pub enum Ready {
 /// The system's sockets.
 #[derive(Debug)]
 pub struct TcpNetwork {
-    listener: TcpListener,
-    address: SocketAddr,
+    plain: Listener,
+    tls: Option<(Listener, Arc<ServerConfig>)>,
     poll: Poll,
     events: Events,
 }
 
+/// A socket that is listened on.
+#[derive(Debug)]
+struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+/// A connection as it is, or over TLS.
+#[derive(Debug)]
+pub enum Socket {
+    /// As it is.
+    Plain(TcpStream),
+    /// Over TLS.
+    Tls(Box<TlsStream>),
+}
+
 const LISTENER: Token = Token(usize::MAX);
+
+const TLS_LISTENER: Token = Token(usize::MAX - 1);
 
 /// Events that one poll returns at the most.
 const EVENTS_MAX: usize = 256;
+
+impl Listener {
+    fn new(poll: &Poll, token: Token, address: SocketAddr) -> Result<Self, StartError> {
+        let failed = |source| StartError::Listen { address, source };
+        let mut socket = TcpListener::bind(address).map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        poll.registry().register(&mut socket, token, Interest::READABLE)?;
+        Ok(Self { socket, address })
+    }
+}
 
 impl TcpNetwork {
     /// Listens on an address; port 0 takes a free one.
@@ -86,27 +140,78 @@ impl TcpNetwork {
     /// # Errors
     /// [`StartError::Listen`] when the address is taken or not ours.
     pub fn listen(address: SocketAddr) -> Result<Self, StartError> {
-        let failed = |source| StartError::Listen { address, source };
-        let mut listener = TcpListener::bind(address).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
         let poll = Poll::new()?;
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-        Ok(Self { listener, address, poll, events: Events::with_capacity(EVENTS_MAX) })
+        let plain = Listener::new(&poll, LISTENER, address)?;
+        Ok(Self { plain, tls: None, poll, events: Events::with_capacity(EVENTS_MAX) })
+    }
+
+    /// Listens for TLS too, where the configuration says so.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen), and [`StartError::Config`] for certificates and keys that are none.
+    pub fn listen_as(config: &FixConfig) -> Result<Self, StartError> {
+        let mut network = Self::listen(config.listen)?;
+        if let Some(tls) = config.tls()? {
+            let encrypted = tls::server_config(&tls)?;
+            let listener = Listener::new(&network.poll, TLS_LISTENER, tls.listen)?;
+            network.tls = Some((listener, encrypted));
+        }
+        Ok(network)
+    }
+}
+
+impl Socket {
+    fn tcp(&mut self) -> &mut TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.socket_mut(),
+        }
+    }
+}
+
+impl Read for Socket {
+    #[inline]
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Socket {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
     }
 }
 
 impl Network for TcpNetwork {
-    type Stream = TcpStream;
+    type Stream = Socket;
 
     fn address(&self) -> SocketAddr {
-        self.address
+        self.plain.address
+    }
+
+    fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls.as_ref().map(|(listener, _)| listener.address)
     }
 
     #[inline]
     fn poll(&mut self, limit: Duration, mut ready: impl FnMut(Ready)) -> io::Result<()> {
         self.poll.poll(&mut self.events, Some(limit))?;
         for event in &self.events {
-            if event.token() == LISTENER {
+            if event.token() >= TLS_LISTENER {
                 ready(Ready::Listener);
             } else {
                 ready(Ready::Connection {
@@ -119,17 +224,33 @@ impl Network for TcpNetwork {
         Ok(())
     }
 
-    fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.listener.accept()
+    fn accept(&mut self) -> io::Result<(Socket, SocketAddr)> {
+        match (self.plain.socket.accept(), &self.tls) {
+            (Ok((socket, peer)), _) => Ok((Socket::Plain(socket), peer)),
+            (Err(error), Some((listener, config))) if error.kind() == io::ErrorKind::WouldBlock => {
+                let (socket, peer) = listener.socket.accept()?;
+                let stream = TlsStream::new(socket, config.clone())?;
+                Ok((Socket::Tls(Box::new(stream)), peer))
+            }
+            (Err(error), _) => Err(error),
+        }
     }
 
-    fn register(&mut self, stream: &mut TcpStream, number: usize) -> io::Result<()> {
-        stream.set_nodelay(true)?;
+    fn register(&mut self, stream: &mut Socket, number: usize) -> io::Result<()> {
+        let socket = stream.tcp();
+        socket.set_nodelay(true)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(stream, Token(number), interest)
+        self.poll.registry().register(socket, Token(number), interest)
     }
 
-    fn deregister(&mut self, stream: &mut TcpStream) {
-        let _ = self.poll.registry().deregister(stream);
+    fn deregister(&mut self, stream: &mut Socket) {
+        let _ = self.poll.registry().deregister(stream.tcp());
+    }
+
+    fn security(stream: &Socket) -> Security {
+        match stream {
+            Socket::Plain(_) => Security::default(),
+            Socket::Tls(stream) => Security { encrypted: true, certificate: stream.certificate() },
+        }
     }
 }

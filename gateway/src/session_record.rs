@@ -12,12 +12,14 @@
 //! # What is journaled of a message, whatever its version
 //!
 //! - An event is in no version; its report is written in that of the connection it goes to, live or again.
-//! - An answer that is no event (a reject of what the engine has no words for) is journaled in the words of
-//!   FIX 4.4 and written in those of the connection; a BusinessMessageReject is the same in all versions.
+//! - An answer that is no event (a reject of what the engine has no words for) is journaled with the fields
+//!   of FIX 4.4 and the codes of its request, and written with the fields of the connection's version. A
+//!   BusinessMessageReject has the same fields in all versions that have it.
 //! - A session message is journaled as it is sent. It is never sent again.
 //!
 //! So a message that is sent again is the same bytes as long as the client logs on with the same version,
-//! and the same content in another. What a version has no message for is a filled gap in it.
+//! and the same content in another. An answer is a filled gap in a version that has no such message, or
+//! lacks one of its codes.
 //!
 //! ```text
 //! 0x0301 inbound    session u32, reserved u32, next MsgSeqNum u64

@@ -13,7 +13,7 @@ use ironbook_engine::{
 use ironbook_fix::{
     encode::Body,
     field::{Decimal, INTEGER_TEXT_MAX, parse_u64, write_u64},
-    message::{Message, MsgType, Refusal},
+    message::{BusinessReject, BusinessRejectReason, Message, MsgType, Refusal},
     order::{
         self as fix, MassCancelRequestType, NewOrderSingle, OrderCancelReplaceRequest,
         OrderCancelRequest, OrderMassCancelRequest, OrderMessage, OrderStatusRequest,
@@ -24,6 +24,8 @@ use ironbook_fix::{
     },
     version::ApplVerId,
 };
+
+use crate::rights::Rights;
 
 /// Symbols of all instruments, both ways.
 #[derive(Clone, Debug, Default)]
@@ -76,7 +78,7 @@ pub enum Unserved<'a> {
     Message(Refusal<'a>),
 }
 
-/// What the venue does not have.
+/// What the venue does not have, or the session may not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsupported {
     /// This Side (54).
@@ -93,6 +95,10 @@ pub enum Unsupported {
     MaxFloor,
     /// CxlType (125) that asks for a part of the order.
     CxlType,
+    /// This Symbol (55), by the rights of the session.
+    Symbol,
+    /// This Account (1), or none, by the rights of the session.
+    Account,
 }
 
 impl Unsupported {
@@ -108,6 +114,19 @@ impl Unsupported {
             Self::MinQty => "MinQty(110) is not supported here; leave it out",
             Self::MaxFloor => "MaxFloor(111) is not supported here; leave it out",
             Self::CxlType => "CxlType(125) P is not supported here; replace the order instead",
+            Self::Symbol => "this session may not trade this Symbol(55): it is not in its symbols",
+            Self::Account => {
+                "this session may not trade for this Account(1): it is not in its accounts"
+            }
+        }
+    }
+
+    /// OrdRejReason (103): unsupported order characteristic, other, or unknown account.
+    fn ord_rej_reason(self) -> u8 {
+        match self {
+            Self::Symbol => OTHER,
+            Self::Account => 15,
+            _ => 11,
         }
     }
 }
@@ -121,35 +140,56 @@ impl<'a> From<Refusal<'a>> for Box<Unserved<'a>> {
 /// The command that an application message of a version asks for.
 ///
 /// # Errors
-/// [`Unserved`] when the engine has no words for it.
+/// [`Unserved`] when the engine has no words for it, or the session no right to it.
 #[inline]
 pub fn command<'a>(
     message: &Message<'a>,
     version: ApplVerId,
     origin: Origin,
     symbols: &SymbolTable,
+    rights: &Rights,
 ) -> Result<Command, Box<Unserved<'a>>> {
     match OrderMessage::parse(message, version)? {
-        OrderMessage::New(order) => new_order(&order, origin, symbols),
+        OrderMessage::New(_) | OrderMessage::Replace(_) if !rights.may_trade() => {
+            Err(Box::new(Unserved::Message(may_not_trade())))
+        }
+        OrderMessage::New(order) => new_order(&order, origin, symbols, rights),
         OrderMessage::Cancel(request) if request.partial => {
             Err(Box::new(Unserved::Cancel(request, Unsupported::CxlType)))
         }
         OrderMessage::Cancel(request) => Ok(cancel(&request, origin, symbols)),
-        OrderMessage::Replace(request) => replace(&request, origin, symbols),
+        OrderMessage::Replace(request) => replace(&request, origin, symbols, rights),
         OrderMessage::MassCancel(request) => mass_cancel(&request, origin, symbols),
         OrderMessage::Status(request) => Ok(query(&request, origin, symbols)),
     }
+}
+
+/// The refusal of what a session may not send at all.
+#[cold]
+fn may_not_trade<'a>() -> Refusal<'a> {
+    Refusal::Business(BusinessReject {
+        reason: BusinessRejectReason::NotAuthorized,
+        ref_id: None,
+        text: "this session may not trade: it may cancel orders and ask for their status",
+    })
 }
 
 fn new_order<'a>(
     order: &NewOrderSingle<'a>,
     origin: Origin,
     symbols: &SymbolTable,
+    rights: &Rights,
 ) -> Result<Command, Box<Unserved<'a>>> {
-    let terms =
-        terms(order).map_err(|unsupported| Box::new(Unserved::Order(*order, unsupported)))?;
+    let unserved = |unsupported| Box::new(Unserved::Order(*order, unsupported));
+    let terms = terms(order).map_err(unserved)?;
     let (instrument, unknown_symbol) = instrument(order.symbol, symbols);
     let account = account(order.account);
+    if !rights.may_trade_in(instrument) {
+        return Err(unserved(Unsupported::Symbol));
+    }
+    if !rights.may_trade_for(&account) {
+        return Err(unserved(Unsupported::Account));
+    }
     let mut command = NewOrder::new(origin, instrument, terms, account, cl_ord_id(order.cl_ord_id));
     command.unknown_symbol = unknown_symbol;
     Ok(command.into())
@@ -159,11 +199,19 @@ fn replace<'a>(
     request: &OrderCancelReplaceRequest<'a>,
     origin: Origin,
     symbols: &SymbolTable,
+    rights: &Rights,
 ) -> Result<Command, Box<Unserved<'a>>> {
     let order = &request.order;
-    let terms =
-        terms(order).map_err(|unsupported| Box::new(Unserved::Replace(*request, unsupported)))?;
+    let unserved = |unsupported| Box::new(Unserved::Replace(*request, unsupported));
+    let terms = terms(order).map_err(unserved)?;
     let (instrument, _) = instrument(order.symbol, symbols);
+    if !rights.may_trade_in(instrument) {
+        return Err(unserved(Unsupported::Symbol));
+    }
+    // The order keeps its account; one that is named must be a right one all the same.
+    if order.account.is_some() && !rights.may_trade_for(&account(order.account)) {
+        return Err(unserved(Unsupported::Account));
+    }
     let ids = (cl_ord_id(order.cl_ord_id), cl_ord_id(request.orig_cl_ord_id));
     Ok(ReplaceOrder::new(origin, order_id(request.order_id), instrument, terms, ids).into())
 }
@@ -709,7 +757,7 @@ pub fn unsupported_order<'a>(
         ord_status_req_id: None,
         exec_type: ironbook_fix::report::ExecType::Rejected,
         ord_status: ironbook_fix::report::OrdStatus::Rejected,
-        ord_rej_reason: Some(UNSUPPORTED_ORDER_CHARACTERISTIC),
+        ord_rej_reason: Some(unsupported.ord_rej_reason()),
         exec_restatement_reason: None,
         account: order.account,
         symbol: order.symbol,
@@ -730,10 +778,7 @@ pub fn unsupported_order<'a>(
     }
 }
 
-/// OrdRejReason (103) 11: unsupported order characteristic.
-const UNSUPPORTED_ORDER_CHARACTERISTIC: u8 = 11;
-
-/// CxlRejReason (102) and MassCancelRejectReason (532) 99: other.
+/// OrdRejReason (103) and CxlRejReason (102) 99: other.
 const OTHER: u8 = 99;
 
 /// The report of a replace that the venue has no words for.

@@ -30,6 +30,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{Acknowledge, Config, Cpu, Layout, StatusConfig},
     core::CoreAgent,
+    credentials::Checker,
     desk::SessionSetup,
     follower::{self, Follower},
     network::{Network, TcpNetwork},
@@ -114,6 +115,7 @@ impl StartError {
 /// A venue that runs until it is stopped.
 pub struct Venue {
     address: SocketAddr,
+    tls_address: Option<SocketAddr>,
     stop: Arc<AtomicBool>,
     threads: Vec<AgentThread>,
     ended: Arc<Mutex<Option<Ended>>>,
@@ -177,24 +179,32 @@ impl Venue {
         let place = Place {
             clock: SystemClock,
             storage,
-            listen: || TcpNetwork::listen(config.fix.listen),
+            listen: || TcpNetwork::listen_as(&config.fix),
             replay: |readers, from, sessions| replay_on_two_threads(readers, from, sessions, None),
         };
-        let Parts { gateway, core, follower, audit, durable, mut started } =
+        let Parts { mut gateway, core, follower, audit, durable, mut started } =
             assemble(config, opened, place)?;
-        let address = gateway.address();
+        if config.sessions.iter().any(|session| session.password.is_some()) {
+            gateway.check_passwords_with(Checker::aside()?);
+        }
+        let (address, tls_address) = (gateway.address(), gateway.tls_address());
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::new(Mutex::new(None));
         let core = CoreThread { core: Some(core), ended: ended.clone() };
         let cpus = (core_cpu, processors);
         let agents = (gateway, core, follower);
         let threads = start_threads(config, agents, &stop, &mut started, cpus)?;
-        Ok(Self { address, stop, threads, ended, durable, audit, started })
+        Ok(Self { address, tls_address, stop, threads, ended, durable, audit, started })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for TLS, if it does.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls_address
     }
 
     /// What it found and made at its start.
@@ -305,7 +315,7 @@ pub struct Place<C, L, P> {
     /// Opens the network, once all else is ready.
     pub listen: L,
     /// Plays back what a journal holds behind a state: [`replay_on_two_threads`], or
-    /// [`replay_on_one`].
+    /// [`replay_on_one`](crate::replay::replay_on_one).
     pub replay: P,
 }
 
@@ -399,7 +409,7 @@ where
         symbols,
         resend: Reader::open_in(storage)?,
     };
-    let gateway = GatewayAgent::new(config, parts, clock.clone(), listen()?);
+    let gateway = GatewayAgent::new(config, parts, clock.clone(), listen()?)?;
     settings.delivered = gateway.delivered();
     let audit = core.audit();
     let (audited, synced) = (audit.clone(), durable.clone());

@@ -3,9 +3,10 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
-use common::{FixClient, Flaw, Msg, fix_time, limit, small_config, wait_for};
+use common::{FixClient, Flaw, Msg, SECRET_HASH, fix_time, limit, small_config, wait_for};
+use crossbeam_channel::{Receiver, bounded};
 use ironbook_engine::{
     Command, CompId, Engine, InstrumentId, Sequencer, SessionId, Symbol, Timestamp,
     command::{DefineInstrument, DefineSession},
@@ -16,12 +17,13 @@ use ironbook_gateway::{
     clock::ManualClock,
     config::Config,
     core::CoreAgent,
+    credentials::{Checker, Claim, Verdict},
     desk::SessionSetup,
     network::TcpNetwork,
     ring::ring,
     sessions::SessionTable,
 };
-use ironbook_journal::{DurablePosition, Options, Reader};
+use ironbook_journal::{DurablePosition, FileStorage, Options, Reader, segment_files};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -39,7 +41,7 @@ struct Stepped {
     /// None once the journal was closed under the gateway.
     core: Option<CoreAgent<ManualClock>>,
     durable: DurablePosition,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Stepped {
@@ -86,8 +88,8 @@ impl Stepped {
             resend: Reader::open(&config.venue.data_dir).expect("a journal"),
         };
         let network = TcpNetwork::listen(config.fix.listen).expect("a free port");
-        let gateway = GatewayAgent::new(&config, parts, clock.clone(), network);
-        Self { clock, now: START, gateway, core: Some(core), durable: position, _dir: dir }
+        let gateway = GatewayAgent::new(&config, parts, clock.clone(), network).expect("good");
+        Self { clock, now: START, gateway, core: Some(core), durable: position, dir }
     }
 
     fn turn(&mut self) {
@@ -156,6 +158,18 @@ impl Stepped {
         self.settle();
         let got = client.pending();
         assert!(got.is_empty(), "{got:?}");
+    }
+
+    /// The claim that a Logon has brought about.
+    #[track_caller]
+    fn claim(&mut self, handed: &Receiver<(u64, Claim)>) -> (u64, Claim) {
+        let mut claim = None;
+        wait_for("a claim is handed in", || {
+            self.settle();
+            claim = handed.try_recv().ok();
+            claim.is_some()
+        });
+        claim.expect("a claim")
     }
 
     /// The venue has closed the connection.
@@ -349,6 +363,28 @@ fn a_refused_connection_hears_nothing_that_an_earlier_one_asked_for() {
 }
 
 #[test]
+fn messages_that_cannot_be_read_now_are_not_passed_over() {
+    let mut venue = Stepped::start(|_| {});
+    let mut a = venue.log_on("A", 30);
+    venue.ask(&mut a, "D", &limit("a1", "AAPL", "1", "1", "1.00"), "35=8|150=0|34=2");
+    let journal = venue.dir.path().join("journal");
+    let files = segment_files(&FileStorage::new(&journal)).unwrap();
+    let (segment, aside) = (journal.join(&files[0].1), venue.dir.path().join("aside"));
+    // A directory in its place opens, and does not read.
+    fs::rename(&segment, &aside).unwrap();
+    fs::create_dir(&segment).unwrap();
+    venue.send(&mut a, "2", "7=1|16=0");
+    venue.expect_silence(&mut a);
+    venue.ask(&mut a, "1", "112=x", "35=0|112=x|34=3");
+    fs::remove_dir(&segment).unwrap();
+    fs::rename(&aside, &segment).unwrap();
+    venue.send(&mut a, "2", "7=1|16=2");
+    let got = venue.receive(&mut a, 2);
+    assert!(got[0].matches("35=4|34=1|36=2"), "{got:?}");
+    assert!(got[1].matches("35=8|34=2|43=Y|11=a1"), "{got:?}");
+}
+
+#[test]
 fn durable_reports_wait_for_the_disk() {
     let mut venue = Stepped::start_waiting(|_| {}, true);
     let mut a = FixClient::connect(venue.gateway.address(), "A");
@@ -367,4 +403,138 @@ fn durable_reports_wait_for_the_disk() {
     journal.close().expect("synced");
     let got = venue.receive(&mut a, 2);
     assert!(got[0].matches("35=A") && got[1].matches("35=8|150=0|11=a1"), "{got:?}");
+}
+
+/// A gateway is made of a configuration that was checked; if it was not, nobody gets more than was meant.
+#[test]
+#[should_panic(expected = "is none of FIX.4.0")]
+fn a_session_with_a_version_that_is_none_starts_no_gateway() {
+    Stepped::start(|config| config.sessions[0].versions = vec!["FIX.4".to_owned()]);
+}
+
+/// Connects and logs on as somebody; gives the client if there is an answer.
+fn try_log_on(venue: &mut Stepped, comp_id: &str) -> Option<FixClient> {
+    let mut client = FixClient::connect(venue.gateway.address(), comp_id);
+    client.sending_time = Some(fix_time(Duration::from_nanos(venue.now)));
+    let logon = client.build("A", 1, "98=0|108=30|141=Y", Flaw::None);
+    // The venue may have closed already.
+    let _ = client.try_send_raw(&logon);
+    let mut answer = None;
+    wait_for("an answer, or the end", || {
+        venue.settle();
+        answer = client.pending().pop();
+        answer.is_some() || client.is_closed()
+    });
+    answer.map(|answer| {
+        assert!(answer.matches("35=A"), "{answer:?}");
+        client.next_out = 2;
+        client
+    })
+}
+
+#[test]
+fn connections_come_from_where_they_may() {
+    for (allowed, answered) in [("127.0.0.1", true), ("127.0.0.0/8", true), ("10.0.0.0/8", false)] {
+        let mut venue =
+            Stepped::start(|config| config.fix.allow_from = vec![allowed.parse().unwrap()]);
+        assert_eq!(try_log_on(&mut venue, "A").is_some(), answered, "{allowed}");
+        let mut venue = Stepped::start(|config| {
+            config.sessions[0].allow_from = vec![allowed.parse().unwrap()];
+        });
+        assert_eq!(try_log_on(&mut venue, "A").is_some(), answered, "{allowed}");
+        assert!(try_log_on(&mut venue, "B").is_some());
+    }
+}
+
+#[test]
+fn an_address_has_so_many_connections() {
+    let mut venue = Stepped::start(|config| config.fix.connections_per_address_max = 2);
+    let mut a = try_log_on(&mut venue, "A").expect("the first");
+    let b = try_log_on(&mut venue, "B").expect("the second");
+    assert!(try_log_on(&mut venue, "C").is_none());
+    drop(b);
+    venue.advance(LOOK);
+    assert!(try_log_on(&mut venue, "C").is_some());
+    venue.ask(&mut a, "1", "112=still", "35=0|112=still");
+}
+
+#[test]
+fn an_address_is_locked_when_logons_from_it_fail() {
+    let mut venue = Stepped::start(|config| {
+        config.fix.logon_failures_max = 3;
+        config.fix.lockout_s = 60;
+    });
+    let mut a = try_log_on(&mut venue, "A").expect("a good name");
+    let mut early = FixClient::connect(venue.gateway.address(), "C");
+    venue.settle();
+    for _ in 0..3 {
+        assert!(try_log_on(&mut venue, "NOBODY").is_none());
+    }
+    assert!(try_log_on(&mut venue, "B").is_none(), "a good name, too late");
+    venue.send(&mut early, "A", "98=0|108=30|141=Y");
+    venue.expect_closed(&mut early);
+    venue.ask(&mut a, "1", "112=still", "35=0|112=still");
+    venue.advance(59 * SECOND);
+    assert!(try_log_on(&mut venue, "B").is_none());
+    venue.advance(SECOND);
+    assert!(try_log_on(&mut venue, "B").is_some());
+}
+
+#[test]
+fn a_crowd_of_connections_is_looked_at_to_the_last() {
+    let mut venue = Stepped::start(|config| config.fix.connections_per_address_max = 1);
+    let address = venue.gateway.address();
+    let _crowd: Vec<_> = (0..100).map(|_| FixClient::connect(address, "A")).collect();
+    let mut last = FixClient::connect(address, "A");
+    wait_for("the last one is refused", || {
+        venue.settle();
+        last.is_closed()
+    });
+}
+
+#[test]
+fn a_stepped_venue_checks_passwords_at_once() {
+    let mut venue = Stepped::start(|config| config.sessions[0].password = Some(SECRET_HASH.into()));
+    let mut a = FixClient::connect(venue.gateway.address(), "A");
+    venue.ask(&mut a, "A", "98=0|108=30|554=secret", "35=A");
+    let mut b = FixClient::connect(venue.gateway.address(), "B");
+    venue.ask(&mut b, "A", "98=0|108=30", "35=A");
+}
+
+#[test]
+fn nobody_waits_for_a_password_but_its_connection() {
+    let mut venue = Stepped::start(|config| config.sessions[0].password = Some(SECRET_HASH.into()));
+    let (claims, handed) = bounded(1);
+    let (tell, verdicts) = bounded(8);
+    venue.gateway.check_passwords_with(Checker::elsewhere(claims, verdicts));
+    let mut b = venue.log_on("B", 30);
+    let mut a = FixClient::connect(venue.gateway.address(), "A");
+    venue.send(&mut a, "A", "98=0|108=30|554=secret");
+    venue.send(&mut a, "1", "112=early");
+    let (ticket, claim) = venue.claim(&handed);
+    venue.ask(&mut b, "1", "112=b", "35=0|112=b");
+    venue.expect_silence(&mut a);
+    assert!(handed.try_recv().is_err(), "it is handed in once");
+    assert!(claim.is_true());
+    tell.send(Verdict { ticket, passed: true }).expect("room");
+    let got = venue.receive(&mut a, 2);
+    assert!(got[0].matches("35=A") && got[1].matches("35=0|112=early"), "{got:?}");
+    venue.send(&mut a, "5", "");
+    assert!(venue.receive(&mut a, 1)[0].matches("35=5"));
+    venue.expect_closed(&mut a);
+    // The verdict on a connection that was let go meanwhile is not that on the next one.
+    let mut late = FixClient::connect(venue.gateway.address(), "A");
+    venue.send(&mut late, "A", "98=0|108=30|554=secret|141=Y");
+    let (stale, _) = venue.claim(&handed);
+    venue.advance(11 * SECOND);
+    late.expect_closed();
+    let mut next = FixClient::connect(venue.gateway.address(), "A");
+    venue.send(&mut next, "A", "98=0|108=30|554=wrong|141=Y");
+    let (ticket, claim) = venue.claim(&handed);
+    assert!(!claim.is_true());
+    tell.send(Verdict { ticket: stale, passed: true }).expect("room");
+    venue.expect_silence(&mut next);
+    tell.send(Verdict { ticket, passed: false }).expect("room");
+    assert!(venue.receive(&mut next, 1)[0].matches("35=5|58=*"));
+    venue.expect_closed(&mut next);
 }

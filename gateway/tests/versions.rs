@@ -4,7 +4,7 @@ mod common;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use common::{FixClient, Flaw, Msg, TestVenue, assert_same, keep, now, resend};
+use common::{FixClient, Flaw, Msg, TestVenue, assert_same, now, resend};
 use ironbook_fix::{
     dictionary::Strictness,
     message::{Fields, Message},
@@ -33,8 +33,8 @@ struct Words {
     mass_cancel: [&'static str; 2],
 }
 
-/// The last fields that most versions share.
-const SINCE_44: Words = Words {
+/// What most versions say.
+const FIX_4_4: Words = Words {
     version: Version::FIX44,
     logon: "",
     new: "150=0|39=0|20=-|151=40|14=0",
@@ -55,14 +55,14 @@ const SINCE_44: Words = Words {
     mass_cancel: ["35=r|531=7|533=1|11=m1|1369=-", "35=8|150=4|39=4|11=b4"],
 };
 
-const SINCE_43: Words = Words {
+const FIX_4_3: Words = Words {
     version: Version::of(ApplVerId::Fix43),
     trade: ["150=F|39=1|20=-|32=40|31=10.00|527=*|851=-", "150=F|39=2|20=-|32=60|151=0"],
     rejected: ["150=8|39=8|103=0|37=NONE|20=-", "150=8|39=8|103=11|20=-"],
-    ..SINCE_44
+    ..FIX_4_4
 };
 
-const SINCE_42: Words = Words {
+const FIX_4_2: Words = Words {
     version: Version::of(ApplVerId::Fix42),
     new: "150=0|39=0|20=0|151=40|14=0",
     trade: ["150=1|39=1|20=0|32=40|31=10.00|527=-|851=-", "150=2|39=2|20=0|32=60|151=0"],
@@ -71,10 +71,10 @@ const SINCE_42: Words = Words {
     canceled: "150=4|39=4|20=0|41=b3",
     rejected: ["150=8|39=8|103=0|37=NONE|20=0", "150=8|39=8|103=0|20=0"],
     mass_cancel: ["35=3|58=Invalid MsgType|372=q|373=11", ""],
-    ..SINCE_44
+    ..FIX_4_4
 };
 
-const SINCE_41: Words = Words {
+const FIX_4_1: Words = Words {
     version: Version::of(ApplVerId::Fix41),
     rejected: [
         "150=8|39=8|103=0|37=NONE|20=0|38=1|32=0|31=0",
@@ -87,10 +87,10 @@ const SINCE_41: Words = Words {
         "35=3|58=Invalid tag number (4999)|45=*|371=-|372=-|373=-",
     ],
     mass_cancel: ["35=3|58=Invalid MsgType|372=-|373=-", ""],
-    ..SINCE_42
+    ..FIX_4_2
 };
 
-const SINCE_40: Words = Words {
+const FIX_4_0: Words = Words {
     version: Version::of(ApplVerId::Fix40),
     new: "150=-|39=0|20=0|151=-|14=0|32=0",
     trade: ["150=-|39=1|20=0|32=40|31=10.00|151=-", "150=-|39=2|20=0|32=60|151=-"],
@@ -99,13 +99,12 @@ const SINCE_40: Words = Words {
     canceled: "150=-|39=4|20=0|41=-|11=b3c",
     rejected: ["150=-|39=8|103=0|37=NONE|20=0", "150=-|39=8|103=0|20=0"],
     cancel_rejected: "102=1|434=-|39=-|41=-|37=NONE",
-    ..SINCE_41
+    ..FIX_4_1
 };
 
-const SINCE_50: Words =
-    Words { version: Version::of(ApplVerId::Fix50), logon: "1137=7", ..SINCE_44 };
+const FIX_5_0: Words = Words { version: Version::of(ApplVerId::Fix50), logon: "1137=7", ..FIX_4_4 };
 
-const SINCE_50SP1: Words = Words {
+const FIX_5_0_SP1: Words = Words {
     version: Version::of(ApplVerId::Fix50Sp1),
     logon: "1137=8",
     trade: [
@@ -113,25 +112,25 @@ const SINCE_50SP1: Words = Words {
         "150=F|39=2|20=-|32=60|151=0|880=*",
     ],
     mass_cancel: ["35=r|531=7|533=1|11=m1|1369=*", "35=8|150=4|39=4|11=b4"],
-    ..SINCE_50
+    ..FIX_5_0
 };
 
-const SINCE_50SP2: Words =
-    Words { version: Version::of(ApplVerId::Fix50Sp2), logon: "1137=9", ..SINCE_50SP1 };
+const FIX_5_0_SP2: Words =
+    Words { version: Version::of(ApplVerId::Fix50Sp2), logon: "1137=9", ..FIX_5_0_SP1 };
 
-const FIX44_OVER_FIXT: Words =
-    Words { version: Version { fixt: true, ..Version::FIX44 }, logon: "1137=6", ..SINCE_44 };
+const FIX_4_4_OVER_FIXT: Words =
+    Words { version: Version { fixt: true, ..Version::FIX44 }, logon: "1137=6", ..FIX_4_4 };
 
 const ALL: [Words; 9] = [
-    SINCE_40,
-    SINCE_41,
-    SINCE_42,
-    SINCE_43,
-    SINCE_44,
-    FIX44_OVER_FIXT,
-    SINCE_50,
-    SINCE_50SP1,
-    SINCE_50SP2,
+    FIX_4_0,
+    FIX_4_1,
+    FIX_4_2,
+    FIX_4_3,
+    FIX_4_4,
+    FIX_4_4_OVER_FIXT,
+    FIX_5_0,
+    FIX_5_0_SP1,
+    FIX_5_0_SP2,
 ];
 
 /// A client that speaks a version, checks that what it gets is strictly of that version, and leaves out of
@@ -319,7 +318,7 @@ fn every_version_tells_the_same_story() {
 #[test]
 fn a_resend_speaks_the_version_of_its_connection() {
     let mut venue = TestVenue::start();
-    let told = story(&venue, &SINCE_50SP2);
+    let told = story(&venue, &FIX_5_0_SP2);
     let last = told.fix.next_in - 1;
     let (mut numbers, originals) = (told.fix.log_out(), told.originals);
     venue.restart();
@@ -394,8 +393,8 @@ fn a_session_may_be_kept_to_some_versions() {
 #[test]
 fn a_drop_copy_of_an_old_version_misses_nothing_it_has_words_for() {
     let venue = TestVenue::start();
-    let mut copy = Speaker::log_on(venue.address(), "COPY", SINCE_42.version);
-    let told = story(&venue, &SINCE_44);
+    let mut copy = Speaker::log_on(venue.address(), "COPY", FIX_4_2.version);
+    let told = story(&venue, &FIX_4_4);
     let reports = told.originals.values().filter(|original| {
         matches!(original.kind(), "8" | "9" | "r")
             && !original.get(17).is_some_and(|id| id.starts_with('G'))
@@ -422,14 +421,61 @@ fn a_drop_copy_of_an_old_version_misses_nothing_it_has_words_for() {
 #[test]
 fn a_partial_cancel_of_fix_4_0_takes_nothing() {
     let venue = TestVenue::start();
-    let mut a = Speaker::log_on(venue.address(), "A", SINCE_40.version);
+    let mut a = Speaker::log_on(venue.address(), "A", FIX_4_0.version);
     a.ask("D", "11=b1|55=AAPL|54=1|38=5|40=2|44=1.00");
     a.expect("35=8|11=b1|39=0");
     a.fix.send("F", "41=b1|11=c1|55=AAPL|54=1|38=2|125=P");
     a.expect("35=9|11=c1|58=CxlType(125) P is not supported here; replace the order instead");
     a.ask("H", "11=b1|55=AAPL|54=1");
     a.expect("35=8|11=b1|39=0|14=0");
-    let mut originals = BTreeMap::new();
     a.ask("F", "41=b1|11=c2|55=AAPL|54=1");
-    keep(&mut a.fix, &mut originals, "35=8|11=c2|39=4");
+    a.expect("35=8|11=c2|39=4");
+}
+
+#[test]
+fn a_request_whose_answer_has_no_words_is_refused() {
+    let venue = TestVenue::start();
+    let order = "55=AAPL|54=1|38=5|44=1.00|60=20240301-00:00:00";
+    let text = "58=the session's version has no words for the answer; log on with the request's";
+    let mut numbers = (1, 1);
+    for (application, refused) in [
+        (ApplVerId::Fix44, "35=j|380=0|379=x1"),
+        (ApplVerId::Fix42, "35=j|380=0|379=x1"),
+        (ApplVerId::Fix41, "35=3"),
+    ] {
+        let version = Version { application, fixt: true };
+        let (mut a, _) = Speaker::resume(venue.address(), "A", version, numbers);
+        a.fix.send("D", &format!("1128=9|11=x1|{order}|40=Q"));
+        a.expect(&format!("{refused}|372=D|{text}"));
+        a.fix.send("q", "1128=9|11=x1|530=7|60=20240301-00:00:00");
+        if application < ApplVerId::Fix43 {
+            a.expect(&format!("{refused}|372=q|{text}"));
+        } else {
+            a.expect("35=r|11=x1|531=7");
+        }
+        // What it has words for is answered in them.
+        a.fix.send("D", &format!("1128=9|11={application:?}|{order}|40=2"));
+        a.expect("35=8|39=0");
+        numbers = a.fix.log_out();
+    }
+}
+
+#[test]
+fn codes_of_a_later_version_are_not_sent_again_in_an_earlier_one() {
+    let venue = TestVenue::start();
+    let (mut a, _) = Speaker::resume(venue.address(), "A", FIX_5_0_SP2.version, (1, 1));
+    a.ask("D", "11=x1|55=AAPL|54=1|38=5|40=Q|44=1.00");
+    a.expect("35=8|11=x1|39=8|103=11|40=Q");
+    a.ask("D", "11=x2|55=AAPL|54=1|38=5|40=P|44=1.00");
+    a.expect("35=8|11=x2|39=8|103=11|40=P");
+    let mut numbers = a.fix.log_out();
+    for (words, sent) in [(&FIX_4_4, false), (&FIX_4_4_OVER_FIXT, false), (&FIX_5_0_SP2, true)] {
+        let (mut a, _) = Speaker::resume(venue.address(), "A", words.version, numbers);
+        let again = resend(&mut a.fix, (1, 3), 3, &mut Vec::new());
+        for message in again.values().flatten() {
+            a.check(message);
+        }
+        assert_eq!([again[&2].is_some(), again[&3].is_some()], [sent, true], "{}", words.version);
+        numbers = a.fix.log_out();
+    }
 }

@@ -9,6 +9,7 @@ mod doctor;
 mod inspect;
 mod load;
 mod output;
+mod password;
 mod repair;
 mod replay;
 mod send;
@@ -36,6 +37,7 @@ struct Arguments {
 enum Tool {
     Start(start::Arguments),
     Config(config::Arguments),
+    Password(password::Arguments),
     Send(send::Arguments),
     Load(load::Arguments),
     Bench(bench::Arguments),
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
     let result = match arguments.command.unwrap_or_else(|| Tool::Start(Default::default())) {
         Tool::Start(arguments) => start::run(&arguments),
         Tool::Config(arguments) => config::run(&arguments),
+        Tool::Password(arguments) => password::run(&arguments),
         Tool::Send(arguments) => send::run(&arguments),
         Tool::Load(arguments) => load::run(&arguments),
         Tool::Bench(arguments) => bench::run(&arguments),

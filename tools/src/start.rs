@@ -118,6 +118,9 @@ fn print_started(config: &Config, venue: &Venue) {
     let comp_ids = names(config.sessions.iter().map(|known| known.comp_id.as_str()).collect());
     say!("Ironbook {} is ready.\n", env!("CARGO_PKG_VERSION"));
     say!("  FIX          {address}, FIX.4.0 to FIX.5.0SP2, venue comp id {}", config.venue.comp_id);
+    if let Some(address) = venue.tls_address() {
+        say!("               {address} over TLS");
+    }
     say!("  Instruments  {symbols}");
     say!("  Comp ids     {comp_ids}");
     say!("  Journal      {}", data_dir(config).display());

@@ -9,9 +9,10 @@ mod fixtures;
 use std::{
     fs,
     fs::Permissions,
+    io::Write as _,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output, Stdio},
     thread,
     time::Duration,
 };
@@ -59,6 +60,50 @@ fn start_says_what_it_is_and_stops_in_order() {
         let printed = again.printed();
         assert!(printed.contains("frames replayed, 1 live orders, state "), "{printed}");
         assert!(printed.contains(state), "{printed}");
+    }
+}
+
+/// Runs `ironbook password` with this on its standard input.
+fn hash(input: &[u8], code: i32) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ironbook"));
+    let piped = command.arg("password").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = piped.stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    output
+}
+
+#[test]
+fn a_password_is_hashed_for_the_configuration() {
+    let (one, other) = (hash(b"a secret of ours\n", 0), hash(b"a secret of ours\r\nnot this", 0));
+    assert_ne!(stdout(&one), stdout(&other), "each has its own salt");
+    for output in [&one, &other] {
+        assert!(output.stderr.is_empty(), "{output:?}");
+        let place = Place::new();
+        let mut config = fs::read_to_string(place.config()).unwrap();
+        let password = stdout(output).trim_end().to_owned();
+        config += &format!("[[session]]\ncomp_id = \"TRADER1\"\npassword = \"{password}\"\n");
+        fs::write(place.config(), config).unwrap();
+        let venue = place.start();
+        for (password, answer) in [("not this", "35=5|34=1"), ("a secret of ours", "35=A|34=2")] {
+            let mut client = FixClient::connect(venue.address, "TRADER1");
+            client.send("A", &format!("98=0|108=60|554={password}"));
+            let answered = client.receive().expect("an answer");
+            assert!(answered.matches(answer), "{answered:?}");
+        }
+    }
+    for (input, expected) in [
+        (&b""[..], "no password"),
+        (b"\n", "no password"),
+        (&[b'x'; 257], "no password"),
+        (b"a\x01b\n", "can't be sent"),
+        ("pa\u{df}\n".as_bytes(), "can't be sent"),
+        (b"\xff\n", "standard input"),
+    ] {
+        let refused = hash(input, 2);
+        assert!(stderr(&refused).contains(expected), "{refused:?}");
+        assert!(refused.stdout.is_empty(), "{refused:?}");
     }
 }
 

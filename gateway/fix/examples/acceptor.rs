@@ -1,9 +1,10 @@
 //! A small acceptor of every version for trying a client, and for acceptance scripts: it echoes orders.
 //!
-//! `cargo run --example acceptor -- 5001` listens on 127.0.0.1 and knows the sessions of ISLD with TW40 to TW44
-//! and TW50 to TW50SP2, each of which may speak what it likes. Every Logon starts both sequence numbers at 1.
-//! NewOrderSingle, SecurityDefinition and Email come back with a new header, an order with PossResend and a
-//! known ClOrdID is ignored, everything else is unsupported. What is sent is kept in memory for resending.
+//! `cargo run --example acceptor -- 5001` listens on 127.0.0.1 and knows the sessions of ISLD with TW40 to
+//! TW44 and TW50 to TW50SP2, each of which may speak what it likes. Every Logon starts both sequence numbers
+//! at 1. NewOrderSingle, SecurityDefinition and Email come back with a new header, an order with PossResend
+//! and a known ClOrdID is ignored, everything else is unsupported. What is sent is kept in memory for
+//! resending.
 
 use ironbook_fix::codec::{Framed, frame};
 use ironbook_fix::field::MsgSeqNum;

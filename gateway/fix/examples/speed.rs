@@ -100,7 +100,7 @@ fn measure_session(rounds: usize, fields: &mut Fields) {
             let message = Message::parse(&rest[..len], fields).unwrap();
             let handled = venue.handle_message(NOW_NS, &message);
             assert!(matches!(handled, Handled::Application(_)));
-            black_box(OrderMessage::parse(&message, venue.application_version(&message)).unwrap());
+            black_box(OrderMessage::parse(&message, venue.application_version()).unwrap());
             rest = &rest[len..];
         }));
     }

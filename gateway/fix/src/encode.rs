@@ -124,6 +124,12 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// Bytes of texts together, for [`Body::len_max`].
+#[inline]
+pub(crate) fn text_len(texts: &[Option<&[u8]>]) -> usize {
+    texts.iter().map(|text| text.map_or(0, <[u8]>::len)).sum()
+}
+
 /// The fields after the header of a message, in the order they are sent.
 pub trait Body {
     /// MsgType(35)

@@ -5,8 +5,8 @@
 //! time come from the caller; what is to be done comes back as values. It reads no configuration and writes
 //! no log.
 //!
-//! Every version from FIX 4.0 to 5.0 SP2 is spoken: [`version::Version`] names one, [`dictionary`] holds what it
-//! defines, and messages are written in the words of the session's.
+//! Every version from FIX 4.0 to 5.0 SP2 is spoken: [`version::Version`] names one, [`dictionary`] holds what
+//! it defines, and messages are written in the words of the session's.
 //!
 //! The way of a message in: [`codec::frame`] finds it, [`message::Message`] splits it into fields,
 //! [`session::Session::handle_message`] decides whether it counts, [`order::OrderMessage`] or

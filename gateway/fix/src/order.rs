@@ -5,7 +5,7 @@
 //! Parsing checks what the venue needs beyond the dictionary: bounds of identifiers, numbers that fit,
 //! prices where the order type calls for them.
 
-use crate::encode::{Body, FIELD_MAX, Writer};
+use crate::encode::{Body, FIELD_MAX, Writer, text_len};
 use crate::field::{Decimal, TimestampText, ValueError, parse_text, parse_timestamp};
 use crate::message::{
     BusinessReject, BusinessRejectReason, Message, MsgType, Refusal, Reject, SessionRejectReason,
@@ -45,7 +45,8 @@ macro_rules! codes {
             /// Reads a value of this field.
             ///
             /// # Errors
-            /// [`ValueError::Format`] unless it's one character, [`ValueError::Range`] when that isn't a code.
+            /// [`ValueError::Format`] unless it's one character, [`ValueError::Range`] when that
+            /// isn't a code.
             #[inline]
             pub fn parse(value: &[u8]) -> Result<Self, $crate::field::ValueError> {
                 match value {
@@ -596,10 +597,6 @@ fn write_transact_time(
     if version >= ApplVerId::Fix42 {
         out.time(b"60=", time_ns, text);
     }
-}
-
-fn text_len(texts: &[Option<&[u8]>]) -> usize {
-    texts.iter().map(|text| text.map_or(0, <[u8]>::len)).sum()
 }
 
 impl Body for NewOrderSingle<'_> {

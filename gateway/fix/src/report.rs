@@ -7,15 +7,25 @@
 //!
 //! | versions | what |
 //! |---|---|
-//! | to 4.2 | ExecTransType(20); ExecType(150) of a trade is 1 or 2, of a status OrdStatus(39); a replaced order without fills has OrdStatus 5 |
-//! | to 4.1 | OrderQty, LastShares and LastPx are always there, whole quantities without decimals; no account in an OrderCancelReject, no CxlRejResponseTo(434) |
-//! | 4.0 | neither ExecType, LeavesQty nor OrigClOrdID; ExecID is a number, the last nine digits of the id |
 //! | to 4.3 | fewer reasons: what a version lacks is "broker option", or left out |
+//! | to 4.2 | ExecTransType(20); OrdStatus 5 of a replaced order without fills |
+//! | to 4.2 | ExecType(150) of a trade is 1 or 2, that of a status is OrdStatus(39) |
+//! | to 4.2 | no SecondaryExecID(527), no OrderMassCancelReport |
+//! | to 4.1 | OrderQty, LastShares and LastPx are always there; times without a fraction |
+//! | to 4.1 | in an OrderCancelReject neither account, TransactTime nor CxlRejResponseTo(434) |
+//! | 4.0 | neither ExecType, LeavesQty nor OrigClOrdID; OrdStatus and OrigClOrdID in no OrderCancelReject |
+//! | from 4.4 | LastLiquidityInd(851), OrdStatusReqID(790) |
 //! | from 5.0 SP1 | TrdMatchID(880) beside SecondaryExecID(527); MassActionReportID(1369) |
+//!
+//! Two things have no good words in the oldest versions:
+//! - Quantities are integers before FIX 4.2. Whole ones are written so; of an instrument whose lot has
+//!   decimals they are written with these, which a strict client refuses.
+//! - ExecID is a number in FIX 4.0, for clients that read it into 32 bits: the last nine digits of the id. It
+//!   is unique for a thousand million frames of the journal, not for the life of the venue.
 
-use crate::encode::{Body, FIELD_MAX, Writer};
+use crate::encode::{Body, FIELD_MAX, Writer, text_len};
 use crate::field::{Decimal, MsgSeqNum, TimestampText, ValueError, parse_timestamp, parse_u64};
-use crate::message::{BusinessRejectReason, Message, MsgType, Refusal, Reject};
+use crate::message::{Message, MsgType, Refusal, Reject};
 use crate::order::{MassCancelRequestType, OrdType, Side, TimeInForce, codes, required};
 use crate::version::{ApplVerId, Version};
 
@@ -398,10 +408,6 @@ fn parse_reason(value: &[u8]) -> Result<u8, ValueError> {
     u8::try_from(parse_u64(value)?).map_err(|_| ValueError::Range)
 }
 
-fn text_len(texts: &[Option<&[u8]>]) -> usize {
-    texts.iter().map(|text| text.map_or(0, <[u8]>::len)).sum()
-}
-
 impl Body for ExecutionReport<'_> {
     const MSG_TYPE: MsgType = MsgType::EXECUTION_REPORT;
 
@@ -485,15 +491,15 @@ impl ExecutionReport<'_> {
     }
 
     /// The report in the words of FIX 4.0 to 4.2.
-    #[cold]
+    #[inline(never)]
     fn write_before_43(&self, out: &mut Writer<'_>, text: &mut TimestampText, version: ApplVerId) {
         let (before_42, exec_type) =
             (version < ApplVerId::Fix42, self.exec_type_before_43(version));
         let always = |value: Option<Decimal>| value.or(before_42.then_some(Decimal::ZERO));
         // A quantity was an integer before FIX 4.2; one that isn't whole has no other words.
-        let qty = |qty: Decimal| match qty.rescale(0) {
-            Some(whole) if before_42 => Decimal::new(whole, 0),
-            _ => qty,
+        let qty = |qty: Decimal| match before_42.then(|| qty.rescale(0)).flatten() {
+            Some(whole) => Decimal::new(whole, 0),
+            None => qty,
         };
         out.text(b"37=", self.order_id);
         out.text_if(b"11=", self.cl_ord_id);
@@ -582,7 +588,7 @@ impl OrdStatus {
 /// Writes a reason. FIX 4.4 and later know all that are used here; where an earlier version has "broker
 /// option" it stands for those it doesn't know, else they are left out.
 #[inline]
-fn write_reason<const N: usize>(
+pub(crate) fn write_reason<const N: usize>(
     tag: &[u8; N],
     reason: Option<u8>,
     out: &mut Writer<'_>,
@@ -698,14 +704,6 @@ impl Body for BusinessMessageReject<'_> {
     }
 }
 
-impl BusinessMessageReject<'_> {
-    /// The code of a reason this package gives.
-    #[must_use]
-    pub const fn code(reason: BusinessRejectReason) -> u8 {
-        reason as u8
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -740,8 +738,8 @@ mod tests {
         sent_in(&[], body, check)
     }
 
-    /// A body as a message of every version that has it and knows its codes; of FIX 4.4 and later split and typed again. Gives
-    /// the message of FIX 4.4 as text.
+    /// A body as a message of every version that has it and knows its codes; of FIX 4.4 and later split and
+    /// typed again. Gives the message of FIX 4.4 as text.
     fn sent_in<B: Body>(
         codes: &[(u32, u8)],
         body: &B,

@@ -337,6 +337,17 @@ impl FixClient {
         std::iter::from_fn(|| self.split()).collect()
     }
 
+    /// Whether the venue has closed the connection by now, and nothing came before.
+    pub fn is_closed(&mut self) -> bool {
+        self.stream.set_nonblocking(true).expect("a non-blocking socket");
+        let closed = match self.stream.peek(&mut [0]) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
+        };
+        self.stream.set_nonblocking(false).expect("a blocking socket");
+        closed
+    }
+
     /// The next message that is no Heartbeat, in sequence, with these fields.
     #[track_caller]
     pub fn expect(&mut self, spec: &str) -> Msg {
@@ -461,14 +472,16 @@ pub fn keep(client: &mut FixClient, originals: &mut BTreeMap<u64, Msg>, spec: &s
     originals.insert(message.seq(), message);
 }
 
+/// A hash of "secret" that costs next to nothing to check.
+pub const SECRET_HASH: &str =
+    "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$QQCd8VPOryZiCF3MtwQnPTK7odKCaPcXJGplgNEuj1A";
+
 /// A session that may log on from this machine.
 pub fn session(comp_id: &str) -> SessionConfig {
     SessionConfig {
         comp_id: comp_id.to_owned(),
         allow_from: vec![Ipv4Addr::LOCALHOST.into()],
-        reset_on_logon: false,
-        read_only: false,
-        versions: Vec::new(),
+        ..Config::default().sessions[0].clone()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::version::Version;
 /// Tags the tables cover: 0 to 1663, more than FIX 5.0 SP2 defines without later extension packs (1621).
 pub const TAGS: usize = 1664;
 
-/// Deepest nesting of repeating groups that is followed. FIX 4.4 has three: legs, parties, sub-ids.
+/// Deepest nesting of repeating groups there is: legs, their allocations, parties of those, their sub-ids.
 const GROUP_DEPTH_MAX: usize = 4;
 
 /// A set of tags, a bit each.
@@ -192,13 +192,13 @@ pub struct MessageDef {
 }
 
 /// A repeating group.
-#[derive(Debug, Clone)]
-pub struct GroupDef {
+#[derive(Debug)]
+struct GroupDef {
     /// The field of data type NumInGroup that starts it.
-    pub count: u16,
+    count: u16,
     /// Its members: first the one every instance starts with, then the others and the counts of the groups
     /// within it.
-    pub members: Box<[u16]>,
+    members: Box<[u16]>,
 }
 
 /// The three parts of a message, in their order.

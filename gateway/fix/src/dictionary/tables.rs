@@ -125,6 +125,7 @@ impl Reader {
     fn define(&mut self, words: &[&'static str]) {
         let application = self.dictionary.version.application;
         for tag in words.iter().filter_map(|word| item(word, application)).flat_map(numbers) {
+            assert!(!self.defines(tag), "tag {tag} is defined twice");
             self.dictionary.fields[usize::from(tag)].kind = Kind::Text;
         }
     }
@@ -135,20 +136,25 @@ impl Reader {
         }
         for tag in words.iter().flat_map(|word| numbers(word)) {
             self.dictionary.fields[usize::from(tag)].kind = Kind::Text;
-            self.dictionary.session_tags.insert(u32::from(tag));
+            let new = self.dictionary.session_tags.insert(u32::from(tag));
+            assert!(new, "session tag {tag} is defined twice");
         }
     }
 
     fn place(&mut self, words: &[&'static str], part: Part) {
         for tag in self.tags(words, self.dictionary.version.session_layer()) {
-            self.dictionary.parts[usize::from(tag)] = part;
+            let place = &mut self.dictionary.parts[usize::from(tag)];
+            assert!(*place == Part::Body, "tag {tag} is placed twice");
+            *place = part;
         }
     }
 
     fn set_kind(&mut self, words: &[&'static str]) {
         let kind = Kind::named(words[0]);
         for tag in self.tags(&words[1..], self.dictionary.version.application) {
-            self.dictionary.fields[usize::from(tag)].kind = kind;
+            let field = &mut self.dictionary.fields[usize::from(tag)];
+            assert!(field.kind == Kind::Text, "tag {tag} has two data types");
+            field.kind = kind;
         }
     }
 
@@ -157,7 +163,9 @@ impl Reader {
         let version = self.layer(tag);
         let known: Vec<_> = words[1..].iter().filter_map(|word| item(word, version)).collect();
         if self.defines(tag) && !known.is_empty() {
-            self.dictionary.fields[usize::from(tag)].codes = codes(&known);
+            let field = &mut self.dictionary.fields[usize::from(tag)];
+            assert!(field.codes == Codes::Any, "tag {tag} has two code sets");
+            field.codes = codes(&known);
         }
     }
 
@@ -245,7 +253,7 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dictionary::{HEADER_REQUIRED, Strictness};
+    use crate::dictionary::{GROUP_DEPTH_MAX, HEADER_REQUIRED, Strictness};
     use crate::message::{Fields, Message};
     use proptest::prelude::*;
 
@@ -302,6 +310,41 @@ mod tests {
             }
             assert!(HEADER_REQUIRED.iter().all(|tag| dictionary.is_header(u32::from(*tag))));
             assert!(dictionary.is_trailer(10));
+        }
+    }
+
+    #[test]
+    fn groups_are_nested_as_deep_as_is_followed() {
+        fn depth(dictionary: &Dictionary, count: u16) -> usize {
+            let group = dictionary.group(count.into());
+            let within = |group: &GroupDef| {
+                group.members.iter().map(|member| depth(dictionary, *member)).max().unwrap_or(0)
+            };
+            group.map_or(0, |group| 1 + within(group))
+        }
+        let deepest = Version::ALL.into_iter().map(|version| {
+            let dictionary = Dictionary::new(version);
+            let groups = dictionary.groups.iter().map(|group| depth(&dictionary, group.count));
+            groups.max().unwrap_or(0)
+        });
+        assert_eq!(deepest.max(), Some(GROUP_DEPTH_MAX));
+    }
+
+    #[test]
+    fn what_the_text_says_twice_is_refused() {
+        for text in [
+            "tags 1-9 9",
+            "tags 1\ntags 1",
+            "session 8 8",
+            "tags 8\nheader 8\ntrailer 8",
+            "tags 6\ntype Char 6\ntype Float 6",
+            "tags 6\nchars 6 A\nnumbers 6 1",
+        ] {
+            let read = || {
+                let mut reader = Reader::new(Version::of(ApplVerId::Fix50));
+                statements(text).iter().for_each(|statement| reader.read(statement));
+            };
+            assert!(std::panic::catch_unwind(read).is_err(), "{text}");
         }
     }
 

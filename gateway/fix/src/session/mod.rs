@@ -15,7 +15,8 @@
 //! # Driving it
 //! ```text
 //! connected      -> handle_connected(now); an initiator then calls logon(now)
-//! bytes          -> frame; garbled: handle_garbled(now); message: Message::parse, handle_message(now, &m)
+//! bytes          -> frame; garbled: handle_garbled(now); message: Message::parse, handle_message(now, &m),
+//!                   or refuse_logon(now, &m, why) for a Logon that proved to be somebody else's
 //!                   Application: translate m; refuse(&m, why) when it can't be served
 //! then, always   -> while release_held(&mut buf): Message::parse, handle_message again
 //! then, always   -> while poll(): do as the Output says, in this order
@@ -159,6 +160,8 @@ pub struct Session {
     encoder: Encoder,
     /// Of the version of the last Logon.
     dictionary: &'static Dictionary,
+    /// The version that the last message in sequence was checked in.
+    application_version: ApplVerId,
     state: State,
     /// MsgSeqNum the next message from the counterparty should have.
     next_in: MsgSeqNum,
@@ -193,6 +196,7 @@ impl Session {
         Self {
             encoder: encoder(&config, config.version),
             dictionary: config.version.dictionary(),
+            application_version: config.version.application,
             config,
             state: State::Disconnected,
             next_in,
@@ -240,11 +244,11 @@ impl Session {
         self.dictionary.version()
     }
 
-    /// The version of an application message that [`Session::handle_message`] passed on.
+    /// The version of the application message that [`Session::handle_message`] passed on last.
     #[inline]
     #[must_use]
-    pub fn application_version(&self, message: &Message<'_>) -> ApplVerId {
-        self.dictionary_of(message).unwrap_or(self.dictionary).version().application
+    pub fn application_version(&self) -> ApplVerId {
+        self.application_version
     }
 
     /// HeartBtInt(108) agreed at Logon, in seconds; 0 before.
@@ -379,17 +383,28 @@ impl Session {
         }
     }
 
-    /// Refuses the Logon in hand, before it's given to [`Session::handle_message`], or ends a session at
-    /// once: a Logout with the reason, then the end of the connection.
-    pub fn logout_now(&mut self, now_ns: u64, text: &str) {
-        if matches!(self.state, State::Disconnected | State::Closing) {
+    /// Refuses the Logon in hand in place of [`Session::handle_message`], though the session would take it: a
+    /// Logout with the reason, then the end of the connection. It uses no number of the counterparty. `status`
+    /// is SessionStatus(1409), where the version has it.
+    ///
+    /// A message that is no Logon of this session is not answered, as ever.
+    pub fn refuse_logon(
+        &mut self,
+        now_ns: u64,
+        message: &Message<'_>,
+        text: &str,
+        status: Option<u64>,
+    ) {
+        if self.state != State::AwaitingLogon {
             return;
         }
-        self.send_logout(now_ns, text);
-        if matches!(self.state, State::LoggedOn | State::AwaitingLogout) {
-            self.outputs.push(Output::LoggedOut);
-        }
-        self.close(DisconnectReason::Requested);
+        let Some((_, version)) = self.named_logon(now_ns, message) else {
+            self.close(DisconnectReason::NotLogon);
+            return;
+        };
+        self.speak(version);
+        self.request(now_ns, Request::logout_with(self.dictionary, text, status));
+        self.close(DisconnectReason::BadLogon);
     }
 
     /// Refuses an application message that [`Session::handle_message`] passed on: requests a Reject(3) or a
@@ -524,11 +539,7 @@ impl Session {
             self.close(DisconnectReason::LogonRefused);
             return Handled::Consumed;
         }
-        let known = msg_type == Some(MsgType::LOGON)
-            && self.comp_ids_match(message)
-            && self.sending_time_is_near(now_ns, message);
-        let version = Version::of_logon(message.begin_string(), message.get(1137));
-        let (Some(seq), Some(version)) = (message.msg_seq_num().filter(|_| known), version) else {
+        let Some((seq, version)) = self.named_logon(now_ns, message) else {
             self.close(DisconnectReason::NotLogon);
             return Handled::Ignored;
         };
@@ -540,6 +551,15 @@ impl Session {
                 Handled::Consumed
             }
         }
+    }
+
+    /// Number and version of a message that is a Logon of this session, of now.
+    fn named_logon(&self, now_ns: u64, message: &Message<'_>) -> Option<(MsgSeqNum, Version)> {
+        let known = message.msg_type() == Some(MsgType::LOGON)
+            && self.comp_ids_match(message)
+            && self.sending_time_is_near(now_ns, message);
+        let version = Version::of_logon(message.begin_string(), message.get(1137));
+        message.msg_seq_num().filter(|_| known).zip(version)
     }
 
     fn accept_logon(&mut self, now_ns: u64, seq: MsgSeqNum, logon: &Logon) -> Handled {
@@ -581,14 +601,19 @@ impl Session {
         if role == Role::Initiator && version != own {
             return Err("The version is not the one that was asked for");
         }
-        if version != self.version() {
-            self.encoder = encoder(&self.config, version);
-            self.dictionary = version.dictionary();
-        }
+        self.speak(version);
         if role == Role::Acceptor && !versions.has(version.application) {
             return Err("This version of FIX is not allowed for this session");
         }
         Ok(())
+    }
+
+    /// Writes and reads in a version from now on.
+    fn speak(&mut self, version: Version) {
+        if version != self.version() {
+            self.encoder = encoder(&self.config, version);
+            self.dictionary = version.dictionary();
+        }
     }
 
     /// The fields of a Logon, or what to say about it.
@@ -726,8 +751,10 @@ impl Session {
     }
 
     #[inline]
-    fn check(&self, message: &Message<'_>) -> Result<(), Reject> {
-        self.dictionary_of(message)?.check(message, self.config.strictness)
+    fn check(&mut self, message: &Message<'_>) -> Result<(), Reject> {
+        let dictionary = self.dictionary_of(message)?;
+        self.application_version = dictionary.version().application;
+        dictionary.check(message, self.config.strictness)
     }
 
     /// The tables of a message's version: the session's, but an application message over FIXT.1.1 may say
@@ -828,10 +855,11 @@ impl Session {
         if begin.get() == 0 || begin > self.next_out {
             return Err(incorrect(7));
         }
-        if end.get() != 0 && end < begin {
+        let all = end.get() == 0 || end.get() == self.version().infinite_seq_no();
+        if !all && end < begin {
             return Err(incorrect(16));
         }
-        let end = if end.get() == 0 { last } else { end.min(last) };
+        let end = if all { last } else { end.min(last) };
         if begin <= end {
             self.outputs.push(Output::Resend { begin, end });
         }
@@ -999,7 +1027,7 @@ impl Session {
     }
 
     fn send_logon(&mut self, now_ns: u64, reset: bool) {
-        let request = Request::logon(self.version(), self.heart_bt_int(), reset);
+        let request = Request::logon(self.dictionary, self.heart_bt_int(), reset);
         self.request(now_ns, request);
     }
 

@@ -4,8 +4,8 @@ use super::COMP_ID_MAX;
 use crate::dictionary::Dictionary;
 use crate::encode::Writer;
 use crate::field::{MsgSeqNum, NANOS_PER_SECOND};
-use crate::message::{BusinessReject, BusinessRejectReason, Message, MsgType, Reject};
-use crate::version::Version;
+use crate::message::{BusinessReject, Message, MsgType, Reject};
+use crate::report::write_reason;
 use std::collections::VecDeque;
 
 /// Most bytes of the body of a request. The longest is a BusinessMessageReject with six reversed routing
@@ -115,11 +115,13 @@ impl Request {
         &self.body[..self.length]
     }
 
-    pub(super) fn logon(version: Version, heart_bt_int: u64, reset: bool) -> Self {
+    /// FIX 4.0 has no ResetSeqNumFlag(141): both ends are configured to start anew, or neither.
+    pub(super) fn logon(dictionary: &Dictionary, heart_bt_int: u64, reset: bool) -> Self {
+        let version = dictionary.version();
         Self::new(MsgType::LOGON, |out| {
             out.raw(b"98=0\x01");
             out.number(b"108=", heart_bt_int);
-            if reset {
+            if reset && dictionary.has(MsgType::LOGON, 141) {
                 out.raw(b"141=Y\x01");
             }
             if version.fixt {
@@ -130,6 +132,17 @@ impl Request {
 
     pub(super) fn logout(text: &str) -> Self {
         Self::new(MsgType::LOGOUT, |out| out.text_if(b"58=", Some(cut(text))))
+    }
+
+    /// A Logout with SessionStatus(1409), where the version has it.
+    pub(super) fn logout_with(dictionary: &Dictionary, text: &str, status: Option<u64>) -> Self {
+        let status = status.filter(|_| dictionary.has(MsgType::LOGOUT, 1409));
+        Self::new(MsgType::LOGOUT, |out| {
+            out.text_if(b"58=", Some(cut(text)));
+            if let Some(status) = status {
+                out.number(b"1409=", status);
+            }
+        })
     }
 
     pub(super) fn logout_too_low(expected: MsgSeqNum, received: MsgSeqNum) -> Self {
@@ -163,8 +176,7 @@ impl Request {
     /// RefTagID(371), RefMsgType(372) and SessionRejectReason(373) are left out where the version has none;
     /// before them, the text names the tag.
     pub(super) fn reject(dictionary: &Dictionary, message: &Message<'_>, reject: &Reject) -> Self {
-        let has = |tag| dictionary.has(MsgType::REJECT, tag);
-        if !has(371)
+        if !dictionary.has(MsgType::REJECT, 371)
             && let Some(tag) = &reject.ref_tag
         {
             let text = format!("{} ({})", reject.text(), String::from_utf8_lossy(tag.as_ref()));
@@ -175,9 +187,7 @@ impl Request {
             if let Some(tag) = &reject.ref_tag {
                 out.text(b"371=", tag.as_ref());
             }
-            if has(372) {
-                ref_msg_type(message, out);
-            }
+            ref_msg_type(dictionary, message, out);
             let code = reject.reason as u64;
             if dictionary.allows_number(373, code) {
                 out.number(b"373=", code);
@@ -193,33 +203,24 @@ impl Request {
     ) -> Self {
         Self::new(MsgType::REJECT, |out| {
             begin_reject(dictionary, message, text, out);
-            if dictionary.has(MsgType::REJECT, 372) {
-                ref_msg_type(message, out);
-            }
+            ref_msg_type(dictionary, message, out);
         })
     }
 
-    /// A reason that the version doesn't know is "other".
     pub(super) fn business_reject(
         dictionary: &Dictionary,
         message: &Message<'_>,
         reject: &BusinessReject<'_>,
     ) -> Self {
-        let code = b'0' + reject.reason as u8;
-        let code = if dictionary.allows(380, &[code]) { code } else { b'0' };
         Self::new(MsgType::BUSINESS_MESSAGE_REJECT, |out| {
             begin_reject(dictionary, message, reject.text, out);
-            ref_msg_type(message, out);
+            ref_msg_type(dictionary, message, out);
             out.text_if(b"379=", reject.ref_id.filter(|id| id.len() <= REF_ID_MAX));
-            out.char(b"380=", code);
+            let version = dictionary.version().application;
+            write_reason(b"380=", Some(reject.reason as u8), out, version);
         })
     }
 }
-
-const _: () = assert!(
-    BusinessRejectReason::ThrottleLimitExceededDisconnect as u8 <= 9,
-    "reasons are one digit"
-);
 
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -241,8 +242,10 @@ fn ref_seq_num(message: &Message<'_>, out: &mut Writer<'_>) {
     }
 }
 
-fn ref_msg_type(message: &Message<'_>, out: &mut Writer<'_>) {
-    out.text_if(b"372=", message.get(35).filter(|text| text.len() <= REF_MSG_TYPE_MAX));
+/// RefMsgType(372), where the version has it.
+fn ref_msg_type(dictionary: &Dictionary, message: &Message<'_>, out: &mut Writer<'_>) {
+    let known = dictionary.field(372).and_then(|_| message.get(35));
+    out.text_if(b"372=", known.filter(|text| text.len() <= REF_MSG_TYPE_MAX));
 }
 
 /// What rejects of both kinds begin with: the way back, the number of the message, the text.

@@ -359,6 +359,12 @@ fn row_in(version: Version, row: &str) -> String {
     format!("8={}|{msg_type}|49=CLIENT|56=VENUE|52={time}|{rest}", version.begin_string())
 }
 
+/// DefaultApplVerID of a Logon, where its version has one.
+fn default_appl_ver_id(version: Version) -> String {
+    let code = char::from(version.application.code());
+    if version.fixt { format!("1137={code}|") } else { String::new() }
+}
+
 #[test]
 fn each_version_has_its_session_layer() {
     use ApplVerId::{Fix40, Fix41, Fix42, Fix43, Fix44, Fix50, Fix50Sp2};
@@ -414,11 +420,7 @@ fn each_version_has_its_session_layer() {
         (of(Fix42), "35=0|34=3|", "held; 2 #2 7=2|16=0".to_owned()),
     ] {
         let mut session = acceptor();
-        let default = if version.fixt {
-            format!("1137={}|", char::from(version.application.code()))
-        } else {
-            String::new()
-        };
+        let default = default_appl_ver_id(version);
         let logon = format!("35=A|34=1|98=0|108=30|{default}");
         let got = play(&mut session, START, &row_in(version, &logon));
         assert_eq!(got, format!("A #1 98=0|108=30|{default}; on").replace("|;", ";"));
@@ -431,11 +433,7 @@ fn each_version_has_its_session_layer() {
 fn the_version_is_that_of_the_last_logon() {
     let mut session = acceptor();
     for version in Version::ALL.into_iter().chain([Version::FIX44]) {
-        let default = if version.fixt {
-            format!("1137={}|", char::from(version.application.code()))
-        } else {
-            String::new()
-        };
+        let default = default_appl_ver_id(version);
         let seq = session.next_in();
         let logon = format!("35=A|34={seq}|98=0|108=30|{default}");
         play(&mut session, START, &row_in(version, &logon));
@@ -458,6 +456,86 @@ fn an_initiator_takes_no_other_version() {
     let row = row_in(Version::of(ApplVerId::Fix42), "35=A|34=1|98=0|108=60|");
     let text = "The version is not the one that was asked for";
     assert_eq!(play(&mut session, START, &row), format!("5 #2 58={text}; close BadLogon"));
+}
+
+#[test]
+fn a_logon_may_be_refused_by_who_drives() {
+    let refuse = |session: &mut Session, row: &str| {
+        let (bytes, mut fields, mut said) = (whole(START, row), Fields::new(), Vec::new());
+        let message = Message::parse(&bytes, &mut fields).unwrap();
+        session.refuse_logon(START, &message, "Not you", Some(5));
+        drain(session, START, &mut said);
+        said.join("; ")
+    };
+    for version in Version::ALL {
+        let mut session = acceptor();
+        let logon = format!("35=A|34=7|98=0|108=30|141=Y|{}", default_appl_ver_id(version));
+        let status = if version.fixt { "|1409=5" } else { "" };
+        let got = refuse(&mut session, &row_in(version, &logon));
+        assert_eq!(got, format!("5 #1 58=Not you{status}; close BadLogon"));
+        // In its version, and without a number of the counterparty.
+        assert_eq!((session.version(), session.next_in()), (version, MsgSeqNum::FIRST));
+        assert_eq!(play(&mut session, START, LOGON.0), "ignored");
+    }
+    // Nobody learns from it what he could not know before, and a session that is up stays up.
+    for row in ["35=A|34=1|56=OTHER|98=0|108=30|", "35=0|34=1|", "35=A|98=0|108=30|"] {
+        assert_eq!(refuse(&mut acceptor(), row), "close NotLogon", "{row}");
+    }
+    let mut session = acceptor();
+    play(&mut session, START, LOGON.0);
+    assert_eq!(refuse(&mut session, "35=A|34=2|98=0|108=30|"), "");
+    assert_eq!(session.state(), State::LoggedOn);
+}
+
+#[test]
+fn infinity_has_no_bound() {
+    for (application, infinity) in [(ApplVerId::Fix40, 999_999), (ApplVerId::Fix42, 0)] {
+        let version = Version::of(application);
+        let config =
+            SessionConfig { version, ..SessionConfig::new(Role::Acceptor, "VENUE", "CLIENT") };
+        let mut session = Session::new(config, MsgSeqNum::FIRST, MsgSeqNum::new(1_500_000));
+        session.handle_connected(START);
+        play(&mut session, START, &row_in(version, "35=A|34=1|98=0|108=30|"));
+        for (seq, begin) in [(2, 1), (3, 999_999), (4, 1_000_001)] {
+            let row = format!("35=2|34={seq}|7={begin}|16={infinity}|");
+            let got = play(&mut session, START, &row_in(version, &row));
+            assert_eq!(got, format!("resend {begin}..1500000"), "{version}");
+        }
+    }
+    // In other versions it is a number as any other.
+    let mut session = acceptor();
+    session.resume_outbound(MsgSeqNum::new(1_500_000));
+    play(&mut session, START, LOGON.0);
+    assert_eq!(play(&mut session, START, "35=2|34=2|7=1|16=999999|"), "resend 1..999999");
+}
+
+/// FIX 4.0 has no ResetSeqNumFlag.
+#[test]
+fn a_logon_has_what_its_version_has() {
+    for version in Version::ALL {
+        let config = SessionConfig {
+            version,
+            reset_on_logon: true,
+            ..SessionConfig::new(Role::Initiator, "VENUE", "CLIENT")
+        };
+        let mut session = Session::new(config, MsgSeqNum::new(7), MsgSeqNum::new(9));
+        session.handle_connected(START);
+        session.logon(START);
+        assert_eq!(session.poll(), Some(Output::ResetSequence));
+        session.reset_outbound();
+        let Some(Output::Send(request)) = session.poll() else { panic!("no Logon") };
+        let mut out = Vec::new();
+        session.transmit(START, request.msg_type(), request.body(), &mut out);
+        let mut fields = Fields::new();
+        let message = Message::parse(&out, &mut fields).unwrap();
+        let checked = version.dictionary().check(&message, Strictness::Strict);
+        assert_eq!(checked, Ok(()), "{version}");
+        assert_eq!(message.get(141).is_some(), version.application != ApplVerId::Fix40);
+        // The answer says as much.
+        let answer = format!("35=A|34=1|98=0|108=60|{}", default_appl_ver_id(version));
+        let answer = play(&mut session, START, &row_in(version, &answer));
+        assert_eq!((answer.as_str(), session.next_in()), ("on", MsgSeqNum::new(2)), "{version}");
+    }
 }
 
 #[test]
