@@ -63,6 +63,7 @@ pub struct GatewayAgent<C, N: Network> {
     /// When the venue began to stop.
     closing_since: Option<Timestamp>,
     logon_timeout_ns: u64,
+    logout_timeout_ns: u64,
     message_bytes_max: usize,
 }
 
@@ -89,6 +90,8 @@ struct Line<S> {
     session: Option<usize>,
     accepted: Timestamp,
     last_read: Timestamp,
+    /// When the session was found to have ended, with bytes that the client had not taken yet.
+    ending: Option<Timestamp>,
     /// There are unused messages that the ring, or the turn, had no room for.
     stalled: bool,
     /// The socket takes no more bytes until the system says so.
@@ -153,6 +156,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             next_look: 0,
             closing_since: None,
             logon_timeout_ns: config.fix.logon_timeout_ms * 1_000_000,
+            logout_timeout_ns: config.fix.logout_timeout_ms * 1_000_000,
             message_bytes_max: config.fix.message_bytes_max,
         }
     }
@@ -426,18 +430,20 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     /// Closes connections whose session has ended, or that never began one.
     fn close_ended(&mut self, now: Timestamp) {
         for number in 0..self.lines.lines.len() {
-            let Some(line) = &self.lines.lines[number] else { continue };
+            let Some(line) = &mut self.lines.lines[number] else { continue };
             match line.session {
                 Some(session) => {
+                    let Some(reason) = self.desk.wants_close(session) else { continue };
                     // A client that was silent for so long does not read the rest either.
                     let silent = |reason| {
                         let timeouts =
                             [DisconnectReason::HeartbeatTimeout, DisconnectReason::LogoutTimeout];
                         timeouts.contains(&reason)
                     };
-                    if let Some(reason) = self.desk.wants_close(session)
-                        && (!line.io.has_output() || silent(reason))
-                    {
+                    // Nor may one who does not read keep the session from his next connection.
+                    let since = *line.ending.get_or_insert(now);
+                    let waits = line.io.has_output() && since.0 + self.logout_timeout_ns >= now.0;
+                    if !waits || silent(reason) {
                         self.close(number, &format!("{reason:?}"));
                     }
                 }
@@ -517,6 +523,7 @@ impl<S> Line<S> {
             session: None,
             accepted: now,
             last_read: now,
+            ending: None,
             stalled: false,
             blocked: false,
             dirty: false,
