@@ -58,6 +58,8 @@ pub struct GatewayAgent<C, N: Network> {
     lines: Lines<N::Stream>,
     fields: Box<Fields>,
     turns: u32,
+    /// More connections may wait to be accepted; the poll tells of new ones only.
+    accepting: bool,
     /// When timeouts and endings are looked at next, ns.
     next_look: u64,
     /// When the venue began to stop.
@@ -107,6 +109,10 @@ const FRAMES_PER_TURN: usize = 256;
 /// Messages that one connection may have handled in one turn, so that all are served alike.
 const MESSAGES_PER_TURN: usize = 64;
 
+/// Connections that are accepted in one turn: whoever connects without end must not keep the gateway from
+/// everybody else.
+pub const ACCEPTS_PER_TURN: usize = 16;
+
 /// Connections that are read directly at the most: a read that finds nothing costs about as much
 /// as asking the system about all of them.
 const HOT_MAX: usize = 4;
@@ -153,6 +159,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             },
             fields: Fields::new(),
             turns: 0,
+            accepting: false,
             next_look: 0,
             closing_since: None,
             logon_timeout_ns: config.fix.logon_timeout_ms * 1_000_000,
@@ -237,12 +244,12 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     /// Asks the system which sockets have something.
     fn poll_sockets(&mut self, timeout: Duration, now: Timestamp) -> usize {
         let mut found = 0;
-        let mut accept = false;
+        let accepting = &mut self.accepting;
         let lines = &mut self.lines;
         let polled = self.network.poll(timeout, |ready| {
             found += 1;
             match ready {
-                Ready::Listener => accept = true,
+                Ready::Listener => *accepting = true,
                 Ready::Connection { number, readable, writable } => {
                     if writable && let Some(Some(line)) = lines.lines.get_mut(number) {
                         line.blocked = false;
@@ -258,21 +265,21 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         {
             log::error!("poll: {error}");
         }
-        if accept {
-            self.accept(now);
-        }
-        found
+        if self.accepting { found + self.accept(now) } else { found }
     }
 
-    fn accept(&mut self, now: Timestamp) {
-        loop {
+    /// Accepts some of the connections that wait; returns how many.
+    fn accept(&mut self, now: Timestamp) -> usize {
+        for accepted in 0..ACCEPTS_PER_TURN {
             let (mut stream, peer) = match self.network.accept() {
                 Ok(accepted) => accepted,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
-                    log::warn!("a connection can't be accepted: {error}");
-                    return;
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        log::warn!("a connection can't be accepted: {error}");
+                    }
+                    self.accepting = false;
+                    return accepted;
                 }
             };
             let free = self.lines.lines.iter().position(Option::is_none);
@@ -289,6 +296,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             self.lines.lines[number] = Some(Line::new(io, now));
             self.lines.make_ready(number);
         }
+        ACCEPTS_PER_TURN
     }
 
     /// Reads the connections that may have something.
@@ -354,7 +362,9 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                 line.stalled = true;
                 return handled;
             }
+            // One byte past the bound tells that a message has no end within it, however much has come.
             let bytes = line.io.unused();
+            let bytes = &bytes[..bytes.len().min(self.message_bytes_max + 1)];
             match frame(bytes) {
                 Framed::Incomplete if bytes.len() > self.message_bytes_max => {
                     self.close(number, "a message longer than fix.message_bytes_max");

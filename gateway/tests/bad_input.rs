@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{FixClient, Flaw, TestVenue, cancel, limit, replace, session, wait_for};
+use common::{FixClient, Flaw, TestVenue, cancel, limit, replace, wait_for};
 
 /// What a client does, and what it gets for it.
 struct Row {

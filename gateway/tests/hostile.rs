@@ -16,8 +16,8 @@ use std::{
     thread,
 };
 
-use common::{FixClient, Flaw, Msg, TestVenue, limit, session, wait_for};
-use ironbook_gateway::config::Config;
+use common::{FixClient, Flaw, Msg, TestVenue, limit, wait_for};
+use ironbook_gateway::{config::Config, replay::Replayed};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Rounds of the honest session, each an order and its cancel, that a hostile act goes on for.
@@ -113,10 +113,10 @@ impl Scene {
         self.venue.address()
     }
 
-    /// Does something hostile again and again, at least once, until an honest session beside it has done
-    /// its rounds; it gets every answer. Memory stays bounded all the while.
+    /// Does something hostile again and again, at least so many times, until an honest session beside it
+    /// has done its rounds; it gets every answer. Memory stays bounded all the while.
     #[track_caller]
-    fn endures(&self, mut act: impl FnMut(usize)) {
+    fn endures(&self, least: usize, mut act: impl FnMut(usize)) {
         let before = resident_kib();
         let (rounds, over) = (AtomicUsize::new(0), AtomicBool::new(false));
         let highest = thread::scope(|scope| {
@@ -136,7 +136,7 @@ impl Scene {
             let mut times = 0;
             // The other one's end means that it has failed.
             while !honest.is_finished()
-                && (times == 0 || rounds.load(Ordering::Relaxed) < ROUNDS_MIN)
+                && (times < least || rounds.load(Ordering::Relaxed) < ROUNDS_MIN)
             {
                 act(times);
                 times += 1;
@@ -150,9 +150,9 @@ impl Scene {
 
     /// The venue is whole: it stops in order, and its journal plays back.
     #[track_caller]
-    fn ends_well(mut self) {
+    fn ends_well(mut self) -> Replayed {
         self.venue.stop();
-        common::replay(&self.venue.journal());
+        common::replay(&self.venue.journal())
     }
 }
 
@@ -192,7 +192,7 @@ fn a_client_that_never_reads_is_let_go_and_misses_nothing() {
         fills += BATCH;
     };
     // The system's buffers take some megabytes before the venue notices.
-    scene.endures(|_| {
+    scene.endures(1, |_| {
         while resumed.is_none() {
             batch();
             let mut again = FixClient::connect(venue.address(), "B");
@@ -249,7 +249,7 @@ fn a_client_that_logs_out_and_never_reads_does_not_keep_its_session() {
     }
     requests.extend(lazy.build("5", next_out + REQUESTS, "", Flaw::None));
     shout(&mut lazy, &requests);
-    scene.endures(|_| {
+    scene.endures(1, |_| {
         wait_for("the session is free again", || {
             let mut again = FixClient::connect(venue.address(), "B");
             (again.next_out, again.next_in) = (1, 1);
@@ -266,7 +266,7 @@ fn what_came_past_a_gap_is_answered_once_it_is_filled_however_small_the_ring() {
     const ORDERS: u64 = 200;
     let scene = Scene::start_with(|config| config.threads.ring_slots = 32);
     let mut client = scene.venue.client("B");
-    scene.endures(|times| {
+    scene.endures(1, |times| {
         let missing = client.next_out;
         client.next_out += 1;
         for number in 0..ORDERS {
@@ -290,7 +290,7 @@ fn a_client_that_reads_one_byte_at_a_time_gets_all() {
     let scene = Scene::start();
     let mut slow = scene.venue.client("B");
     slow.read_max = 1;
-    scene.endures(|times| {
+    scene.endures(1, |times| {
         let first = times as u64 * ORDERS;
         for number in first..first + ORDERS {
             slow.send("D", &limit(&format!("o{number}"), "AAPL", "1", "1", "1.00"));
@@ -308,14 +308,14 @@ fn a_client_that_reads_one_byte_at_a_time_gets_all() {
 fn a_client_that_sends_one_byte_at_a_time_is_understood() {
     let scene = Scene::start();
     let mut slow = FixClient::connect(scene.address(), "B");
-    let mut spell = |client: &mut FixClient, kind: &str, body: &str| {
+    let spell = |client: &mut FixClient, kind: &str, body: &str| {
         let bytes = client.build(kind, client.next_out, body, Flaw::None);
         client.next_out += 1;
         bytes.iter().for_each(|byte| client.send_raw(&[*byte]));
     };
     spell(&mut slow, "A", "98=0|108=60");
     slow.expect("35=A|98=0|108=60");
-    scene.endures(|times| {
+    scene.endures(1, |times| {
         spell(&mut slow, "D", &limit(&format!("o{times}"), "AAPL", "1", "1", "1.00"));
         slow.expect(&format!("35=8|150=0|11=o{times}"));
     });
@@ -344,7 +344,7 @@ const BEGINNINGS: [(&str, bool); 11] = [
 fn a_message_without_end_meets_its_bound() {
     let scene = Scene::start();
     let (mut numbers, endless) = ((1, 1), vec![b'x'; ENDLESS_BYTES]);
-    scene.endures(|times| {
+    scene.endures(BEGINNINGS.len(), |times| {
         let (beginning, goes_on) = BEGINNINGS[times % BEGINNINGS.len()];
         let beginning = beginning.replace('|', "\u{1}");
         // Of a stranger nothing of this is heard.
@@ -367,6 +367,329 @@ fn a_message_without_end_meets_its_bound() {
             numbers = client.numbers();
         }
     });
-    // Each of them, however few rounds that took.
+    scene.ends_well();
+}
+
+#[test]
+fn floods_of_logons_take_nobodys_session() {
+    const FLOOD: usize = 20;
+    let scene = Scene::start();
+    let mut a = scene.venue.client("A");
+    let mut numbers = (1, 1);
+    let logon = "98=0|108=60";
+    scene.endures(2, |times| {
+        for number in 0..FLOOD {
+            // Names that are nobody's, and one that is connected already: not a word.
+            for comp_id in [format!("X{number}"), "A".to_owned()] {
+                let mut stranger = FixClient::connect(scene.address(), &comp_id);
+                stranger.send("A", logon);
+                assert_eq!(to_the_end(&mut stranger), [], "{comp_id}");
+            }
+        }
+        // A number that was used: refused each time, and where the session stands is not changed.
+        if times > 0 {
+            for _ in 0..FLOOD {
+                let mut low = FixClient::connect(scene.address(), "B");
+                (low.next_out, low.next_in) = (1, numbers.1);
+                low.send("A", logon);
+                low.expect("35=5|58=*");
+                low.expect_closed();
+                numbers.1 += 1;
+            }
+        }
+        // Logon after Logon on one connection, each with numbers that start anew.
+        let (mut again, _) = scene.venue.resume("B", numbers);
+        for _ in 0..FLOOD {
+            (again.next_out, again.next_in) = (1, 1);
+            again.send("A", &format!("{logon}|141=Y"));
+            again.expect("35=A|34=1|141=Y");
+        }
+        again.rest(&format!("o{times}"), "AAPL", "1", "1", "1.00");
+        // And one that is no reset ends it.
+        again.send("A", logon);
+        again.expect("35=5|58=Logon while logged on");
+        again.expect_closed();
+        // It did not count, as nothing that ends a session does.
+        numbers = (again.next_out - 1, again.next_in);
+        a.ping();
+    });
+    a.trade();
+    drop(a);
+    scene.ends_well();
+}
+
+/// Lets this process open so many files; false where the system does not.
+fn may_open(files: u64) -> bool {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= files) {
+        return true;
+    }
+    let wanted = Rlimit { current: Some(files), maximum };
+    maximum.is_none_or(|maximum| maximum >= files) && setrlimit(Resource::Nofile, wanted).is_ok()
+}
+
+/// How many of these were closed by the venue.
+fn closed(streams: &mut [TcpStream]) -> usize {
+    let is_closed = |stream: &mut TcpStream| match stream.read(&mut [0]) {
+        Ok(count) => {
+            assert_eq!(count, 0, "the venue says nothing");
+            true
+        }
+        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+    };
+    streams.iter_mut().map(is_closed).filter(|closed| *closed).count()
+}
+
+#[test]
+fn a_thousand_sockets_take_the_places_that_there_are() {
+    const SOCKETS: usize = 1_000;
+    const PLACES: usize = 256;
+    // Both ends of each are in this process.
+    if !may_open(3 * SOCKETS as u64) {
+        let _ = writeln!(std::io::stderr(), "\nNOT RUN: a_thousand_sockets: ulimit -n is too low");
+        return;
+    }
+    let scene = Scene::start_with(|config| {
+        config.fix.connections_max = PLACES;
+        config.fix.logon_timeout_ms = 3_600_000;
+    });
+    let mut a = scene.venue.client("A");
+    scene.endures(1, |_| {
+        let mut streams: Vec<_> = (0..SOCKETS)
+            .map(|_| {
+                let stream = TcpStream::connect(scene.address()).expect("the system accepts it");
+                stream.set_nonblocking(true).expect("a socket");
+                stream
+            })
+            .collect();
+        // The honest session and A have a place each.
+        wait_for("those without a place are closed", || {
+            closed(&mut streams) == SOCKETS - (PLACES - 2)
+        });
+        a.trade();
+        drop(streams);
+        wait_for("the places are free again", || {
+            let mut b = FixClient::connect(scene.address(), "B");
+            b.send("A", "98=0|108=60|141=Y");
+            b.receive().is_some()
+        });
+    });
+    drop(a);
+    scene.ends_well();
+}
+
+#[test]
+fn what_was_sent_before_counts_once() {
+    let scene = Scene::start();
+    let orders = |venue: &TestVenue, numbers: (u64, u64), times: usize| {
+        let (mut client, _) = venue.resume("B", numbers);
+        let mut sent = Vec::new();
+        for number in 0..10 {
+            let body = limit(&format!("o{times}-{number}"), "AAPL", "1", "1", "1.00");
+            sent.push((client.next_out, body.clone()));
+            client.send("D", &body);
+            client.expect("35=8|150=0|39=0");
+        }
+        (client, sent)
+    };
+    let (mut numbers, mut accepted) = ((1, 1), 0);
+    scene.endures(1, |times| {
+        let (mut client, sent) = orders(&scene.venue, numbers, times);
+        accepted += sent.len();
+        // As repetitions they are passed over, whatever they say.
+        for (seq, body) in &sent {
+            let again = format!("43=Y|122={}|{body}", common::now());
+            client.send_raw(&client.build("D", *seq, &again, Flaw::None));
+        }
+        client.ping();
+        // As new messages they end the session.
+        let (seq, body) = &sent[0];
+        for _ in 0..3 {
+            let again = client.build("D", *seq, body, Flaw::None);
+            shout(&mut client, &again);
+        }
+        client.expect(&format!(
+            "35=5|58=MsgSeqNum too low, expecting {} but received {seq}",
+            client.next_out
+        ));
+        client.expect_closed();
+        // All that was said so far, from the Logon on, on a connection of its own.
+        numbers = client.numbers();
+        let mut replayed = FixClient::connect(scene.address(), "B");
+        replayed.next_in = numbers.1;
+        let mut bytes = replayed.build("A", 1, "98=0|108=60", Flaw::None);
+        for (seq, body) in &sent {
+            bytes.extend(replayed.build("D", *seq, body, Flaw::None));
+        }
+        shout(&mut replayed, &bytes);
+        replayed.expect("35=5|58=*");
+        replayed.expect_closed();
+        numbers.1 += 1;
+    });
+    let totals = scene.ends_well().engine.expect("an engine").totals();
+    assert_eq!(totals.live_orders as usize, accepted);
+}
+
+/// MsgSeqNums that nobody has good reason for, and what a session says to them.
+const NUMBERS: [(&str, Answer); 9] = [
+    ("999999999", Answer::AsksForGap),
+    ("999999999999999999", Answer::AsksForGap),
+    ("1000000000000000000", Answer::NoNumber),
+    ("18446744073709551615", Answer::NoNumber),
+    ("99999999999999999999999999999999999999", Answer::NoNumber),
+    ("0", Answer::TooLow),
+    ("000", Answer::TooLow),
+    ("-1", Answer::NoNumber),
+    ("1e3", Answer::NoNumber),
+];
+
+/// What becomes of a strange number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// It may be: what is missing is asked for, and the session goes on.
+    AsksForGap,
+    /// It was used.
+    TooLow,
+    /// It is none.
+    NoNumber,
+}
+
+/// A message with this text as its MsgSeqNum.
+fn numbered(client: &FixClient, kind: &str, number: &str, body: &str) -> Vec<u8> {
+    let (time, own, venue) = (common::now(), &client.comp_id, &client.venue);
+    let text = format!("35={kind}|34={number}|49={own}|56={venue}|52={time}|{body}|");
+    common::assemble(&text, Flaw::None)
+}
+
+#[test]
+fn numbers_from_nowhere_move_nobody() {
+    let scene = Scene::start();
+    let mut numbers = (1, 1);
+    scene.endures(NUMBERS.len(), |times| {
+        let (number, answer) = NUMBERS[times % NUMBERS.len()];
+        let (mut client, _) = scene.venue.resume("B", numbers);
+        client.trade();
+        client.send_raw(&numbered(&client, "1", number, "112=strange"));
+        match answer {
+            Answer::AsksForGap => {
+                client.expect(&format!("35=2|7={}|16=0", client.next_out));
+                // What is next in truth counts; the stranger is never reached.
+                client.trade();
+                numbers = client.log_out();
+            }
+            Answer::TooLow => {
+                client.expect("35=5|58=*");
+                client.expect_closed();
+                numbers = client.numbers();
+            }
+            Answer::NoNumber => {
+                client.expect("35=5|58=Received message without MsgSeqNum");
+                client.expect_closed();
+                numbers = client.numbers();
+            }
+        }
+
+        // The same as the number of a Logon.
+        let mut client = FixClient::connect(scene.address(), "B");
+        (client.next_out, client.next_in) = numbers;
+        client.send_raw(&numbered(&client, "A", number, "98=0|108=60"));
+        match answer {
+            Answer::AsksForGap => {
+                client.expect("35=A");
+                client.expect(&format!("35=2|7={}|16=0", client.next_out));
+                client.trade();
+                numbers = client.log_out();
+            }
+            Answer::TooLow => {
+                client.expect(&format!(
+                    "35=5|58=MsgSeqNum too low, expecting {} but received 0",
+                    numbers.0
+                ));
+                client.expect_closed();
+                numbers = client.numbers();
+            }
+            Answer::NoNumber => assert_eq!(to_the_end(&mut client), []),
+        }
+    });
+    scene.ends_well();
+}
+
+#[test]
+fn a_session_at_the_end_of_all_numbers_starts_anew() {
+    let mut scene = Scene::start();
+    let last = 999_999_999_999_999_999_u64;
+    let mut client = scene.venue.client("B");
+    client.send("4", &format!("36={last}"));
+    client.next_out = last;
+    client.ping();
+    // The next number is none that FIX can say here; nothing wraps, and the session can't go on.
+    client.send("0", "");
+    client.expect("35=5|58=Received message without MsgSeqNum");
+    client.expect_closed();
+    scene.venue.restart();
+    let mut low = FixClient::connect(scene.address(), "B");
+    (low.next_out, low.next_in) = (last, client.next_in);
+    low.send("A", "98=0|108=60");
+    low.expect(&format!("35=5|58=MsgSeqNum too low, expecting {} but received {last}", last + 1));
+    low.expect_closed();
+    let mut anew = FixClient::connect(scene.address(), "B");
+    anew.send("A", "98=0|108=60|141=Y");
+    anew.expect("35=A|34=1|141=Y");
+    scene.endures(1, |_| anew.trade());
+    drop(anew);
+    scene.ends_well();
+}
+
+#[test]
+fn absurd_heartbeats_are_refused_by_name() {
+    let intervals =
+        ["0", "-1", "61", "1.5", "+30", "1e1", "999999999999999999", "9999999999999999999", "x"];
+    let scene = Scene::start();
+    let mut next_in = 1;
+    scene.endures(intervals.len(), |times| {
+        let interval = intervals[times % intervals.len()];
+        let mut client = FixClient::connect(scene.address(), "B");
+        client.next_in = next_in;
+        client.send("A", &format!("98=0|108={interval}"));
+        let answer = client.next_in_sequence().expect("an answer");
+        let text = answer.get(58).unwrap_or_default();
+        assert!(answer.matches("35=5") && text.contains("HeartBtInt (108)"), "{answer:?}");
+        client.expect_closed();
+        next_in += 1;
+    });
+    let (mut client, _) = scene.venue.resume("B", (1, next_in));
+    client.trade();
+    drop(client);
+    scene.ends_well();
+}
+
+#[test]
+fn floods_of_resend_requests_are_served_in_turn() {
+    const REQUESTS: u64 = 500;
+    let scene = Scene::start_with(|config| config.fix.resend_messages_per_turn = 16);
+    let mut client = scene.venue.client("B");
+    for number in 0..50 {
+        client.rest(&format!("o{number}"), "AAPL", "1", "1", "1.00");
+    }
+    scene.endures(1, |_| {
+        let last = client.next_in - 1;
+        for _ in 0..REQUESTS {
+            client.send("2", "7=1|16=0");
+        }
+        // Repetitions and what is new go their own ways; the answer comes, and no round is endless.
+        client.send("1", "112=end");
+        let (mut repeated, mut answered) = (0, false);
+        while !answered || repeated < last {
+            let message = client.receive().expect("the session goes on");
+            if message.is_dup() {
+                repeated += 1;
+            } else {
+                assert!(message.matches("35=0|112=end"), "{message:?}");
+                answered = true;
+                client.next_in = message.seq() + 1;
+            }
+        }
+    });
+    drop(client);
     scene.ends_well();
 }

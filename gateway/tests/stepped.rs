@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{io::Read, net::TcpStream, time::Duration};
 
 use common::{FixClient, Flaw, Msg, fix_time, limit, small_config, wait_for};
 use ironbook_engine::{
@@ -11,7 +11,7 @@ use ironbook_engine::{
     command::{DefineInstrument, DefineSession},
 };
 use ironbook_gateway::{
-    acceptor::{GatewayAgent, GatewayParts},
+    acceptor::{ACCEPTS_PER_TURN, GatewayAgent, GatewayParts},
     agent::Agent,
     clock::ManualClock,
     config::Config,
@@ -367,4 +367,26 @@ fn durable_reports_wait_for_the_disk() {
     journal.close().expect("synced");
     let got = venue.receive(&mut a, 2);
     assert!(got[0].matches("35=A") && got[1].matches("35=8|150=0|11=a1"), "{got:?}");
+}
+
+#[test]
+fn whoever_connects_without_end_gets_a_part_of_each_turn() {
+    const SOCKETS: usize = 4 * ACCEPTS_PER_TURN;
+    let mut venue = Stepped::start(|config| config.fix.connections_max = 1);
+    let address = venue.gateway.address();
+    let mut sockets: Vec<_> = (0..SOCKETS)
+        .map(|_| {
+            let socket = TcpStream::connect(address).expect("the system accepts it");
+            socket.set_nonblocking(true).expect("a socket");
+            socket
+        })
+        .collect();
+    let mut closed = || sockets.iter_mut().filter_map(|socket| socket.read(&mut [0]).ok()).count();
+    venue.gateway.do_work();
+    assert!(closed() <= ACCEPTS_PER_TURN, "{} in one turn", closed());
+    // Nobody else connects, and they are not forgotten: all but one are refused.
+    wait_for("those without a place are closed", || {
+        venue.gateway.do_work();
+        closed() == SOCKETS - 1
+    });
 }
