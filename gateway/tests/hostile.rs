@@ -169,6 +169,8 @@ fn to_the_end(client: &mut FixClient) -> Vec<Msg> {
 #[test]
 fn a_client_that_never_reads_is_let_go_and_misses_nothing() {
     const BATCH: usize = 2_000;
+    // Some fifty megabytes of reports: more than any buffer of the system takes.
+    const FILLS_MAX: usize = 200_000;
     let scene = Scene::start_with(|config| {
         config.fix.resend_messages_per_turn = 1_000;
     });
@@ -178,8 +180,8 @@ fn a_client_that_never_reads_is_let_go_and_misses_nothing() {
     let (numbers, peer) = (lazy.numbers(), lazy.stream().local_addr().expect("an address"));
     let mut a = venue.client("A");
     let (mut fills, mut resumed) = (0, None);
-    let mut batch = || {
-        for number in fills..fills + BATCH {
+    let mut batch = |first: usize| {
+        for number in first..first + BATCH {
             let body = limit(&format!("i{number}"), "AAPL", "1", "1", "100.00");
             a.send("D", &format!("{body}|59=3"));
             if number % 100 == 99 {
@@ -189,12 +191,13 @@ fn a_client_that_never_reads_is_let_go_and_misses_nothing() {
                 }
             }
         }
-        fills += BATCH;
     };
     // The system's buffers take some megabytes before the venue notices.
     scene.endures(1, |_| {
         while resumed.is_none() {
-            batch();
+            batch(fills);
+            fills += BATCH;
+            assert!(fills < FILLS_MAX, "the client that never reads is let go");
             let mut again = FixClient::connect(venue.address(), "B");
             (again.next_out, again.next_in) = numbers;
             again.send("A", "98=0|108=60");
