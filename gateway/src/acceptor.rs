@@ -63,13 +63,14 @@ pub struct GatewayAgent<C, N: Network> {
     lines: Lines<N::Stream>,
     fields: Box<Fields>,
     turns: u32,
+    /// More connections may wait to be accepted; the poll tells of new ones only.
+    accepting: bool,
     /// When timeouts and endings are looked at next, ns.
     next_look: u64,
-    /// There may be connections that were not accepted yet.
-    accepting: bool,
     /// When the venue began to stop.
     closing_since: Option<Timestamp>,
     logon_timeout_ns: u64,
+    logout_timeout_ns: u64,
     message_bytes_max: usize,
 }
 
@@ -101,6 +102,8 @@ struct Line<S> {
     ticket: u64,
     /// Whether what its Logon claimed is true, once that was checked.
     proved: Option<bool>,
+    /// When the session was found to have ended, with bytes that the client had not taken yet.
+    ending: Option<Timestamp>,
     /// The socket takes no more bytes until the system says so.
     blocked: bool,
     dirty: bool,
@@ -125,8 +128,9 @@ const FRAMES_PER_TURN: usize = 256;
 /// Messages that one connection may have handled in one turn, so that all are served alike.
 const MESSAGES_PER_TURN: usize = 64;
 
-/// Connections that are accepted, or refused, in one turn, so that many of them delay nobody else.
-const ACCEPTS_PER_TURN: usize = 16;
+/// Connections that are accepted in one turn: whoever connects without end must not keep the gateway from
+/// everybody else.
+pub const ACCEPTS_PER_TURN: usize = 16;
 
 /// Connections that are read directly at the most: a read that finds nothing costs about as much
 /// as asking the system about all of them.
@@ -185,10 +189,11 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             },
             fields: Fields::new(),
             turns: 0,
-            next_look: 0,
             accepting: false,
+            next_look: 0,
             closing_since: None,
             logon_timeout_ns: config.fix.logon_timeout_ms * 1_000_000,
+            logout_timeout_ns: config.fix.logout_timeout_ms * 1_000_000,
             message_bytes_max: config.fix.message_bytes_max,
         })
     }
@@ -303,14 +308,12 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         {
             log::error!("poll: {error}");
         }
-        if self.accepting {
-            self.accept(now);
-        }
-        found + usize::from(self.accepting)
+        if self.accepting { found + self.accept(now) } else { found }
     }
 
-    fn accept(&mut self, now: Timestamp) {
-        for _ in 0..ACCEPTS_PER_TURN {
+    /// Accepts some of the connections that wait; returns how many.
+    fn accept(&mut self, now: Timestamp) -> usize {
+        for accepted in 0..ACCEPTS_PER_TURN {
             let (mut stream, peer) = match self.network.accept() {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -319,7 +322,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                         log::warn!("a connection can't be accepted: {error}");
                     }
                     self.accepting = false;
-                    return;
+                    return accepted;
                 }
             };
             let number = match self.place(peer, now) {
@@ -340,6 +343,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             self.lines.lines[number] = Some(Line::new(io, self.tickets, now));
             self.lines.make_ready(number);
         }
+        ACCEPTS_PER_TURN
     }
 
     /// The number of a new connection, if it may be; nothing is allocated for one that may not.
@@ -417,7 +421,9 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                 line.hold = Hold::Room;
                 return handled;
             }
+            // One byte past the bound tells that a message has no end within it, however much has come.
             let bytes = line.io.unused();
+            let bytes = &bytes[..bytes.len().min(self.message_bytes_max + 1)];
             match frame(bytes) {
                 Framed::Incomplete if bytes.len() > self.message_bytes_max => {
                     self.close(number, "a message longer than fix.message_bytes_max");
@@ -565,18 +571,20 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     /// Closes connections whose session has ended, or that never began one.
     fn close_ended(&mut self, now: Timestamp) {
         for number in 0..self.lines.lines.len() {
-            let Some(line) = &self.lines.lines[number] else { continue };
+            let Some(line) = &mut self.lines.lines[number] else { continue };
             match line.session {
                 Some(session) => {
+                    let Some(reason) = self.desk.wants_close(session) else { continue };
                     // A client that was silent for so long does not read the rest either.
                     let silent = |reason| {
                         let timeouts =
                             [DisconnectReason::HeartbeatTimeout, DisconnectReason::LogoutTimeout];
                         timeouts.contains(&reason)
                     };
-                    if let Some(reason) = self.desk.wants_close(session)
-                        && (!line.io.has_output() || silent(reason))
-                    {
+                    // Nor may one who does not read keep the session from his next connection.
+                    let since = *line.ending.get_or_insert(now);
+                    let waits = line.io.has_output() && since.0 + self.logout_timeout_ns >= now.0;
+                    if !waits || silent(reason) {
                         self.close(number, &format!("{reason:?}"));
                     }
                 }
@@ -660,6 +668,7 @@ impl<S> Line<S> {
             hold: Hold::None,
             ticket,
             proved: None,
+            ending: None,
             blocked: false,
             dirty: false,
             hot: false,

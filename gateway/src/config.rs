@@ -823,7 +823,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ),
     ("fix", "lockout_s", "Seconds for which a locked address can't connect."),
     ("fix", "logon_timeout_ms", "Milliseconds from connection to Logon; then it is closed."),
-    ("fix", "logout_timeout_ms", "Milliseconds that a Logout waits for its answer."),
+    (
+        "fix",
+        "logout_timeout_ms",
+        "Milliseconds that a Logout waits for its answer, and that the last bytes of an ended session wait for its client.",
+    ),
     ("fix", "heart_bt_int_max_s", "Largest HeartBtInt (108) that a client may ask for, seconds."),
     (
         "fix",

@@ -272,10 +272,18 @@ impl Desk {
     #[inline]
     pub fn handle_message(&mut self, index: usize, message: &Message<'_>, now: Timestamp) {
         self.take(index, message, now);
-        let mut held = Vec::new();
+        self.release_held(index, now);
+    }
+
+    /// Takes what came past a gap that is filled now, as far as the ring has room.
+    #[inline]
+    fn release_held(&mut self, index: usize, now: Timestamp) -> usize {
+        let (mut held, mut done) = (Vec::new(), 0);
         while self.has_room() && self.slots[index].fix.release_held(&mut held) {
             self.take_held(index, &held, now);
+            done += 1;
         }
+        done
     }
 
     /// A message that came past a gap, now that the gap is filled.
@@ -432,7 +440,8 @@ impl Desk {
         slot.resends.clear();
     }
 
-    /// Heartbeats, test requests and timeouts that are due.
+    /// Heartbeats, test requests and timeouts that are due, and messages past a filled gap that the ring
+    /// had no room for.
     pub fn handle_timeouts(&mut self, now: Timestamp) -> usize {
         let mut done = 0;
         for index in 0..self.slots.len() {
@@ -442,15 +451,19 @@ impl Desk {
                 self.drain(index);
                 done += 1;
             }
+            if self.slots[index].fix.holds_next() {
+                done += self.release_held(index, now);
+            }
         }
         done
     }
 
-    /// When the first of the timeouts is due, or an ending that waits for its last message; none
-    /// when only a message can bring something about.
+    /// When the first of the timeouts is due, or an ending that waits for its last message, or what the
+    /// ring had no room for; none when only a message can bring something about.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let due = |slot: &Slot| match slot.closing {
             Some(_) => Some(0),
+            None if slot.fix.holds_next() => Some(0),
             None => slot.fix.next_deadline(),
         };
         self.slots.iter().filter_map(due).min().map(Timestamp)

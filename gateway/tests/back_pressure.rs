@@ -9,6 +9,7 @@ use common::{FixClient, TestVenue, limit, session, small_config};
 use ironbook_engine::{Event, Side, event::Execution, record::Record};
 use ironbook_gateway::{
     config::Layout,
+    random::Random,
     replay::{PlayError, ReplayError, play},
     venue::Venue,
 };
@@ -18,22 +19,9 @@ use zerocopy::IntoBytes;
 /// Orders of the burst.
 const ORDERS: usize = 20_000;
 
-/// A seeded stream of numbers (splitmix64), so that a failure repeats.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
-
 /// Bodies of orders around one price that often trade.
 fn flow(prefix: &str, seed: u64, count: usize) -> Vec<String> {
-    let mut numbers = Numbers(seed);
+    let mut numbers = Random::new(seed);
     let time = common::now();
     (0..count)
         .map(|number| {

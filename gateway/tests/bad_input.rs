@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{FixClient, Flaw, TestVenue, cancel, limit, replace, session, wait_for};
+use common::{FixClient, Flaw, TestVenue, cancel, limit, replace, wait_for};
 
 /// What a client does, and what it gets for it.
 struct Row {
@@ -371,14 +371,6 @@ fn furnished() -> (TestVenue, FixClient, FixClient) {
     (venue, a, b)
 }
 
-/// A session trades: an order is accepted and canceled.
-fn trades(client: &mut FixClient) {
-    let id = format!("t{}", client.next_out);
-    client.rest(&id, "AAPL", "1", "1", "1.00");
-    client.send("F", &cancel(&format!("{id}c"), &id, "AAPL", "1"));
-    client.expect(&format!("35=8|150=4|39=4|41={id}"));
-}
-
 #[test]
 fn every_bad_message_has_its_answer() {
     let (mut venue, mut a, mut b) = furnished();
@@ -397,8 +389,8 @@ fn every_bad_message_has_its_answer() {
             assert_eq!(answer.number(45), seq, "{}: RefSeqNum", row.name);
         }
         a.ping();
-        trades(&mut a);
-        trades(&mut b);
+        a.trade();
+        b.trade();
     }
     venue.stop();
     common::replay(&venue.journal());
@@ -428,8 +420,8 @@ fn garbled_bytes_count_for_nothing() {
         // The number was not used, so the next message has it, and its answer is the next one.
         println!("{name}");
         a.ping();
-        trades(&mut a);
-        trades(&mut b);
+        a.trade();
+        b.trade();
     }
 }
 
@@ -447,22 +439,6 @@ fn a_garbled_message_is_asked_for_again() {
     a.send_raw(&a.build("D", lost, &again, Flaw::None));
     a.expect("35=8|150=0|11=lost");
     a.expect("35=8|150=0|11=after");
-    a.ping();
-}
-
-#[test]
-fn one_byte_at_a_time() {
-    let venue = TestVenue::start();
-    let mut a = FixClient::connect(venue.address(), "A");
-    for (kind, body) in [("A", "98=0|108=30".to_owned()), ("D", order("10", "100.00"))] {
-        let bytes = a.build(kind, a.next_out, &body, Flaw::None);
-        a.next_out += 1;
-        for byte in bytes {
-            a.send_raw(&[byte]);
-        }
-    }
-    a.expect("35=A|98=0|108=30");
-    a.expect("35=8|150=0|11=bad");
     a.ping();
 }
 
@@ -502,9 +478,9 @@ fn strangers_learn_nothing() {
     late.expect_closed();
 
     // Nothing of that holds the session or used a number.
-    trades(&mut b);
+    b.trade();
     let mut a = venue.client("A");
-    trades(&mut a);
+    a.trade();
 }
 
 #[test]
@@ -525,12 +501,12 @@ fn a_refused_logon_says_why() {
         a.expect(&format!("35=5|58={text}"));
         a.expect_closed();
         expected_in += 1;
-        trades(&mut b);
+        b.trade();
     }
     // A Logout is a message like any other: it has used a number of the venue's.
     let (mut a, answer) = venue.resume("A", (1, expected_in));
     assert_eq!(answer.seq(), expected_in);
-    trades(&mut a);
+    a.trade();
     let (next_out, next_in) = a.log_out();
 
     let mut low = FixClient::connect(venue.address(), "A");
@@ -540,7 +516,7 @@ fn a_refused_logon_says_why() {
     low.expect(&format!("35=5|58={text}"));
     low.expect_closed();
     let (mut a, _) = venue.resume("A", (next_out, next_in + 1));
-    trades(&mut a);
+    a.trade();
 }
 
 #[test]
@@ -558,10 +534,10 @@ fn wrong_comp_ids_in_a_session_end_it() {
         a.send("5", "");
         a.expect_closed();
         numbers = a.numbers();
-        trades(&mut b);
+        b.trade();
     }
     let (mut a, _) = venue.resume("A", numbers);
-    trades(&mut a);
+    a.trade();
 }
 
 #[test]
@@ -569,14 +545,14 @@ fn a_used_number_ends_the_session() {
     let venue = TestVenue::start();
     let mut b = venue.client("B");
     let mut a = venue.client("A");
-    trades(&mut a);
+    a.trade();
     let expected = a.next_out;
     a.send_raw(&a.build("D", 2, &order("10", "100.00"), Flaw::None));
     a.expect(&format!("35=5|58=MsgSeqNum too low, expecting {expected} but received 2"));
     a.expect_closed();
-    trades(&mut b);
+    b.trade();
     let (mut a, _) = venue.resume("A", a.numbers());
-    trades(&mut a);
+    a.trade();
 }
 
 #[test]
@@ -587,7 +563,7 @@ fn a_live_session_stays_with_its_connection() {
     second.send("A", "98=0|108=30");
     second.expect_closed();
     a.ping();
-    trades(&mut a);
+    a.trade();
 }
 
 #[test]
@@ -598,7 +574,7 @@ fn whoever_does_not_log_on_is_closed() {
     half.send_raw(b"8=FIX.4.4\x019=");
     silent.expect_closed();
     half.expect_closed();
-    trades(&mut venue.client("A"));
+    venue.client("A").trade();
 }
 
 #[test]
@@ -614,13 +590,13 @@ fn a_message_without_end_is_closed_at_its_bound() {
     a.send_raw(head.as_bytes());
     // Up to the bound the venue waits for more; one byte past it is one too many.
     a.send_raw(&vec![b'x'; config_max - head.len()]);
-    trades(&mut b);
+    b.trade();
     assert!(a.pending().is_empty(), "nothing is said about half a message");
     a.send_raw(b"y");
     a.expect_closed();
-    trades(&mut b);
+    b.trade();
     let (mut a, _) = venue.resume("A", (2, 2));
-    trades(&mut a);
+    a.trade();
 }
 
 #[test]
@@ -630,7 +606,7 @@ fn a_whole_message_past_the_bound_closes_the_connection_too() {
     let mut a = venue.client("A");
     a.send("D", &with(&format!("58={}", "x".repeat(1_024))));
     a.expect_closed();
-    trades(&mut b);
+    b.trade();
     // At the bound itself it is a message.
     let (mut a, _) = venue.resume("A", (2, 2));
     let short = a.build("D", a.next_out, &with("58="), Flaw::None).len();
@@ -640,7 +616,7 @@ fn a_whole_message_past_the_bound_closes_the_connection_too() {
     a.next_out += 1;
     a.send_raw(&bytes);
     a.expect("35=8|150=0|11=bad");
-    trades(&mut a);
+    a.trade();
 }
 
 #[test]
@@ -650,15 +626,15 @@ fn one_connection_too_many_is_closed_at_once() {
     let mut b = venue.client("B");
     let mut c = FixClient::connect(venue.address(), "C");
     c.expect_closed();
-    trades(&mut a);
-    trades(&mut b);
+    a.trade();
+    b.trade();
     b.log_out();
     wait_for("the place of the connection that left is free", || {
         let mut c = FixClient::connect(venue.address(), "C");
         let sent = c.try_send_raw(&c.build("A", 1, "98=0|108=30", Flaw::None));
         sent.is_ok() && c.receive().is_some()
     });
-    trades(&mut a);
+    a.trade();
 }
 
 #[test]
@@ -690,63 +666,4 @@ fn a_mass_cancel_covers_its_scope_and_no_more() {
     a.ping();
     b.send("H", "11=b1|55=AAPL|54=1");
     b.expect("35=8|150=I|39=0|11=b1|151=5");
-}
-
-#[test]
-fn a_client_that_never_reads_is_let_go_and_misses_nothing() {
-    const BATCH: usize = 5_000;
-    const BATCHES_MAX: usize = 40;
-    let venue = TestVenue::start_with(|config| {
-        config.fix.out_buffer_bytes_max = 65_536;
-        config.fix.resend_messages_per_turn = 1_000;
-        config.sessions.push(session("D"));
-    });
-    let mut lazy = venue.client("B");
-    lazy.rest("maker", "AAPL", "2", "1000000", "100.00");
-    let numbers = lazy.numbers();
-    let mut other = venue.client("C");
-    let mut a = venue.client("A");
-    let mut fills = 0;
-    // The system's buffers take some megabytes before the venue notices.
-    let resumed = (0..BATCHES_MAX).find_map(|_| {
-        for number in fills..fills + BATCH {
-            a.send(
-                "D",
-                &format!("{}|59=3", limit(&format!("i{number}"), "AAPL", "1", "1", "100.00")),
-            );
-            if number % 100 == 99 {
-                for _ in 0..100 {
-                    a.expect("35=8|150=0|39=0");
-                    a.expect("35=8|150=F|39=2|32=1");
-                }
-            }
-        }
-        fills += BATCH;
-        trades(&mut other);
-        let mut again = FixClient::connect(venue.address(), "B");
-        (again.next_out, again.next_in) = numbers;
-        again.send("A", "98=0|108=60");
-        let answer = again.receive()?;
-        Some((again, answer))
-    });
-    let (mut again, answer) = resumed.expect("the client that never reads is let go");
-    assert!(answer.matches("35=A"), "{answer:?}");
-    // What stood before the Logon's answer: a fill for each trade, nothing lost, nothing twice.
-    assert_eq!(answer.seq(), numbers.1 + fills as u64, "one report for each trade");
-    again.send("2", &format!("7={}|16={}", numbers.1, answer.seq() - 1));
-    for number in 1..=fills as u64 {
-        let fill = again.receive().expect("resent");
-        assert!(fill.is_dup() && fill.seq() == numbers.1 + number - 1, "{fill:?}");
-        assert!(fill.matches(&format!("35=8|150=F|11=maker|32=1|14={number}")), "{fill:?}");
-    }
-    again.next_in = answer.seq() + 1;
-    trades(&mut again);
-    trades(&mut a);
-    // The old connection has what the system's buffers held, in order, and then ends.
-    let mut seen = 0;
-    while let Some(fill) = lazy.receive() {
-        seen += 1;
-        assert!(fill.matches(&format!("35=8|150=F|14={seen}")), "{fill:?}");
-    }
-    assert!(seen < fills as u64);
 }

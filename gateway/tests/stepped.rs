@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::{fs, time::Duration};
+use std::{fs, io::Read, net::TcpStream, time::Duration};
 
 use common::{FixClient, Flaw, Msg, SECRET_HASH, fix_time, limit, small_config, wait_for};
 use crossbeam_channel::{Receiver, bounded};
@@ -12,7 +12,7 @@ use ironbook_engine::{
     command::{DefineInstrument, DefineSession},
 };
 use ironbook_gateway::{
-    acceptor::{GatewayAgent, GatewayParts},
+    acceptor::{ACCEPTS_PER_TURN, GatewayAgent, GatewayParts},
     agent::Agent,
     clock::ManualClock,
     config::Config,
@@ -537,4 +537,25 @@ fn nobody_waits_for_a_password_but_its_connection() {
     tell.send(Verdict { ticket, passed: false }).expect("room");
     assert!(venue.receive(&mut next, 1)[0].matches("35=5|58=*"));
     venue.expect_closed(&mut next);
+}
+#[test]
+fn whoever_connects_without_end_gets_a_part_of_each_turn() {
+    const SOCKETS: usize = 4 * ACCEPTS_PER_TURN;
+    let mut venue = Stepped::start(|config| config.fix.connections_max = 1);
+    let address = venue.gateway.address();
+    let mut sockets: Vec<_> = (0..SOCKETS)
+        .map(|_| {
+            let socket = TcpStream::connect(address).expect("the system accepts it");
+            socket.set_nonblocking(true).expect("a socket");
+            socket
+        })
+        .collect();
+    let mut closed = || sockets.iter_mut().filter_map(|socket| socket.read(&mut [0]).ok()).count();
+    venue.gateway.do_work();
+    assert!(closed() <= ACCEPTS_PER_TURN, "{} in one turn", closed());
+    // Nobody else connects, and they are not forgotten: all but one are refused.
+    wait_for("those without a place are closed", || {
+        venue.gateway.do_work();
+        closed() == SOCKETS - 1
+    });
 }

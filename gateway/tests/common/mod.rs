@@ -171,6 +171,9 @@ pub fn replace(cl_ord_id: &str, orig: &str, terms: (&str, &str), qty: &str, pric
     format!("41={orig}|11={cl_ord_id}|55={symbol}|54={side}|60={}|38={qty}|40=2|44={price}", now())
 }
 
+/// Bytes that a client reads at once.
+const READ_BYTES: usize = 65_536;
+
 /// A client's end of a session; numbers may outlive a connection.
 pub struct FixClient {
     stream: TcpStream,
@@ -184,6 +187,8 @@ pub struct FixClient {
     pub next_in: u64,
     /// SendingTime, where it is not the system's time.
     pub sending_time: Option<String>,
+    /// Most bytes that one read takes.
+    pub read_max: usize,
     input: Vec<u8>,
     /// Bytes of `input` that were taken.
     used: usize,
@@ -205,6 +210,7 @@ impl FixClient {
             next_out: 1,
             next_in: 1,
             sending_time: None,
+            read_max: READ_BYTES,
             input: Vec::new(),
             used: 0,
         }
@@ -313,8 +319,8 @@ impl FixClient {
     fn fill(&mut self) -> Option<()> {
         self.input.drain(..self.used);
         self.used = 0;
-        let mut bytes = [0; 65_536];
-        match self.stream.read(&mut bytes) {
+        let mut bytes = [0; READ_BYTES];
+        match self.stream.read(&mut bytes[..self.read_max]) {
             Ok(0) => None,
             Ok(count) => {
                 self.input.extend_from_slice(&bytes[..count]);
@@ -329,7 +335,7 @@ impl FixClient {
     /// What came by now, without waiting for more than a moment.
     pub fn pending(&mut self) -> Vec<Msg> {
         self.stream.set_nonblocking(true).expect("a non-blocking socket");
-        let mut bytes = [0; 65_536];
+        let mut bytes = [0; READ_BYTES];
         while let Ok(count @ 1..) = self.stream.read(&mut bytes) {
             self.input.extend_from_slice(&bytes[..count]);
         }
@@ -399,6 +405,15 @@ impl FixClient {
     ) -> Msg {
         self.send("D", &limit(cl_ord_id, symbol, side, qty, price));
         self.expect(&format!("35=8|150=0|39=0|11={cl_ord_id}"))
+    }
+
+    /// Trades: an order is accepted and canceled.
+    #[track_caller]
+    pub fn trade(&mut self) {
+        let id = format!("t{}", self.next_out);
+        self.rest(&id, "AAPL", "1", "1", "1.00");
+        self.send("F", &cancel(&format!("{id}c"), &id, "AAPL", "1"));
+        self.expect(&format!("35=8|150=4|39=4|41={id}"));
     }
 
     /// Logs out in order.

@@ -33,7 +33,7 @@ impl Held {
     /// Keeps a message unless there is no room or its number is already here.
     pub(super) fn keep(&mut self, seq: MsgSeqNum, message: &[u8]) {
         let full = self.messages.len() == HELD_MAX || self.bytes + message.len() > HELD_BYTES_MAX;
-        if full || self.messages.iter().any(|(held, _)| *held == seq) {
+        if full || self.has(seq) {
             return;
         }
         self.bytes += message.len();
@@ -43,6 +43,11 @@ impl Held {
     /// Keeps only the number.
     pub(super) fn keep_number(&mut self, seq: MsgSeqNum) {
         self.keep(seq, &[]);
+    }
+
+    /// Whether something is held under a number.
+    pub(super) fn has(&self, seq: MsgSeqNum) -> bool {
+        self.messages.iter().any(|(held, _)| *held == seq)
     }
 
     /// Takes out what is held under a number.

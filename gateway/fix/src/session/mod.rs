@@ -319,6 +319,12 @@ impl Session {
         }
     }
 
+    /// Whether [`Session::release_held`] would find something: a driver that had no room comes back to it.
+    #[must_use]
+    pub fn holds_next(&self) -> bool {
+        self.held.has(self.next_in)
+    }
+
     /// The time of [`Session::next_deadline`] has come.
     pub fn handle_timeout(&mut self, now_ns: u64) {
         match self.state {

@@ -215,7 +215,7 @@ impl Request {
         Self::new(MsgType::BUSINESS_MESSAGE_REJECT, |out| {
             begin_reject(dictionary, message, reject.text, out);
             ref_msg_type(dictionary, message, out);
-            out.text_if(b"379=", reject.ref_id.filter(|id| id.len() <= REF_ID_MAX));
+            out.text_if(b"379=", quoted(reject.ref_id, REF_ID_MAX));
             let version = dictionary.version().application;
             write_reason(b"380=", Some(reject.reason as u8), out, version);
         })
@@ -236,6 +236,12 @@ fn cut(text: &str) -> &[u8] {
     &bytes[..end.min(TEXT_MAX)]
 }
 
+/// What the counterparty said, where it may be said back: not too long, and nothing that would make the
+/// answer a bad message itself.
+fn quoted(value: Option<&[u8]>, length_max: usize) -> Option<&[u8]> {
+    value.filter(|value| value.len() <= length_max && !value.iter().any(u8::is_ascii_control))
+}
+
 fn ref_seq_num(message: &Message<'_>, out: &mut Writer<'_>) {
     if let Some(seq) = message.msg_seq_num() {
         out.number(b"45=", seq.get());
@@ -245,7 +251,7 @@ fn ref_seq_num(message: &Message<'_>, out: &mut Writer<'_>) {
 /// RefMsgType(372), where the version has it.
 fn ref_msg_type(dictionary: &Dictionary, message: &Message<'_>, out: &mut Writer<'_>) {
     let known = dictionary.field(372).and_then(|_| message.get(35));
-    out.text_if(b"372=", known.filter(|text| text.len() <= REF_MSG_TYPE_MAX));
+    out.text_if(b"372=", quoted(known, REF_MSG_TYPE_MAX));
 }
 
 /// What rejects of both kinds begin with: the way back, the number of the message, the text.
@@ -258,10 +264,7 @@ fn begin_reject(dictionary: &Dictionary, message: &Message<'_>, text: &str, out:
 /// Where a message came from on behalf of someone, its answer goes to them: OnBehalfOf and DeliverTo fields
 /// change places (specification volume 2, "Routing").
 fn reverse_route(dictionary: &Dictionary, message: &Message<'_>, out: &mut Writer<'_>) {
-    let part = |tag| {
-        let value = message.get(tag).filter(|value| value.len() <= COMP_ID_MAX);
-        value.filter(|_| dictionary.is_header(tag))
-    };
+    let part = |tag| quoted(message.get(tag), COMP_ID_MAX).filter(|_| dictionary.is_header(tag));
     out.text_if(b"128=", part(115));
     out.text_if(b"129=", part(116));
     out.text_if(b"145=", part(144));
