@@ -105,6 +105,9 @@ impl Scene {
         let venue = TestVenue::start_with(|config| {
             config.fix.out_buffer_bytes_max = OUT_BUFFER_BYTES_MAX;
             change(config);
+            // Everybody comes from one address, and what is hostile is to go on.
+            config.fix.connections_per_address_max = config.fix.connections_max;
+            config.fix.logon_failures_max = 0;
         });
         Self { venue, _alone: alone }
     }

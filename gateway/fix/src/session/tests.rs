@@ -341,6 +341,12 @@ fn dictionary_faults() {
         ),
         ("35=*|34=2|".to_owned(), "Invalid MsgType|372=*|373=11"),
         ("35=ZZZZZ|34=2|".to_owned(), "Invalid MsgType|372=ZZZZZ|373=11"),
+        // What no message may hold is not quoted in one.
+        ("35=Z\u{7}|34=2|".to_owned(), "Invalid MsgType|373=11"),
+        (
+            "35=0|34=2|115=A\u{7f}|".to_owned(),
+            "Incorrect data format for value|371=115|372=0|373=6",
+        ),
     ];
     for (row, expected) in table {
         scenario(&[LOGON, (&row, &format!("3 #2 45=2|58={expected}")), ("35=0|34=3|", "")]);
