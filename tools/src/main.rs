@@ -4,6 +4,7 @@
 
 mod config;
 mod doctor;
+mod indexed;
 mod inspect;
 mod load;
 mod output;

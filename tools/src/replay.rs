@@ -1,38 +1,86 @@
 //! `ironbook replay`: rebuilds the state from a journal and proves it.
 
-use std::path::PathBuf;
-
-use ironbook_engine::{Engine, Sequence, Side};
+use ironbook_engine::{Engine, Sequence};
 use ironbook_gateway::{
     replay::{Counts, Replayed, replay_on_two_threads},
     retention::describe_gone,
     snapshot::{Restored, oldest_usable},
 };
+use ironbook_incident::{
+    book::{BookView, books},
+    place::What,
+    view::View,
+};
 use ironbook_journal::{FileStorage, Position, Reader};
 use serde_json::{Value, json};
 
-use crate::output::{Exit, Failure, Outcome, decimal, grouped, hash, say};
+use crate::{
+    indexed::{Source, note_damage},
+    output::{Exit, Failure, Outcome, grouped, hash, say},
+};
 
 /// Rebuild the state from a journal: every event is computed again and compared byte for byte.
 ///
 /// Works on a stopped venue's journal and on a running one's; never writes. Where the first segments
 /// are gone it begins at the oldest good snapshot.
+///
+/// With --at it goes to a moment and shows it: the input there with its events, the books with what has
+/// changed in them, orders, sessions. WHAT is seq:N, time:T (RFC 3339 or HH:MM:SS[.fraction] on the
+/// journal's day, UTC, or ns since 1970), order:ORDERID, clordid:[COMPID/]X, trade:N, start or end. A
+/// number without a prefix is a sequence, else an OrderID or a time; a word is a ClOrdID.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Directory of the journal
-    dir: PathBuf,
+    #[command(flatten)]
+    source: Source,
     /// Stop after the frame with this sequence
-    #[arg(long, value_name = "SEQ")]
+    #[arg(long, value_name = "SEQ", conflicts_with = "at")]
     until: Option<u64>,
+    /// Go to this moment, and show it
+    #[arg(long, value_name = "WHAT")]
+    at: Option<String>,
     /// Price levels to print for each side; 0 for all
     #[arg(long, value_name = "N", default_value_t = 5)]
     depth: usize,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+}
+
+impl Arguments {
+    /// Levels to print.
+    fn levels(&self) -> usize {
+        if self.depth == 0 { usize::MAX } else { self.depth }
+    }
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
+    match &arguments.at {
+        Some(at) => show_moment(arguments, at),
+        None => replay_all(arguments),
+    }
+}
+
+fn show_moment(arguments: &Arguments, at: &str) -> Outcome {
+    let source = &arguments.source;
+    let index = source.open()?;
+    let found = What::parse(at, &index)
+        .and_then(|what| what.find(&index))
+        .and_then(|sequence| View::at(&index, sequence, arguments.levels()));
+    let (view, _) = found.map_err(|fault| note_damage(&index, fault))?;
+    if source.json {
+        say!("{:#}", view.json());
+    } else {
+        say!("{view}");
+        let dir = source.dir.display();
+        let first = view.entries.first().map_or(view.sequence, |entry| entry.sequence);
+        let last = view.entries.last().map_or(view.sequence, |entry| entry.sequence);
+        say!("\nNext: ironbook replay {dir} --at {}   the moment after", last + 1);
+        if first > index.first_sequence() {
+            say!("      ironbook replay {dir} --at {}   the moment before", first - 1);
+        }
+    }
+    source.tell_cost(view.cost);
+    Ok(Exit::Fine)
+}
+
+fn replay_all(arguments: &Arguments) -> Outcome {
     let (replayed, snapshot) = replay(arguments)?;
     let summary = Summary {
         snapshot,
@@ -40,9 +88,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
         last_sequence: replayed.last_sequence.0,
         last_time_ns: replayed.last_time.0,
         state_hash: replayed.engine.as_ref().map_or(0, Engine::state_hash),
-        books: replayed.engine.as_ref().map(|engine| books(engine, arguments.depth)),
+        books: replayed.engine.as_ref().map(|engine| books(engine, arguments.levels())),
     };
-    if arguments.json {
+    if arguments.source.json {
         say!("{:#}", summary.json());
     } else {
         summary.print(arguments);
@@ -54,9 +102,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
 /// the sequence of the snapshot where it began, if that was necessary.
 fn replay(arguments: &Arguments) -> Result<(Replayed, Option<u64>), Failure> {
     let until = arguments.until.map(Sequence);
-    let mut reader = Reader::open(&arguments.dir)?;
+    let mut reader = Reader::open(&arguments.source.dir)?;
     reader.set_verify(false);
-    let mut checker = Reader::open(&arguments.dir)?;
+    let mut checker = Reader::open(&arguments.source.dir)?;
     let restored = begin(arguments, reader.first_sequence())?;
     let snapshot = restored.as_ref().map(|restored| restored.checkpoint.sequence);
     let (from, sessions) =
@@ -70,9 +118,9 @@ fn replay(arguments: &Arguments) -> Result<(Replayed, Option<u64>), Failure> {
 
 /// Where a journal that has not its first frames is played back from.
 fn begin(arguments: &Arguments, first_sequence: u64) -> Result<Option<Restored>, Failure> {
-    let Some(gone) = describe_gone(&arguments.dir, first_sequence) else { return Ok(None) };
+    let Some(gone) = describe_gone(&arguments.source.dir, first_sequence) else { return Ok(None) };
     let until = arguments.until.map_or(Sequence(u64::MAX), Sequence);
-    let found = oldest_usable(&FileStorage::new(&arguments.dir), until)
+    let found = oldest_usable(&FileStorage::new(&arguments.source.dir), until)
         .map_err(|error| Failure::new(Exit::Finding, error))?;
     let Some(restored) = found else {
         let message = match arguments.until {
@@ -99,62 +147,8 @@ struct Summary {
     books: Option<Vec<BookView>>,
 }
 
-/// One instrument at the end.
-struct BookView {
-    symbol: String,
-    status: String,
-    live_orders: u64,
-    /// Best first.
-    bids: Vec<LevelView>,
-    asks: Vec<LevelView>,
-}
-
-/// One price level.
-struct LevelView {
-    price: String,
-    qty: String,
-    orders: u64,
-}
-
-fn books(engine: &Engine, depth: usize) -> Vec<BookView> {
-    let depth = if depth == 0 { usize::MAX } else { depth };
-    let mut views = Vec::new();
-    for instrument in engine.instruments() {
-        let definition = instrument.definition;
-        let Some(book) = engine.book(definition.instrument) else { continue };
-        let side = |side| -> Vec<LevelView> {
-            let view = |level: ironbook_engine::engine::LevelView<'_>| LevelView {
-                price: decimal(level.price.unsigned_abs().into(), definition.price_scale),
-                qty: decimal(level.qty(), definition.qty_scale),
-                orders: u64::from(level.order_count()),
-            };
-            book.levels(side).take(depth).map(view).collect()
-        };
-        let orders =
-            |side| book.levels(side).map(|level| u64::from(level.order_count())).sum::<u64>();
-        views.push(BookView {
-            symbol: definition.symbol.to_string(),
-            status: format!("{:?}", instrument.status).to_lowercase(),
-            live_orders: orders(Side::Buy) + orders(Side::Sell),
-            bids: side(Side::Buy),
-            asks: side(Side::Sell),
-        });
-    }
-    views
-}
-
 impl Summary {
     fn json(&self) -> Value {
-        let level = |level: &LevelView| json!([level.price, level.qty, level.orders]);
-        let book = |book: &BookView| {
-            json!({
-                "symbol": book.symbol,
-                "status": book.status,
-                "live_orders": book.live_orders,
-                "bids": book.bids.iter().map(level).collect::<Vec<_>>(),
-                "asks": book.asks.iter().map(level).collect::<Vec<_>>(),
-            })
-        };
         json!({
             "snapshot_sequence": self.snapshot,
             "frames": self.counts.frames,
@@ -167,13 +161,13 @@ impl Summary {
             "last_time_ns": self.last_time_ns,
             "state_hash": hash(self.state_hash),
             "identical": true,
-            "books": self.books.iter().flatten().map(book).collect::<Vec<_>>(),
+            "books": self.books.iter().flatten().map(BookView::json).collect::<Vec<_>>(),
         })
     }
 
     fn print(&self, arguments: &Arguments) {
         let Counts { frames, commands, events, trades, rejects, session_records } = self.counts;
-        say!("Journal      {}", arguments.dir.display());
+        say!("Journal      {}", arguments.source.dir.display());
         if let Some(sequence) = self.snapshot {
             say!(
                 "Snapshot     sequence {}; what came before was not computed again",
@@ -188,43 +182,9 @@ impl Summary {
         say!("Sessions     {} records", grouped(session_records));
         say!("State        {}", hash(self.state_hash));
         for book in self.books.iter().flatten().filter(|book| book.live_orders > 0) {
-            book.print();
+            say!("\n{book}");
         }
-        let dir = arguments.dir.display();
+        let dir = arguments.source.dir.display();
         say!("\nNext: ironbook inspect {dir} --from {}", self.last_sequence.saturating_sub(20));
-    }
-}
-
-impl BookView {
-    /// The book as a table: bids left, asks right, best first.
-    fn print(&self) {
-        say!("\n{} ({}, {} live orders)", self.symbol, self.status, grouped(self.live_orders));
-        say!(
-            "  {:>6} {:>18} {:>14} | {:<14} {:<18} {:<6}",
-            "orders",
-            "qty",
-            "bid",
-            "ask",
-            "qty",
-            "orders"
-        );
-        let empty = LevelView { price: String::new(), qty: String::new(), orders: 0 };
-        for row in 0..self.bids.len().max(self.asks.len()) {
-            let bid = self.bids.get(row).unwrap_or(&empty);
-            let ask = self.asks.get(row).unwrap_or(&empty);
-            let orders = |level: &LevelView| match level.orders {
-                0 => String::new(),
-                orders => orders.to_string(),
-            };
-            say!(
-                "  {:>6} {:>18} {:>14} | {:<14} {:<18} {:<6}",
-                orders(bid),
-                bid.qty,
-                bid.price,
-                ask.price,
-                ask.qty,
-                orders(ask)
-            );
-        }
     }
 }

@@ -30,9 +30,6 @@ pub enum Fault {
         /// Each meaning, as it is asked for, with what it is.
         choices: Vec<String>,
     },
-    /// The index can't be used any more.
-    #[error("{0}")]
-    Index(String),
 }
 
 /// Why an index, and with it every answer, ends before its journal does.

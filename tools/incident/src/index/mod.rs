@@ -27,7 +27,7 @@ use std::{
     sync::Arc,
 };
 
-use ironbook_engine::Sequence;
+use ironbook_engine::{Event, Sequence};
 use ironbook_gateway::{
     replay::{PlayError, Replayed},
     retention::describe_gone,
@@ -285,12 +285,40 @@ impl Index {
         mut each: impl FnMut(&Frame<'_>) -> bool,
     ) -> Result<(), Fault> {
         let mut reader = open_at(&self.dir, block.position, true)?;
-        while let Some(frame) = reader.next().map_err(PlayError::from)? {
-            if frame.sequence > block.last_sequence || !each(&frame) {
+        // Not one frame further: that may be where the damage is.
+        for _ in block.first_sequence..=block.last_sequence {
+            let Some(frame) = reader.next().map_err(PlayError::from)? else { break };
+            if !each(&frame) {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Sequence of the input that is, or has brought about, a frame.
+    ///
+    /// # Errors
+    /// [`Fault::NotFound`]: no such frame is indexed.
+    pub fn input_of(&self, sequence: u64) -> Result<u64, Fault> {
+        let mut block = self.block_of(sequence);
+        while let Some(at) = block {
+            let mut input = None;
+            self.read_block(&at, |frame| {
+                if !Event::is_kind(frame.kind) && frame.sequence <= sequence {
+                    input = Some(frame.sequence);
+                }
+                frame.sequence < sequence
+            })?;
+            if let Some(input) = input {
+                return Ok(input);
+            }
+            block = self.block_of(at.first_sequence - 1);
+        }
+        Err(Fault::NotFound(format!(
+            "there is no sequence {sequence}: the journal holds {} to {}",
+            self.first_sequence(),
+            self.last_sequence()
+        )))
     }
 
     /// A reader in front of the frame that begins at a position.
@@ -394,7 +422,12 @@ fn find(
     notes: &mut Vec<String>,
 ) -> Option<Found> {
     let firsts = Run::list(&**on_disk).ok().filter(|firsts| !firsts.is_empty())?;
-    match try_find(journal, on_disk, first_sequence, &firsts) {
+    let checkpoints = snapshot::list(&**on_disk).unwrap_or_default();
+    if checkpoints.is_empty() {
+        // That of a journal that is damaged before the first one.
+        return None;
+    }
+    match try_find((journal, on_disk), first_sequence, &firsts, &checkpoints) {
         Ok(found) => Some(found),
         Err(reason) => {
             notes.push(format!("the index {} is built anew: {reason}", on_disk.dir().display()));
@@ -404,10 +437,10 @@ fn find(
 }
 
 fn try_find(
-    journal: &Arc<dyn Storage>,
-    on_disk: &Arc<dyn Storage>,
+    (journal, on_disk): (&Arc<dyn Storage>, &Arc<dyn Storage>),
     first_sequence: u64,
     firsts: &[u64],
+    sequences: &[u64],
 ) -> Result<Found, String> {
     let mut runs: Vec<Run> = Vec::new();
     for &first in firsts {
@@ -422,8 +455,7 @@ fn try_find(
         runs.push(run);
     }
     let last = runs.last().ok_or("it is empty")?.end.sequence;
-    let sequences = snapshot::list(&**on_disk).map_err(|error| error.to_string())?;
-    let mut reason = "it has no checkpoint".to_owned();
+    let mut reason = "its checkpoints are behind its end".to_owned();
     for (at, &sequence) in sequences.iter().enumerate().rev().filter(|(_, of)| **of <= last) {
         match restore_from(&**on_disk, sequence, &**journal) {
             Ok(restored) => {

@@ -222,3 +222,44 @@ pub fn churn_from(script: &mut Script, first: u64, rounds: u64) {
 pub fn index(dir: &Path) -> Index {
     Index::open(dir, None, &mut |_| {}).expect("an index")
 }
+
+/// A day on which C7 sells far through the book, with rejects of several kinds before and after.
+pub fn story(dir: &Path) -> Engine {
+    use Side::{Buy, Sell};
+    use TimeInForce::{Fok, Ioc};
+    let mut day = Script::new(dir);
+    day.record(&SessionRecord::Role { session: C2, read_only: false });
+    day.record(&SessionRecord::Outbound {
+        session: C1,
+        msg_type: b"A".to_vec(),
+        body: b"98=0\x01108=30\x01".to_vec(),
+    });
+    day.order((C1, "a1"), AAPL, Buy, (100, 10_000));
+    day.order((C2, "b1"), AAPL, Buy, (50, 10_000));
+    day.order((C7, "x1"), AAPL, Buy, (200, 9_900));
+    // Less at the same price keeps the place, more gives it up.
+    day.replace(C1, ("a2", "a1"), (AAPL, Buy), (80, 10_000));
+    day.replace(C2, ("b2", "b1"), (AAPL, Buy), (60, 10_000));
+    day.order((C1, "bad"), MSFT, Buy, (15, 1_003));
+    day.order((C1, "bad"), MSFT, Buy, (10, 1_003));
+    day.order((C1, "a2"), AAPL, Buy, (1, 10_000));
+    day.order((C2, "far"), AAPL, Buy, (30, 9_000));
+    day.order((C2, "ask"), AAPL, Sell, (40, 10_100));
+    // The accident.
+    day.order((C7, "fat"), AAPL, Sell, (300, 9_000));
+    day.set_status(MSFT, InstrumentStatus::Halted);
+    day.order((C2, "late"), MSFT, Sell, (10, 1_000));
+    day.cancel(C1, ("c1", "a2"), (AAPL, Buy));
+    day.cancel(C1, ("c2", "nothing"), (AAPL, Buy));
+    day.set_status(MSFT, InstrumentStatus::Open);
+    day.order_as((C1, "ioc"), AAPL, Buy, (50, 10_100), Ioc);
+    day.order_as((C1, "fok"), AAPL, Buy, (50, 10_500), Fok);
+    day.order((C2, "mkt"), AAPL, Sell, (5, 0));
+    day.order((C1, "r1"), AAPL, Buy, (10, 9_500));
+    day.replace(C1, ("r2", "r1"), (AAPL, Buy), (10, 9_600));
+    day.cancel(C1, ("c3", "r2"), (AAPL, Buy));
+    // The same name again, by another session.
+    day.order((C2, "x1"), AAPL, Sell, (7, 20_000));
+    day.mass_cancel(C2, "m1");
+    day.close()
+}

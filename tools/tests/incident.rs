@@ -1,0 +1,132 @@
+//! What the questions to a journal print, to the byte: `IRONBOOK_BLESS=1` writes what is expected.
+
+mod fixtures;
+#[path = "../incident/tests/common/mod.rs"]
+mod script;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use fixtures::{expect_exit, json, stderr, stdout, text};
+
+/// The story's journal, in a place whose name is left out of what is compared.
+struct Story {
+    _place: tempfile::TempDir,
+    dir: PathBuf,
+}
+
+impl Story {
+    fn new() -> Self {
+        let place = script::memory_dir();
+        let dir = place.path().join("data");
+        script::story(&dir);
+        Self { _place: place, dir }
+    }
+
+    /// Asks a question, which begins with the subcommand; the journal comes second.
+    #[track_caller]
+    fn ask(&self, question: &str, status: i32) -> String {
+        let output = self.output(question, status);
+        stdout(&output).replace(&text(&self.dir), "data")
+    }
+
+    #[track_caller]
+    fn output(&self, question: &str, status: i32) -> std::process::Output {
+        let (command, rest) = question.split_once(' ').unwrap_or((question, ""));
+        let dir = text(&self.dir);
+        let words = words(rest);
+        let arguments: Vec<_> =
+            [command, &dir].into_iter().chain(words.iter().map(String::as_str)).collect();
+        expect_exit(&arguments, status)
+    }
+
+    /// Compares an answer, and the same as JSON, with what is kept under a name.
+    #[track_caller]
+    fn golden(&self, name: &str, question: &str) {
+        compare(&format!("{name}.txt"), &format!("$ {question}\n{}", self.ask(question, 0)));
+        compare(&format!("{name}.json"), &self.ask(&format!("{question} --json"), 0));
+        // Once more, now that there is an index: not one byte is another.
+        compare(&format!("{name}.json"), &self.ask(&format!("{question} --json"), 0));
+    }
+}
+
+/// Words of a command line; double quotes hold some together.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('"').enumerate();
+    parts
+        .flat_map(|(number, part)| match number % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        })
+        .collect()
+}
+
+#[track_caller]
+fn compare(name: &str, found: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/incident").join(name);
+    if std::env::var_os("IRONBOOK_BLESS").is_some() {
+        fs::write(&path, found).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(found, expected, "{}", path.display());
+}
+
+#[test]
+fn moments() {
+    let story = Story::new();
+    story.golden("at-trade", "replay --at trade:1");
+    story.golden("at-time", "replay --at 14:30:00.010 --depth 2");
+    story.golden("at-session", "replay --at seq:8");
+    let accident = stdout(&story.output("replay --at clordid:C7/fat", 0));
+    for (same, sequence) in [("clordid:fat", None), ("fat", None), ("seq:32", Some(32))] {
+        let other = stdout(&story.output(&format!("replay --at {same}"), 0));
+        assert_eq!(sequence.is_some(), other != accident, "{other}");
+    }
+    let cost = stderr(&story.output("replay --at fat", 0));
+    assert!(cost.contains("inputs played back"), "{cost}");
+}
+
+#[test]
+fn words_that_mean_nothing_or_too_much_are_told() {
+    let story = Story::new();
+    let ambiguous = stderr(&story.output("replay --at x1", 2));
+    for choice in ["clordid:C7/x1  at sequence 13", "clordid:C2/x1  at sequence"] {
+        assert!(ambiguous.contains(choice), "{ambiguous}");
+    }
+    let twice = stderr(&story.output("replay --at clordid:C1/bad", 2));
+    assert!(twice.contains("seq:19  new order") && twice.contains("seq:21"), "{twice}");
+    for (word, status, expected) in [
+        ("seq:9999", 1, "the journal holds 1 to"),
+        ("order:77", 1, "no order 77"),
+        ("trade:99", 1, "no trade 99"),
+        ("clordid:nobody/x1", 1, "no session has the comp id nobody; there are C1 C2 C7"),
+        ("clordid:C1/zzz", 1, "no request of C1 has the ClOrdID zzz"),
+        ("01:00:00", 1, "before the journal begins, 2026-03-02T14:30:00.001000000Z"),
+        ("time:noon", 2, "give 2026-03-02T14:30:00"),
+        ("seq:x", 2, "no whole number"),
+    ] {
+        let message = stderr(&story.output(&format!("replay --at {word}"), status));
+        assert!(message.contains(expected), "{word}: {message}");
+    }
+}
+
+#[test]
+fn a_damaged_journal_answers_up_to_the_damage() {
+    let story = Story::new();
+    let path = story.dir.join("0000000000.seg");
+    let mut bytes = fs::read(&path).unwrap();
+    let output = story.output("inspect --from 20 --limit 1 --json", 0);
+    assert_eq!(json(&output)["sequence"], 20);
+    // In the first frame that holds the name of the accident.
+    let at = bytes.windows(3).position(|window| window == b"fat").unwrap();
+    bytes[at] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let before = story.output("replay --at 20", 0);
+    assert!(stderr(&before).contains("up to sequence"), "{}", stderr(&before));
+    let last = story.ask("replay --at end", 0);
+    assert!(last.starts_with("Sequence     28 "), "{last}");
+    let missing = stderr(&story.output("replay --at trade:1", 3));
+    assert!(missing.contains("no trade 1") && missing.contains("fails its CRC"), "{missing}");
+}
