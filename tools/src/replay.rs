@@ -1,5 +1,7 @@
 //! `ironbook replay`: rebuilds the state from a journal and proves it.
 
+use std::fmt::Write as _;
+
 use ironbook_engine::{Engine, Sequence};
 use ironbook_gateway::{
     replay::{Counts, Replayed, replay_on_two_threads},
@@ -7,7 +9,11 @@ use ironbook_gateway::{
     snapshot::{Restored, oldest_usable},
 };
 use ironbook_incident::{
+    Fault,
     book::{BookView, books},
+    condition::{Condition, NAMES},
+    index::Index,
+    moment::Moment,
     place::What,
     view::View,
 };
@@ -28,7 +34,11 @@ use crate::{
 /// changed in them, orders, sessions. WHAT is seq:N, time:T (RFC 3339 or HH:MM:SS[.fraction] on the
 /// journal's day, UTC, or ns since 1970), order:ORDERID, clordid:[COMPID/]X, trade:N, start or end. A
 /// number without a prefix is a sequence, else an OrderID or a time; a word is a ClOrdID.
+///
+/// With --break it goes on from there to the first moment behind which a condition holds for a frame,
+/// with --back as well to the last one before.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = condition_help())]
 pub struct Arguments {
     #[command(flatten)]
     source: Source,
@@ -38,6 +48,12 @@ pub struct Arguments {
     /// Go to this moment, and show it
     #[arg(long, value_name = "WHAT")]
     at: Option<String>,
+    /// Go on to where this condition holds, from the start or from --at
+    #[arg(long = "break", value_name = "CONDITION", conflicts_with = "until")]
+    condition: Option<String>,
+    /// Go back to where it held last
+    #[arg(long, requires = "condition")]
+    back: bool,
     /// Price levels to print for each side; 0 for all
     #[arg(long, value_name = "N", default_value_t = 5)]
     depth: usize,
@@ -50,34 +66,86 @@ impl Arguments {
     }
 }
 
+/// What a condition is made of, for the long help.
+fn condition_help() -> String {
+    let mut text = String::from(
+        "Conditions: comparisons (= != < <= > >=) of names with numbers or with texts in quotes, joined by \
+         and, or, not and parentheses; + - * between numbers. A frame that lacks what a name stands for \
+         makes a comparison false. For example:\n  trade.px < 0.95 * ref\n  session = 'C7' and cum_qty > \
+         1e6\n  reject.rule = 'DUP' or latency > 50us\n\nNames:\n",
+    );
+    for name in NAMES {
+        let _ = writeln!(text, "  {:<16} {}", name.name, name.meaning);
+    }
+    text
+}
+
 pub fn run(arguments: &Arguments) -> Outcome {
-    match &arguments.at {
-        Some(at) => show_moment(arguments, at),
-        None => replay_all(arguments),
+    match (&arguments.at, &arguments.condition) {
+        (None, None) => replay_all(arguments),
+        _ => show_moment(arguments),
     }
 }
 
-fn show_moment(arguments: &Arguments, at: &str) -> Outcome {
+fn show_moment(arguments: &Arguments) -> Outcome {
     let source = &arguments.source;
     let index = source.open()?;
-    let found = What::parse(at, &index)
-        .and_then(|what| what.find(&index))
-        .and_then(|sequence| View::at(&index, sequence, arguments.levels()));
-    let (view, _) = found.map_err(|fault| note_damage(&index, fault))?;
+    let found =
+        find(arguments, &index).and_then(|sequence| View::at(&index, sequence, arguments.levels()));
+    let (view, moment) = found.map_err(|fault| note_damage(&index, fault))?;
     if source.json {
         say!("{:#}", view.json());
     } else {
         say!("{view}");
-        let dir = source.dir.display();
-        let first = view.entries.first().map_or(view.sequence, |entry| entry.sequence);
-        let last = view.entries.last().map_or(view.sequence, |entry| entry.sequence);
-        say!("\nNext: ironbook replay {dir} --at {}   the moment after", last + 1);
-        if first > index.first_sequence() {
-            say!("      ironbook replay {dir} --at {}   the moment before", first - 1);
-        }
+        print_next(arguments, &index, &view);
     }
-    source.tell_cost(view.cost);
+    source.tell_cost(moment.cost());
     Ok(Exit::Fine)
+}
+
+/// The frame that is asked for: at a place, or from there on or back where a condition holds.
+fn find(arguments: &Arguments, index: &Index) -> Result<u64, Fault> {
+    let find = |word: &String| What::parse(word, index).and_then(|what| what.find(index));
+    let from = arguments.at.as_ref().map(find).transpose()?;
+    let Some(text) = &arguments.condition else { return Ok(from.unwrap_or_default()) };
+    let condition = Condition::parse(text, index.first_time_ns())?;
+    let mut moment = match from {
+        Some(from) => Moment::at(index, from)?,
+        None if arguments.back => Moment::end(index)?,
+        None => Moment::before(index, index.first_sequence())?,
+    };
+    let found = if arguments.back {
+        moment.run_back_until(&mut condition.watch())?
+    } else {
+        moment.run_until(&mut condition.watch())?
+    };
+    found.ok_or_else(|| {
+        let place = match (from, arguments.back) {
+            (None, _) => String::new(),
+            (Some(from), true) => format!(" before sequence {from}"),
+            (Some(from), false) => format!(" after sequence {from}"),
+        };
+        Fault::NotFound(format!("there is no frame{place} with {text}"))
+    })
+}
+
+/// What may be asked next.
+fn print_next(arguments: &Arguments, index: &Index, view: &View) {
+    let dir = arguments.source.dir.display();
+    let first = view.entries.first().map_or(view.sequence, |entry| entry.sequence);
+    let last = view.entries.last().map_or(view.sequence, |entry| entry.sequence);
+    say!("\nNext: ironbook replay {dir} --at {}   the moment after", last + 1);
+    if first > index.first_sequence() {
+        say!("      ironbook replay {dir} --at {}   the moment before", first - 1);
+    }
+    if let Some(text) = &arguments.condition {
+        let quoted = text.replace('\'', "\"");
+        let back = if arguments.back { " --back" } else { "" };
+        say!(
+            "      ironbook replay {dir} --at {} --break '{quoted}'{back}   once more",
+            view.sequence
+        );
+    }
 }
 
 fn replay_all(arguments: &Arguments) -> Outcome {

@@ -113,6 +113,30 @@ fn words_that_mean_nothing_or_too_much_are_told() {
 }
 
 #[test]
+fn searches() {
+    let story = Story::new();
+    story.golden("break", "replay --break \"trade.px < 0.99 * ref\" --depth 1");
+    story.golden("break-back", "replay --break \"reject\" --back --depth 1");
+    let none = stderr(&story.output("replay --at 40 --break \"trade.px < 1\"", 1));
+    assert!(none.contains("no frame after sequence 40 with trade.px < 1"), "{none}");
+    let wrong = stderr(&story.output("replay --break \"trade.pix < 1\"", 2));
+    assert!(wrong.contains("  trade.pix < 1\n  ^^^^^^^^^\n"), "{wrong}");
+    assert!(wrong.contains("there is trade, trade.px"), "{wrong}");
+    story.output("replay --back", 2);
+    let first = story.ask("replay --break \"seq = 1\"", 0);
+    let last = story.ask("replay --break \"seq > 0\" --back", 0);
+    assert!(first.starts_with("Sequence     1 ") && last.starts_with("Sequence     67 "), "{last}");
+    let help = stdout(&expect_exit(&["replay", "--help"], 0));
+    for name in ironbook_incident::condition::NAMES {
+        assert!(
+            help.contains(name.name) && help.contains(name.meaning.split(' ').next().unwrap()),
+            "{}",
+            name.name
+        );
+    }
+}
+
+#[test]
 fn a_damaged_journal_answers_up_to_the_damage() {
     let story = Story::new();
     let path = story.dir.join("0000000000.seg");

@@ -4,6 +4,8 @@ use ironbook_gateway::replay::PlayError;
 use ironbook_journal::OpenError;
 use thiserror::Error;
 
+use crate::condition::ConditionError;
+
 /// Why there is no answer.
 #[derive(Debug, Error)]
 pub enum Fault {
@@ -40,4 +42,10 @@ pub struct Damage {
     pub error: PlayError,
     /// The last frame that is good.
     pub last_good: u64,
+}
+
+impl From<ConditionError> for Fault {
+    fn from(error: ConditionError) -> Self {
+        Self::Question(error.to_string())
+    }
 }

@@ -4,6 +4,7 @@
 //! - [`index`]: kept beside a journal, so that no answer needs all of it.
 //! - [`place`]: what a sequence, a time, an order, a ClOrdID or a trade means in it.
 //! - [`moment`]: the state there, and steps from it, forward and back; [`view`]: what is to be seen.
+//! - [`condition`]: what to look for on the way.
 //! - [`show`], [`book`], [`text`]: frames, books and numbers in people's words.
 //!
 //! It only reads journals, of a venue that runs or that doesn't. Whatever it says is computed by the
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod book;
+pub mod condition;
 mod fault;
 pub mod index;
 pub mod moment;

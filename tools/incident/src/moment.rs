@@ -23,6 +23,8 @@ pub struct Moment<'i> {
     index: &'i Index,
     player: Player<Recorder>,
     cost: Cost,
+    /// Whether it is behind an input that was stepped over, and not before one.
+    stepped: bool,
     /// A state before this one, for steps back.
     near: Option<Saved>,
 }
@@ -61,6 +63,7 @@ impl<'i> Moment<'i> {
     pub fn before(index: &'i Index, input: u64) -> Result<Self, Fault> {
         let mut moment = Self::restored(index, input.saturating_sub(1))?;
         moment.play_to(input, None)?;
+        moment.stepped = false;
         Ok(moment)
     }
 
@@ -74,7 +77,7 @@ impl<'i> Moment<'i> {
         Ok(moment)
     }
 
-    /// The last moment of the index. Its input is not known.
+    /// The moment behind the last input, before what may come.
     ///
     /// # Errors
     /// As for [`Moment::before`].
@@ -90,7 +93,7 @@ impl<'i> Moment<'i> {
             None => (Replayed::default(), SessionTable::default(), None),
         };
         let cost = Cost { checkpoint, inputs: 0 };
-        Ok(Self { index, player: player(index, from, sessions)?, cost, near: None })
+        Ok(Self { index, player: player(index, from, sessions)?, cost, stepped: false, near: None })
     }
 
     /// Steps up to before an input; keeps the state `near` frames before it, if that is asked for.
@@ -117,6 +120,7 @@ impl<'i> Moment<'i> {
     pub fn step(&mut self) -> Result<bool, Fault> {
         let stepped = self.player.step()?;
         self.cost.inputs += u64::from(stepped);
+        self.stepped |= stepped;
         Ok(stepped)
     }
 
@@ -252,7 +256,7 @@ impl<'i> Moment<'i> {
     /// The input behind which this is, as it stands in the journal, and its events; nothing at a moment
     /// that was not stepped to.
     pub fn noted(&self) -> &[Noted] {
-        &self.player.frames().noted
+        if self.stepped { &self.player.frames().noted } else { &[] }
     }
 
     /// Bytes of a frame of [`Moment::noted`].

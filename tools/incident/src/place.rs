@@ -85,7 +85,7 @@ impl What {
         match word.parse() {
             Ok(sequence) if sequence <= index.last_sequence() => Ok(Self::Sequence(sequence)),
             Ok(id) if order(index, OrderId(id))?.is_some() => Ok(Self::Order(OrderId(id))),
-            Ok(time_ns) if (first_ns(index)..=index.last_time_ns()).contains(&time_ns) => {
+            Ok(time_ns) if (index.first_time_ns()..=index.last_time_ns()).contains(&time_ns) => {
                 Ok(Self::Time(time_ns))
             }
             _ => Ok(Self::Name(None, named(word)?)),
@@ -134,12 +134,8 @@ fn named(name: &str) -> Result<ClOrdId, Fault> {
     })
 }
 
-fn first_ns(index: &Index) -> u64 {
-    index.blocks().next().map_or(0, |block| block.time_ns)
-}
-
 fn time(word: &str, index: &Index) -> Option<u64> {
-    parse_utc(word, first_ns(index))
+    parse_utc(word, index.first_time_ns())
 }
 
 /// The first frame in the blocks that may hold some keys for which `wanted` says so.
@@ -191,7 +187,7 @@ fn trade(index: &Index, id: TradeId) -> Result<u64, Fault> {
 /// The last frame at or before a time.
 fn at_time(index: &Index, time_ns: u64) -> Result<u64, Fault> {
     let block = index.block_at(time_ns).ok_or_else(|| {
-        let first = utc(first_ns(index));
+        let first = utc(index.first_time_ns());
         Fault::NotFound(format!("{} is before the journal begins, {first}", utc(time_ns)))
     })?;
     let mut last = block.first_sequence;

@@ -40,13 +40,16 @@ impl Key {
                 let (words, rest) = name.padded().as_chunks::<8>();
                 let last = u32::from_le_bytes(*rest.first_chunk().expect("36 bytes"));
                 let sum = words.iter().fold(u64::from(last), |sum, word| {
-                    mix(sum.rotate_left(23) ^ u64::from_le_bytes(*word))
+                    (sum.rotate_left(23) ^ u64::from_le_bytes(*word)).wrapping_mul(MULTIPLIER)
                 });
                 mix(sum)
             }
         }
     }
 }
+
+/// Odd, with bits all over: 2^64 divided by the golden ratio.
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Spreads a number over all 64 bits (the finalizer of MurmurHash3).
 #[inline]

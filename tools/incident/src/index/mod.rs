@@ -216,6 +216,11 @@ impl Index {
         self.end.sequence
     }
 
+    /// Time of the first frame that is indexed, 0 when there is none.
+    pub fn first_time_ns(&self) -> u64 {
+        self.blocks().next().map_or(0, |block| block.time_ns)
+    }
+
     /// Time of the last frame that is indexed.
     pub fn last_time_ns(&self) -> u64 {
         self.end.time_ns
