@@ -12,7 +12,7 @@ use ironbook_incident::{
     moment::Cost,
 };
 
-use crate::output::{Failure, grouped};
+use crate::output::{Exit, Failure, grouped};
 
 /// Bytes of a journal from which on progress is shown: smaller ones are read at once.
 const PROGRESS_BYTES_MIN: u64 = 64 << 20;
@@ -66,6 +66,11 @@ impl Source {
             None => eprintln!("ironbook: {inputs} inputs played back from the first frame"),
         }
     }
+}
+
+/// How an answer about a whole journal ends: with the journal's damage, where it has some.
+pub fn exit(index: &Index) -> Exit {
+    index.damage().map_or(Exit::Fine, Exit::of_damage)
 }
 
 /// Why there is no answer; where the journal is damaged, what was asked for may be behind that.

@@ -2,18 +2,24 @@
 //!
 //! Each subcommand is a module that says what it does and ends with one of the [`output::Exit`] codes.
 
+mod book;
+mod client;
 mod config;
 mod doctor;
 mod indexed;
 mod inspect;
 mod load;
+mod order;
 mod output;
 mod repair;
 mod replay;
 mod send;
 mod simulate;
 mod start;
+mod top;
+mod trades;
 mod verify;
+mod why;
 
 use std::process::ExitCode;
 
@@ -40,6 +46,12 @@ enum Tool {
     Verify(verify::Arguments),
     Replay(replay::Arguments),
     Inspect(inspect::Arguments),
+    Order(order::Arguments),
+    Why(why::Arguments),
+    Client(client::Arguments),
+    Trades(trades::Arguments),
+    Book(book::Arguments),
+    Top(top::Arguments),
     Repair(repair::Arguments),
     Doctor(doctor::Arguments),
     Simulate(simulate::Arguments),
@@ -60,6 +72,12 @@ fn main() -> ExitCode {
         Tool::Verify(arguments) => verify::run(&arguments),
         Tool::Replay(arguments) => replay::run(&arguments),
         Tool::Inspect(arguments) => inspect::run(&arguments),
+        Tool::Order(arguments) => order::run(&arguments),
+        Tool::Why(arguments) => why::run(&arguments),
+        Tool::Client(arguments) => client::run(&arguments),
+        Tool::Trades(arguments) => trades::run(&arguments),
+        Tool::Book(arguments) => book::run(&arguments),
+        Tool::Top(arguments) => top::run(&arguments),
         Tool::Repair(arguments) => repair::run(&arguments),
         Tool::Doctor(arguments) => doctor::run(&arguments),
         Tool::Simulate(arguments) => simulate::run(&arguments),

@@ -134,18 +134,23 @@ fn print_next(arguments: &Arguments, index: &Index, view: &View) {
     let dir = arguments.source.dir.display();
     let first = view.entries.first().map_or(view.sequence, |entry| entry.sequence);
     let last = view.entries.last().map_or(view.sequence, |entry| entry.sequence);
-    say!("\nNext: ironbook replay {dir} --at {}   the moment after", last + 1);
+    let mut hints = Vec::new();
+    if last < index.last_sequence() {
+        hints.push(format!("ironbook replay {dir} --at {}   the moment after", last + 1));
+    }
     if first > index.first_sequence() {
-        say!("      ironbook replay {dir} --at {}   the moment before", first - 1);
+        hints.push(format!("ironbook replay {dir} --at {}   the moment before", first - 1));
     }
     if let Some(text) = &arguments.condition {
-        let quoted = text.replace('\'', "\"");
+        let quoted = text.replace('"', "'");
         let back = if arguments.back { " --back" } else { "" };
-        say!(
-            "      ironbook replay {dir} --at {} --break '{quoted}'{back}   once more",
-            view.sequence
-        );
+        let at = view.sequence;
+        hints.push(format!(
+            "ironbook replay {dir} --at {at} --break \"{quoted}\"{back}   once more"
+        ));
     }
+    hints.push(format!("ironbook book {dir} --at {} --orders", view.sequence));
+    say!("\nNext: {}", hints.join("\n      "));
 }
 
 fn replay_all(arguments: &Arguments) -> Outcome {

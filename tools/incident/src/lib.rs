@@ -5,6 +5,7 @@
 //! - [`place`]: what a sequence, a time, an order, a ClOrdID or a trade means in it.
 //! - [`moment`]: the state there, and steps from it, forward and back; [`view`]: what is to be seen.
 //! - [`condition`]: what to look for on the way.
+//! - [`question`]: an order's life, why something was refused or not filled, trades, clients.
 //! - [`show`], [`book`], [`text`]: frames, books and numbers in people's words.
 //!
 //! It only reads journals, of a venue that runs or that doesn't. Whatever it says is computed by the
@@ -19,6 +20,7 @@ mod fault;
 pub mod index;
 pub mod moment;
 pub mod place;
+pub mod question;
 pub mod show;
 pub mod text;
 pub mod view;

@@ -124,6 +124,21 @@ impl<'i> Moment<'i> {
         Ok(stepped)
     }
 
+    /// Goes to before an input that is not behind this moment: step by step, or from a checkpoint where
+    /// there is one on the way.
+    ///
+    /// # Errors
+    /// As for [`Moment::before`].
+    pub fn go_on_before(&mut self, input: u64) -> Result<(), Fault> {
+        let newest = self.index.checkpoints().filter(|&at| at < input).max();
+        if newest.is_some_and(|newest| newest > self.sequence()) || input <= self.sequence() {
+            *self = Self::restored(self.index, input.saturating_sub(1))?;
+        }
+        self.play_to(input, None)?;
+        self.stepped = false;
+        Ok(())
+    }
+
     /// Goes behind the input before this one; false when this is the first one.
     ///
     /// # Errors

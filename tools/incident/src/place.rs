@@ -254,22 +254,36 @@ pub fn session(engine: &Engine, wanted: &str) -> Result<SessionId, Fault> {
     })
 }
 
-fn named_request(index: &Index, wanted: Option<&str>, name: &ClOrdId) -> Result<u64, Fault> {
+/// All requests with a ClOrdID, of the session with a comp id if that is given.
+///
+/// # Errors
+/// [`Fault::NotFound`]: there is none.
+pub(crate) fn requests_of(
+    index: &Index,
+    engine: &Engine,
+    wanted: Option<&str>,
+    name: &ClOrdId,
+) -> Result<Vec<Named>, Fault> {
     let mut found = requests(index, name)?;
-    let last = Moment::end(index)?;
-    let engine = last.engine().ok_or_else(|| Fault::NotFound("no session is defined".into()))?;
     if let Some(wanted) = wanted {
         let session = session(engine, wanted)?;
         found.retain(|request| request.session == session);
     }
+    if found.is_empty() {
+        let whose = wanted.map(|comp_id| format!(" of {comp_id}")).unwrap_or_default();
+        return Err(Fault::NotFound(format!(
+            "no request{whose} has the ClOrdID {name} up to sequence {}",
+            index.last_sequence()
+        )));
+    }
+    Ok(found)
+}
+
+fn named_request(index: &Index, wanted: Option<&str>, name: &ClOrdId) -> Result<u64, Fault> {
+    let last = Moment::end(index)?;
+    let engine = last.engine().ok_or_else(|| Fault::NotFound("no session is defined".into()))?;
+    let found = requests_of(index, engine, wanted, name)?;
     match found.as_slice() {
-        [] => {
-            let whose = wanted.map(|comp_id| format!(" of {comp_id}")).unwrap_or_default();
-            Err(Fault::NotFound(format!(
-                "no request{whose} has the ClOrdID {name} up to sequence {}",
-                index.last_sequence()
-            )))
-        }
         [one] => Ok(one.sequence),
         [first, rest @ ..] if rest.iter().all(|other| other.session == first.session) => {
             let what = format!("clordid:{}/{name}", comp_id(engine, first.session));
@@ -290,7 +304,8 @@ fn named_request(index: &Index, wanted: Option<&str>, name: &ClOrdId) -> Result<
     }
 }
 
-fn ambiguous(what: String, found: &[Named], show: impl Fn(&Named) -> String) -> Fault {
+/// Each meaning as it can be asked for.
+pub(crate) fn ambiguous<T>(what: String, found: &[T], show: impl Fn(&T) -> String) -> Fault {
     let mut choices: Vec<_> = found.iter().take(CHOICES_MAX).map(show).collect();
     if found.len() > CHOICES_MAX {
         choices.push(format!("  and {} more", found.len() - CHOICES_MAX));

@@ -191,7 +191,7 @@ impl fmt::Display for View {
 }
 
 /// An input and its events, read but not carried out.
-fn read_input(index: &Index, input: u64) -> Result<Vec<Entry>, Fault> {
+pub(crate) fn read_input(index: &Index, input: u64) -> Result<Vec<Entry>, Fault> {
     let mut entries = Vec::new();
     let mut at = input;
     while let Some(block) = index.block_of(at) {

@@ -227,9 +227,10 @@ fn expected(what: &'static str) -> StrContext {
 }
 
 fn number(input: &mut Input<'_>) -> ModalResult<Exact> {
-    let exponent = preceded(one_of(['e', 'E']), (opt('-'), digit1));
-    let (whole, fraction, exponent): (&str, Option<&str>, Option<(Option<char>, &str)>) =
-        (digit1, opt(preceded('.', digit1)), opt(exponent)).parse_next(input)?;
+    let whole: &str = digit1.parse_next(input)?;
+    let fraction: Option<&str> = opt(preceded('.', digit1)).parse_next(input)?;
+    let exponent: Option<(Option<char>, &str)> =
+        opt(preceded(one_of(['e', 'E']), (opt('-'), digit1))).parse_next(input)?;
     let unit = take_while(0.., AsChar::is_alpha).parse_next(input)?;
     let shift = match unit {
         "" | "ns" => Some(0),

@@ -37,7 +37,8 @@ fn bits(hash: u64) -> impl Iterator<Item = (usize, u8)> {
     let (first, step) = (hash, hash >> 20 | 1);
     (0..PROBES).map(move |probe| {
         // Sixteen bits of it, as a share of all bits: cheaper than a remainder.
-        let bit = (first.wrapping_add(probe.wrapping_mul(step)) & 0xffff) * BITS >> 16;
+        let share = first.wrapping_add(probe.wrapping_mul(step)) & 0xffff;
+        let bit = (share * BITS) >> 16;
         (bit as usize / 8, 1 << (bit % 8))
     })
 }

@@ -261,5 +261,14 @@ pub fn story(dir: &Path) -> Engine {
     // The same name again, by another session.
     day.order((C2, "x1"), AAPL, Sell, (7, 20_000));
     day.mass_cancel(C2, "m1");
+    day.record(&SessionRecord::Reset { session: C2 });
+    // Behind another order when its price trades, and through a halt.
+    day.order((C1, "p1"), AAPL, Buy, (100, 9_800));
+    day.order((C7, "q1"), AAPL, Buy, (50, 9_800));
+    day.order((C2, "hit"), AAPL, Sell, (60, 9_800));
+    day.set_status(AAPL, InstrumentStatus::Halted);
+    day.replace(C7, ("q2", "q1"), (AAPL, Buy), (60, 9_800));
+    day.cancel(C2, ("c4", "q1"), (AAPL, Buy));
+    day.set_status(AAPL, InstrumentStatus::Open);
     day.close()
 }
