@@ -88,11 +88,13 @@ fn configuration_reads_back_and_typos_are_named() {
     }
     let unknown = stderr(&expect_exit(&["trade"], 2));
     assert!(unknown.contains("trade"), "{unknown}");
-    for name in ["start", "config", "send", "load", "verify", "replay", "inspect", "repair"] {
+    let journals = ["verify", "replay", "inspect", "repair", "trades", "book", "top"];
+    let others = ["start", "config", "send", "load", "order", "why", "client"];
+    for name in journals.into_iter().chain(others) {
         assert!(stdout(&expect_exit(&["--help"], 0)).contains(name));
         expect_exit(&[name, "--help"], 0);
     }
-    for name in ["verify", "replay", "inspect", "repair"] {
+    for name in journals {
         let message = stderr(&expect_exit(&[name, &text(&place.data())], 2));
         assert!(message.contains(&text(&place.data())), "{message}");
     }

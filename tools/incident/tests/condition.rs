@@ -43,7 +43,7 @@ fn conditions_hold_where_they_should() {
         ("reject and not reject.rule = 'DUP' and seq < 30", vec![20, 22]),
         ("status = 'Halted'", vec![38, 83]),
         ("halted and reject", vec![40, 85]),
-        ("symbol = 'AAPL' and leaves_qty = 0 and cum_qty > 100", vec![36]),
+        ("symbol = 'AAPL' and leaves_qty = 0 and cum_qty > 100", vec![36, 78]),
         ("book.crossed", vec![]),
         ("book.spread > 1.5 and trade and seq < 50", vec![31]),
         ("book.bid_qty = 130", vec![15]),

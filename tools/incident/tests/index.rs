@@ -20,8 +20,9 @@ use ironbook_gateway::{
 use ironbook_incident::{
     Fault,
     index::{BLOCK_FRAMES, Block, CHECKPOINT_FRAMES, Index, Key, default_dir},
+    moment::Moment,
 };
-use ironbook_journal::Reader;
+use ironbook_journal::{FileStorage, Reader};
 
 /// Enough rounds for some blocks.
 const ROUNDS: u64 = 8_000;
@@ -380,4 +381,44 @@ fn runs_and_checkpoints_follow_each_other_through_a_long_journal() {
     let again = index(&dir);
     assert_eq!(again.blocks().collect::<Vec<_>>(), all);
     assert_eq!(again.frames_read(), again.last_sequence() - CHECKPOINT_FRAMES);
+}
+
+#[test]
+fn where_the_first_segments_are_gone_it_begins_at_the_oldest_snapshot() {
+    let (_place, dir) = journal();
+    let mut script = Script::new(&dir);
+    churn(&mut script, 400);
+    let middle = script.next_sequence() - 1;
+    let early = index(&dir);
+    assert_eq!(early.checkpoints().collect::<Vec<_>>(), [middle]);
+    drop(early);
+    // What the venue would have written there.
+    let name = format!("snapshot-{middle:020}.snap");
+    fs::copy(default_dir(&dir).join(&name), dir.join(&name)).unwrap();
+    churn_from(&mut script, 400, 400);
+    let engine = script.close();
+    let whole = index(&dir);
+    let wanted = Moment::at(&whole, middle + 10).unwrap().engine().unwrap().state_hash();
+    drop(whole);
+    let covered = ironbook_journal::snapshot::read(&FileStorage::new(&dir), middle).unwrap();
+    for segment in 0..covered.checkpoint.segment() {
+        fs::remove_file(dir.join(format!("{segment:010}.seg"))).unwrap();
+    }
+    assert!(covered.checkpoint.segment() > 0, "some are gone");
+    // An index that knew them still knows where things were; a new one begins at the snapshot.
+    assert_eq!(index(&dir).first_sequence(), 1);
+    fs::remove_dir_all(default_dir(&dir)).unwrap();
+    let rest = index(&dir);
+    assert_eq!(rest.first_sequence(), middle + 1);
+    let end = Moment::end(&rest).unwrap();
+    assert_eq!(end.engine().unwrap().state_hash(), engine.state_hash());
+    let found = Moment::at(&rest, middle + 10).unwrap().engine().unwrap().state_hash();
+    assert_eq!(found, wanted);
+    assert!(matches!(Moment::at(&rest, middle), Err(Fault::NotFound(_))));
+    drop(rest);
+    // The venue's own snapshot goes as well: the index has kept it.
+    fs::remove_file(dir.join(&name)).unwrap();
+    let kept = index(&dir);
+    assert!(kept.notes().is_empty(), "{:?}", kept.notes());
+    assert_eq!(Moment::at(&kept, middle + 10).unwrap().engine().unwrap().state_hash(), wanted);
 }

@@ -44,7 +44,7 @@ pub use key::Key;
 pub use run::Block;
 
 use crate::{Damage, Fault};
-use pass::{Begin, Passed, Target, memory, pass};
+use pass::{Begin, Passed, State, Target, memory, pass};
 use run::{Draft, End, Run};
 
 /// Frames of a block: a look-up decodes so many, in a millisecond, for each block that it looks at.
@@ -95,6 +95,8 @@ struct Found {
     begin: Begin,
     /// Whether there was one.
     resumed: bool,
+    /// The venue's snapshot that it begins at, to be kept with it.
+    first_state: Option<State>,
 }
 
 /// A checkpoint's sequence and where it is.
@@ -125,13 +127,14 @@ impl Index {
         let lock = lock(&*on_disk, &mut notes);
         let storage = if lock.is_some() { on_disk.clone() } else { memory() };
         let found = find(&journal, &on_disk, reader.first_sequence(), &mut notes);
-        let Found { runs, checkpoints, begin, resumed } = match found {
+        let Found { runs, mut checkpoints, begin, resumed, first_state } = match found {
             Some(found) => found,
             None => from_scratch(dir, &reader, &journal)?,
         };
         let from = begin.draft.end();
         let bytes = Bytes::of(&reader, &*journal)?;
         let mut target = Target { storage, segment_bytes: bytes.segment, failure: None };
+        checkpoints.extend(first_state.map(|state| target.write_state(&state)));
         let readers = [open_at(dir, from.position, false)?, open_at(dir, from.position, true)?];
         let passed = pass(begin, readers, &mut target, &mut |done| {
             progress(Progress { done: done.saturating_sub(bytes.first), total: bytes.total });
@@ -492,7 +495,7 @@ fn go_on(
     };
     let Restored { checkpoint, replayed, sessions } = restored;
     let begin = Begin { replayed, sessions, draft, checkpoint: checkpoint.sequence };
-    Ok(Found { runs, checkpoints, begin, resumed: true })
+    Ok(Found { runs, checkpoints, begin, resumed: true, first_state: None })
 }
 
 fn end_of(restored: &Restored) -> End {
@@ -507,26 +510,27 @@ fn end_of(restored: &Restored) -> End {
 /// Where an index begins: at the first frame, or at the oldest snapshot where that is gone.
 fn from_scratch(dir: &Path, reader: &Reader, journal: &Arc<dyn Storage>) -> Result<Found, Fault> {
     let start = End { sequence: 0, position: Position::START, running_hash: 0, time_ns: 0 };
-    let begin = match describe_gone(dir, reader.first_sequence()) {
-        None => Begin {
-            replayed: Replayed::default(),
-            sessions: SessionTable::default(),
-            draft: Draft::behind(start),
-            checkpoint: 0,
-        },
-        Some(gone) => {
-            let oldest = oldest_usable(&**journal, Sequence(u64::MAX));
-            let oldest = oldest.map_err(|error| Fault::Gone(error.to_string()))?;
-            let oldest = oldest.ok_or_else(|| {
-                Fault::Gone(format!("{gone}; there is no good snapshot to begin at"))
-            })?;
-            let draft = Draft::behind(end_of(&oldest));
-            let checkpoint = oldest.checkpoint.sequence;
-            let Restored { replayed, sessions, .. } = oldest;
-            Begin { replayed, sessions, draft, checkpoint }
-        }
+    let Some(gone) = describe_gone(dir, reader.first_sequence()) else {
+        let (replayed, sessions) = (Replayed::default(), SessionTable::default());
+        let begin = Begin { replayed, sessions, draft: Draft::behind(start), checkpoint: 0 };
+        return Ok(Found::of(begin, None));
     };
-    Ok(Found { runs: Vec::new(), checkpoints: Vec::new(), begin, resumed: false })
+    let oldest = oldest_usable(&**journal, Sequence(u64::MAX));
+    let oldest = oldest.map_err(|error| Fault::Gone(error.to_string()))?;
+    let oldest = oldest
+        .ok_or_else(|| Fault::Gone(format!("{gone}; there is no good snapshot to begin at")))?;
+    let first_state = State::of(&oldest);
+    let draft = Draft::behind(end_of(&oldest));
+    let Restored { checkpoint, replayed, sessions } = oldest;
+    let begin = Begin { replayed, sessions, draft, checkpoint: checkpoint.sequence };
+    Ok(Found::of(begin, first_state))
+}
+
+impl Found {
+    /// Nothing yet.
+    fn of(begin: Begin, first_state: Option<State>) -> Self {
+        Self { runs: Vec::new(), checkpoints: Vec::new(), begin, resumed: false, first_state }
+    }
 }
 
 /// Removes the files of an index that are not of this one.

@@ -23,7 +23,7 @@ use ironbook_engine::record::RecordBuffer;
 use ironbook_gateway::{
     replay::{Frames, PlayError, Player, Replayed, fold},
     sessions::SessionTable,
-    snapshot::encode,
+    snapshot::{Restored, encode},
 };
 use ironbook_journal::{
     Frame, Reader, SimulatedStorage, Storage,
@@ -82,6 +82,15 @@ pub(super) struct State {
     pub checkpoint: Checkpoint,
     time_ns: u64,
     payload: Vec<u8>,
+}
+
+impl State {
+    /// The same as it was restored from; none where there is no engine.
+    pub(super) fn of(restored: &Restored) -> Option<Self> {
+        let Restored { checkpoint, replayed, sessions } = restored;
+        let payload = encode(replayed.engine.as_ref()?, sessions, &replayed.counts);
+        Some(Self { checkpoint: *checkpoint, time_ns: replayed.last_time.0, payload })
+    }
 }
 
 /// Storage in memory, for one process.
