@@ -146,7 +146,11 @@ fn searches() {
     let last = story.ask("replay --break \"seq > 0\" --back", 0);
     assert!(first.starts_with("Sequence     1 ") && last.starts_with("Sequence     88 "), "{last}");
     let help = stdout(&expect_exit(&["replay", "--help"], 0));
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md"));
+    let readme = readme.expect("README.md");
     for name in ironbook_incident::condition::NAMES {
+        let row = format!("| `{}` | {} |\n", name.name, name.meaning);
+        assert!(readme.contains(&row), "README.md lacks {row}");
         assert!(
             help.contains(name.name) && help.contains(name.meaning.split(' ').next().unwrap()),
             "{}",

@@ -181,7 +181,7 @@ fn torn_truncated_and_flipped_files_change_no_answer() {
     for (bytes, path) in &kept {
         let lengths = [0, 1, 79, 80, 95, 96, bytes.len() / 2, bytes.len() - 1];
         let cuts = lengths.map(|length| bytes[..length].to_vec());
-        let spread = (0..bytes.len()).step_by(bytes.len() / 40).chain(0..80);
+        let spread = (0..bytes.len()).step_by(bytes.len() / 20).chain(0..112);
         let flips = spread.map(|at| {
             let mut bytes = bytes.clone();
             bytes[at] ^= 1 << (at % 8);

@@ -47,6 +47,12 @@ fn every_frame_leads_to_the_moment_behind_its_input() {
         assert_eq!(before.sequence(), input - 1);
     }
     assert_eq!(frames, index.last_sequence());
+    // From one to another, forward and back.
+    let mut moment = Moment::before(&index, 20).unwrap();
+    for input in [29, 29, 43, 9, 1, 41] {
+        moment.go_on_before(input).unwrap();
+        assert_eq!((moment.sequence(), moment.noted().len()), (input - 1, 0));
+    }
     for wrong in [0, index.last_sequence() + 1] {
         assert!(matches!(Moment::at(&index, wrong), Err(Fault::NotFound(_))), "{wrong}");
     }

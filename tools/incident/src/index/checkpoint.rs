@@ -59,9 +59,9 @@ mod tests {
     #[test]
     fn large_states_are_kept_less_often() {
         let all: Vec<_> = (0..64).map(|cell| (cell * CHECKPOINT_FRAMES + 1, 10)).collect();
-        let gone = superfluous(&all, 170);
-        // Every fourth cell, and the newest.
-        assert_eq!(all.len() - gone.len(), 17);
+        let gone = superfluous(&all, 330);
+        // Every second cell, and the newest.
+        assert_eq!(all.len() - gone.len(), 33);
         assert!(!gone.contains(&(63 * CHECKPOINT_FRAMES + 1)));
         assert_eq!(superfluous(&all, 0).len(), 62, "the first and the newest always stay");
         assert_eq!((bytes_max(0), bytes_max(1 << 40)), (CHECKPOINT_BYTES_MIN, 1 << 38));

@@ -350,3 +350,39 @@ fn check(bytes: &[u8; HEADER_BYTES], first_sequence: u64) -> Result<Header, &'st
     }
     Ok(header)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::pass::memory, *};
+
+    #[test]
+    fn a_run_reads_back_and_every_flipped_bit_before_its_filters_is_refused() {
+        let end = End { sequence: 4, position: Position::new(9_000), running_hash: 5, time_ns: 6 };
+        let mut draft = Draft::behind(end);
+        for more in 1..=2 * BLOCK_FRAMES {
+            let sequence = end.sequence + more;
+            let position = Position::new(9_000 + more * 64);
+            let filter =
+                draft.push(Position::new(position.get() - 64), End { sequence, position, ..end });
+            filter::add(filter, sequence);
+        }
+        let storage = memory();
+        let written = draft.write(&storage).unwrap();
+        let name = name(5);
+        let read = Run::read(&storage, 5).unwrap();
+        assert_eq!((read.end, read.blocks(), read.is_full()), (written.end, 2, false));
+        assert_eq!(read.block(1), written.block(1));
+        assert!(read.may_hold(0, 5) && read.may_hold(1, 5 + BLOCK_FRAMES));
+        assert_eq!(Run::list(&*storage).unwrap(), [5]);
+        for bit in 0..(HEADER_BYTES + 2 * ENTRY_BYTES) * 8 {
+            let mut byte = [0];
+            storage.read_at(&name, &mut byte, bit as u64 / 8).unwrap();
+            byte[0] ^= 1 << (bit % 8);
+            storage.write_all_at(&name, &byte, bit as u64 / 8).unwrap();
+            assert!(Run::read(&storage, 5).is_err(), "bit {bit}");
+            byte[0] ^= 1 << (bit % 8);
+            storage.write_all_at(&name, &byte, bit as u64 / 8).unwrap();
+        }
+        assert!(Run::read(&storage, 5).is_ok());
+    }
+}
