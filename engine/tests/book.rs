@@ -352,6 +352,8 @@ impl Stage {
                     assert_eq!(level.order_count() as usize, slots.len());
                     assert_eq!(level.qty(), qty);
                     assert_eq!(books.qty_at(book, side, ticks), qty);
+                    let found = books.level(book, side, ticks).unwrap();
+                    assert!(found.slots().eq(level.slots()) && found.ticks == ticks);
                     assert!(level.slots().eq(slots.iter().copied()));
                     for &slot in slots {
                         assert_eq!(Some((book, books.order(slot))), naive.order(slot));

@@ -464,6 +464,11 @@ impl std::fmt::Display for Shown {
     }
 }
 
+/// What a client is told of a reject: the rule, the limit, and what was seen.
+pub fn reject_text(reason: RejectReason, limit: Decimal, observed: Decimal) -> String {
+    String::from_utf8_lossy(reason_text(reason, limit, observed).as_bytes()).into_owned()
+}
+
 /// The rule, the limit, and what was seen.
 fn reason_text(reason: RejectReason, limit: Decimal, observed: Decimal) -> ReasonText {
     let (limit, observed) = (Shown(limit), Shown(observed));
@@ -560,7 +565,7 @@ fn cxl_rej_reason(reason: RejectReason) -> u8 {
 }
 
 /// Text (58) where nobody asked for what happened.
-fn exec_reason_text(reason: ExecReason) -> Option<&'static [u8]> {
+pub fn exec_reason_text(reason: ExecReason) -> Option<&'static [u8]> {
     match reason {
         ExecReason::None => None,
         ExecReason::ImmediateOrCancel => Some(b"rest of an immediate-or-cancel order"),

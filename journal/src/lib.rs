@@ -49,7 +49,7 @@ pub use format::{
 };
 pub use recover::{Recovery, Torn};
 pub use repair::{Diagnosis, Lost, Repair, RepairError, diagnose, repair};
-pub use segment::{SegmentInfo, segment_files};
+pub use segment::{SegmentInfo, create_whole, segment_files};
 pub use shared::DurablePosition;
 pub use simulated::{Crash, Fault, FaultRates, SimulatedStorage};
 pub use storage::{Blocks, FileStorage, Lock, LockError, Placement, Storage};

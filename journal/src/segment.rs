@@ -98,7 +98,10 @@ pub(crate) const UNFINISHED: &str = ".tmp";
 
 /// Creates a file that is there whole or not at all: `create` builds it under a temporary name. It
 /// is durable on return.
-pub(crate) fn create_whole(
+///
+/// # Errors
+/// When the system refuses; a file that had the name is as it was.
+pub fn create_whole(
     storage: &dyn Storage,
     name: &str,
     create: impl FnOnce(&str) -> io::Result<()>,

@@ -3,11 +3,15 @@
 //! Each subcommand is a module that says what it does and ends with one of the [`output::Exit`] codes.
 
 mod bench;
+mod book;
 mod chart;
+mod client;
 mod config;
 mod doctor;
+mod indexed;
 mod inspect;
 mod load;
+mod order;
 mod output;
 mod password;
 mod repair;
@@ -15,7 +19,10 @@ mod replay;
 mod send;
 mod simulate;
 mod start;
+mod top;
+mod trades;
 mod verify;
+mod why;
 
 use std::process::ExitCode;
 
@@ -44,6 +51,12 @@ enum Tool {
     Verify(verify::Arguments),
     Replay(replay::Arguments),
     Inspect(inspect::Arguments),
+    Order(order::Arguments),
+    Why(why::Arguments),
+    Client(client::Arguments),
+    Trades(trades::Arguments),
+    Book(book::Arguments),
+    Top(top::Arguments),
     Repair(repair::Arguments),
     Doctor(doctor::Arguments),
     Simulate(simulate::Arguments),
@@ -70,6 +83,12 @@ fn main() -> ExitCode {
         Tool::Verify(arguments) => verify::run(&arguments),
         Tool::Replay(arguments) => replay::run(&arguments),
         Tool::Inspect(arguments) => inspect::run(&arguments),
+        Tool::Order(arguments) => order::run(&arguments),
+        Tool::Why(arguments) => why::run(&arguments),
+        Tool::Client(arguments) => client::run(&arguments),
+        Tool::Trades(arguments) => trades::run(&arguments),
+        Tool::Book(arguments) => book::run(&arguments),
+        Tool::Top(arguments) => top::run(&arguments),
         Tool::Repair(arguments) => repair::run(&arguments),
         Tool::Doctor(arguments) => doctor::run(&arguments),
         Tool::Simulate(arguments) => simulate::run(&arguments),

@@ -8,7 +8,10 @@ use ironbook_gateway::{
     replay::{PlayError, ReplayError},
     venue::StartError,
 };
+use ironbook_incident::{Damage, Fault};
 use ironbook_journal::{OpenError, ReadError};
+
+pub use ironbook_incident::text::{decimal, grouped, hash, mib};
 
 /// Prints a line to standard output. Unlike `println!` it does not end the program when nobody
 /// reads any more: a venue must not stop because of its terminal.
@@ -56,6 +59,12 @@ impl Failure {
         Self { exit, message: message.to_string() }
     }
 
+    /// The same with another line, and a graver exit code.
+    pub fn because(self, damage: &Damage) -> Self {
+        let exit = Exit::of_damage(damage);
+        Self::new(exit, format!("{}\n{damage}", self.message))
+    }
+
     /// Prints the message to standard error.
     pub fn report(self) -> Exit {
         eprintln!("ironbook: {}", self.message);
@@ -78,12 +87,7 @@ impl From<OpenError> for Failure {
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
-        let exit = match error {
-            ReadError::VersionMismatch { .. } => Exit::Version,
-            ReadError::Corrupt { .. } => Exit::Corrupt,
-            _ => Exit::Finding,
-        };
-        Self::new(exit, error)
+        Self::new(Exit::of_read(&error), error)
     }
 }
 
@@ -98,14 +102,44 @@ impl Exit {
             ReplayError::Diverged { .. } => Self::Finding,
         }
     }
+
+    /// For bytes that can't be read.
+    fn of_read(error: &ReadError) -> Self {
+        match error {
+            ReadError::VersionMismatch { .. } => Self::Version,
+            ReadError::Corrupt { .. } => Self::Corrupt,
+            _ => Self::Finding,
+        }
+    }
+
+    fn of_play(error: &PlayError) -> Self {
+        match error {
+            PlayError::Read(error) => Self::of_read(error),
+            PlayError::Replay(error) => Self::of_replay(error),
+            PlayError::Thread(_) => Self::Finding,
+        }
+    }
+
+    /// For an answer that holds up to where the journal is damaged.
+    pub fn of_damage(damage: &Damage) -> Self {
+        Self::of_play(&damage.error)
+    }
 }
 
 impl From<PlayError> for Failure {
     fn from(error: PlayError) -> Self {
-        match error {
-            PlayError::Read(error) => error.into(),
-            PlayError::Replay(ref source) => Self::new(Exit::of_replay(source), error),
-            PlayError::Thread(_) => Self::new(Exit::Finding, error),
+        Self::new(Exit::of_play(&error), error)
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Open(error) => error.into(),
+            Fault::Play(error) => error.into(),
+            Fault::Gone(_) => Self::new(Exit::Corrupt, fault),
+            Fault::NotFound(_) => Self::new(Exit::Finding, fault),
+            Fault::Question(_) | Fault::Ambiguous { .. } => Self::new(Exit::Usage, fault),
         }
     }
 }
@@ -140,48 +174,3 @@ impl From<StartError> for Failure {
 
 /// Result of a subcommand.
 pub type Outcome = Result<Exit, Failure>;
-
-/// A whole number with separators: `1,234,567`.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A mantissa with its decimals: `(18950, 2)` is `189.50`.
-pub fn decimal(mantissa: u128, scale: u8) -> String {
-    let digits = format!("{mantissa:0width$}", width = usize::from(scale) + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - usize::from(scale));
-    let point = if scale == 0 { "" } else { "." };
-    format!("{whole}{point}{fraction}")
-}
-
-/// Bytes in MiB.
-pub fn mib(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
-}
-
-/// A hash as sixteen hexadecimal digits.
-pub fn hash(hash: u64) -> String {
-    format!("{hash:016x}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_legible() {
-        assert_eq!(grouped(1_234_567), "1,234,567");
-        assert_eq!(grouped(12), "12");
-        assert_eq!(decimal(18_950, 2), "189.50");
-        assert_eq!(decimal(5, 2), "0.05");
-        assert_eq!(decimal(7, 0), "7");
-    }
-}

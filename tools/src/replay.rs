@@ -1,38 +1,159 @@
 //! `ironbook replay`: rebuilds the state from a journal and proves it.
 
-use std::path::PathBuf;
+use std::fmt::Write as _;
 
-use ironbook_engine::{Engine, Sequence, Side};
+use ironbook_engine::{Engine, Sequence};
 use ironbook_gateway::{
     replay::{Counts, Replayed, replay_on_two_threads},
     retention::describe_gone,
     snapshot::{Restored, oldest_usable},
 };
+use ironbook_incident::{
+    Fault,
+    book::{BookView, books},
+    condition::{Condition, NAMES},
+    index::Index,
+    moment::Moment,
+    place::What,
+    view::View,
+};
 use ironbook_journal::{FileStorage, Position, Reader};
 use serde_json::{Value, json};
 
-use crate::output::{Exit, Failure, Outcome, decimal, grouped, hash, say};
+use crate::{
+    indexed::{Source, note_damage},
+    output::{Exit, Failure, Outcome, grouped, hash, say},
+};
 
 /// Rebuild the state from a journal: every event is computed again and compared byte for byte.
 ///
 /// Works on a stopped venue's journal and on a running one's; never writes. Where the first segments
 /// are gone it begins at the oldest good snapshot.
+///
+/// With --at it goes to a moment and shows it: the input there with its events, the books with what has
+/// changed in them, orders, sessions. WHAT is seq:N, time:T (RFC 3339 or HH:MM:SS[.fraction] on the
+/// journal's day, UTC, or ns since 1970), order:ORDERID, clordid:[COMPID/]X, trade:N, start or end. A
+/// number without a prefix is a sequence, else an OrderID or a time; a word is a ClOrdID.
+///
+/// With --break it goes on from there to the first moment behind which a condition holds for a frame,
+/// with --back as well to the last one before.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = condition_help())]
 pub struct Arguments {
-    /// Directory of the journal
-    dir: PathBuf,
+    #[command(flatten)]
+    source: Source,
     /// Stop after the frame with this sequence
-    #[arg(long, value_name = "SEQ")]
+    #[arg(long, value_name = "SEQ", conflicts_with = "at")]
     until: Option<u64>,
+    /// Go to this moment, and show it
+    #[arg(long, value_name = "WHAT")]
+    at: Option<String>,
+    /// Go on to where this condition holds, from the start or from --at
+    #[arg(long = "break", value_name = "CONDITION", conflicts_with = "until")]
+    condition: Option<String>,
+    /// Go back to where it held last
+    #[arg(long, requires = "condition")]
+    back: bool,
     /// Price levels to print for each side; 0 for all
     #[arg(long, value_name = "N", default_value_t = 5)]
     depth: usize,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+}
+
+impl Arguments {
+    /// Levels to print.
+    fn levels(&self) -> usize {
+        if self.depth == 0 { usize::MAX } else { self.depth }
+    }
+}
+
+/// What a condition is made of, for the long help.
+fn condition_help() -> String {
+    let mut text = String::from(
+        "Conditions: comparisons (= != < <= > >=) of names with numbers or with texts in quotes, joined by \
+         and, or, not and parentheses; + - * between numbers. A frame that lacks what a name stands for \
+         makes a comparison false. For example:\n  trade.px < 0.95 * ref\n  session = 'C7' and cum_qty > \
+         1e6\n  reject.rule = 'DUP' or latency > 50us\n\nNames:\n",
+    );
+    for name in NAMES {
+        let _ = writeln!(text, "  {:<16} {}", name.name, name.meaning);
+    }
+    text
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
+    match (&arguments.at, &arguments.condition) {
+        (None, None) => replay_all(arguments),
+        _ => show_moment(arguments),
+    }
+}
+
+fn show_moment(arguments: &Arguments) -> Outcome {
+    let source = &arguments.source;
+    let index = source.open()?;
+    let found =
+        find(arguments, &index).and_then(|sequence| View::at(&index, sequence, arguments.levels()));
+    let (view, moment) = found.map_err(|fault| note_damage(&index, fault))?;
+    if source.json {
+        say!("{:#}", view.json());
+    } else {
+        say!("{view}");
+        print_next(arguments, &index, &view);
+    }
+    source.tell_cost(moment.cost());
+    Ok(Exit::Fine)
+}
+
+/// The frame that is asked for: at a place, or from there on or back where a condition holds.
+fn find(arguments: &Arguments, index: &Index) -> Result<u64, Fault> {
+    let find = |word: &String| What::parse(word, index).and_then(|what| what.find(index));
+    let from = arguments.at.as_ref().map(find).transpose()?;
+    let Some(text) = &arguments.condition else { return Ok(from.unwrap_or_default()) };
+    let condition = Condition::parse(text, index.first_time_ns())?;
+    let mut moment = match from {
+        Some(from) => Moment::at(index, from)?,
+        None if arguments.back => Moment::end(index)?,
+        None => Moment::before(index, index.first_sequence())?,
+    };
+    let found = if arguments.back {
+        moment.run_back_until(&mut condition.watch())?
+    } else {
+        moment.run_until(&mut condition.watch())?
+    };
+    found.ok_or_else(|| {
+        let place = match (from, arguments.back) {
+            (None, _) => String::new(),
+            (Some(from), true) => format!(" before sequence {from}"),
+            (Some(from), false) => format!(" after sequence {from}"),
+        };
+        Fault::NotFound(format!("there is no frame{place} with {text}"))
+    })
+}
+
+/// What may be asked next.
+fn print_next(arguments: &Arguments, index: &Index, view: &View) {
+    let dir = arguments.source.dir.display();
+    let first = view.entries.first().map_or(view.sequence, |entry| entry.sequence);
+    let last = view.entries.last().map_or(view.sequence, |entry| entry.sequence);
+    let mut hints = Vec::new();
+    if last < index.last_sequence() {
+        hints.push(format!("ironbook replay {dir} --at {}   the moment after", last + 1));
+    }
+    if first > index.first_sequence() {
+        hints.push(format!("ironbook replay {dir} --at {}   the moment before", first - 1));
+    }
+    if let Some(text) = &arguments.condition {
+        let quoted = text.replace('"', "'");
+        let back = if arguments.back { " --back" } else { "" };
+        let at = view.sequence;
+        hints.push(format!(
+            "ironbook replay {dir} --at {at} --break \"{quoted}\"{back}   once more"
+        ));
+    }
+    hints.push(format!("ironbook book {dir} --at {} --orders", view.sequence));
+    say!("\nNext: {}", hints.join("\n      "));
+}
+
+fn replay_all(arguments: &Arguments) -> Outcome {
     let (replayed, snapshot) = replay(arguments)?;
     let summary = Summary {
         snapshot,
@@ -40,9 +161,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
         last_sequence: replayed.last_sequence.0,
         last_time_ns: replayed.last_time.0,
         state_hash: replayed.engine.as_ref().map_or(0, Engine::state_hash),
-        books: replayed.engine.as_ref().map(|engine| books(engine, arguments.depth)),
+        books: replayed.engine.as_ref().map(|engine| books(engine, arguments.levels())),
     };
-    if arguments.json {
+    if arguments.source.json {
         say!("{:#}", summary.json());
     } else {
         summary.print(arguments);
@@ -54,9 +175,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
 /// the sequence of the snapshot where it began, if that was necessary.
 fn replay(arguments: &Arguments) -> Result<(Replayed, Option<u64>), Failure> {
     let until = arguments.until.map(Sequence);
-    let mut reader = Reader::open(&arguments.dir)?;
+    let mut reader = Reader::open(&arguments.source.dir)?;
     reader.set_verify(false);
-    let mut checker = Reader::open(&arguments.dir)?;
+    let mut checker = Reader::open(&arguments.source.dir)?;
     let restored = begin(arguments, reader.first_sequence())?;
     let snapshot = restored.as_ref().map(|restored| restored.checkpoint.sequence);
     let (from, sessions) =
@@ -70,9 +191,9 @@ fn replay(arguments: &Arguments) -> Result<(Replayed, Option<u64>), Failure> {
 
 /// Where a journal that has not its first frames is played back from.
 fn begin(arguments: &Arguments, first_sequence: u64) -> Result<Option<Restored>, Failure> {
-    let Some(gone) = describe_gone(&arguments.dir, first_sequence) else { return Ok(None) };
+    let Some(gone) = describe_gone(&arguments.source.dir, first_sequence) else { return Ok(None) };
     let until = arguments.until.map_or(Sequence(u64::MAX), Sequence);
-    let storage = FileStorage::new(&arguments.dir);
+    let storage = FileStorage::new(&arguments.source.dir);
     let found =
         oldest_usable(&storage, until).map_err(|error| Failure::new(Exit::Finding, error))?;
     let Some(restored) = found else {
@@ -111,62 +232,8 @@ struct Summary {
     books: Option<Vec<BookView>>,
 }
 
-/// One instrument at the end.
-struct BookView {
-    symbol: String,
-    status: String,
-    live_orders: u64,
-    /// Best first.
-    bids: Vec<LevelView>,
-    asks: Vec<LevelView>,
-}
-
-/// One price level.
-struct LevelView {
-    price: String,
-    qty: String,
-    orders: u64,
-}
-
-fn books(engine: &Engine, depth: usize) -> Vec<BookView> {
-    let depth = if depth == 0 { usize::MAX } else { depth };
-    let mut views = Vec::new();
-    for instrument in engine.instruments() {
-        let definition = instrument.definition;
-        let Some(book) = engine.book(definition.instrument) else { continue };
-        let side = |side| -> Vec<LevelView> {
-            let view = |level: ironbook_engine::engine::LevelView<'_>| LevelView {
-                price: decimal(level.price.unsigned_abs().into(), definition.price_scale),
-                qty: decimal(level.qty(), definition.qty_scale),
-                orders: u64::from(level.order_count()),
-            };
-            book.levels(side).take(depth).map(view).collect()
-        };
-        let orders =
-            |side| book.levels(side).map(|level| u64::from(level.order_count())).sum::<u64>();
-        views.push(BookView {
-            symbol: definition.symbol.to_string(),
-            status: format!("{:?}", instrument.status).to_lowercase(),
-            live_orders: orders(Side::Buy) + orders(Side::Sell),
-            bids: side(Side::Buy),
-            asks: side(Side::Sell),
-        });
-    }
-    views
-}
-
 impl Summary {
     fn json(&self) -> Value {
-        let level = |level: &LevelView| json!([level.price, level.qty, level.orders]);
-        let book = |book: &BookView| {
-            json!({
-                "symbol": book.symbol,
-                "status": book.status,
-                "live_orders": book.live_orders,
-                "bids": book.bids.iter().map(level).collect::<Vec<_>>(),
-                "asks": book.asks.iter().map(level).collect::<Vec<_>>(),
-            })
-        };
         json!({
             "snapshot_sequence": self.snapshot,
             "frames": self.counts.frames,
@@ -179,13 +246,13 @@ impl Summary {
             "last_time_ns": self.last_time_ns,
             "state_hash": hash(self.state_hash),
             "identical": true,
-            "books": self.books.iter().flatten().map(book).collect::<Vec<_>>(),
+            "books": self.books.iter().flatten().map(BookView::json).collect::<Vec<_>>(),
         })
     }
 
     fn print(&self, arguments: &Arguments) {
         let Counts { frames, commands, events, trades, rejects, session_records } = self.counts;
-        say!("Journal      {}", arguments.dir.display());
+        say!("Journal      {}", arguments.source.dir.display());
         if let Some(sequence) = self.snapshot {
             say!(
                 "Snapshot     sequence {}; what came before was not computed again",
@@ -200,43 +267,9 @@ impl Summary {
         say!("Sessions     {} records", grouped(session_records));
         say!("State        {}", hash(self.state_hash));
         for book in self.books.iter().flatten().filter(|book| book.live_orders > 0) {
-            book.print();
+            say!("\n{book}");
         }
-        let dir = arguments.dir.display();
+        let dir = arguments.source.dir.display();
         say!("\nNext: ironbook inspect {dir} --from {}", self.last_sequence.saturating_sub(20));
-    }
-}
-
-impl BookView {
-    /// The book as a table: bids left, asks right, best first.
-    fn print(&self) {
-        say!("\n{} ({}, {} live orders)", self.symbol, self.status, grouped(self.live_orders));
-        say!(
-            "  {:>6} {:>18} {:>14} | {:<14} {:<18} {:<6}",
-            "orders",
-            "qty",
-            "bid",
-            "ask",
-            "qty",
-            "orders"
-        );
-        let empty = LevelView { price: String::new(), qty: String::new(), orders: 0 };
-        for row in 0..self.bids.len().max(self.asks.len()) {
-            let bid = self.bids.get(row).unwrap_or(&empty);
-            let ask = self.asks.get(row).unwrap_or(&empty);
-            let orders = |level: &LevelView| match level.orders {
-                0 => String::new(),
-                orders => orders.to_string(),
-            };
-            say!(
-                "  {:>6} {:>18} {:>14} | {:<14} {:<18} {:<6}",
-                orders(bid),
-                bid.qty,
-                bid.price,
-                ask.price,
-                ask.qty,
-                orders(ask)
-            );
-        }
     }
 }

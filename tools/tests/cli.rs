@@ -140,16 +140,17 @@ fn configuration_reads_back_and_typos_are_named() {
     let lines = commands.expect("commands").lines().filter(indented);
     let names = lines.filter_map(|line| line.split_whitespace().next());
     let names: Vec<_> = names.filter(|name| *name != "help").collect();
-    for name in ["start", "config", "send", "load", "verify", "replay", "inspect", "repair"]
-        .into_iter()
-        .chain(["doctor", "simulate"])
-    {
+    let journals = ["verify", "replay", "inspect", "repair", "trades", "book", "top"];
+    let others = [
+        "start", "config", "send", "load", "bench", "doctor", "simulate", "order", "why", "client",
+    ];
+    for name in journals.into_iter().chain(others) {
         assert!(names.contains(&name), "{name} is missing in {names:?}");
     }
     for name in names {
         assert!(stdout(&expect_exit(&[name, "--help"], 0)).contains("Usage: ironbook"), "{name}");
     }
-    for name in ["verify", "replay", "inspect", "repair"] {
+    for name in journals {
         let message = stderr(&expect_exit(&[name, &text(&place.data())], 2));
         assert!(message.contains(&text(&place.data())), "{message}");
     }

@@ -385,11 +385,16 @@ impl Books {
 
     /// Sum of what the orders at one price have left.
     pub fn qty_at(&self, book: BookId, side: Side, ticks: u64) -> u128 {
+        self.level(book, side, ticks).map_or(0, |level| level.qty())
+    }
+
+    /// The level at one price, or none when no order rests there.
+    pub fn level(&self, book: BookId, side: Side, ticks: u64) -> Option<LevelView<'_>> {
         if ticks > self.books[book.0 as usize].ticks_max {
-            return 0;
+            return None;
         }
-        let level = self.side(book, side).look_up(&self.pages, key(side, ticks));
-        level.map_or(0, |level| self.levels.get(level).total())
+        let number = self.side(book, side).look_up(&self.pages, key(side, ticks))?;
+        Some(LevelView { books: self, level: self.levels.get(number), ticks })
     }
 
     /// Levels of a side, best first.

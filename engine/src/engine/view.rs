@@ -8,6 +8,7 @@ use crate::{
     command::DefineInstrument,
     instrument::Instrument,
     order::{self, RESTING_TYPE, time_in_force},
+    session::Session,
 };
 
 /// An instrument as it stands.
@@ -112,11 +113,12 @@ impl Engine {
 
     /// Sessions, by id.
     pub fn sessions(&self) -> impl ExactSizeIterator<Item = SessionView> {
-        self.sessions.iter().map(|session| SessionView {
-            session: session.id,
-            comp_id: session.comp_id,
-            live_orders: session.live,
-        })
+        self.sessions.iter().map(Session::view)
+    }
+
+    /// A session, or none when no session has this id.
+    pub fn session(&self, session: SessionId) -> Option<SessionView> {
+        self.session_at(session).map(Session::view)
     }
 
     /// The book of an instrument, or none when no instrument has this id.
@@ -159,7 +161,7 @@ impl Engine {
             + self.orders.memory_bytes()
             + self.names.memory_bytes()
             + self.instruments.capacity() * size_of::<Instrument>()
-            + self.sessions.capacity() * size_of::<crate::session::Session>()
+            + self.sessions.capacity() * size_of::<Session>()
     }
 
     fn order_view(&self, slot: u32) -> OrderView {
@@ -184,6 +186,12 @@ impl Engine {
     }
 }
 
+impl Session {
+    fn view(&self) -> SessionView {
+        SessionView { session: self.id, comp_id: self.comp_id, live_orders: self.live }
+    }
+}
+
 impl Instrument {
     fn view(&self) -> InstrumentView {
         InstrumentView { definition: self.definition, status: self.status }
@@ -199,6 +207,14 @@ impl<'a> BookView<'a> {
             level,
             price: instrument.price(level.ticks),
         })
+    }
+
+    /// The level at one price, in the instrument's scale, or none when no order rests there.
+    pub fn level(&self, side: Side, price: i64) -> Option<LevelView<'a>> {
+        let (engine, instrument) = (self.engine, self.instrument);
+        let ticks = instrument.ticks(price);
+        let level = engine.books.level(instrument.book, side, ticks)?;
+        Some(LevelView { engine, level, price: instrument.price(ticks) })
     }
 
     /// Sum of leaves_qty of the orders at one price, in the instrument's scale.

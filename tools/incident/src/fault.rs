@@ -1,0 +1,51 @@
+//! Why there is no answer, or only a part of one.
+
+use ironbook_gateway::replay::PlayError;
+use ironbook_journal::OpenError;
+use thiserror::Error;
+
+use crate::condition::ConditionError;
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub enum Fault {
+    /// The journal can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The journal is damaged or differs where the answer is.
+    #[error(transparent)]
+    Play(#[from] PlayError),
+    /// The first segments are gone, and no snapshot stands in for them.
+    #[error("{0}")]
+    Gone(String),
+    /// The question names something that the journal does not hold.
+    #[error("{0}")]
+    NotFound(String),
+    /// The question can't be understood.
+    #[error("{0}")]
+    Question(String),
+    /// The question names more than one thing.
+    #[error("{what} means more than one thing; give one of\n{}", .choices.join("\n"))]
+    Ambiguous {
+        /// What was asked for.
+        what: String,
+        /// Each meaning, as it is asked for, with what it is.
+        choices: Vec<String>,
+    },
+}
+
+/// Why an index, and with it every answer, ends before its journal does.
+#[derive(Debug, Error)]
+#[error("{error}\nup to sequence {last_good} the journal is good, and indexed")]
+pub struct Damage {
+    /// What is wrong behind it.
+    pub error: PlayError,
+    /// The last frame that is good.
+    pub last_good: u64,
+}
+
+impl From<ConditionError> for Fault {
+    fn from(error: ConditionError) -> Self {
+        Self::Question(error.to_string())
+    }
+}

@@ -1,0 +1,431 @@
+//! Why something was refused, or not filled.
+
+use std::fmt;
+
+use ironbook_engine::{
+    Command, Engine, Event, ExecType, InstrumentId, InstrumentStatus, OrdStatus, OrderId,
+    SessionId, Side, TimeInForce, command::DefineInstrument, domain::RejectReason,
+};
+use ironbook_fix::field::Decimal;
+use ironbook_gateway::translate::reject_text;
+use serde_json::{Map, Value};
+
+use super::{
+    Span, find_order, input_at,
+    life::life,
+    place_json,
+    queue::{Ahead, ahead},
+    scan,
+};
+use crate::{
+    Fault,
+    index::{Index, Key},
+    moment::Moment,
+    place::{self, What, requests},
+    show::{Content, Entry, Judged, comp_id, number},
+    text::utc,
+};
+
+/// Why something was as it was.
+#[derive(Clone, Debug)]
+pub struct Why {
+    /// Sequence of the refusal, or of the last event of the order.
+    pub sequence: u64,
+    /// Its time in ns since 1970.
+    pub time_ns: u64,
+    /// In one line.
+    pub verdict: String,
+    /// What it rests on: names and what they say.
+    pub facts: Vec<(&'static str, String)>,
+}
+
+/// Why a request was refused, or an order not filled: whatever `word` names.
+///
+/// # Errors
+/// [`Fault`]: it names nothing, or nothing was refused there and no order is.
+pub fn why(index: &Index, word: &str) -> Result<Why, Fault> {
+    if let Ok(id) = word.parse()
+        && place::order(index, OrderId(id))?.is_some()
+    {
+        return of_order(index, OrderId(id));
+    }
+    let sequence = What::parse(word, index)?.find(index)?;
+    let entries = input_at(index, sequence)?;
+    let refusal = entries.iter().find(|entry| judged(entry).is_some());
+    match refusal {
+        Some(refusal) => of_refusal(index, &entries[0], refusal),
+        None => of_order(index, find_order(index, word)?),
+    }
+}
+
+/// The refusal that an entry is.
+struct Refused<'e> {
+    reason: RejectReason,
+    limit: Decimal,
+    observed: Decimal,
+    session: SessionId,
+    instrument: InstrumentId,
+    order_id: OrderId,
+    event: &'e Event,
+}
+
+fn judged(entry: &Entry) -> Option<Refused<'_>> {
+    let Content::Event(event) = &entry.content else { return None };
+    let (reason, limit, observed, session, instrument, order_id) = match &**event {
+        Event::OrderRejected(event) => (
+            event.reason,
+            event.limit(),
+            event.observed(),
+            event.session,
+            event.instrument,
+            OrderId::NONE,
+        ),
+        Event::CancelRejected(event) => (
+            event.reason,
+            event.limit(),
+            event.observed(),
+            event.session,
+            event.instrument,
+            event.order_id,
+        ),
+        _ => return None,
+    };
+    Some(Refused { reason, limit, observed, session, instrument, order_id, event })
+}
+
+fn of_refusal(index: &Index, input: &Entry, entry: &Entry) -> Result<Why, Fault> {
+    let moment = Moment::before(index, input.sequence)?;
+    let engine = super::engine(&moment)?;
+    let refused = judged(entry).expect("a refusal");
+    let text = reject_text(refused.reason, refused.limit, refused.observed);
+    let mut facts = vec![
+        ("asked", input.text(engine)),
+        ("rule", format!("{:?}", refused.reason)),
+        ("told", text.clone()),
+    ];
+    if compares(refused.reason) {
+        facts.push(("limit", number(refused.limit.mantissa, refused.limit.scale)));
+        facts.push(("observed", number(refused.observed.mantissa, refused.observed.scale)));
+    }
+    let definition = engine.instrument(refused.instrument).map(|view| view.definition);
+    if let Some(definition) = definition {
+        facts.push(("instrument", terms(&definition)));
+    }
+    if let Some(passes) = nearest(&refused, definition.as_ref()) {
+        facts.push(("would have passed", passes));
+    }
+    facts.extend(history(index, engine, input, &refused)?);
+    let verdict = format!("refused by {:?}: {text}", refused.reason);
+    Ok(Why { sequence: entry.sequence, time_ns: entry.time_ns, verdict, facts })
+}
+
+/// Whether a rule compares numbers.
+fn compares(reason: RejectReason) -> bool {
+    use RejectReason as R;
+    matches!(
+        reason,
+        R::PriceNotPositive
+            | R::PriceOffTick
+            | R::PriceTooHigh
+            | R::QtyNotPositive
+            | R::QtyOffLot
+            | R::QtyTooLarge
+            | R::TooManyOrders
+            | R::UnknownSession
+    )
+}
+
+fn terms(definition: &DefineInstrument) -> String {
+    let price = |mantissa| number(mantissa, definition.price_scale);
+    let qty = |mantissa| number(mantissa, definition.qty_scale);
+    format!(
+        "{}: tick {}, largest price {}, lot {}, largest quantity {}",
+        definition.symbol,
+        price(definition.tick),
+        price(definition.price_max),
+        qty(definition.lot),
+        qty(definition.order_qty_max),
+    )
+}
+
+/// What, closest to what was asked, would not have been refused by this rule.
+fn nearest(refused: &Refused<'_>, definition: Option<&DefineInstrument>) -> Option<String> {
+    use RejectReason as R;
+    let price = || {
+        let definition = definition?;
+        Some((definition.tick, definition.price_max, definition.price_scale))
+    };
+    let qty = || {
+        let definition = definition?;
+        Some((definition.lot, definition.order_qty_max, definition.qty_scale))
+    };
+    match refused.reason {
+        R::PriceNotPositive | R::PriceOffTick | R::PriceTooHigh => {
+            steps(refused.observed, price()?)
+        }
+        R::QtyNotPositive | R::QtyOffLot | R::QtyTooLarge => steps(refused.observed, qty()?),
+        R::DuplicateClOrdId => Some("a ClOrdID that this session has not used".to_owned()),
+        R::InstrumentHalted | R::InstrumentClosed => {
+            Some("a cancel, in any status; an order once the instrument is open".to_owned())
+        }
+        R::OrderMismatch => Some("the symbol and side of the order, or none".to_owned()),
+        R::ReplaceChangesType => Some("the order's own OrdType".to_owned()),
+        R::UnknownSymbol
+        | R::UnknownOrder
+        | R::TooLateToCancel
+        | R::TooManyOrders
+        | R::UnknownSession => None,
+    }
+}
+
+/// The multiples of a step around a value, from the step to the maximum.
+fn steps(observed: Decimal, (step, max, scale): (i64, i64, u8)) -> Option<String> {
+    // At the finer scale of both, where neither loses a digit.
+    let fine = observed.scale.max(scale);
+    let rescaled = |mantissa: i64, from: u8| {
+        i128::from(mantissa).checked_mul(10i128.checked_pow((fine - from).into())?)
+    };
+    let (value, step_fine) = (rescaled(observed.mantissa, observed.scale)?, rescaled(step, scale)?);
+    let below = value.div_euclid(step_fine);
+    let steps_max = i128::from(max / step);
+    let clamp = |steps: i128| i64::try_from(steps.clamp(1, steps_max)).ok();
+    let exact = value.rem_euclid(step_fine) == 0;
+    let (low, high) = (clamp(below)?, clamp(if exact { below } else { below + 1 })?);
+    let show = |steps: i64| number(steps * step, scale);
+    Some(if low == high { show(low) } else { format!("{} or {}", show(low), show(high)) })
+}
+
+/// What in the past explains a refusal.
+fn history(
+    index: &Index,
+    engine: &Engine,
+    input: &Entry,
+    refused: &Refused<'_>,
+) -> Result<Option<(&'static str, String)>, Fault> {
+    use RejectReason as R;
+    Ok(match (refused.reason, refused.event) {
+        (R::DuplicateClOrdId, event) => {
+            let name = match event {
+                Event::OrderRejected(event) => event.cl_ord_id,
+                Event::CancelRejected(event) => event.cl_ord_id,
+                _ => return Ok(None),
+            };
+            let mut before = requests(index, &name)?;
+            before.retain(|request| {
+                request.session == refused.session && request.sequence < input.sequence
+            });
+            before
+                .last()
+                .map(|request| ("used before", format!("at sequence {}", request.sequence)))
+        }
+        (R::InstrumentHalted | R::InstrumentClosed, _) => {
+            let before = Span { first: index.first_sequence(), last: input.sequence };
+            let mut since = None;
+            scan(index, &[Key::Session(SessionId::VENUE)], before, |frame| {
+                if let Ok(Command::SetInstrumentStatus(change)) =
+                    Command::decode(frame.kind, frame.payload)
+                    && change.instrument == refused.instrument
+                {
+                    since = Some((frame.sequence, frame.time_ns, change.status));
+                }
+            })?;
+            since.map(|(sequence, time_ns, status)| {
+                ("since", format!("{status:?} at sequence {sequence}, {}", utc(time_ns)))
+            })
+        }
+        (R::TooLateToCancel, _) => Some(("the order", life(index, refused.order_id)?.end)),
+        (R::UnknownOrder, Event::CancelRejected(event)) => {
+            let mut others = requests(index, &event.orig_cl_ord_id)?;
+            others.retain(|request| request.sequence < input.sequence);
+            let own = others.iter().rev().find(|request| request.session == refused.session);
+            let text = match (own, others.last()) {
+                (Some(own), _) => {
+                    format!("the session used this ClOrdID at sequence {}", own.sequence)
+                }
+                (None, Some(other)) => format!(
+                    "{} used this ClOrdID at sequence {}, this session never did",
+                    comp_id(engine, other.session),
+                    other.sequence
+                ),
+                (None, None) => "nobody has used this ClOrdID".to_owned(),
+            };
+            Some(("the name", text))
+        }
+        _ => None,
+    })
+}
+
+/// What happened in the book while an order waited.
+#[derive(Default)]
+struct Wait {
+    /// Most favorable price of the other side, and the frame behind which it was so.
+    best: Option<(i64, u64)>,
+    /// What others traded at its price or a worse one for the other side, in its scale.
+    traded: u128,
+    trades: u64,
+    /// When the instrument was first not open.
+    halted: Option<u64>,
+    /// What was ahead of it at last.
+    ahead: Option<Ahead>,
+}
+
+fn of_order(index: &Index, order_id: OrderId) -> Result<Why, Fault> {
+    let life = life(index, order_id)?;
+    let Some(first) = life.steps.first() else {
+        return Err(Fault::NotFound(format!("nothing is told of order {order_id}")));
+    };
+    let (event, (ended, sequence, time_ns)) = (&life.report, life.reported);
+    let mut moment = Moment::before(index, first.input)?;
+    let offered = moment.engine().and_then(|engine| offer(engine, index, first.sequence));
+    moment.step()?;
+    let until = if life.is_live { index.last_sequence() + 1 } else { ended };
+    let mut wait = Wait::default();
+    while moment.sequence() + 1 < until {
+        wait.look(&moment, order_id);
+        moment.step()?;
+    }
+    wait.look(&moment, order_id);
+    wait.ahead = moment.engine().and_then(|engine| ahead(engine, order_id));
+    let price = |mantissa| number(mantissa, event.price_scale);
+    let opposite = if event.side == Side::Buy { "ask" } else { "bid" };
+    let rested = wait.ahead.is_some();
+    let mut facts = vec![
+        ("order", format!("{} of {}: {} {}", order_id, life.comp_id, life.symbol, life.terms)),
+        ("accepted", format!("sequence {}, {}", first.sequence, utc(first.time_ns))),
+        ("end", life.end.clone()),
+    ];
+    if event.cum_qty > 0 {
+        facts.push(("done", number(event.cum_qty, event.qty_scale)));
+    }
+    if let (Some((best, at)), true) = (wait.best, rested) {
+        facts.push((
+            "best price against it",
+            format!("{opposite} {} at sequence {at}", price(best)),
+        ));
+    }
+    if rested && wait.trades > 0 {
+        let qty = number(i64::try_from(wait.traded).unwrap_or(i64::MAX), event.qty_scale);
+        facts.push(("traded at its price", format!("{qty} in {} trades of others", wait.trades)));
+    }
+    if let Some(ahead) = &wait.ahead {
+        facts.push(("at last", ahead.text()));
+    }
+    if let Some(sequence) = wait.halted {
+        facts.push(("halted", format!("the instrument was not open at sequence {sequence}")));
+    }
+    let verdict = match (event.ord_status, rested) {
+        (OrdStatus::Filled, _) => "it was filled".to_owned(),
+        (_, false) => {
+            let offered = offered.as_deref().unwrap_or("nothing on the other side");
+            match event.time_in_force {
+                TimeInForce::Fok => format!("it could not be filled whole at once: {offered}"),
+                _ => format!("nothing more could trade at once: {offered}"),
+            }
+        }
+        (_, true) if wait.trades > 0 => {
+            let ahead = wait.ahead.as_ref().map(Ahead::text).unwrap_or_default();
+            format!("others were ahead when its price traded: {ahead} at last")
+        }
+        (_, true) if event.cum_qty > 0 => format!(
+            "it was filled in part, {} of {}, and nobody came to its price for the rest",
+            number(event.cum_qty, event.qty_scale),
+            number(event.order_qty, event.qty_scale)
+        ),
+        (_, true) => match wait.best {
+            Some((best, _)) => format!(
+                "its price was never reached: the best {opposite} was {}, its price {}",
+                price(best),
+                price(event.price)
+            ),
+            None => format!("nobody was on the other side: there was no {opposite}"),
+        },
+    };
+    Ok(Why { sequence, time_ns, verdict, facts })
+}
+
+/// What the other side offered an order before it came.
+fn offer(engine: &Engine, index: &Index, accepted: u64) -> Option<String> {
+    let entries = input_at(index, accepted).ok()?;
+    let event = entries.iter().find_map(|entry| match &entry.content {
+        Content::Event(event) => match &**event {
+            Event::Execution(event) if event.exec_type == ExecType::New => Some(*event),
+            _ => None,
+        },
+        _ => None,
+    })?;
+    let book = engine.book(event.instrument)?;
+    let side = event.side.opposite();
+    let name = if side == Side::Buy { "bid" } else { "ask" };
+    let best = book.best(side)?;
+    let within = |price: i64| match event.side {
+        _ if event.price == 0 => true,
+        Side::Buy => price <= event.price,
+        Side::Sell => price >= event.price,
+    };
+    let levels = book.levels(side).take_while(|level| within(level.price));
+    let sum: u128 = levels.map(|level| level.qty()).sum();
+    Some(format!(
+        "the best {name} was {}, and {} of {} were there within its limit",
+        number(best.price, event.price_scale),
+        crate::show::qty(sum, event.qty_scale),
+        number(event.order_qty, event.qty_scale),
+    ))
+}
+
+impl Wait {
+    fn look(&mut self, moment: &Moment<'_>, order_id: OrderId) {
+        let Some(engine) = moment.engine() else { return };
+        let Some(order) = engine.order(order_id) else { return };
+        let is_better = |new: i64, old: i64| match order.side {
+            Side::Buy => new < old,
+            Side::Sell => new > old,
+        };
+        let best = engine.book(order.instrument).and_then(|book| book.best(order.side.opposite()));
+        if let Some(best) = best
+            && self.best.is_none_or(|(old, _)| is_better(best.price, old))
+        {
+            self.best = Some((best.price, moment.sequence()));
+        }
+        for noted in moment.noted() {
+            if let Ok(Event::Execution(event)) = Event::decode(noted.kind, moment.payload(noted))
+                && event.exec_type == ExecType::Trade
+                && event.instrument == order.instrument
+                && event.side == order.side
+                && event.order_id != order_id
+                && !is_better(order.price, event.last_px)
+            {
+                self.traded += u128::from(event.last_qty.unsigned_abs());
+                self.trades += 1;
+            }
+        }
+        let status = engine.instrument(order.instrument).map(|view| view.status);
+        if status != Some(InstrumentStatus::Open) && self.halted.is_none() {
+            self.halted = Some(moment.sequence());
+        }
+    }
+}
+
+impl Why {
+    /// For programs.
+    pub fn json(&self) -> Value {
+        let mut value = place_json(self.sequence, self.time_ns);
+        value["verdict"] = self.verdict.as_str().into();
+        let facts = self
+            .facts
+            .iter()
+            .map(|(name, text)| (name.replace(' ', "_"), Value::from(text.as_str())));
+        value["facts"] = Value::Object(facts.collect::<Map<_, _>>());
+        value
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Sequence     {} at {}", self.sequence, utc(self.time_ns))?;
+        write!(f, "Why          {}", self.verdict)?;
+        for (name, text) in &self.facts {
+            write!(f, "\n  {name:<21} {text}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,532 @@
+//! Frames in the words of FIX.
+
+use ironbook_engine::{
+    ClOrdId, Command, Engine, Event, ExecType, InstrumentId, OrdType, OrderId, Sequence, SessionId,
+    SideFilter, Timestamp,
+    domain::ExecReason,
+    event::{CancelRejected, Execution, OrderRejected},
+};
+use ironbook_fix::{
+    encode::{Body, Writer},
+    field::{Decimal, TimestampText},
+    message::MsgType,
+    version::ApplVerId,
+};
+use ironbook_gateway::{
+    session_record::SessionRecord,
+    translate::{MessageVisitor, SymbolTable, exec_reason_text, reject_text, report},
+};
+use ironbook_journal::Frame;
+use serde_json::{Map, Value, json};
+
+use crate::text::{decimal, signed_decimal, utc};
+
+/// A frame, decoded.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its sequence.
+    pub sequence: u64,
+    /// Its time in ns since 1970.
+    pub time_ns: u64,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// What a frame holds.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// An input of the engine.
+    Command(Box<Command>),
+    /// What the engine made of it.
+    Event(Box<Event>),
+    /// A record of a session.
+    Session(SessionRecord),
+    /// A frame of no kind that this program writes.
+    Unknown {
+        /// Its kind.
+        kind: u16,
+        /// Bytes of its payload.
+        bytes: usize,
+    },
+}
+
+impl Content {
+    /// What a frame of this kind holds.
+    pub fn decode(kind: u16, payload: &[u8]) -> Self {
+        let decoded = if Command::is_kind(kind) {
+            Command::decode(kind, payload).ok().map(|command| Self::Command(Box::new(command)))
+        } else if Event::is_kind(kind) {
+            Event::decode(kind, payload).ok().map(|event| Self::Event(Box::new(event)))
+        } else {
+            SessionRecord::decode(kind, payload).map(Self::Session)
+        };
+        decoded.unwrap_or(Self::Unknown { kind, bytes: payload.len() })
+    }
+}
+
+/// The symbol of an instrument, for people.
+pub fn symbol(engine: &Engine, instrument: InstrumentId) -> String {
+    match engine.instrument(instrument) {
+        Some(view) => view.definition.symbol.to_string(),
+        None if instrument == InstrumentId::NONE => "any symbol".to_owned(),
+        None => format!("instrument {instrument}"),
+    }
+}
+
+/// The comp id of a session, for people.
+pub fn comp_id(engine: &Engine, session: SessionId) -> String {
+    match engine.session(session) {
+        Some(view) => view.comp_id.to_string(),
+        None if session == SessionId::VENUE => "the venue".to_owned(),
+        None => format!("session {session}"),
+    }
+}
+
+/// A price or quantity that a record holds.
+pub fn number(mantissa: i64, scale: u8) -> String {
+    signed_decimal(mantissa.into(), scale)
+}
+
+impl Entry {
+    /// A frame as it was read.
+    pub fn of(frame: &Frame<'_>) -> Self {
+        let content = Content::decode(frame.kind, frame.payload);
+        Self { sequence: frame.sequence, time_ns: frame.time_ns, content }
+    }
+
+    /// What FIX calls it.
+    pub fn name(&self) -> &'static str {
+        match &self.content {
+            Content::Command(command) => match &**command {
+                Command::NewOrder(_) => "NewOrderSingle",
+                Command::CancelOrder(_) => "OrderCancelRequest",
+                Command::ReplaceOrder(_) => "OrderCancelReplaceRequest",
+                Command::MassCancel(_) => "OrderMassCancelRequest",
+                Command::QueryOrder(_) => "OrderStatusRequest",
+                other => other.name(),
+            },
+            Content::Event(event) => match &**event {
+                Event::Execution(_) | Event::OrderRejected(_) => "ExecutionReport",
+                Event::CancelRejected(_) => "OrderCancelReject",
+                Event::MassCanceled(_) => "OrderMassCancelReport",
+                other => other.name(),
+            },
+            Content::Session(_) => "Session",
+            Content::Unknown { .. } => "unknown",
+        }
+    }
+
+    /// What it says, for people; `engine` knows symbols and comp ids.
+    pub fn text(&self, engine: &Engine) -> String {
+        match &self.content {
+            Content::Command(command) => command_text(command, engine),
+            Content::Event(event) => event_text(event, engine),
+            Content::Session(record) => session_text(record, engine),
+            Content::Unknown { kind, bytes } => format!("kind {kind:#06x}, {bytes} bytes"),
+        }
+    }
+
+    /// All of it, for programs. Prices and quantities are texts, so that no digit is lost.
+    pub fn json(&self, engine: &Engine) -> Value {
+        let mut fields = Map::new();
+        fields.insert("sequence".into(), self.sequence.into());
+        fields.insert("time_ns".into(), self.time_ns.into());
+        fields.insert("time".into(), utc(self.time_ns).into());
+        fields.insert("name".into(), self.name().into());
+        let more = match &self.content {
+            Content::Command(command) => command_json(command, engine),
+            Content::Event(event) => event_json(event, engine),
+            Content::Session(record) => json!({ "session": comp_id(engine, record.session()) }),
+            Content::Unknown { kind, .. } => json!({ "kind": kind }),
+        };
+        if let Value::Object(more) = more {
+            fields.extend(more.into_iter().filter(|(_, value)| !value.is_null()));
+        }
+        fields.insert("text".into(), self.text(engine).into());
+        if let Some(fix) = self.fix(engine) {
+            fields.insert("fix".into(), fix.into());
+        }
+        Value::Object(fields)
+    }
+
+    /// The FIX 4.4 message that tells a client of it, from MsgType on and without MsgSeqNum, comp ids
+    /// and SendingTime; `|` stands for SOH.
+    pub fn fix(&self, engine: &Engine) -> Option<String> {
+        let mut message = FixText(None);
+        match &self.content {
+            Content::Event(event) => {
+                let known = engine.instruments().map(|view| view.definition);
+                let symbols: SymbolTable =
+                    known.map(|known| (known.symbol, known.instrument)).collect();
+                let (sequence, time) = (Sequence(self.sequence), Timestamp(self.time_ns));
+                report(event, sequence, time, &symbols, &mut message);
+            }
+            Content::Session(SessionRecord::Outbound { msg_type, body, .. }) => {
+                message.set(msg_type, body);
+            }
+            _ => {}
+        }
+        message.0
+    }
+}
+
+/// A message as text.
+struct FixText(Option<String>);
+
+impl FixText {
+    fn set(&mut self, msg_type: &[u8], body: &[u8]) {
+        let body = String::from_utf8_lossy(body).replace('\u{1}', "|");
+        self.0 = Some(format!("35={}|{body}", String::from_utf8_lossy(msg_type)));
+    }
+}
+
+impl MessageVisitor for FixText {
+    fn typed<B: Body>(&mut self, message: &B) {
+        let mut bytes = vec![0; message.len_max()];
+        let mut writer = Writer::new(&mut bytes);
+        message.write(&mut writer, &mut TimestampText::default(), ApplVerId::Fix44);
+        let length = writer.len();
+        self.set(B::MSG_TYPE.text().as_ref(), &bytes[..length]);
+    }
+
+    fn stored(&mut self, msg_type: MsgType, body: &[u8]) {
+        self.set(msg_type.text().as_ref(), body);
+    }
+
+    fn nothing(&mut self) {}
+}
+
+fn price_text(ord_type: OrdType, price: String) -> String {
+    match ord_type {
+        OrdType::Market => "at market".to_owned(),
+        OrdType::Limit => format!("at {price}"),
+    }
+}
+
+/// How a request names its order.
+fn named(order_id: OrderId, cl_ord_id: &ClOrdId) -> String {
+    match order_id {
+        OrderId::NONE => cl_ord_id.to_string(),
+        known => format!("{cl_ord_id} (order {known})"),
+    }
+}
+
+fn command_text(command: &Command, engine: &Engine) -> String {
+    let from = command.origin().map(|origin| comp_id(engine, origin.session)).unwrap_or_default();
+    let symbol = |instrument| symbol(engine, instrument);
+    match command {
+        Command::NewOrder(order) => {
+            let name = match order.instrument {
+                InstrumentId::NONE => format!("{} (unknown)", order.unknown_symbol),
+                known => symbol(known),
+            };
+            format!(
+                "{from} {}: {:?} {} {name} {}, {:?}",
+                order.cl_ord_id,
+                order.side,
+                number(order.order_qty, order.qty_scale),
+                price_text(order.ord_type, number(order.price, order.price_scale)),
+                order.time_in_force,
+            )
+        }
+        Command::CancelOrder(request) => format!(
+            "{from} {}: cancel {}, {:?} {}",
+            request.cl_ord_id,
+            named(request.order_id, &request.orig_cl_ord_id),
+            request.side,
+            symbol(request.instrument),
+        ),
+        Command::ReplaceOrder(request) => format!(
+            "{from} {}: replace {} by {:?} {} {} at {}",
+            request.cl_ord_id,
+            named(request.order_id, &request.orig_cl_ord_id),
+            request.side,
+            number(request.order_qty, request.qty_scale),
+            symbol(request.instrument),
+            number(request.price, request.price_scale),
+        ),
+        Command::MassCancel(request) => format!(
+            "{from} {}: cancel all{} of {}",
+            request.cl_ord_id,
+            match request.side {
+                SideFilter::Both => "",
+                SideFilter::Buy => " buys",
+                SideFilter::Sell => " sells",
+            },
+            symbol(request.instrument),
+        ),
+        Command::QueryOrder(request) => {
+            format!("{from}: status of {}", named(request.order_id, &request.cl_ord_id))
+        }
+        Command::Limits(limits) => format!(
+            "{} live orders, {} instruments, {} sessions, rules version {}",
+            limits.orders_max, limits.instruments_max, limits.sessions_max, limits.rules_version
+        ),
+        Command::DefineInstrument(definition) => format!(
+            "{}: tick {}, lot {}",
+            definition.symbol,
+            number(definition.tick, definition.price_scale),
+            number(definition.lot, definition.qty_scale),
+        ),
+        Command::SetInstrumentStatus(request) => {
+            format!("{from}: {} {:?}", symbol(request.instrument), request.status)
+        }
+        Command::DefineSession(definition) => {
+            format!("session {}: {}", definition.session, definition.comp_id)
+        }
+    }
+}
+
+fn event_text(event: &Event, engine: &Engine) -> String {
+    match event {
+        Event::Execution(event) => execution_text(event, engine),
+        Event::OrderRejected(event) => format!(
+            "Rejected to {} {}: {:?}: {}",
+            comp_id(engine, event.session),
+            event.cl_ord_id,
+            event.reason,
+            reject_text(event.reason, event.limit(), event.observed()),
+        ),
+        Event::CancelRejected(event) => format!(
+            "{:?} refused to {} {} of {}: {:?}: {}",
+            event.response_to,
+            comp_id(engine, event.session),
+            event.cl_ord_id,
+            event.orig_cl_ord_id,
+            event.reason,
+            reject_text(event.reason, event.limit(), event.observed()),
+        ),
+        Event::MassCanceled(event) => format!(
+            "{} orders to be canceled for {} {}",
+            event.affected,
+            comp_id(engine, event.session),
+            event.cl_ord_id
+        ),
+        Event::StatusChanged(event) => {
+            format!("{} is {:?}", symbol(engine, event.instrument), event.status)
+        }
+        Event::StateHashed(event) => format!(
+            "state {:016x} after {} commands, {} live orders",
+            event.state_hash, event.commands, event.live_orders
+        ),
+    }
+}
+
+fn execution_text(event: &Execution, engine: &Engine) -> String {
+    let qty = |mantissa| number(mantissa, event.qty_scale);
+    let price = |mantissa| number(mantissa, event.price_scale);
+    let who =
+        format!("{} {}, order {}", comp_id(engine, event.session), event.cl_ord_id, event.order_id);
+    let what = match event.exec_type {
+        ExecType::Trade => format!(
+            "{:?} {} {} at {}, trade {} against order {}, {}",
+            event.side,
+            qty(event.last_qty),
+            symbol(engine, event.instrument),
+            price(event.last_px),
+            event.trade_id,
+            event.contra_order_id,
+            match event.last_liquidity.code() {
+                b'1' => "resting",
+                _ => "aggressor",
+            },
+        ),
+        _ => format!(
+            "{:?} {} {} {}",
+            event.side,
+            qty(event.order_qty),
+            symbol(engine, event.instrument),
+            price_text(event.ord_type, price(event.price)),
+        ),
+    };
+    let why = match exec_reason_text(event.reason) {
+        Some(text) => format!(" ({})", String::from_utf8_lossy(text)),
+        None => String::new(),
+    };
+    format!(
+        "{:?} to {who}: {what}; {:?}, done {}, left {}{why}",
+        event.exec_type,
+        event.ord_status,
+        qty(event.cum_qty),
+        qty(event.leaves_qty),
+    )
+}
+
+fn session_text(record: &SessionRecord, engine: &Engine) -> String {
+    let who = comp_id(engine, record.session());
+    match record {
+        SessionRecord::Inbound { next, .. } => format!("{who}: MsgSeqNum {next} comes next"),
+        SessionRecord::Outbound { msg_type, body, .. } => {
+            let mut message = FixText(None);
+            message.set(msg_type, body);
+            format!("to {who}: {}", message.0.unwrap_or_default())
+        }
+        SessionRecord::Reset { .. } => format!("{who}: both sequence numbers start again at 1"),
+        SessionRecord::Role { read_only, .. } => {
+            format!("{who}: {}", if *read_only { "drop copy" } else { "trades" })
+        }
+    }
+}
+
+fn name_json(name: &ClOrdId) -> Value {
+    if name.is_empty() { Value::Null } else { name.to_string().into() }
+}
+
+fn id_json(order_id: OrderId) -> Value {
+    if order_id == OrderId::NONE { Value::Null } else { order_id.0.into() }
+}
+
+fn command_json(command: &Command, engine: &Engine) -> Value {
+    let session = command.origin().map(|origin| comp_id(engine, origin.session));
+    let msg_seq_num = command.origin().map(|origin| origin.msg_seq_num);
+    let received_ns = command.origin().map(|origin| origin.received.0);
+    let mut value = match command {
+        Command::NewOrder(order) => json!({
+            "symbol": symbol(engine, order.instrument),
+            "side": format!("{:?}", order.side),
+            "ord_type": format!("{:?}", order.ord_type),
+            "time_in_force": format!("{:?}", order.time_in_force),
+            "price": number(order.price, order.price_scale),
+            "order_qty": number(order.order_qty, order.qty_scale),
+            "cl_ord_id": name_json(&order.cl_ord_id),
+            "account": order.account.to_string(),
+        }),
+        Command::CancelOrder(request) => json!({
+            "symbol": symbol(engine, request.instrument),
+            "side": format!("{:?}", request.side),
+            "order_id": id_json(request.order_id),
+            "cl_ord_id": name_json(&request.cl_ord_id),
+            "orig_cl_ord_id": name_json(&request.orig_cl_ord_id),
+        }),
+        Command::ReplaceOrder(request) => json!({
+            "symbol": symbol(engine, request.instrument),
+            "side": format!("{:?}", request.side),
+            "price": number(request.price, request.price_scale),
+            "order_qty": number(request.order_qty, request.qty_scale),
+            "order_id": id_json(request.order_id),
+            "cl_ord_id": name_json(&request.cl_ord_id),
+            "orig_cl_ord_id": name_json(&request.orig_cl_ord_id),
+        }),
+        Command::MassCancel(request) => json!({
+            "symbol": symbol(engine, request.instrument),
+            "cl_ord_id": name_json(&request.cl_ord_id),
+        }),
+        Command::QueryOrder(request) => json!({
+            "order_id": id_json(request.order_id),
+            "cl_ord_id": name_json(&request.cl_ord_id),
+        }),
+        Command::SetInstrumentStatus(request) => json!({
+            "symbol": symbol(engine, request.instrument),
+            "status": format!("{:?}", request.status),
+        }),
+        Command::Limits(_) | Command::DefineInstrument(_) | Command::DefineSession(_) => json!({}),
+    };
+    value["session"] = session.into();
+    value["msg_seq_num"] = msg_seq_num.into();
+    value["received_ns"] = received_ns.into();
+    value
+}
+
+fn event_json(event: &Event, engine: &Engine) -> Value {
+    match event {
+        Event::Execution(event) => execution_json(event, engine),
+        Event::OrderRejected(event) => json!({
+            "session": comp_id(engine, event.session),
+            "symbol": symbol(engine, event.instrument),
+            "exec_type": format!("{:?}", event.exec_type),
+            "side": format!("{:?}", event.side),
+            "cl_ord_id": name_json(&event.cl_ord_id),
+            "rule": format!("{:?}", event.reason),
+            "limit": number(event.limit, event.limit_scale),
+            "observed": number(event.observed, event.observed_scale),
+        }),
+        Event::CancelRejected(event) => json!({
+            "session": comp_id(engine, event.session),
+            "order_id": id_json(event.order_id),
+            "ord_status": format!("{:?}", event.ord_status),
+            "response_to": format!("{:?}", event.response_to),
+            "cl_ord_id": name_json(&event.cl_ord_id),
+            "orig_cl_ord_id": name_json(&event.orig_cl_ord_id),
+            "rule": format!("{:?}", event.reason),
+            "limit": number(event.limit, event.limit_scale),
+            "observed": number(event.observed, event.observed_scale),
+        }),
+        Event::MassCanceled(event) => json!({
+            "session": comp_id(engine, event.session),
+            "affected": event.affected,
+            "cl_ord_id": name_json(&event.cl_ord_id),
+        }),
+        Event::StatusChanged(event) => json!({
+            "symbol": symbol(engine, event.instrument),
+            "status": format!("{:?}", event.status),
+        }),
+        Event::StateHashed(event) => json!({
+            "state_hash": format!("{:016x}", event.state_hash),
+            "commands": event.commands,
+            "live_orders": event.live_orders,
+        }),
+    }
+}
+
+fn execution_json(event: &Execution, engine: &Engine) -> Value {
+    let qty = |mantissa| number(mantissa, event.qty_scale);
+    let price = |mantissa| number(mantissa, event.price_scale);
+    let is_trade = event.exec_type == ExecType::Trade;
+    let limited = event.ord_type == OrdType::Limit;
+    json!({
+        "session": comp_id(engine, event.session),
+        "symbol": symbol(engine, event.instrument),
+        "exec_type": format!("{:?}", event.exec_type),
+        "ord_status": format!("{:?}", event.ord_status),
+        "side": format!("{:?}", event.side),
+        "ord_type": format!("{:?}", event.ord_type),
+        "time_in_force": format!("{:?}", event.time_in_force),
+        "order_id": event.order_id.0,
+        "cl_ord_id": name_json(&event.cl_ord_id),
+        "orig_cl_ord_id": name_json(&event.orig_cl_ord_id),
+        "price": limited.then(|| price(event.price)),
+        "order_qty": qty(event.order_qty),
+        "cum_qty": qty(event.cum_qty),
+        "leaves_qty": qty(event.leaves_qty),
+        "avg_px": (event.cum_qty > 0).then(|| price(event.avg_px())),
+        "last_px": is_trade.then(|| price(event.last_px)),
+        "last_qty": is_trade.then(|| qty(event.last_qty)),
+        "trade_id": is_trade.then_some(event.trade_id.0),
+        "contra_order_id": is_trade.then_some(event.contra_order_id.0),
+        "liquidity": is_trade.then(|| format!("{:?}", event.last_liquidity)),
+        "reason": (event.reason != ExecReason::None).then(|| format!("{:?}", event.reason)),
+    })
+}
+
+/// The numbers of a reject.
+pub trait Judged {
+    /// What the rule allows.
+    fn limit(&self) -> Decimal;
+    /// What was seen instead.
+    fn observed(&self) -> Decimal;
+}
+
+impl Judged for OrderRejected {
+    fn limit(&self) -> Decimal {
+        Decimal::new(self.limit, self.limit_scale)
+    }
+
+    fn observed(&self) -> Decimal {
+        Decimal::new(self.observed, self.observed_scale)
+    }
+}
+
+impl Judged for CancelRejected {
+    fn limit(&self) -> Decimal {
+        Decimal::new(self.limit, self.limit_scale)
+    }
+
+    fn observed(&self) -> Decimal {
+        Decimal::new(self.observed, self.observed_scale)
+    }
+}
+
+/// A quantity of a level or an account, which may be larger than an order's.
+pub fn qty(mantissa: u128, scale: u8) -> String {
+    decimal(mantissa, scale)
+}

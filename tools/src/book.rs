@@ -1,0 +1,54 @@
+//! `ironbook book`: the books at a moment, order by order.
+
+use ironbook_incident::{
+    Fault,
+    index::Index,
+    place::What,
+    question::book::{Books, books},
+};
+
+use crate::{
+    indexed::{Source, exit, note_damage},
+    output::{Outcome, say},
+};
+
+/// Show the books at a moment, level by level or order by order.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    source: Source,
+    /// The moment, as replay --at has them
+    #[arg(long, value_name = "WHAT", default_value = "end")]
+    at: String,
+    /// Only of this symbol
+    #[arg(long)]
+    symbol: Option<String>,
+    /// Price levels to print for each side; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    depth: usize,
+    /// Print each order, in the order in which they trade
+    #[arg(long)]
+    orders: bool,
+}
+
+fn find(arguments: &Arguments, index: &Index) -> Result<Books, Fault> {
+    let sequence = What::parse(&arguments.at, index)?.find(index)?;
+    let depth = if arguments.depth == 0 { usize::MAX } else { arguments.depth };
+    books(index, sequence, arguments.symbol.as_deref(), (depth, arguments.orders))
+}
+
+pub fn run(arguments: &Arguments) -> Outcome {
+    let source = &arguments.source;
+    let index = source.open()?;
+    let found = find(arguments, &index).map_err(|fault| note_damage(&index, fault))?;
+    if source.json {
+        say!("{:#}", found.json());
+    } else {
+        let dir = source.dir.display();
+        say!("{found}\n\nNext: ironbook replay {dir} --at {}", found.sequence);
+        if let Some(order) = found.first_order() {
+            say!("      ironbook order {dir} {order}");
+        }
+    }
+    Ok(exit(&index))
+}

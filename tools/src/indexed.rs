@@ -1,0 +1,93 @@
+//! What the subcommands that ask questions of a journal have in common: where it is, and its index.
+
+use std::{
+    io::{IsTerminal as _, stderr},
+    path::PathBuf,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use ironbook_incident::{
+    Fault,
+    index::{Index, Progress},
+    moment::Cost,
+};
+
+use crate::output::{Exit, Failure, grouped};
+
+/// Bytes of a journal from which on progress is shown: smaller ones are read at once.
+const PROGRESS_BYTES_MIN: u64 = 64 << 20;
+
+/// A journal that is asked, and how the answer is printed.
+#[derive(Debug, clap::Args)]
+pub struct Source {
+    /// Directory of the journal
+    pub dir: PathBuf,
+    /// Keep the index of the journal here [default: DIR.index, beside the journal]
+    #[arg(long, value_name = "DIR")]
+    pub index: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Source {
+    /// Opens the journal's index, which is made or brought up to date, and says on standard error what
+    /// there is to say about it.
+    pub fn open(&self) -> Result<Index, Failure> {
+        let mut bar: Option<ProgressBar> = None;
+        let shown = stderr().is_terminal();
+        let index = Index::open(&self.dir, self.index.as_deref(), &mut |progress| {
+            if shown && progress.total >= PROGRESS_BYTES_MIN {
+                show(progress, bar.get_or_insert_with(|| new_bar(progress)));
+            }
+        });
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+        let index = index?;
+        for note in index.notes() {
+            eprintln!("ironbook: {note}");
+        }
+        if let Some(damage) = index.damage() {
+            eprintln!("ironbook: {damage}");
+        }
+        Ok(index)
+    }
+
+    /// Says on standard error what it took to get to a moment: it depends on what was asked before,
+    /// which no answer does.
+    pub fn tell_cost(&self, cost: Cost) {
+        let inputs = grouped(cost.inputs);
+        match cost.checkpoint {
+            Some(sequence) => eprintln!(
+                "ironbook: the state of sequence {} restored, {inputs} inputs played back",
+                grouped(sequence)
+            ),
+            None => eprintln!("ironbook: {inputs} inputs played back from the first frame"),
+        }
+    }
+}
+
+/// How an answer about a whole journal ends: with the journal's damage, where it has some.
+pub fn exit(index: &Index) -> Exit {
+    index.damage().map_or(Exit::Fine, Exit::of_damage)
+}
+
+/// Why there is no answer; where the journal is damaged, what was asked for may be behind that.
+pub fn note_damage(index: &Index, fault: Fault) -> Failure {
+    match (index.damage(), &fault) {
+        (Some(damage), Fault::NotFound(_)) => Failure::from(fault).because(damage),
+        _ => fault.into(),
+    }
+}
+
+fn new_bar(progress: Progress) -> ProgressBar {
+    let style = "Indexing {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} to go";
+    let style = ProgressStyle::with_template(style).expect("a good template");
+    ProgressBar::new(progress.total).with_style(style)
+}
+
+fn show(progress: Progress, bar: &ProgressBar) {
+    bar.set_length(progress.total.max(progress.done));
+    bar.set_position(progress.done);
+}

@@ -1,0 +1,62 @@
+//! `ironbook trades`: trades, and what they come to.
+
+use ironbook_incident::question::{
+    Span,
+    trades::{Wanted, trades},
+};
+
+use crate::{
+    indexed::{Source, exit, note_damage},
+    output::{Outcome, say},
+};
+
+/// List trades with both sides, and what they come to for each party.
+///
+/// With --away the journal is played back, and only trades are taken whose price is that far from the
+/// middle of the book before them.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    source: Source,
+    /// From this place on, as replay --at has them
+    #[arg(long, value_name = "WHAT")]
+    from: Option<String>,
+    /// Up to this place
+    #[arg(long, value_name = "WHAT")]
+    to: Option<String>,
+    /// Only in this symbol
+    #[arg(long)]
+    symbol: Option<String>,
+    /// Only with this comp id on one side
+    #[arg(long, value_name = "COMPID")]
+    client: Option<String>,
+    /// Only at least so many percent from the middle of the book
+    #[arg(long, value_name = "PERCENT")]
+    away: Option<f64>,
+    /// Trades to list at the most; all are counted
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+}
+
+pub fn run(arguments: &Arguments) -> Outcome {
+    let source = &arguments.source;
+    let index = source.open()?;
+    let span = Span::parse(&index, arguments.from.as_deref(), arguments.to.as_deref());
+    let found = span.and_then(|span| {
+        let (symbol, comp_id) = (arguments.symbol.as_deref(), arguments.client.as_deref());
+        let (away, limit) = (arguments.away, arguments.limit);
+        trades(&index, &Wanted { span, symbol, comp_id, away, limit })
+    });
+    let found = found.map_err(|fault| note_damage(&index, fault))?;
+    if source.json {
+        say!("{:#}", found.json());
+    } else {
+        let dir = source.dir.display();
+        say!("{found}");
+        if let Some(first) = found.trades.first() {
+            say!("\nNext: ironbook replay {dir} --at trade:{}", first.trade_id);
+            say!("      ironbook order {dir} {}", first.buyer.1);
+        }
+    }
+    Ok(exit(&index))
+}

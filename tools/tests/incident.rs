@@ -1,0 +1,216 @@
+//! What the questions to a journal print, to the byte: `IRONBOOK_BLESS=1` writes what is expected.
+
+mod fixtures;
+#[path = "../incident/tests/common/mod.rs"]
+mod script;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use fixtures::{expect_exit, json, stderr, stdout, text};
+
+/// The story's journal, in a place whose name is left out of what is compared.
+struct Story {
+    _place: tempfile::TempDir,
+    dir: PathBuf,
+}
+
+impl Story {
+    fn new() -> Self {
+        let place = script::memory_dir();
+        let dir = place.path().join("data");
+        script::story(&dir);
+        Self { _place: place, dir }
+    }
+
+    /// Asks a question, which begins with the subcommand; the journal comes second.
+    #[track_caller]
+    fn ask(&self, question: &str, status: i32) -> String {
+        let output = self.output(question, status);
+        stdout(&output).replace(&text(&self.dir), "data")
+    }
+
+    #[track_caller]
+    fn output(&self, question: &str, status: i32) -> std::process::Output {
+        let (command, rest) = question.split_once(' ').unwrap_or((question, ""));
+        let dir = text(&self.dir);
+        let words = words(rest);
+        let arguments: Vec<_> =
+            [command, &dir].into_iter().chain(words.iter().map(String::as_str)).collect();
+        expect_exit(&arguments, status)
+    }
+
+    /// Compares an answer, and the same as JSON, with what is kept under a name.
+    #[track_caller]
+    fn golden(&self, name: &str, question: &str) {
+        compare(&format!("{name}.txt"), &format!("$ {question}\n{}", self.ask(question, 0)));
+        compare(&format!("{name}.json"), &self.ask(&format!("{question} --json"), 0));
+        // Once more, now that there is an index: not one byte is another.
+        compare(&format!("{name}.json"), &self.ask(&format!("{question} --json"), 0));
+    }
+}
+
+/// Words of a command line; double quotes hold some together.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('"').enumerate();
+    parts
+        .flat_map(|(number, part)| match number % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        })
+        .collect()
+}
+
+#[track_caller]
+fn compare(name: &str, found: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/incident").join(name);
+    if std::env::var_os("IRONBOOK_BLESS").is_some() {
+        fs::write(&path, found).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(found, expected, "{}", path.display());
+}
+
+#[test]
+fn moments() {
+    let story = Story::new();
+    story.golden("at-trade", "replay --at trade:1");
+    story.golden("at-time", "replay --at 14:30:00.010 --depth 2");
+    story.golden("at-session", "replay --at seq:8");
+    let accident = stdout(&story.output("replay --at clordid:C7/fat", 0));
+    for (same, sequence) in [("clordid:fat", None), ("fat", None), ("seq:32", Some(32))] {
+        let other = stdout(&story.output(&format!("replay --at {same}"), 0));
+        assert_eq!(sequence.is_some(), other != accident, "{other}");
+    }
+    let cost = stderr(&story.output("replay --at fat", 0));
+    assert!(cost.contains("inputs played back"), "{cost}");
+}
+
+#[test]
+fn words_that_mean_nothing_or_too_much_are_told() {
+    let story = Story::new();
+    let ambiguous = stderr(&story.output("replay --at x1", 2));
+    for choice in ["clordid:C7/x1  at sequence 13", "clordid:C2/x1  at sequence"] {
+        assert!(ambiguous.contains(choice), "{ambiguous}");
+    }
+    let twice = stderr(&story.output("replay --at clordid:C1/bad", 2));
+    assert!(twice.contains("seq:19  new order") && twice.contains("seq:21"), "{twice}");
+    for (question, status, expected) in [
+        (
+            "order clordid:C1/bad",
+            1,
+            "every request with the ClOrdID bad was refused, the first at sequence 19",
+        ),
+        ("order clordid:x1", 2, "order:50331650  of C7, at sequence 13"),
+        ("order seq:37", 1, "no order was accepted or changed"),
+        ("order 999999", 1, "no request has the ClOrdID 999999"),
+        ("order order:77", 1, "no order 77 was accepted"),
+        ("why seq:1", 1, "no order was accepted or changed"),
+        ("client C9", 1, "no session has the comp id C9; there are C1 C2 C7"),
+        ("trades --symbol IBM", 1, "there is no symbol IBM; there are AAPL MSFT"),
+        ("trades --from 23:00:00", 0, ""),
+        ("book --at nowhere", 1, "no request has the ClOrdID nowhere"),
+    ] {
+        let message = stderr(&story.output(question, status));
+        assert!(message.contains(expected), "{question}: {message}");
+    }
+    for (word, status, expected) in [
+        ("seq:9999", 1, "the journal holds 1 to"),
+        ("order:77", 1, "no order 77"),
+        ("trade:99", 1, "no trade 99"),
+        ("clordid:nobody/x1", 1, "no session has the comp id nobody; there are C1 C2 C7"),
+        ("clordid:C1/zzz", 1, "no request of C1 has the ClOrdID zzz"),
+        ("01:00:00", 1, "before the journal begins, 2026-03-02T14:30:00.001000000Z"),
+        ("time:noon", 2, "give 2026-03-02T14:30:00"),
+        ("seq:x", 2, "no whole number"),
+    ] {
+        let message = stderr(&story.output(&format!("replay --at {word}"), status));
+        assert!(message.contains(expected), "{word}: {message}");
+    }
+}
+
+#[test]
+fn searches() {
+    let story = Story::new();
+    story.golden("break", "replay --break \"trade.px < 0.99 * ref\" --depth 1");
+    story.golden("break-back", "replay --break \"reject\" --back --depth 1");
+    let none = stderr(&story.output("replay --at 40 --break \"trade.px < 1\"", 1));
+    assert!(none.contains("no frame after sequence 40 with trade.px < 1"), "{none}");
+    let wrong = stderr(&story.output("replay --break \"trade.pix < 1\"", 2));
+    assert!(wrong.contains("  trade.pix < 1\n  ^^^^^^^^^\n"), "{wrong}");
+    assert!(wrong.contains("there is trade, trade.px"), "{wrong}");
+    story.output("replay --back", 2);
+    let first = story.ask("replay --break \"seq = 1\"", 0);
+    let last = story.ask("replay --break \"seq > 0\" --back", 0);
+    assert!(first.starts_with("Sequence     1 ") && last.starts_with("Sequence     88 "), "{last}");
+    let help = stdout(&expect_exit(&["replay", "--help"], 0));
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md"));
+    let readme = readme.expect("README.md");
+    for name in ironbook_incident::condition::NAMES {
+        let row = format!("| `{}` | {} |\n", name.name, name.meaning);
+        assert!(readme.contains(&row), "README.md lacks {row}");
+        assert!(
+            help.contains(name.name) && help.contains(name.meaning.split(' ').next().unwrap()),
+            "{}",
+            name.name
+        );
+    }
+}
+
+#[test]
+fn questions() {
+    let story = Story::new();
+    // Replaced twice over, one that kept its place and one that lost it; filled; partly filled.
+    story.golden("order-kept", "order clordid:C1/a2");
+    story.golden("order-lost", "order clordid:C2/b2");
+    story.golden("order-resting", "order clordid:C7/x1");
+    story.golden("order-aggressor", "order fat");
+    story.golden("order-canceled", "order clordid:C1/r2");
+    story.golden("why-off-lot", "why seq:20");
+    story.golden("why-off-tick", "why seq:21");
+    story.golden("why-duplicate", "why seq:24");
+    story.golden("why-halted", "why late");
+    story.golden("why-too-late", "why c1");
+    story.golden("why-unknown", "why c2");
+    story.golden("why-never-reached", "why far");
+    story.golden("why-partly", "why clordid:C1/p1");
+    story.golden("why-behind", "why clordid:C7/q1");
+    story.golden("why-others-name", "why c4");
+    story.golden("order-live", "order q1");
+    story.golden("client-reset", "client C2");
+    story.golden("why-immediate", "why fok");
+    story.golden("why-filled", "why fat");
+    story.golden("client", "client C7");
+    story.golden("client-with-rejects", "client C1 --to 14:30:00.020");
+    story.golden("trades", "trades");
+    story.golden("trades-of", "trades --client C1 --from 14:30:00.018 --symbol AAPL");
+    story.golden("trades-away", "trades --away 1");
+    story.golden("book", "book --at 28 --orders");
+    story.golden("book-end", "book");
+    story.golden("top", "top --limit 3");
+}
+
+#[test]
+fn a_damaged_journal_answers_up_to_the_damage() {
+    let story = Story::new();
+    let path = story.dir.join("0000000000.seg");
+    let mut bytes = fs::read(&path).unwrap();
+    let output = story.output("inspect --from 20 --limit 1 --json", 0);
+    assert_eq!(json(&output)["sequence"], 20);
+    // In the first frame that holds the name of the accident.
+    let at = bytes.windows(3).position(|window| window == b"fat").unwrap();
+    bytes[at] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let before = story.output("replay --at 20", 0);
+    assert!(stderr(&before).contains("up to sequence"), "{}", stderr(&before));
+    let last = story.ask("replay --at end", 0);
+    assert!(last.starts_with("Sequence     28 "), "{last}");
+    // What was asked of all of it ends as what is wrong with it does.
+    assert!(story.ask("top", 3).contains("Sequence     1 to 28"));
+    assert!(story.ask("order clordid:C1/a2", 3).contains("lives at the end of the journal"));
+    story.output("client C1", 3);
+    let missing = stderr(&story.output("replay --at trade:1", 3));
+    assert!(missing.contains("no trade 1") && missing.contains("fails its CRC"), "{missing}");
+}
