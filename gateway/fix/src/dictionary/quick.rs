@@ -85,7 +85,7 @@ impl Dictionary {
         for at in 0..self.messages.len() {
             let rules = Rules::new(self, &self.messages[at]);
             let def = &mut self.messages[at];
-            def.rules = Box::new(rules);
+            *def.rules = rules;
             if let &[letter] = def.msg_type.text().as_ref()
                 && let Some(place) = self.letters.get_mut(usize::from(letter))
             {
