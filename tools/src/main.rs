@@ -8,6 +8,7 @@ mod chart;
 mod client;
 mod config;
 mod doctor;
+mod export;
 mod indexed;
 mod inspect;
 mod load;
@@ -57,6 +58,7 @@ enum Tool {
     Trades(trades::Arguments),
     Book(book::Arguments),
     Top(top::Arguments),
+    Export(export::Arguments),
     Repair(repair::Arguments),
     Doctor(doctor::Arguments),
     Simulate(simulate::Arguments),
@@ -89,6 +91,7 @@ fn main() -> ExitCode {
         Tool::Trades(arguments) => trades::run(&arguments),
         Tool::Book(arguments) => book::run(&arguments),
         Tool::Top(arguments) => top::run(&arguments),
+        Tool::Export(arguments) => export::run(&arguments),
         Tool::Repair(arguments) => repair::run(&arguments),
         Tool::Doctor(arguments) => doctor::run(&arguments),
         Tool::Simulate(arguments) => simulate::run(&arguments),

@@ -1,0 +1,212 @@
+//! What leaves the house: exports and reports of a journal, and what two journals differ in.
+
+mod fixtures;
+mod story;
+
+use std::fs;
+
+use fixtures::{json, stderr, stdout, text};
+use ironbook_engine::{
+    Account, ClOrdId, CompId, OrderId, Side, Symbol,
+    command::{NewOrder, Origin, QueryOrder},
+};
+use ironbook_gateway::session_record::SessionRecord;
+use ironbook_journal::SEGMENT_BYTES_MIN;
+use story::{
+    Story, compare,
+    script::{AAPL, C1, C2, C7, MSFT, Script, name},
+};
+
+/// Names that must not be in what is redacted. Each begins in a way that nothing else does.
+const COMP_IDS: [&str; 3] = ["ZALPHA-FUND", "ZBETA-BANK", "ZGAMMA,\"DESK\""];
+const SECRETS: [&str; 4] = ["ZALPHA", "ZBETA", "ZGAMMA", "zsecret"];
+
+/// A journal in which names are wherever they can be: all commands and events that have some, and
+/// messages that are journaled as text.
+fn names(dir: &std::path::Path) {
+    let mut day = Script::with_clients(dir, SEGMENT_BYTES_MIN, COMP_IDS);
+    day.account = Account::try_from("zsecret-acc").unwrap();
+    day.record(&SessionRecord::Role { session: C2, read_only: true });
+    for body in [
+        "45=2\u{1}58=zsecret of ZALPHA-FUND\u{1}379=zsecret-ref\u{1}380=4\u{1}",
+        "11=zsecret-1\u{1}1=zsecret-acc\u{1}55=zsecret-sym\u{1}49=ZBETA-BANK\u{1}95=8\u{1}96=a\u{1}zsecret\u{1}",
+        "112=zsecret-test\u{1}371=zsecret\u{1}",
+    ] {
+        let (msg_type, body) = (b"j".to_vec(), body.as_bytes().to_vec());
+        day.record(&SessionRecord::Outbound { session: C1, msg_type, body });
+    }
+    day.order((C1, "zsecret-1"), AAPL, Side::Buy, (100, 10_000));
+    day.order((C2, "zsecret,\"2\""), AAPL, Side::Sell, (60, 10_000));
+    day.account = Account::EMPTY;
+    day.order((C7, "zsecret-3"), AAPL, Side::Sell, (10, 10_100));
+    day.order((C1, "zsecret-4"), MSFT, Side::Buy, (15, 1_003));
+    day.order((C1, "zsecret-1"), AAPL, Side::Buy, (100, 10_000));
+    day.replace(C1, ("zsecret-5", "zsecret-1"), (AAPL, Side::Buy), (90, 9_900));
+    day.replace(C1, ("zsecret-6", "zsecret-none"), (AAPL, Side::Buy), (90, 9_900));
+    day.cancel(C7, ("zsecret-7", "zsecret-3"), (AAPL, Side::Sell));
+    let symbol = Symbol::try_from("zsecret-symbol").unwrap();
+    let origin = |number| Origin::new(C1, number, ironbook_engine::Timestamp(1));
+    let order = QueryOrder::new(origin(9), OrderId::NONE, AAPL, Side::Buy, name("zsecret-5"));
+    day.command(order);
+    day.command(QueryOrder {
+        unknown_symbol: symbol,
+        instrument: ironbook_engine::InstrumentId::NONE,
+        cl_ord_id: name("zsecret-8"),
+        ..order
+    });
+    let terms = ironbook_engine::command::OrderTerms {
+        side: Side::Buy,
+        ord_type: ironbook_engine::OrdType::Market,
+        time_in_force: ironbook_engine::TimeInForce::Ioc,
+        price: (0, 0),
+        order_qty: (10, 0),
+    };
+    let none = ironbook_engine::InstrumentId::NONE;
+    let account = Account::try_from("zsecret-two").unwrap();
+    let mut order = NewOrder::new(origin(11), none, terms, account, name("zsecret-9"));
+    order.unknown_symbol = symbol;
+    day.command(order);
+    day.mass_cancel(C1, "zsecret-mass");
+    day.close();
+}
+
+#[track_caller]
+fn no_secret(text: &str) {
+    for secret in SECRETS {
+        assert!(!text.contains(secret), "{secret} in\n{text}");
+    }
+}
+
+#[test]
+fn exports_are_as_they_were() {
+    let story = Story::new();
+    for format in ["csv", "jsonl", "fix-log"] {
+        let named = story.ask(&format!("export --format {format} --no-redact"), 0);
+        compare(&format!("export-{format}.txt"), &named);
+        // To the byte the same with the index that there is now, and in parts.
+        let again = story.ask(&format!("export --format {format} --no-redact"), 0);
+        assert_eq!(again, named);
+        let first = story.ask(&format!("export --format {format} --no-redact --to 32"), 0);
+        let rest = story.ask(&format!("export --format {format} --no-redact --from 33"), 0);
+        let rest = rest.strip_prefix(&format!("{}\n", rest.lines().next().unwrap()));
+        let rest = rest.filter(|_| format == "csv").map(str::to_owned).unwrap_or_else(|| {
+            story.ask(&format!("export --format {format} --no-redact --from 33"), 0)
+        });
+        assert_eq!(first + &rest, named, "{format} in two parts");
+    }
+    let csv = Story::written_by(names);
+    for redact in ["--redact", "--no-redact"] {
+        compare(&format!("export{redact}.txt"), &csv.ask(&format!("export {redact}"), 0));
+    }
+}
+
+#[test]
+fn rows_have_the_columns_of_the_header() {
+    let story = Story::new();
+    let csv = story.ask("export", 0);
+    let mut lines = csv.lines();
+    let columns = lines.next().unwrap().split(',').count();
+    assert_eq!(lines.clone().count(), 89);
+    for line in lines {
+        assert_eq!(line.split(',').count(), columns, "{line}");
+    }
+    // Kinds of frames add up.
+    let count = |kinds: &str| story.ask(&format!("export --kinds {kinds}"), 0).lines().count() - 1;
+    let [commands, events, sessions] = ["commands", "events", "sessions"].map(count);
+    assert_eq!(commands + events + sessions, 89);
+    assert!(commands > 0 && events > 0 && sessions == 3, "{commands} {events} {sessions}");
+    assert_eq!(count("commands,sessions"), commands + sessions);
+}
+
+#[test]
+fn fix_log_lines_are_messages_with_their_numbers() {
+    let story = Story::written_by(names);
+    let log = story.ask("export --format fix-log --no-redact", 0);
+    // A drop copy hears of everything, under numbers of its own.
+    let to = |comp_id: &str| -> Vec<u64> {
+        let lines = log.lines().filter(|line| line.contains(&format!("|56={comp_id}|")));
+        let number = |line: &str| {
+            let (_, rest) = line.split_once("|34=").unwrap();
+            rest.split_once('|').unwrap().0.parse().unwrap()
+        };
+        lines.map(number).collect()
+    };
+    let counted = |numbers: &[u64]| numbers.iter().copied().eq(1..=numbers.len() as u64);
+    let (one, copies) = (to("ZALPHA-FUND"), to("ZBETA-BANK"));
+    assert!(counted(&one) && one.len() > 8, "{one:?}");
+    // Its own report comes to it as its session's and as a copy.
+    assert!(counted(&copies) && copies.len() > one.len() - 3, "{copies:?}");
+    for line in log.lines() {
+        let message = line.splitn(4, ' ').nth(3).unwrap().replace('|', "\u{1}");
+        let framed = ironbook_fix::codec::frame(message.as_bytes());
+        let whole = ironbook_fix::codec::Framed::Message { len: message.len() };
+        assert_eq!(framed, whole, "{line}");
+    }
+}
+
+#[test]
+fn what_is_redacted_tells_no_name() {
+    let story = Story::written_by(names);
+    for format in ["csv", "jsonl", "fix-log"] {
+        let named = story.ask(&format!("export --format {format} --no-redact"), 0);
+        for secret in ["ZALPHA", "ZGAMMA", "zsecret-1", "zsecret-acc"] {
+            assert!(named.contains(secret), "{format} lacks {secret}");
+        }
+        let redacted = story.ask(&format!("export --format {format}"), 0);
+        no_secret(&redacted);
+        assert_eq!(redacted.lines().count(), named.lines().count(), "{format}");
+        // The same name is the same pseudonym wherever it stands.
+        assert!(redacted.contains("C1") && redacted.contains("O1"), "{redacted}");
+        assert_eq!(redacted, story.ask(&format!("export --format {format}"), 0));
+    }
+    let row = |text: &str, sequence: &str| {
+        let found = text.lines().find(|line| line.starts_with(&format!("{sequence},")));
+        found.unwrap().split(',').map(str::to_owned).collect::<Vec<_>>()
+    };
+    let csv = story.ask("export", 0);
+    let (request, report) = (row(&csv, "11"), row(&csv, "12"));
+    assert_eq!((&*request[2], &*report[2]), ("NewOrderSingle", "ExecutionReport"));
+    assert_eq!(request[6..9], report[6..9], "ClOrdIDs and account");
+    // Whoever is meant is asked for by name; a file is written once.
+    let out = text(&story.beside("out.csv"));
+    let said = story.output(&format!("export --from clordid:zsecret-3 --out {out} --json"), 0);
+    assert_eq!(json(&said)["redacted"], true);
+    no_secret(&fs::read_to_string(&out).unwrap());
+    let again = stderr(&story.output(&format!("export --out {out}"), 2));
+    assert!(again.contains("give another name"), "{again}");
+}
+
+#[test]
+fn names_are_as_long_as_they_may_be() {
+    const { assert!(CompId::MAX == 32 && ClOrdId::MAX == 36 && Account::MAX == 12) };
+    let longest = "Z".repeat(CompId::MAX);
+    let story = Story::written_by(|dir| {
+        let mut day = Script::with_clients(dir, SEGMENT_BYTES_MIN, [&longest, "b", "c"]);
+        day.order((C1, &"z".repeat(ClOrdId::MAX)), AAPL, Side::Buy, (100, 10_000));
+        day.close();
+    });
+    let csv = story.ask("export", 0);
+    assert!(!csv.contains("ZZ") && !csv.contains("zz"), "{csv}");
+    assert!(story.ask("export --no-redact", 0).contains(&longest));
+}
+
+#[test]
+fn damaged_journals_are_told_up_to_the_damage() {
+    let story = Story::new();
+    let whole = story.ask("export", 0);
+    damage(&story);
+    fs::remove_dir_all(story.beside("data.index")).unwrap();
+    let part = story.output("export", 3);
+    assert!(stderr(&part).contains("up to sequence 28"), "{}", stderr(&part));
+    let part = stdout(&part);
+    assert!(whole.starts_with(&part) && part.lines().count() == 29, "{part}");
+}
+
+/// Flips a bit in the frame with sequence 29.
+fn damage(story: &Story) {
+    let path = story.dir.join("0000000000.seg");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(3).position(|window| window == b"fat").unwrap();
+    bytes[at] ^= 1;
+    fs::write(&path, bytes).unwrap();
+}
