@@ -7,6 +7,7 @@ mod book;
 mod chart;
 mod client;
 mod config;
+mod diff;
 mod doctor;
 mod export;
 mod indexed;
@@ -59,6 +60,7 @@ enum Tool {
     Book(book::Arguments),
     Top(top::Arguments),
     Export(export::Arguments),
+    Diff(diff::Arguments),
     Repair(repair::Arguments),
     Doctor(doctor::Arguments),
     Simulate(simulate::Arguments),
@@ -92,6 +94,7 @@ fn main() -> ExitCode {
         Tool::Book(arguments) => book::run(&arguments),
         Tool::Top(arguments) => top::run(&arguments),
         Tool::Export(arguments) => export::run(&arguments),
+        Tool::Diff(arguments) => diff::run(&arguments),
         Tool::Repair(arguments) => repair::run(&arguments),
         Tool::Doctor(arguments) => doctor::run(&arguments),
         Tool::Simulate(arguments) => simulate::run(&arguments),

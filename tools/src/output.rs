@@ -112,7 +112,8 @@ impl Exit {
         }
     }
 
-    fn of_play(error: &PlayError) -> Self {
+    /// For a journal that can't be read, or does not play back.
+    pub fn of_play(error: &PlayError) -> Self {
         match error {
             PlayError::Read(error) => Self::of_read(error),
             PlayError::Replay(error) => Self::of_replay(error),

@@ -5,16 +5,17 @@ mod story;
 
 use std::fs;
 
-use fixtures::{json, stderr, stdout, text};
+use fixtures::{expect_exit, json, stderr, stdout, text};
 use ironbook_engine::{
-    Account, ClOrdId, CompId, OrderId, Side, Symbol,
-    command::{NewOrder, Origin, QueryOrder},
+    Account, ClOrdId, CompId, Event, InstrumentId, OrdType, OrderId, Side, Symbol, TimeInForce,
+    Timestamp,
+    command::{NewOrder, OrderTerms, Origin, QueryOrder},
 };
 use ironbook_gateway::session_record::SessionRecord;
 use ironbook_journal::SEGMENT_BYTES_MIN;
 use story::{
     Story, compare,
-    script::{AAPL, C1, C2, C7, MSFT, Script, name},
+    script::{self, AAPL, C1, C2, C7, MSFT, Script, name},
 };
 
 /// Names that must not be in what is redacted. Each begins in a way that nothing else does.
@@ -45,23 +46,23 @@ fn names(dir: &std::path::Path) {
     day.replace(C1, ("zsecret-6", "zsecret-none"), (AAPL, Side::Buy), (90, 9_900));
     day.cancel(C7, ("zsecret-7", "zsecret-3"), (AAPL, Side::Sell));
     let symbol = Symbol::try_from("zsecret-symbol").unwrap();
-    let origin = |number| Origin::new(C1, number, ironbook_engine::Timestamp(1));
+    let origin = |number| Origin::new(C1, number, Timestamp(1));
     let order = QueryOrder::new(origin(9), OrderId::NONE, AAPL, Side::Buy, name("zsecret-5"));
     day.command(order);
     day.command(QueryOrder {
         unknown_symbol: symbol,
-        instrument: ironbook_engine::InstrumentId::NONE,
+        instrument: InstrumentId::NONE,
         cl_ord_id: name("zsecret-8"),
         ..order
     });
-    let terms = ironbook_engine::command::OrderTerms {
+    let terms = OrderTerms {
         side: Side::Buy,
-        ord_type: ironbook_engine::OrdType::Market,
-        time_in_force: ironbook_engine::TimeInForce::Ioc,
+        ord_type: OrdType::Market,
+        time_in_force: TimeInForce::Ioc,
         price: (0, 0),
         order_qty: (10, 0),
     };
-    let none = ironbook_engine::InstrumentId::NONE;
+    let none = InstrumentId::NONE;
     let account = Account::try_from("zsecret-two").unwrap();
     let mut order = NewOrder::new(origin(11), none, terms, account, name("zsecret-9"));
     order.unknown_symbol = symbol;
@@ -200,6 +201,127 @@ fn damaged_journals_are_told_up_to_the_damage() {
     assert!(stderr(&part).contains("up to sequence 28"), "{}", stderr(&part));
     let part = stdout(&part);
     assert!(whole.starts_with(&part) && part.lines().count() == 29, "{part}");
+}
+
+/// A journal beside the story's.
+fn other(story: &Story, write: impl FnOnce(Script)) -> String {
+    let dir = story.beside("other");
+    let _ = fs::remove_dir_all(&dir);
+    write(Script::new(&dir));
+    text(&dir)
+}
+
+/// Compares the story's journal with another, in words and as JSON.
+fn diff(story: &Story, name: &str, other: &str, status: i32) {
+    let place = text(story.dir.parent().unwrap());
+    let question = format!("diff {other} --context 2");
+    let said = story.ask(&question, status).replace(&place, "");
+    compare(&format!("{name}.txt"), &said);
+    let said = story.ask(&format!("{question} --json"), status).replace(&place, "");
+    compare(&format!("{name}.json"), &said);
+}
+
+#[test]
+fn two_journals_differ_where_they_do() {
+    let story = Story::new();
+    let same = other(&story, |day| {
+        script::story_in(day);
+    });
+    assert!(story.ask(&format!("diff {same}"), 0).contains("Differs      nowhere"));
+    assert!(!story.beside("data.index").exists(), "no index for that");
+    // The same later, which is nothing else.
+    let later = other(&story, |mut day| {
+        day.wait(7);
+        script::story_in(day);
+    });
+    diff(&story, "diff-time", &later, 1);
+    assert!(story.ask(&format!("diff {later} --ignore-times"), 0).contains("Same         89"));
+    // Another order.
+    let input = other(&story, |mut day| {
+        day.record(&SessionRecord::Role { session: C2, read_only: false });
+        day.record(&SessionRecord::Outbound {
+            session: C1,
+            msg_type: b"A".to_vec(),
+            body: b"98=0\x01108=30\x01".to_vec(),
+        });
+        day.order((C1, "a1"), AAPL, Side::Buy, (101, 10_000));
+        day.close();
+    });
+    diff(&story, "diff-input", &input, 1);
+    // Records of sessions alone; and an order behind them.
+    let sessions = |day: &mut Script| {
+        day.record(&SessionRecord::Reset { session: C7 });
+    };
+    let more = other(&story, |mut day| {
+        sessions(&mut day);
+        script::story_in(day);
+    });
+    diff(&story, "diff-sessions", &more, 1);
+    let books = other(&story, |mut day| {
+        sessions(&mut day);
+        day.order((C1, "a1"), AAPL, Side::Buy, (101, 10_000));
+        day.close();
+    });
+    diff(&story, "diff-sessions-books", &books, 1);
+    // One that has ended already.
+    let shorter = other(&story, |mut day| {
+        day.record(&SessionRecord::Role { session: C2, read_only: false });
+        day.close();
+    });
+    diff(&story, "diff-end", &shorter, 1);
+}
+
+#[test]
+fn a_lie_is_found_out() {
+    let story = Story::new();
+    let lie = |event: &mut Event| {
+        if let Event::Execution(event) = event {
+            event.last_px += i64::from(event.last_px > 0);
+        }
+    };
+    let dir = other(&story, |day| trade(day, lie));
+    let said = expect_exit(&["diff", &dir, "--context", "3"], 1);
+    compare("diff-program.txt", &stdout(&said).replace(&dir, "data"));
+    let said = expect_exit(&["diff", &dir, "--context", "3", "--json"], 1);
+    compare("diff-program.json", &stdout(&said).replace(&dir, "data"));
+    assert!(story.ask("diff", 0).contains("Differs      nowhere"));
+    // Beside the truth it is another decision, and this program takes the truth's.
+    let truth = Story::written_by(|dir| trade(Script::new(dir), |_| {}));
+    let dir = other(&truth, |day| trade(day, lie));
+    diff(&truth, "diff-decision", &dir, 1);
+    let turned = expect_exit(&["diff", &dir, &text(&truth.dir)], 1);
+    assert!(stdout(&turned).contains("Program      decides as B"), "{}", stdout(&turned));
+}
+
+/// A trade, whose events may be told otherwise.
+fn trade(mut day: Script, lie: fn(&mut Event)) {
+    day.order((C1, "a1"), AAPL, Side::Buy, (100, 10_000));
+    let terms = OrderTerms {
+        side: Side::Sell,
+        ord_type: OrdType::Limit,
+        time_in_force: TimeInForce::Day,
+        price: (10_000, 2),
+        order_qty: (60, 0),
+    };
+    let origin = Origin::new(C2, 1, Timestamp(9));
+    let order = NewOrder::new(origin, AAPL, terms, Account::EMPTY, name("b1"));
+    day.command_with_lies(order.into(), lie);
+    day.order((C1, "a2"), AAPL, Side::Buy, (100, 10_000));
+    day.close();
+}
+
+#[test]
+fn a_comparison_ends_where_a_journal_is_damaged() {
+    let story = Story::new();
+    let whole = other(&story, |day| {
+        script::story_in(day);
+    });
+    damage(&story);
+    let said = stdout(&story.output(&format!("diff {whole}"), 3));
+    assert!(said.contains("up to sequence 28\nDamaged      A from there on"), "{said}");
+    let turned = stdout(&expect_exit(&["diff", &whole, &text(&story.dir)], 3));
+    assert!(turned.contains("up to sequence 28\nDamaged      B from there on"), "{turned}");
+    story.output("diff", 3);
 }
 
 /// Flips a bit in the frame with sequence 29.

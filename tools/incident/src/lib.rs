@@ -6,6 +6,7 @@
 //! - [`moment`]: the state there, and steps from it, forward and back; [`view`]: what is to be seen.
 //! - [`condition`]: what to look for on the way.
 //! - [`question`]: an order's life, why something was refused or not filled, trades, clients.
+//! - [`difference`]: where two journals, or a journal and this program, part.
 //! - [`export`]: frames for other programs; [`names`]: with pseudonyms instead of names.
 //! - [`show`], [`book`], [`text`]: frames, books and numbers in people's words.
 //!
@@ -17,6 +18,7 @@
 
 pub mod book;
 pub mod condition;
+pub mod difference;
 pub mod export;
 mod fault;
 pub mod index;

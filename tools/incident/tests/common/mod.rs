@@ -122,6 +122,11 @@ impl Script {
         stamp.sequence.0
     }
 
+    /// Lets time pass.
+    pub fn wait(&mut self, time_ns: u64) {
+        self.now_ns += time_ns;
+    }
+
     fn origin(&mut self, session: SessionId) -> Origin {
         let number = &mut self.seq_nums[session.0 as usize];
         *number += 1;
@@ -233,9 +238,13 @@ pub fn index(dir: &Path) -> Index {
 
 /// A day on which C7 sells far through the book, with rejects of several kinds before and after.
 pub fn story(dir: &Path) -> Engine {
+    story_in(Script::new(dir))
+}
+
+/// The same as a script goes on.
+pub fn story_in(mut day: Script) -> Engine {
     use Side::{Buy, Sell};
     use TimeInForce::{Fok, Ioc};
-    let mut day = Script::new(dir);
     day.record(&SessionRecord::Role { session: C2, read_only: false });
     day.record(&SessionRecord::Outbound {
         session: C1,
