@@ -24,6 +24,7 @@ mod start;
 mod top;
 mod trades;
 mod verify;
+mod whatif;
 mod why;
 
 use std::process::ExitCode;
@@ -61,6 +62,7 @@ enum Tool {
     Top(top::Arguments),
     Export(export::Arguments),
     Diff(diff::Arguments),
+    Whatif(whatif::Arguments),
     Repair(repair::Arguments),
     Doctor(doctor::Arguments),
     Simulate(simulate::Arguments),
@@ -95,6 +97,7 @@ fn main() -> ExitCode {
         Tool::Top(arguments) => top::run(&arguments),
         Tool::Export(arguments) => export::run(&arguments),
         Tool::Diff(arguments) => diff::run(&arguments),
+        Tool::Whatif(arguments) => whatif::run(&arguments),
         Tool::Repair(arguments) => repair::run(&arguments),
         Tool::Doctor(arguments) => doctor::run(&arguments),
         Tool::Simulate(arguments) => simulate::run(&arguments),

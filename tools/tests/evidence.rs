@@ -9,7 +9,7 @@ use fixtures::{expect_exit, json, stderr, stdout, text};
 use ironbook_engine::{
     Account, ClOrdId, CompId, Event, InstrumentId, OrdType, OrderId, Side, Symbol, TimeInForce,
     Timestamp,
-    command::{NewOrder, OrderTerms, Origin, QueryOrder},
+    command::{CancelOrder, NewOrder, OrderTerms, Origin, QueryOrder},
 };
 use ironbook_gateway::session_record::SessionRecord;
 use ironbook_journal::SEGMENT_BYTES_MIN;
@@ -322,6 +322,88 @@ fn a_comparison_ends_where_a_journal_is_damaged() {
     let turned = stdout(&expect_exit(&["diff", &whole, &text(&story.dir)], 3));
     assert!(turned.contains("up to sequence 28\nDamaged      B from there on"), "{turned}");
     story.output("diff", 3);
+}
+
+#[test]
+fn what_would_have_been() {
+    let story = Story::new();
+    // Nothing changed: nothing comes otherwise, to the state.
+    for span in ["", " --from 20", " --from 20 --to 60", " --from seq:32"] {
+        let said = json(&story.output(&format!("whatif{span} --json"), 0));
+        assert!(said["first_difference"].is_null(), "{said:#}");
+        assert_eq!(said["states"]["real"], said["states"]["COUNTERFACTUAL"], "{span}");
+        let sides =
+            said["trades"].as_array().unwrap().iter().chain(said["clients"].as_array().unwrap());
+        for row in sides {
+            let both = row.get("trades").or(row.get("client")).unwrap();
+            assert_eq!(both["real"], both["COUNTERFACTUAL"], "{span}");
+        }
+    }
+    // Without the one whose accident it was.
+    story.golden("whatif-drop", "whatif --drop-client C7");
+    story.golden("whatif-drop-late", "whatif --drop-client C7 --from 34 --to 70");
+    story.golden("whatif-tick", "whatif --set MSFT.tick=0.01 --set MSFT.lot=5");
+    story.golden("whatif-limit", "whatif --set engine.orders_max=2");
+    let said = story.ask("whatif --drop-client C1 --drop-client C2 --json", 0);
+    for line in
+        story.ask("whatif --drop-client C7", 0).lines().filter(|line| line.contains("sequence"))
+    {
+        assert!(line.contains("COUNTERFACTUAL") || line.starts_with("Next"), "{line}");
+    }
+    assert!(said.contains("\"label\": \"COUNTERFACTUAL\""), "{said}");
+}
+
+#[test]
+fn what_can_not_have_been_is_told() {
+    let story = Story::new();
+    for (question, expected) in [
+        ("whatif --set engine.speed=9", "there is no such key; there are\n  engine.orders_max"),
+        ("whatif --set IBM.tick=1", "with the symbols AAPL MSFT"),
+        ("whatif --set AAPL.tick", "give KEY=VALUE"),
+        ("whatif --set AAPL.tick=x", "\"x\" is no number"),
+        ("whatif --set AAPL.tick=0.001", "AAPL has 2 decimals there"),
+        ("whatif --set AAPL.tick=1 --set AAPL.price_max=0.5", "no instrument can have"),
+        ("whatif --set AAPL.tick=0", "no instrument can have AAPL.tick=0"),
+        ("whatif --set engine.orders_max=-1", "is no whole number"),
+        ("whatif --set engine.orders_max=0", "no engine can have engine.orders_max=0"),
+        ("whatif --set AAPL.tick=0.05 --from 20", "AAPL is defined before --from"),
+        ("whatif --set engine.orders_max=2 --from 20", "only grow; play from the start"),
+    ] {
+        let message = stderr(&story.output(question, 2));
+        assert!(message.contains(expected), "{question}: {message}");
+    }
+    story.output("whatif --set engine.orders_max=10000 --from 20", 0);
+    let nobody = stderr(&story.output("whatif --drop-client C9", 1));
+    assert!(nobody.contains("there are C1 C2 C7"), "{nobody}");
+    damage(&story);
+    fs::remove_dir_all(story.beside("data.index")).unwrap();
+    let said = story.ask("whatif --drop-client C7", 3);
+    assert!(said.contains("sequence 1 to 28 without"), "{said}");
+}
+
+/// Clients that name orders by OrderID mean the order of the same request, whatever its number is.
+#[test]
+fn order_ids_mean_the_same_orders() {
+    let story = Story::written_by(|dir| {
+        let mut day = Script::new(dir);
+        day.order((C7, "gone"), AAPL, Side::Buy, (5, 9_000));
+        day.order((C1, "kept"), AAPL, Side::Buy, (100, 10_000));
+        let id = |day: &Script, session, text: &str| {
+            day.engine().order_named(session, &name(text)).unwrap().order_id
+        };
+        let (gone, kept) = (id(&day, C7, "gone"), id(&day, C1, "kept"));
+        for (session, number, order_id) in [(C1, 8, kept), (C2, 9, gone)] {
+            let origin = Origin::new(session, number, Timestamp(9));
+            let none = ClOrdId::EMPTY;
+            day.command(CancelOrder::new(origin, order_id, AAPL, Side::Buy, name("x"), none));
+        }
+        day.close();
+    });
+    let said = json(&story.output("whatif --drop-client C7 --json", 0));
+    let row =
+        said["clients"].as_array().unwrap().iter().find(|row| row["comp_id"] == "C1").unwrap();
+    assert_eq!(row["client"]["COUNTERFACTUAL"]["rejects"], 0, "{said:#}");
+    assert!(said["first_difference"].is_null(), "{said:#}");
 }
 
 /// Flips a bit in the frame with sequence 29.

@@ -8,6 +8,7 @@
 //! - [`question`]: an order's life, why something was refused or not filled, trades, clients.
 //! - [`difference`]: where two journals, or a journal and this program, part.
 //! - [`export`]: frames for other programs; [`names`]: with pseudonyms instead of names.
+//! - [`whatif`]: what would have been.
 //! - [`show`], [`book`], [`text`]: frames, books and numbers in people's words.
 //!
 //! It only reads journals, of a venue that runs or that doesn't. Whatever it says is computed by the
@@ -29,5 +30,6 @@ pub mod question;
 pub mod show;
 pub mod text;
 pub mod view;
+pub mod whatif;
 
 pub use fault::{Damage, Fault};
