@@ -15,9 +15,11 @@ mod inspect;
 mod load;
 mod order;
 mod output;
+mod page;
 mod password;
 mod repair;
 mod replay;
+mod report;
 mod send;
 mod simulate;
 mod start;
@@ -63,6 +65,7 @@ enum Tool {
     Export(export::Arguments),
     Diff(diff::Arguments),
     Whatif(whatif::Arguments),
+    Report(report::Arguments),
     Repair(repair::Arguments),
     Doctor(doctor::Arguments),
     Simulate(simulate::Arguments),
@@ -98,6 +101,7 @@ fn main() -> ExitCode {
         Tool::Export(arguments) => export::run(&arguments),
         Tool::Diff(arguments) => diff::run(&arguments),
         Tool::Whatif(arguments) => whatif::run(&arguments),
+        Tool::Report(arguments) => report::run(&arguments),
         Tool::Repair(arguments) => repair::run(&arguments),
         Tool::Doctor(arguments) => doctor::run(&arguments),
         Tool::Simulate(arguments) => simulate::run(&arguments),

@@ -406,6 +406,64 @@ fn order_ids_mean_the_same_orders() {
     assert!(said["first_difference"].is_null(), "{said:#}");
 }
 
+/// Makes a report and reads it.
+#[track_caller]
+fn report(story: &Story, options: &str, status: i32) -> String {
+    let out = story.beside("report.html");
+    let _ = fs::remove_file(&out);
+    story.output(&format!("report {options} --out {}", text(&out)), status);
+    fs::read_to_string(out).unwrap()
+}
+
+#[test]
+fn reports_are_as_they_were() {
+    let story = Story::new();
+    let page = report(&story, "--no-redact --at clordid:fat --away 1", 0);
+    let page = page.replace(&text(&story.dir), "data");
+    let page = page.replace(&format!("ironbook {}", env!("CARGO_PKG_VERSION")), "ironbook VERSION");
+    compare("report.html", &page);
+    let out = text(&story.beside("report.html"));
+    let again = stderr(&story.output(&format!("report --out {out}"), 2));
+    assert!(again.contains("give another name"), "{again}");
+    fs::remove_file(&out).unwrap();
+    let said = json(&story.output(&format!("report --from 20 --to 60 --json --out {out}"), 0));
+    assert_eq!((&said["first_sequence"], &said["last_sequence"]), (&20.into(), &60.into()));
+    // The commands in it give what they promise.
+    let page = fs::read_to_string(&out).unwrap();
+    for line in page.lines().filter_map(|line| line.strip_prefix("<pre>")) {
+        let line = line.trim_end_matches("</pre>");
+        if let Some(rest) = line.strip_prefix("ironbook ").filter(|line| !line.contains("COMPID"))
+            && !rest.starts_with("report")
+        {
+            let (command, rest) = rest.split_once(" DIR").unwrap();
+            story.output(&format!("{command}{rest}"), 0);
+        }
+    }
+}
+
+#[test]
+fn reports_tell_no_name() {
+    let story = Story::written_by(names);
+    let named = report(&story, "--no-redact --at end", 0);
+    assert!(named.contains("ZGAMMA,&quot;DESK&quot;") && named.contains("zsecret-mass"), "{named}");
+    assert!(named.contains(&text(&story.dir)));
+    for options in ["--away 0 --at end", "--at clordid:zsecret-4", "--from clordid:zsecret-3"] {
+        let page = report(&story, options, 0);
+        no_secret(&page);
+        assert!(!page.contains(&text(&story.dir)), "where the journal is");
+        assert!(page.contains(">C1<"), "{page}");
+    }
+}
+
+#[test]
+fn a_report_of_a_damaged_journal_says_so() {
+    let story = Story::new();
+    damage(&story);
+    let page = report(&story, "", 3);
+    assert!(page.contains("class=\"warn\">") && page.contains("after sequence 28"), "{page}");
+    assert!(page.contains("sequence 1 to 28<") && !page.contains(&text(&story.dir)), "{page}");
+}
+
 /// Flips a bit in the frame with sequence 29.
 fn damage(story: &Story) {
     let path = story.dir.join("0000000000.seg");
