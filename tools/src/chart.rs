@@ -1,4 +1,4 @@
-//! Line charts as SVG, self-contained: what a report of figures needs and no more.
+//! Charts as SVG, self-contained: what a report of figures needs and no more.
 
 use std::fmt::Write as _;
 
@@ -19,6 +19,8 @@ const COLORS: [&str; 8] =
 pub enum Scale {
     /// Even steps from zero.
     Linear,
+    /// Even steps from one value to another.
+    Between(f64, f64),
     /// A decade as wide as another. What is not greater than zero is left out.
     Log,
 }
@@ -45,60 +47,99 @@ pub struct Line {
     pub points: Vec<(f64, f64)>,
 }
 
+/// Where values are in a chart.
+pub struct Plot {
+    across: Range,
+    up: Range,
+}
+
+impl Plot {
+    /// Pixels from the left to a value.
+    pub fn at_x(&self, value: f64) -> f64 {
+        LEFT + self.across.share(value) * (WIDTH - LEFT - RIGHT)
+    }
+
+    /// Pixels from the top to a value.
+    pub fn at_y(&self, value: f64) -> f64 {
+        HEIGHT - BOTTOM - self.up.share(value) * (HEIGHT - TOP - BOTTOM)
+    }
+
+    /// Lines at round values, with what stands at them, and the names of the axes.
+    fn axes(&self, x: &Axis, y: &Axis) -> String {
+        let mut out = String::new();
+        for mark in self.up.marks() {
+            let (at, right, text) = (self.at_y(mark), WIDTH - RIGHT, escape(&(y.mark)(mark)));
+            let _ = writeln!(
+                out,
+                "<path d=\"M{LEFT} {at:.1}H{right}\" stroke=\"#ddd\"/><text x=\"{}\" y=\"{:.1}\" \
+                 text-anchor=\"end\">{text}</text>",
+                LEFT - 6.0,
+                at + 4.0
+            );
+        }
+        for mark in self.across.marks() {
+            let (at, bottom, text) = (self.at_x(mark), HEIGHT - BOTTOM, escape(&(x.mark)(mark)));
+            let _ = writeln!(
+                out,
+                "<path d=\"M{at:.1} {TOP}V{bottom}\" stroke=\"#ddd\"/><text x=\"{at:.1}\" y=\"{}\" \
+                 text-anchor=\"middle\">{text}</text>",
+                bottom + 16.0
+            );
+        }
+        let _ = writeln!(
+            out,
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text><text transform=\"rotate(-90)\" \
+             x=\"{}\" y=\"14\" text-anchor=\"middle\">{}</text>",
+            (LEFT + WIDTH - RIGHT) / 2.0,
+            HEIGHT - 8.0,
+            escape(x.name),
+            -(HEIGHT - BOTTOM + TOP) / 2.0,
+            escape(y.name)
+        );
+        out
+    }
+}
+
 /// Draws a chart. Lines without a point that can be drawn are in the legend only.
 pub fn draw(title: &str, x: &Axis, y: &Axis, lines: &[Line]) -> String {
+    draw_over(title, x, y, lines, |_| String::new())
+}
+
+/// Draws a chart over something else, which is told where values are.
+pub fn draw_over(
+    title: &str,
+    x: &Axis,
+    y: &Axis,
+    lines: &[Line],
+    under: impl FnOnce(&Plot) -> String,
+) -> String {
     let drawn = |line: &Line| -> Vec<(f64, f64)> {
-        let fits = |axis: &Axis, value: f64| {
-            value.is_finite() && (axis.scale == Scale::Linear || value > 0.0)
+        let fits = |axis: &Axis, value: f64| match axis.scale {
+            Scale::Linear => value.is_finite(),
+            Scale::Between(from, to) => (from..=to).contains(&value),
+            Scale::Log => value.is_finite() && value > 0.0,
         };
         let points = line.points.iter().copied();
         points.filter(|&(at, value)| fits(x, at) && fits(y, value)).collect()
     };
     let all: Vec<_> = lines.iter().flat_map(drawn).collect();
-    let across = Range::of(x, all.iter().map(|point| point.0));
-    let up = Range::of(y, all.iter().map(|point| point.1));
-    let at_x = |value: f64| LEFT + across.share(value) * (WIDTH - LEFT - RIGHT);
-    let at_y = |value: f64| HEIGHT - BOTTOM - up.share(value) * (HEIGHT - TOP - BOTTOM);
+    let plot = Plot {
+        across: Range::of(x, all.iter().map(|point| point.0)),
+        up: Range::of(y, all.iter().map(|point| point.1)),
+    };
     let mut out = format!(
         "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" xmlns=\"http://www.w3.org/2000/svg\" \
          font-family=\"sans-serif\" font-size=\"12\"><title>{}</title>\n",
         escape(title)
     );
-    for mark in up.marks() {
-        let (at, right, text) = (at_y(mark), WIDTH - RIGHT, escape(&(y.mark)(mark)));
-        let _ = writeln!(
-            out,
-            "<path d=\"M{LEFT} {at:.1}H{right}\" stroke=\"#ddd\"/><text x=\"{}\" y=\"{:.1}\" \
-             text-anchor=\"end\">{text}</text>",
-            LEFT - 6.0,
-            at + 4.0
-        );
-    }
-    for mark in across.marks() {
-        let (at, bottom, text) = (at_x(mark), HEIGHT - BOTTOM, escape(&(x.mark)(mark)));
-        let _ = writeln!(
-            out,
-            "<path d=\"M{at:.1} {TOP}V{bottom}\" stroke=\"#ddd\"/><text x=\"{at:.1}\" y=\"{}\" \
-             text-anchor=\"middle\">{text}</text>",
-            bottom + 16.0
-        );
-    }
-    let _ = writeln!(
-        out,
-        "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text><text transform=\"rotate(-90)\" \
-         x=\"{}\" y=\"14\" text-anchor=\"middle\">{}</text>",
-        (LEFT + WIDTH - RIGHT) / 2.0,
-        HEIGHT - 8.0,
-        escape(x.name),
-        -(HEIGHT - BOTTOM + TOP) / 2.0,
-        escape(y.name)
-    );
+    out.push_str(&under(&plot));
+    out.push_str(&plot.axes(x, y));
     for (number, line) in lines.iter().enumerate() {
         let color = COLORS[number % COLORS.len()];
         let dashes = if line.dashed { " stroke-dasharray=\"5 4\"" } else { "" };
         let points: Vec<_> = drawn(line)
             .into_iter()
-            .map(|(at, value)| format!("{:.1},{:.1}", at_x(at), at_y(value)))
+            .map(|(at, value)| format!("{:.1},{:.1}", plot.at_x(at), plot.at_y(value)))
             .collect();
         let legend = TOP + 12.0 + 18.0 * number as f64;
         let _ = writeln!(
@@ -131,6 +172,7 @@ impl Range {
         });
         let is_empty = low > high;
         match axis.scale {
+            Scale::Between(from, to) => Self { scale: axis.scale, from, to },
             Scale::Linear if is_empty || high <= 0.0 => {
                 Self { scale: Scale::Linear, from: 0.0, to: 1.0 }
             }
@@ -147,18 +189,19 @@ impl Range {
     /// Where a value is, from 0 to 1.
     fn share(&self, value: f64) -> f64 {
         match self.scale {
-            Scale::Linear => (value - self.from) / (self.to - self.from),
+            Scale::Linear | Scale::Between(..) => (value - self.from) / (self.to - self.from),
             Scale::Log => (value / self.from).log10() / (self.to / self.from).log10(),
         }
     }
 
     fn marks(&self) -> Vec<f64> {
         match self.scale {
-            Scale::Linear => {
-                let step = round_step(self.to / 6.0);
+            Scale::Linear | Scale::Between(..) => {
+                let step = round_step((self.to - self.from) / 6.0);
+                let first = (self.from / step - 1e-9).ceil();
                 (0..)
-                    .map(|number| f64::from(number) * step)
-                    .take_while(|&mark| mark <= self.to * (1.0 + 1e-9))
+                    .map(|number| (first + f64::from(number)) * step)
+                    .take_while(|&mark| mark <= self.to + step * 1e-9)
                     .collect()
             }
             Scale::Log => {
@@ -233,5 +276,7 @@ mod tests {
         assert_eq!(range.marks(), [0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0]);
         let range = Range { scale: Scale::Log, from: 1.0, to: 1e3 };
         assert_eq!(range.marks().len(), 4);
+        let range = Range { scale: Scale::Between(99.0, 101.0), from: 99.0, to: 101.0 };
+        assert_eq!(range.marks(), [99.0, 99.5, 100.0, 100.5, 101.0]);
     }
 }

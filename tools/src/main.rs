@@ -7,21 +7,26 @@ mod book;
 mod chart;
 mod client;
 mod config;
+mod diff;
 mod doctor;
+mod export;
 mod indexed;
 mod inspect;
 mod load;
 mod order;
 mod output;
+mod page;
 mod password;
 mod repair;
 mod replay;
+mod report;
 mod send;
 mod simulate;
 mod start;
 mod top;
 mod trades;
 mod verify;
+mod whatif;
 mod why;
 
 use std::process::ExitCode;
@@ -57,6 +62,10 @@ enum Tool {
     Trades(trades::Arguments),
     Book(book::Arguments),
     Top(top::Arguments),
+    Export(export::Arguments),
+    Diff(diff::Arguments),
+    Whatif(whatif::Arguments),
+    Report(report::Arguments),
     Repair(repair::Arguments),
     Doctor(doctor::Arguments),
     Simulate(simulate::Arguments),
@@ -89,6 +98,10 @@ fn main() -> ExitCode {
         Tool::Trades(arguments) => trades::run(&arguments),
         Tool::Book(arguments) => book::run(&arguments),
         Tool::Top(arguments) => top::run(&arguments),
+        Tool::Export(arguments) => export::run(&arguments),
+        Tool::Diff(arguments) => diff::run(&arguments),
+        Tool::Whatif(arguments) => whatif::run(&arguments),
+        Tool::Report(arguments) => report::run(&arguments),
         Tool::Repair(arguments) => repair::run(&arguments),
         Tool::Doctor(arguments) => doctor::run(&arguments),
         Tool::Simulate(arguments) => simulate::run(&arguments),

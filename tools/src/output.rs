@@ -1,6 +1,6 @@
 //! What all subcommands print alike: exit codes, failures, numbers.
 
-use std::{io::ErrorKind, io::Write as _, process::ExitCode};
+use std::{fs::File, io::ErrorKind, io::Write as _, path::Path, process::ExitCode};
 
 use ironbook_gateway::{
     client::ClientError,
@@ -112,7 +112,8 @@ impl Exit {
         }
     }
 
-    fn of_play(error: &PlayError) -> Self {
+    /// For a journal that can't be read, or does not play back.
+    pub fn of_play(error: &PlayError) -> Self {
         match error {
             PlayError::Read(error) => Self::of_read(error),
             PlayError::Replay(error) => Self::of_replay(error),
@@ -138,7 +139,7 @@ impl From<Fault> for Failure {
             Fault::Open(error) => error.into(),
             Fault::Play(error) => error.into(),
             Fault::Gone(_) => Self::new(Exit::Corrupt, fault),
-            Fault::NotFound(_) => Self::new(Exit::Finding, fault),
+            Fault::NotFound(_) | Fault::Write(_) => Self::new(Exit::Finding, fault),
             Fault::Question(_) | Fault::Ambiguous { .. } => Self::new(Exit::Usage, fault),
         }
     }
@@ -170,6 +171,15 @@ impl From<StartError> for Failure {
             }
         }
     }
+}
+
+/// Creates a file, which must not be there yet: nothing that somebody has is lost, a journal least of all.
+pub fn create(path: &Path) -> Result<File, Failure> {
+    File::create_new(path).map_err(|error| {
+        let hint =
+            if error.kind() == ErrorKind::AlreadyExists { "; give another name" } else { "" };
+        Failure::new(Exit::Usage, format!("{}: {error}{hint}", path.display()))
+    })
 }
 
 /// Result of a subcommand.

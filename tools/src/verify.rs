@@ -117,7 +117,8 @@ fn last_before_damage(report: &Report) -> u64 {
     first.unwrap_or(report.last_sequence)
 }
 
-fn describe(finding: &Finding) -> String {
+/// A finding in words.
+pub fn describe(finding: &Finding) -> String {
     match finding {
         Finding::TornTail { file, offset, last_good_sequence, .. } => format!(
             "unfinished write in {} at offset {offset}, after sequence {last_good_sequence}",

@@ -21,6 +21,9 @@ pub enum Fault {
     /// The question names something that the journal does not hold.
     #[error("{0}")]
     NotFound(String),
+    /// The answer can't be written.
+    #[error("the output can't be written: {0}")]
+    Write(std::io::Error),
     /// The question can't be understood.
     #[error("{0}")]
     Question(String),

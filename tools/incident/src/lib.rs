@@ -6,6 +6,10 @@
 //! - [`moment`]: the state there, and steps from it, forward and back; [`view`]: what is to be seen.
 //! - [`condition`]: what to look for on the way.
 //! - [`question`]: an order's life, why something was refused or not filled, trades, clients.
+//! - [`difference`]: where two journals, or a journal and this program, part.
+//! - [`export`]: frames for other programs; [`names`]: with pseudonyms instead of names.
+//! - [`picture`]: what a report draws.
+//! - [`whatif`]: what would have been.
 //! - [`show`], [`book`], [`text`]: frames, books and numbers in people's words.
 //!
 //! It only reads journals, of a venue that runs or that doesn't. Whatever it says is computed by the
@@ -16,13 +20,18 @@
 
 pub mod book;
 pub mod condition;
+pub mod difference;
+pub mod export;
 mod fault;
 pub mod index;
 pub mod moment;
+pub mod names;
+pub mod picture;
 pub mod place;
 pub mod question;
 pub mod show;
 pub mod text;
 pub mod view;
+pub mod whatif;
 
 pub use fault::{Damage, Fault};

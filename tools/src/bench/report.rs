@@ -11,25 +11,16 @@ use super::{
 use crate::{
     chart::{Axis, Line, Scale, draw, escape},
     output::grouped,
+    page::{begin, figure},
 };
-
-const STYLE: &str = "body{font:15px/1.5 sans-serif;max-width:920px;margin:2em auto;padding:0 1em;color:#222}\
-    table{border-collapse:collapse;margin:1em 0}td,th{padding:.15em .7em;text-align:right;\
-    border-bottom:1px solid #ddd;white-space:nowrap}td:first-child,th:first-child{text-align:left}\
-    .warn{background:#fff3cd;padding:.4em .8em;margin:.3em 0}.floor td{color:#777}\
-    figure{margin:1.5em 0}figcaption{color:#555;font-size:90%}h2{margin-top:2em}";
 
 /// Steps of a percentile curve for each halving of the distance to 100 %.
 const CURVE_TICKS: u32 = 5;
 
 /// The whole report.
 pub fn html(suite: &Suite, effort: &Effort, machine: &Machine) -> String {
-    let mut out = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>Ironbook bench</title>\
-         <style>{STYLE}</style><h1>Ironbook {}, measured</h1>\n",
-        env!("CARGO_PKG_VERSION")
-    );
+    let mut out =
+        begin("Ironbook bench", &format!("Ironbook {}, measured", env!("CARGO_PKG_VERSION")));
     let _ = writeln!(
         out,
         "<p>Medians of {} runs of {} s at each rate, seed {SEED}, open loop: latency counts from when \
@@ -77,10 +68,6 @@ pub fn html(suite: &Suite, effort: &Effort, machine: &Machine) -> String {
     }
     out.push_str("</table></html>\n");
     out
-}
-
-fn figure(out: &mut String, chart: String, caption: &str) {
-    let _ = writeln!(out, "<figure>{chart}<figcaption>{}</figcaption></figure>", escape(caption));
 }
 
 fn distance_table(out: &mut String, distance: &Distance) {

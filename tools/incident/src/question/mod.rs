@@ -57,21 +57,36 @@ impl Span {
 }
 
 /// Shows each frame of a span in blocks that may hold all of some keys.
-fn scan(
+pub(crate) fn scan(
     index: &Index,
     keys: &[Key],
     span: Span,
     mut each: impl FnMut(&Frame<'_>),
 ) -> Result<(), Fault> {
+    scan_while(index, keys, span, |frame| {
+        each(frame);
+        true
+    })
+}
+
+/// The same until `each` says false.
+pub(crate) fn scan_while(
+    index: &Index,
+    keys: &[Key],
+    span: Span,
+    mut each: impl FnMut(&Frame<'_>) -> bool,
+) -> Result<(), Fault> {
+    let mut goes_on = true;
     for block in index.blocks_with(keys) {
         if block.last_sequence < span.first || block.first_sequence > span.last {
             continue;
         }
+        if !goes_on {
+            break;
+        }
         index.read_block(&block, |frame| {
-            if span.holds(frame.sequence) {
-                each(frame);
-            }
-            frame.sequence < span.last
+            goes_on = !span.holds(frame.sequence) || each(frame);
+            goes_on && frame.sequence < span.last
         })?;
     }
     Ok(())

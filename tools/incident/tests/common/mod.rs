@@ -44,6 +44,8 @@ pub struct Script {
     sequencer: Sequencer,
     now_ns: u64,
     seq_nums: [u64; 8],
+    /// Of the orders that follow.
+    pub account: Account,
 }
 
 pub fn name(text: &str) -> ClOrdId {
@@ -58,6 +60,11 @@ impl Script {
     }
 
     pub fn with_segments(dir: &Path, segment_bytes: u64) -> Self {
+        Self::with_clients(dir, segment_bytes, ["C1", "C2", "C7"])
+    }
+
+    /// The same with other comp ids.
+    pub fn with_clients(dir: &Path, segment_bytes: u64, comp_ids: [&str; 3]) -> Self {
         let options = Options { segment_bytes, prepared_ahead: 1, ..Options::default() };
         let (writer, _) = open(dir, options).expect("a journal");
         let limits = EngineLimits {
@@ -73,12 +80,13 @@ impl Script {
             sequencer: Sequencer::default(),
             now_ns: START_NS,
             seq_nums: [0; 8],
+            account: Account::EMPTY,
         };
         script.command(limits);
         let symbol = |text: &str| text.try_into().expect("a symbol");
         script.command(DefineInstrument::new(AAPL, symbol("AAPL"), 2, 0, 1, 1));
         script.command(DefineInstrument::new(MSFT, symbol("MSFT"), 2, 0, 5, 10));
-        for (session, comp_id) in [(C1, "C1"), (C2, "C2"), (C7, "C7")] {
+        for (session, comp_id) in [C1, C2, C7].into_iter().zip(comp_ids) {
             script.command(DefineSession::new(session, comp_id.try_into().expect("a comp id")));
         }
         script
@@ -114,6 +122,11 @@ impl Script {
         stamp.sequence.0
     }
 
+    /// Lets time pass.
+    pub fn wait(&mut self, time_ns: u64) {
+        self.now_ns += time_ns;
+    }
+
     fn origin(&mut self, session: SessionId) -> Origin {
         let number = &mut self.seq_nums[session.0 as usize];
         *number += 1;
@@ -143,7 +156,7 @@ impl Script {
         let terms =
             OrderTerms { side, ord_type, time_in_force, price: (price, 2), order_qty: (qty, 0) };
         let origin = self.origin(session);
-        self.command(NewOrder::new(origin, instrument, terms, Account::EMPTY, name(cl_ord_id)))
+        self.command(NewOrder::new(origin, instrument, terms, self.account, name(cl_ord_id)))
     }
 
     /// Replaces an order by its ClOrdID.
@@ -225,9 +238,13 @@ pub fn index(dir: &Path) -> Index {
 
 /// A day on which C7 sells far through the book, with rejects of several kinds before and after.
 pub fn story(dir: &Path) -> Engine {
+    story_in(Script::new(dir))
+}
+
+/// The same as a script goes on.
+pub fn story_in(mut day: Script) -> Engine {
     use Side::{Buy, Sell};
     use TimeInForce::{Fok, Ioc};
-    let mut day = Script::new(dir);
     day.record(&SessionRecord::Role { session: C2, read_only: false });
     day.record(&SessionRecord::Outbound {
         session: C1,

@@ -1,0 +1,133 @@
+//! `ironbook export`: a journal as files that other programs read.
+
+use std::{
+    io::{self, Write, stdout},
+    path::PathBuf,
+};
+
+use ironbook_incident::{
+    Fault,
+    export::{self, Exported, HEADER, Kinds, Wanted, export},
+    index::Index,
+    question::Span,
+};
+use serde_json::json;
+
+use crate::{
+    indexed::{Source, exit, note_damage},
+    output::{Outcome, create, grouped, say},
+};
+
+/// Write a journal, or a part of it, as CSV, JSON lines or a FIX log.
+///
+/// Names are replaced, as such files are passed on: comp ids by C1, C2 ..., accounts by A1 ..., ClOrdIDs by
+/// O1 ..., each always by the same within a file; text of clients by REDACTED. A comp id has its number in
+/// all files of a journal. --no-redact writes the names.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = columns())]
+pub struct Arguments {
+    #[command(flatten)]
+    source: Source,
+    /// What to write: csv, a row a frame; jsonl, an object a frame; fix-log, a FIX 4.4 message a line with |
+    /// for SOH
+    #[arg(long, value_enum, default_value_t = Format::Csv)]
+    format: Format,
+    /// From this place on, as replay --at has them
+    #[arg(long, value_name = "WHAT")]
+    from: Option<String>,
+    /// Up to this place
+    #[arg(long, value_name = "WHAT")]
+    to: Option<String>,
+    /// Only these kinds of frames, separated by commas
+    #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
+    kinds: Vec<Kind>,
+    /// Replace names by pseudonyms, which is the default
+    #[arg(long, overrides_with = "no_redact")]
+    redact: bool,
+    /// Write the names of clients, accounts and orders
+    #[arg(long)]
+    no_redact: bool,
+    /// Write to this file, which must not be there yet [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Format {
+    Csv,
+    Jsonl,
+    FixLog,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    Commands,
+    Events,
+    Sessions,
+}
+
+/// The columns, for the long help.
+fn columns() -> String {
+    format!(
+        "Columns of csv:\n  {}\nTimes are UTC to the nanosecond; what a frame has not is empty. A line of \
+         fix-log is its time, its sequence, < from a client or > to one, and the message.",
+        HEADER.replace(',', ", ")
+    )
+}
+
+impl Arguments {
+    fn kinds(&self) -> Kinds {
+        if self.kinds.is_empty() {
+            return Kinds::ALL;
+        }
+        let has = |kind| self.kinds.contains(&kind);
+        Kinds {
+            commands: has(Kind::Commands),
+            events: has(Kind::Events),
+            sessions: has(Kind::Sessions),
+        }
+    }
+
+    fn write(&self, index: &Index, out: &mut impl Write) -> Result<Exported, Fault> {
+        let wanted = Wanted {
+            format: match self.format {
+                Format::Csv => export::Format::Csv,
+                Format::Jsonl => export::Format::JsonLines,
+                Format::FixLog => export::Format::FixLog,
+            },
+            span: Span::parse(index, self.from.as_deref(), self.to.as_deref())?,
+            kinds: self.kinds(),
+            redact: !self.no_redact,
+        };
+        export(index, &wanted, out)
+    }
+}
+
+pub fn run(arguments: &Arguments) -> Outcome {
+    let source = &arguments.source;
+    let index = source.open()?;
+    let Some(path) = &arguments.out else {
+        return match arguments.write(&index, &mut stdout().lock()) {
+            // Nobody reads any more: whoever did has enough.
+            Err(Fault::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                Ok(exit(&index))
+            }
+            written => written.map(|_| exit(&index)).map_err(|fault| note_damage(&index, fault)),
+        };
+    };
+    let mut file = create(path)?;
+    let written = arguments.write(&index, &mut file);
+    let Exported { frames, lines } = written.map_err(|fault| note_damage(&index, fault))?;
+    let (path, redacted) = (path.display().to_string(), !arguments.no_redact);
+    if source.json {
+        let value = json!({ "file": path, "frames": frames, "lines": lines, "redacted": redacted });
+        say!("{value:#}");
+    } else {
+        let names = if redacted { "replaced by pseudonyms" } else { "as they are" };
+        say!("File         {path}");
+        say!("Frames       {}, {} lines", grouped(frames), grouped(lines));
+        say!("Names        {names}");
+        say!("\nNext: ironbook report {} --out report.html", source.dir.display());
+    }
+    Ok(exit(&index))
+}

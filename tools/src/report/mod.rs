@@ -1,0 +1,249 @@
+//! `ironbook report`: a part of a journal as one HTML file.
+
+mod heat;
+mod html;
+
+use std::{fmt::Write as _, io::Write as _, path::PathBuf};
+
+use ironbook_incident::{
+    Fault,
+    book::{BookView, book},
+    index::Index,
+    moment::Moment,
+    names::Names,
+    picture::{Activity, Columns, Depth, activity, depths},
+    place::What,
+    question::{
+        Span,
+        top::{Top, top},
+        trades::{Trades, Wanted, trades},
+    },
+};
+use ironbook_journal::{Reader, Report};
+use serde_json::json;
+
+use crate::{
+    indexed::{Source, exit, note_damage},
+    output::{Exit, Failure, Outcome, create, grouped, hash, say},
+    verify::describe,
+};
+
+/// Symbols whose prices are drawn, those with the most trades.
+const SYMBOLS_DRAWN: usize = 2;
+/// Rows of each table.
+const ROWS: usize = 10;
+/// Trades far from the market that are listed.
+const AWAY_LISTED: usize = 50;
+/// Levels of a book on each side.
+const LEVELS: usize = 10;
+
+/// Write a part of a journal as one HTML file that needs nothing else: what it is, how much came when, the
+/// books over time with their trades, the books at a moment, clients, findings, and the commands that say more.
+///
+/// Comp ids are replaced by C1, C2 ... and the journal's directory by DIR, as such files are passed on;
+/// --no-redact writes them.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    source: Source,
+    /// From this place on, as replay --at has them
+    #[arg(long, value_name = "WHAT")]
+    from: Option<String>,
+    /// Up to this place
+    #[arg(long, value_name = "WHAT")]
+    to: Option<String>,
+    /// Show the books at this place [default: the last one]
+    #[arg(long, value_name = "WHAT")]
+    at: Option<String>,
+    /// List trades at least so many percent from the middle of the book
+    #[arg(long, value_name = "PERCENT")]
+    away: Option<f64>,
+    /// Replace names, which is the default
+    #[arg(long, overrides_with = "no_redact")]
+    redact: bool,
+    /// Write the names of clients and of the directory
+    #[arg(long)]
+    no_redact: bool,
+    /// Write to this file, which must not be there yet
+    #[arg(long, value_name = "FILE.html")]
+    out: PathBuf,
+}
+
+/// All that a page tells.
+struct Facts {
+    /// The journal, as it may be named.
+    dir: String,
+    names: Names,
+    build: String,
+    span: Span,
+    times: (u64, u64),
+    state_hash: u64,
+    verified: Report,
+    /// What is wrong, a line each.
+    findings: Vec<String>,
+    top: Top,
+    activity: Activity,
+    depths: Vec<Depth>,
+    moment: MomentFacts,
+    /// With how far they were asked to be away.
+    away: Option<(f64, Trades)>,
+}
+
+/// What was there at the moment that was asked for.
+struct MomentFacts {
+    sequence: u64,
+    time_ns: u64,
+    /// The input and its events: sequence and text.
+    entries: Vec<(u64, String)>,
+    books: Vec<BookView>,
+}
+
+impl Facts {
+    fn gather(arguments: &Arguments, index: &Index, verified: Report) -> Result<Self, Fault> {
+        let (from, to) = (arguments.from.as_deref(), arguments.to.as_deref());
+        let span = Span::parse(index, from, to)?;
+        let at = match &arguments.at {
+            Some(word) => What::parse(word, index)?.find(index)?,
+            None => span.last,
+        };
+        let mut names = Names::of(index, !arguments.no_redact)?;
+        let top = top(index, span, ROWS)?;
+        let (_, first_ns, last_ns) = top.span;
+        let columns = Columns::over(first_ns, last_ns);
+        let drawn: Vec<_> = top.symbols.iter().take(SYMBOLS_DRAWN).map(|row| &row.symbol).collect();
+        let known = names.engine().instruments().map(|view| view.definition);
+        let mut drawn: Vec<_> = known
+            .filter_map(|known| {
+                let place = drawn.iter().position(|symbol| **symbol == *known.symbol.as_str())?;
+                Some((place, known.instrument))
+            })
+            .collect();
+        drawn.sort_unstable_by_key(|(place, _)| *place);
+        let drawn: Vec<_> = drawn.into_iter().map(|(_, instrument)| instrument).collect();
+        let away = arguments.away.map(|percent| {
+            let (symbol, comp_id, away) = (None, None, Some(percent));
+            let wanted = Wanted { span, symbol, comp_id, away, limit: AWAY_LISTED };
+            trades(index, &wanted).map(|found| (percent, found))
+        });
+        let end = Moment::at(index, span.last)?;
+        let moment = MomentFacts::at(index, at, &mut names)?;
+        Ok(Self {
+            dir: arguments.dir(),
+            build: build(index),
+            span,
+            times: (first_ns, last_ns),
+            state_hash: end.engine().map_or(0, ironbook_engine::Engine::state_hash),
+            findings: findings(arguments, index, &verified),
+            verified,
+            activity: activity(index, span, columns)?,
+            depths: depths(index, span, columns, &drawn)?,
+            top,
+            away: away.transpose()?,
+            moment,
+            names,
+        })
+    }
+}
+
+impl MomentFacts {
+    fn at(index: &Index, sequence: u64, names: &mut Names) -> Result<Self, Fault> {
+        let moment = Moment::at(index, sequence)?;
+        let mut entries = Vec::new();
+        for mut entry in moment.entries() {
+            names.redact(&mut entry);
+            let text = format!("{}: {}", entry.name(), entry.text(names.engine()));
+            entries.push((entry.sequence, text));
+        }
+        let books = moment.engine().map_or_else(Vec::new, |engine| {
+            let each = engine.instruments().map(|view| view.definition.instrument);
+            each.filter_map(|instrument| book(engine, instrument, LEVELS))
+                .filter(|book| book.live_orders > 0)
+                .collect()
+        });
+        Ok(Self { sequence, time_ns: moment.time_ns(), entries, books })
+    }
+}
+
+fn build(index: &Index) -> String {
+    let segments = Reader::open(index.dir()).and_then(|reader| reader.segments());
+    let mut builds: Vec<_> = segments
+        .unwrap_or_default()
+        .iter()
+        .map(|segment| String::from_utf8_lossy(&segment.build_id).trim_end_matches('\0').to_owned())
+        .filter(|build| !build.is_empty())
+        .collect();
+    builds.dedup();
+    if builds.is_empty() { "unknown".to_owned() } else { builds.join(", then ") }
+}
+
+fn findings(arguments: &Arguments, index: &Index, verified: &Report) -> Vec<String> {
+    let mut found: Vec<_> = verified.findings.iter().map(describe).collect();
+    found.extend(index.damage().map(ToString::to_string));
+    let gone = ironbook_gateway::retention::describe_gone(index.dir(), index.first_sequence());
+    found.extend(gone);
+    if !arguments.no_redact {
+        let dir = index.dir().display().to_string();
+        found.iter_mut().for_each(|text| *text = text.replace(&dir, "DIR"));
+    }
+    found
+}
+
+impl Arguments {
+    /// The journal's directory, as it may be named.
+    fn dir(&self) -> String {
+        match self.no_redact {
+            true => self.source.dir.display().to_string(),
+            false => "DIR".to_owned(),
+        }
+    }
+
+    /// The command line that makes this page again.
+    fn command(&self) -> String {
+        let mut line = format!("ironbook report {}", self.dir());
+        let places = [("from", &self.from), ("to", &self.to), ("at", &self.at)];
+        for (name, word) in places {
+            if let Some(word) = word {
+                // A place may be a name.
+                let word = if self.no_redact { word } else { "WHAT" };
+                let _ = write!(line, " --{name} {word}");
+            }
+        }
+        if let Some(percent) = self.away {
+            let _ = write!(line, " --away {percent}");
+        }
+        line + " --out FILE.html"
+    }
+}
+
+pub fn run(arguments: &Arguments) -> Outcome {
+    let source = &arguments.source;
+    let verified = ironbook_journal::verify(&source.dir)?;
+    let index = source.open()?;
+    let facts = Facts::gather(arguments, &index, verified);
+    let facts = facts.map_err(|fault| note_damage(&index, fault))?;
+    let page = html::page(&facts, &arguments.command());
+    let path = arguments.out.display().to_string();
+    let mut file = create(&arguments.out)?;
+    file.write_all(page.as_bytes())
+        .map_err(|error| Failure::new(Exit::Finding, format!("{path}: {error}")))?;
+    if source.json {
+        let value = json!({
+            "file": path,
+            "bytes": page.len(),
+            "first_sequence": facts.span.first,
+            "last_sequence": facts.span.last,
+            "state_hash": hash(facts.state_hash),
+            "findings": facts.findings.len(),
+            "redacted": !arguments.no_redact,
+        });
+        say!("{value:#}");
+    } else {
+        let names = if arguments.no_redact { "as they are" } else { "replaced by pseudonyms" };
+        say!("File         {path}, {} bytes", grouped(page.len() as u64));
+        say!("Sequence     {} to {}", facts.span.first, facts.span.last);
+        say!("Names        {names}");
+        say!("Findings     {}", facts.findings.len());
+        say!("\nNext: ironbook top {}", source.dir.display());
+    }
+    Ok(exit(&index))
+}

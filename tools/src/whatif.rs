@@ -1,0 +1,69 @@
+//! `ironbook whatif`: what would have been.
+
+use ironbook_incident::{
+    question::Span,
+    whatif::{NOT_SIMULATED, Wanted, keys, what_if},
+};
+
+use crate::{
+    indexed::{Source, exit, note_damage},
+    output::{Outcome, say},
+};
+
+/// Carry out the commands of a journal once more, without some clients or under other limits, and say what
+/// comes otherwise.
+///
+/// What it prints is COUNTERFACTUAL, and says so: clients send what they sent. Nothing is written.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = more())]
+pub struct Arguments {
+    #[command(flatten)]
+    source: Source,
+    /// Leave out what this client asked for; may be given again
+    #[arg(long, value_name = "COMPID")]
+    drop_client: Vec<String>,
+    /// Change a limit or a term of an instrument; may be given again
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// From this place on, as replay --at has them
+    #[arg(long, value_name = "WHAT")]
+    from: Option<String>,
+    /// Up to this place
+    #[arg(long, value_name = "WHAT")]
+    to: Option<String>,
+}
+
+/// Keys, and what is left out, for the long help.
+fn more() -> String {
+    format!(
+        "Keys of --set:\n{}Terms of an instrument can be changed where it is defined after --from; limits of \
+         an engine that runs by then only grow.\n\nNot simulated:\n  - {}",
+        keys(),
+        NOT_SIMULATED.join("\n  - ")
+    )
+}
+
+pub fn run(arguments: &Arguments) -> Outcome {
+    let source = &arguments.source;
+    let index = source.open()?;
+    let span = Span::parse(&index, arguments.from.as_deref(), arguments.to.as_deref());
+    let found = span.and_then(|span| {
+        let (dropped, settings) = (arguments.drop_client.clone(), arguments.set.clone());
+        what_if(&index, Wanted { span, dropped, settings })
+    });
+    let found = found.map_err(|fault| note_damage(&index, fault))?;
+    if source.json {
+        say!("{:#}", found.json());
+    } else {
+        let dir = source.dir.display();
+        say!("{found}");
+        match (&found.first, found.clients.first()) {
+            (Some(first), _) => say!("\nNext: ironbook replay {dir} --at seq:{}", first.sequence),
+            (None, Some((comp_id, _))) => {
+                say!("\nNext: ironbook whatif {dir} --drop-client {comp_id}");
+            }
+            (None, None) => say!("\nNext: ironbook top {dir}"),
+        }
+    }
+    Ok(exit(&index))
+}

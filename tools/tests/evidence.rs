@@ -1,0 +1,474 @@
+//! What leaves the house: exports and reports of a journal, and what two journals differ in.
+
+mod fixtures;
+mod story;
+
+use std::fs;
+
+use fixtures::{expect_exit, json, stderr, stdout, text};
+use ironbook_engine::{
+    Account, ClOrdId, CompId, Event, InstrumentId, OrdType, OrderId, Side, Symbol, TimeInForce,
+    Timestamp,
+    command::{CancelOrder, NewOrder, OrderTerms, Origin, QueryOrder},
+};
+use ironbook_gateway::session_record::SessionRecord;
+use ironbook_journal::SEGMENT_BYTES_MIN;
+use story::{
+    Story, compare,
+    script::{self, AAPL, C1, C2, C7, MSFT, Script, name},
+};
+
+/// Names that must not be in what is redacted. Each begins in a way that nothing else does.
+const COMP_IDS: [&str; 3] = ["ZALPHA-FUND", "ZBETA-BANK", "ZGAMMA,\"DESK\""];
+const SECRETS: [&str; 4] = ["ZALPHA", "ZBETA", "ZGAMMA", "zsecret"];
+
+/// A journal in which names are wherever they can be: all commands and events that have some, and
+/// messages that are journaled as text.
+fn names(dir: &std::path::Path) {
+    let mut day = Script::with_clients(dir, SEGMENT_BYTES_MIN, COMP_IDS);
+    day.account = Account::try_from("zsecret-acc").unwrap();
+    day.record(&SessionRecord::Role { session: C2, read_only: true });
+    for body in [
+        "45=2\u{1}58=zsecret of ZALPHA-FUND\u{1}379=zsecret-ref\u{1}380=4\u{1}",
+        "11=zsecret-1\u{1}1=zsecret-acc\u{1}55=zsecret-sym\u{1}49=ZBETA-BANK\u{1}95=8\u{1}96=a\u{1}zsecret\u{1}",
+        "112=zsecret-test\u{1}371=zsecret\u{1}",
+    ] {
+        let (msg_type, body) = (b"j".to_vec(), body.as_bytes().to_vec());
+        day.record(&SessionRecord::Outbound { session: C1, msg_type, body });
+    }
+    day.order((C1, "zsecret-1"), AAPL, Side::Buy, (100, 10_000));
+    day.order((C2, "zsecret,\"2\""), AAPL, Side::Sell, (60, 10_000));
+    day.account = Account::EMPTY;
+    day.order((C7, "zsecret-3"), AAPL, Side::Sell, (10, 10_100));
+    day.order((C1, "zsecret-4"), MSFT, Side::Buy, (15, 1_003));
+    day.order((C1, "zsecret-1"), AAPL, Side::Buy, (100, 10_000));
+    day.replace(C1, ("zsecret-5", "zsecret-1"), (AAPL, Side::Buy), (90, 9_900));
+    day.replace(C1, ("zsecret-6", "zsecret-none"), (AAPL, Side::Buy), (90, 9_900));
+    day.cancel(C7, ("zsecret-7", "zsecret-3"), (AAPL, Side::Sell));
+    let symbol = Symbol::try_from("zsecret-symbol").unwrap();
+    let origin = |number| Origin::new(C1, number, Timestamp(1));
+    let order = QueryOrder::new(origin(9), OrderId::NONE, AAPL, Side::Buy, name("zsecret-5"));
+    day.command(order);
+    day.command(QueryOrder {
+        unknown_symbol: symbol,
+        instrument: InstrumentId::NONE,
+        cl_ord_id: name("zsecret-8"),
+        ..order
+    });
+    let terms = OrderTerms {
+        side: Side::Buy,
+        ord_type: OrdType::Market,
+        time_in_force: TimeInForce::Ioc,
+        price: (0, 0),
+        order_qty: (10, 0),
+    };
+    let none = InstrumentId::NONE;
+    let account = Account::try_from("zsecret-two").unwrap();
+    let mut order = NewOrder::new(origin(11), none, terms, account, name("zsecret-9"));
+    order.unknown_symbol = symbol;
+    day.command(order);
+    day.mass_cancel(C1, "zsecret-mass");
+    day.close();
+}
+
+#[track_caller]
+fn no_secret(text: &str) {
+    for secret in SECRETS {
+        assert!(!text.contains(secret), "{secret} in\n{text}");
+    }
+}
+
+#[test]
+fn exports_are_as_they_were() {
+    let story = Story::new();
+    for format in ["csv", "jsonl", "fix-log"] {
+        let named = story.ask(&format!("export --format {format} --no-redact"), 0);
+        compare(&format!("export-{format}.txt"), &named);
+        // To the byte the same with the index that there is now, and in parts.
+        let again = story.ask(&format!("export --format {format} --no-redact"), 0);
+        assert_eq!(again, named);
+        let first = story.ask(&format!("export --format {format} --no-redact --to 32"), 0);
+        let rest = story.ask(&format!("export --format {format} --no-redact --from 33"), 0);
+        let rest = rest.strip_prefix(&format!("{}\n", rest.lines().next().unwrap()));
+        let rest = rest.filter(|_| format == "csv").map(str::to_owned).unwrap_or_else(|| {
+            story.ask(&format!("export --format {format} --no-redact --from 33"), 0)
+        });
+        assert_eq!(first + &rest, named, "{format} in two parts");
+    }
+    let csv = Story::written_by(names);
+    for redact in ["--redact", "--no-redact"] {
+        compare(&format!("export{redact}.txt"), &csv.ask(&format!("export {redact}"), 0));
+    }
+}
+
+#[test]
+fn rows_have_the_columns_of_the_header() {
+    let story = Story::new();
+    let csv = story.ask("export", 0);
+    let mut lines = csv.lines();
+    let columns = lines.next().unwrap().split(',').count();
+    assert_eq!(lines.clone().count(), 89);
+    for line in lines {
+        assert_eq!(line.split(',').count(), columns, "{line}");
+    }
+    // Kinds of frames add up.
+    let count = |kinds: &str| story.ask(&format!("export --kinds {kinds}"), 0).lines().count() - 1;
+    let [commands, events, sessions] = ["commands", "events", "sessions"].map(count);
+    assert_eq!(commands + events + sessions, 89);
+    assert!(commands > 0 && events > 0 && sessions == 3, "{commands} {events} {sessions}");
+    assert_eq!(count("commands,sessions"), commands + sessions);
+}
+
+#[test]
+fn fix_log_lines_are_messages_with_their_numbers() {
+    let story = Story::written_by(names);
+    let log = story.ask("export --format fix-log --no-redact", 0);
+    // A drop copy hears of everything, under numbers of its own.
+    let to = |comp_id: &str| -> Vec<u64> {
+        let lines = log.lines().filter(|line| line.contains(&format!("|56={comp_id}|")));
+        let number = |line: &str| {
+            let (_, rest) = line.split_once("|34=").unwrap();
+            rest.split_once('|').unwrap().0.parse().unwrap()
+        };
+        lines.map(number).collect()
+    };
+    let counted = |numbers: &[u64]| numbers.iter().copied().eq(1..=numbers.len() as u64);
+    let (one, copies) = (to("ZALPHA-FUND"), to("ZBETA-BANK"));
+    assert!(counted(&one) && one.len() > 8, "{one:?}");
+    // Its own report comes to it as its session's and as a copy.
+    assert!(counted(&copies) && copies.len() > one.len() - 3, "{copies:?}");
+    for line in log.lines() {
+        let message = line.splitn(4, ' ').nth(3).unwrap().replace('|', "\u{1}");
+        let framed = ironbook_fix::codec::frame(message.as_bytes());
+        let whole = ironbook_fix::codec::Framed::Message { len: message.len() };
+        assert_eq!(framed, whole, "{line}");
+    }
+}
+
+#[test]
+fn what_is_redacted_tells_no_name() {
+    let story = Story::written_by(names);
+    for format in ["csv", "jsonl", "fix-log"] {
+        let named = story.ask(&format!("export --format {format} --no-redact"), 0);
+        for secret in ["ZALPHA", "ZGAMMA", "zsecret-1", "zsecret-acc"] {
+            assert!(named.contains(secret), "{format} lacks {secret}");
+        }
+        let redacted = story.ask(&format!("export --format {format}"), 0);
+        no_secret(&redacted);
+        assert_eq!(redacted.lines().count(), named.lines().count(), "{format}");
+        // The same name is the same pseudonym wherever it stands.
+        assert!(redacted.contains("C1") && redacted.contains("O1"), "{redacted}");
+        assert_eq!(redacted, story.ask(&format!("export --format {format}"), 0));
+    }
+    let row = |text: &str, sequence: &str| {
+        let found = text.lines().find(|line| line.starts_with(&format!("{sequence},")));
+        found.unwrap().split(',').map(str::to_owned).collect::<Vec<_>>()
+    };
+    let csv = story.ask("export", 0);
+    let (request, report) = (row(&csv, "11"), row(&csv, "12"));
+    assert_eq!((&*request[2], &*report[2]), ("NewOrderSingle", "ExecutionReport"));
+    assert_eq!(request[6..9], report[6..9], "ClOrdIDs and account");
+    // Whoever is meant is asked for by name; a file is written once.
+    let out = text(&story.beside("out.csv"));
+    let said = story.output(&format!("export --from clordid:zsecret-3 --out {out} --json"), 0);
+    assert_eq!(json(&said)["redacted"], true);
+    no_secret(&fs::read_to_string(&out).unwrap());
+    let again = stderr(&story.output(&format!("export --out {out}"), 2));
+    assert!(again.contains("give another name"), "{again}");
+}
+
+#[test]
+fn names_are_as_long_as_they_may_be() {
+    const { assert!(CompId::MAX == 32 && ClOrdId::MAX == 36 && Account::MAX == 12) };
+    let longest = "Z".repeat(CompId::MAX);
+    let story = Story::written_by(|dir| {
+        let mut day = Script::with_clients(dir, SEGMENT_BYTES_MIN, [&longest, "b", "c"]);
+        day.order((C1, &"z".repeat(ClOrdId::MAX)), AAPL, Side::Buy, (100, 10_000));
+        day.close();
+    });
+    let csv = story.ask("export", 0);
+    assert!(!csv.contains("ZZ") && !csv.contains("zz"), "{csv}");
+    assert!(story.ask("export --no-redact", 0).contains(&longest));
+}
+
+#[test]
+fn damaged_journals_are_told_up_to_the_damage() {
+    let story = Story::new();
+    let whole = story.ask("export", 0);
+    damage(&story);
+    fs::remove_dir_all(story.beside("data.index")).unwrap();
+    let part = story.output("export", 3);
+    assert!(stderr(&part).contains("up to sequence 28"), "{}", stderr(&part));
+    let part = stdout(&part);
+    assert!(whole.starts_with(&part) && part.lines().count() == 29, "{part}");
+}
+
+/// A journal beside the story's.
+fn other(story: &Story, write: impl FnOnce(Script)) -> String {
+    let dir = story.beside("other");
+    let _ = fs::remove_dir_all(&dir);
+    write(Script::new(&dir));
+    text(&dir)
+}
+
+/// Compares the story's journal with another, in words and as JSON.
+fn diff(story: &Story, name: &str, other: &str, status: i32) {
+    let place = text(story.dir.parent().unwrap());
+    let question = format!("diff {other} --context 2");
+    let said = story.ask(&question, status).replace(&place, "");
+    compare(&format!("{name}.txt"), &said);
+    let said = story.ask(&format!("{question} --json"), status).replace(&place, "");
+    compare(&format!("{name}.json"), &said);
+}
+
+#[test]
+fn two_journals_differ_where_they_do() {
+    let story = Story::new();
+    let same = other(&story, |day| {
+        script::story_in(day);
+    });
+    assert!(story.ask(&format!("diff {same}"), 0).contains("Differs      nowhere"));
+    assert!(!story.beside("data.index").exists(), "no index for that");
+    // The same later, which is nothing else.
+    let later = other(&story, |mut day| {
+        day.wait(7);
+        script::story_in(day);
+    });
+    diff(&story, "diff-time", &later, 1);
+    assert!(story.ask(&format!("diff {later} --ignore-times"), 0).contains("Same         89"));
+    // Another order.
+    let input = other(&story, |mut day| {
+        day.record(&SessionRecord::Role { session: C2, read_only: false });
+        day.record(&SessionRecord::Outbound {
+            session: C1,
+            msg_type: b"A".to_vec(),
+            body: b"98=0\x01108=30\x01".to_vec(),
+        });
+        day.order((C1, "a1"), AAPL, Side::Buy, (101, 10_000));
+        day.close();
+    });
+    diff(&story, "diff-input", &input, 1);
+    // Records of sessions alone; and an order behind them.
+    let sessions = |day: &mut Script| {
+        day.record(&SessionRecord::Reset { session: C7 });
+    };
+    let more = other(&story, |mut day| {
+        sessions(&mut day);
+        script::story_in(day);
+    });
+    diff(&story, "diff-sessions", &more, 1);
+    let books = other(&story, |mut day| {
+        sessions(&mut day);
+        day.order((C1, "a1"), AAPL, Side::Buy, (101, 10_000));
+        day.close();
+    });
+    diff(&story, "diff-sessions-books", &books, 1);
+    // One that has ended already.
+    let shorter = other(&story, |mut day| {
+        day.record(&SessionRecord::Role { session: C2, read_only: false });
+        day.close();
+    });
+    diff(&story, "diff-end", &shorter, 1);
+}
+
+#[test]
+fn a_lie_is_found_out() {
+    let story = Story::new();
+    let lie = |event: &mut Event| {
+        if let Event::Execution(event) = event {
+            event.last_px += i64::from(event.last_px > 0);
+        }
+    };
+    let dir = other(&story, |day| trade(day, lie));
+    let said = expect_exit(&["diff", &dir, "--context", "3"], 1);
+    compare("diff-program.txt", &stdout(&said).replace(&dir, "data"));
+    let said = expect_exit(&["diff", &dir, "--context", "3", "--json"], 1);
+    compare("diff-program.json", &stdout(&said).replace(&dir, "data"));
+    assert!(story.ask("diff", 0).contains("Differs      nowhere"));
+    // Beside the truth it is another decision, and this program takes the truth's.
+    let truth = Story::written_by(|dir| trade(Script::new(dir), |_| {}));
+    let dir = other(&truth, |day| trade(day, lie));
+    diff(&truth, "diff-decision", &dir, 1);
+    let turned = expect_exit(&["diff", &dir, &text(&truth.dir)], 1);
+    assert!(stdout(&turned).contains("Program      decides as B"), "{}", stdout(&turned));
+}
+
+/// A trade, whose events may be told otherwise.
+fn trade(mut day: Script, lie: fn(&mut Event)) {
+    day.order((C1, "a1"), AAPL, Side::Buy, (100, 10_000));
+    let terms = OrderTerms {
+        side: Side::Sell,
+        ord_type: OrdType::Limit,
+        time_in_force: TimeInForce::Day,
+        price: (10_000, 2),
+        order_qty: (60, 0),
+    };
+    let origin = Origin::new(C2, 1, Timestamp(9));
+    let order = NewOrder::new(origin, AAPL, terms, Account::EMPTY, name("b1"));
+    day.command_with_lies(order.into(), lie);
+    day.order((C1, "a2"), AAPL, Side::Buy, (100, 10_000));
+    day.close();
+}
+
+#[test]
+fn a_comparison_ends_where_a_journal_is_damaged() {
+    let story = Story::new();
+    let whole = other(&story, |day| {
+        script::story_in(day);
+    });
+    damage(&story);
+    let said = stdout(&story.output(&format!("diff {whole}"), 3));
+    assert!(said.contains("up to sequence 28\nDamaged      A from there on"), "{said}");
+    let turned = stdout(&expect_exit(&["diff", &whole, &text(&story.dir)], 3));
+    assert!(turned.contains("up to sequence 28\nDamaged      B from there on"), "{turned}");
+    story.output("diff", 3);
+}
+
+#[test]
+fn what_would_have_been() {
+    let story = Story::new();
+    // Nothing changed: nothing comes otherwise, to the state.
+    for span in ["", " --from 20", " --from 20 --to 60", " --from seq:32"] {
+        let said = json(&story.output(&format!("whatif{span} --json"), 0));
+        assert!(said["first_difference"].is_null(), "{said:#}");
+        assert_eq!(said["states"]["real"], said["states"]["COUNTERFACTUAL"], "{span}");
+        let sides =
+            said["trades"].as_array().unwrap().iter().chain(said["clients"].as_array().unwrap());
+        for row in sides {
+            let both = row.get("trades").or(row.get("client")).unwrap();
+            assert_eq!(both["real"], both["COUNTERFACTUAL"], "{span}");
+        }
+    }
+    // Without the one whose accident it was.
+    story.golden("whatif-drop", "whatif --drop-client C7");
+    story.golden("whatif-drop-late", "whatif --drop-client C7 --from 34 --to 70");
+    story.golden("whatif-tick", "whatif --set MSFT.tick=0.01 --set MSFT.lot=5");
+    story.golden("whatif-limit", "whatif --set engine.orders_max=2");
+    let said = story.ask("whatif --drop-client C1 --drop-client C2 --json", 0);
+    for line in
+        story.ask("whatif --drop-client C7", 0).lines().filter(|line| line.contains("sequence"))
+    {
+        assert!(line.contains("COUNTERFACTUAL") || line.starts_with("Next"), "{line}");
+    }
+    assert!(said.contains("\"label\": \"COUNTERFACTUAL\""), "{said}");
+}
+
+#[test]
+fn what_can_not_have_been_is_told() {
+    let story = Story::new();
+    for (question, expected) in [
+        ("whatif --set engine.speed=9", "there is no such key; there are\n  engine.orders_max"),
+        ("whatif --set IBM.tick=1", "with the symbols AAPL MSFT"),
+        ("whatif --set AAPL.tick", "give KEY=VALUE"),
+        ("whatif --set AAPL.tick=x", "\"x\" is no number"),
+        ("whatif --set AAPL.tick=0.001", "AAPL has 2 decimals there"),
+        ("whatif --set AAPL.tick=1 --set AAPL.price_max=0.5", "no instrument can have"),
+        ("whatif --set AAPL.tick=0", "no instrument can have AAPL.tick=0"),
+        ("whatif --set engine.orders_max=-1", "is no whole number"),
+        ("whatif --set engine.orders_max=0", "no engine can have engine.orders_max=0"),
+        ("whatif --set AAPL.tick=0.05 --from 20", "AAPL is defined before --from"),
+        ("whatif --set engine.orders_max=2 --from 20", "only grow; play from the start"),
+    ] {
+        let message = stderr(&story.output(question, 2));
+        assert!(message.contains(expected), "{question}: {message}");
+    }
+    story.output("whatif --set engine.orders_max=10000 --from 20", 0);
+    let nobody = stderr(&story.output("whatif --drop-client C9", 1));
+    assert!(nobody.contains("there are C1 C2 C7"), "{nobody}");
+    damage(&story);
+    fs::remove_dir_all(story.beside("data.index")).unwrap();
+    let said = story.ask("whatif --drop-client C7", 3);
+    assert!(said.contains("sequence 1 to 28 without"), "{said}");
+}
+
+/// Clients that name orders by OrderID mean the order of the same request, whatever its number is.
+#[test]
+fn order_ids_mean_the_same_orders() {
+    let story = Story::written_by(|dir| {
+        let mut day = Script::new(dir);
+        day.order((C7, "gone"), AAPL, Side::Buy, (5, 9_000));
+        day.order((C1, "kept"), AAPL, Side::Buy, (100, 10_000));
+        let id = |day: &Script, session, text: &str| {
+            day.engine().order_named(session, &name(text)).unwrap().order_id
+        };
+        let (gone, kept) = (id(&day, C7, "gone"), id(&day, C1, "kept"));
+        for (session, number, order_id) in [(C1, 8, kept), (C2, 9, gone)] {
+            let origin = Origin::new(session, number, Timestamp(9));
+            let none = ClOrdId::EMPTY;
+            day.command(CancelOrder::new(origin, order_id, AAPL, Side::Buy, name("x"), none));
+        }
+        day.close();
+    });
+    let said = json(&story.output("whatif --drop-client C7 --json", 0));
+    let row =
+        said["clients"].as_array().unwrap().iter().find(|row| row["comp_id"] == "C1").unwrap();
+    assert_eq!(row["client"]["COUNTERFACTUAL"]["rejects"], 0, "{said:#}");
+    assert!(said["first_difference"].is_null(), "{said:#}");
+}
+
+/// Makes a report and reads it.
+#[track_caller]
+fn report(story: &Story, options: &str, status: i32) -> String {
+    let out = story.beside("report.html");
+    let _ = fs::remove_file(&out);
+    story.output(&format!("report {options} --out {}", text(&out)), status);
+    fs::read_to_string(out).unwrap()
+}
+
+#[test]
+fn reports_are_as_they_were() {
+    let story = Story::new();
+    let page = report(&story, "--no-redact --at clordid:fat --away 1", 0);
+    let page = page.replace(&text(&story.dir), "data");
+    let page = page.replace(&format!("ironbook {}", env!("CARGO_PKG_VERSION")), "ironbook VERSION");
+    compare("report.html", &page);
+    let out = text(&story.beside("report.html"));
+    let again = stderr(&story.output(&format!("report --out {out}"), 2));
+    assert!(again.contains("give another name"), "{again}");
+    fs::remove_file(&out).unwrap();
+    let said = json(&story.output(&format!("report --from 20 --to 60 --json --out {out}"), 0));
+    assert_eq!((&said["first_sequence"], &said["last_sequence"]), (&20.into(), &60.into()));
+    // The commands in it give what they promise.
+    let page = fs::read_to_string(&out).unwrap();
+    for line in page.lines().filter_map(|line| line.strip_prefix("<pre>")) {
+        let line = line.trim_end_matches("</pre>");
+        if let Some(rest) = line.strip_prefix("ironbook ").filter(|line| !line.contains("COMPID"))
+            && !rest.starts_with("report")
+        {
+            let (command, rest) = rest.split_once(" DIR").unwrap();
+            story.output(&format!("{command}{rest}"), 0);
+        }
+    }
+}
+
+#[test]
+fn reports_tell_no_name() {
+    let story = Story::written_by(names);
+    let named = report(&story, "--no-redact --at end", 0);
+    assert!(named.contains("ZGAMMA,&quot;DESK&quot;") && named.contains("zsecret-mass"), "{named}");
+    assert!(named.contains(&text(&story.dir)));
+    for options in ["--away 0 --at end", "--at clordid:zsecret-4", "--from clordid:zsecret-3"] {
+        let page = report(&story, options, 0);
+        no_secret(&page);
+        assert!(!page.contains(&text(&story.dir)), "where the journal is");
+        assert!(page.contains(">C1<"), "{page}");
+    }
+}
+
+#[test]
+fn a_report_of_a_damaged_journal_says_so() {
+    let story = Story::new();
+    damage(&story);
+    let page = report(&story, "", 3);
+    assert!(page.contains("class=\"warn\">") && page.contains("after sequence 28"), "{page}");
+    assert!(page.contains("sequence 1 to 28<") && !page.contains(&text(&story.dir)), "{page}");
+}
+
+/// Flips a bit in the frame with sequence 29.
+fn damage(story: &Story) {
+    let path = story.dir.join("0000000000.seg");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(3).position(|window| window == b"fat").unwrap();
+    bytes[at] ^= 1;
+    fs::write(&path, bytes).unwrap();
+}
