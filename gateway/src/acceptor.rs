@@ -162,6 +162,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     ) -> Result<Self, ConfigError> {
         let lines = (0..config.fix.connections_max).map(|_| None).collect();
         let symbols = parts.symbols.into_iter().collect();
+        let now = clock.now();
         Ok(Self {
             clock,
             network,
@@ -175,6 +176,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                 parts.inputs,
                 symbols,
                 parts.resend,
+                now,
             )?,
             guard: Guard::new(&config.fix),
             checker: Checker::Inline,
@@ -556,14 +558,14 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         let peer = line.io.peer();
         self.guard.closed(peer.ip());
         let comp_id = line.session.map_or("", |session| self.desk.comp_id(session));
+        let now = self.clock.now();
         if line.session.is_some() && line.proved != Some(false) {
             log::info!("{comp_id} disconnected from {peer}: {reason}");
         } else {
-            let now = self.clock.now();
             self.guard.log(now, format_args!("{peer} disconnected: {reason} {comp_id}"));
         }
         if let Some(session) = line.session {
-            self.desk.handle_disconnected(session);
+            self.desk.handle_disconnected(session, now);
         }
         self.lines.forget(number);
     }
@@ -646,15 +648,16 @@ impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
     fn close(&mut self) -> bool {
         let now = self.clock.now();
         let since = *self.closing_since.get_or_insert(now);
-        // Again in each turn: the ring may have had no room for all of them.
-        self.desk.logout_all(now);
-        self.desk.flush();
-        if since.0 + CLOSING_NS_MAX < now.0 {
+        let late = since.0 + CLOSING_NS_MAX < now.0;
+        if late {
             for number in 0..self.lines.lines.len() {
                 self.close(number, "the venue stops and can't wait any longer");
             }
         }
-        !self.desk.has_connections()
+        // Again in each turn: the ring may have had no room for all of them.
+        let is_done = self.desk.logout_all(now);
+        self.desk.flush();
+        is_done || late
     }
 }
 

@@ -26,6 +26,9 @@ use crate::{access::AddressRange, credentials::PasswordHash};
 /// Fewest slots of the ring: with fewer there is never room for what one message can bring about.
 const RING_SLOTS_MIN: u64 = crate::desk::INPUTS_PER_TURN as u64;
 
+/// Longest time to come back before orders are canceled: a day.
+const CANCEL_GRACE_MS_MAX: u64 = 86_400_000;
+
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -239,6 +242,27 @@ pub struct SessionConfig {
     pub symbols: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accounts: Vec<String>,
+    #[serde(default)]
+    pub cancel_on_disconnect: CancelOnDisconnect,
+    #[serde(default)]
+    pub cancel_grace_ms: u64,
+    #[serde(default)]
+    pub cancel_gtc: bool,
+}
+
+/// When orders of a session are canceled because it is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CancelOnDisconnect {
+    /// Never.
+    #[default]
+    None,
+    /// When it lost its connection in another way than by its Logout.
+    Disconnect,
+    /// When it logged out.
+    Logout,
+    /// In both cases.
+    Both,
 }
 
 fn yes() -> bool {
@@ -380,6 +404,9 @@ fn default_sessions() -> Vec<SessionConfig> {
             trade: true,
             symbols: Vec::new(),
             accounts: Vec::new(),
+            cancel_on_disconnect: CancelOnDisconnect::None,
+            cancel_grace_ms: 0,
+            cancel_gtc: false,
         })
         .collect()
 }
@@ -486,6 +513,11 @@ impl Config {
             session.versions()?;
             session.login()?;
             session.accounts()?;
+            if session.cancel_grace_ms > CANCEL_GRACE_MS_MAX {
+                let key = format!("session {}: cancel_grace_ms", session.comp_id);
+                let reason = format!("0 to {CANCEL_GRACE_MS_MAX} is allowed");
+                return Err(value(&key, &session.cancel_grace_ms.to_string(), &reason));
+            }
             if session.tls && self.fix.tls_listen.is_none() {
                 let key = format!("session {}: tls", session.comp_id);
                 return Err(value(&key, "true", &"needs fix.tls_listen"));
@@ -944,6 +976,21 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "Instruments in which it may send orders, such as [\"AAPL\", \"MSFT\"]; default: all.",
     ),
     ("session", "accounts", "Accounts (1) that its orders may be for; default: any, and none."),
+    (
+        "session",
+        "cancel_on_disconnect",
+        "When its orders are canceled because it is gone: \"none\", \"logout\" (it logged out), \"disconnect\" (the connection broke, it fell silent or broke the protocol, or the venue stopped or died) or \"both\". Default: none.",
+    ),
+    (
+        "session",
+        "cancel_grace_ms",
+        "Milliseconds in which it may log on again before that, from the end of its connection or, if that is later, the start of the venue.",
+    ),
+    (
+        "session",
+        "cancel_gtc",
+        "Whether its orders that are good till canceled go too; if not, only those for the day.",
+    ),
     ("session", "read_only", "Whether requests of this session are refused: a drop copy."),
 ];
 
@@ -1022,6 +1069,9 @@ mod tests {
         config.sessions[0].symbols = vec!["MSFT".to_owned()];
         config.sessions[0].accounts = vec!["ACC1".to_owned()];
         config.sessions[0].trade = false;
+        config.sessions[0].cancel_on_disconnect = CancelOnDisconnect::Both;
+        config.sessions[0].cancel_grace_ms = 3_000;
+        config.sessions[0].cancel_gtc = true;
         config.sessions[1].versions = vec!["FIX.4.2".to_owned(), "FIX.5.0SP2".to_owned()];
         assert_eq!(parse(&render(&config)).unwrap(), config);
     }
@@ -1093,6 +1143,10 @@ mod tests {
                 "session A: certificate = a1a1",
             ),
             ("[[session]]\ncomp_id = \"A\"\nusername = \"x\"\n", "needs a password beside it"),
+            (
+                "[[session]]\ncomp_id = \"A\"\ncancel_grace_ms = 86400001\n",
+                "session A: cancel_grace_ms = 86400001: 0 to 86400000 is allowed",
+            ),
             ("[fix]\nlockout_s = 0\n", "fix.lockout_s = 0: 1 to 86400"),
         ] {
             let message = parse(text).unwrap_err().to_string();

@@ -12,7 +12,11 @@
 
 use std::{collections::VecDeque, error::Error, net::IpAddr};
 
-use ironbook_engine::{Event, Sequence, SessionId, Timestamp, command::Origin};
+use ironbook_engine::{
+    Event, Sequence, SessionId, Timestamp,
+    command::{CancelOnDisconnect, Origin},
+    domain::DisconnectCause,
+};
 use ironbook_fix::{
     encode::Body,
     field::{MsgSeqNum, Precision, TimestampText, write_u64},
@@ -26,19 +30,20 @@ use ironbook_fix::{
 use ironbook_journal::{Frame, Position, ReadError, Reader};
 
 use crate::{
+    absence::{self, Absence, Step},
     config::{Config, ConfigError, Login, SessionConfig},
     credentials::Claim,
     network::Security,
     rights::Rights,
     ring::{Input, InputSender},
     session_record::SessionRecord,
-    sessions::{Audience, SessionTable},
+    sessions::{Audience, Presence, SessionTable},
     translate::{self, MessageVisitor, SymbolTable, Unserved},
 };
 
-/// Inputs that one message, or one timeout, can bring about at the most: a reset, a command, and
-/// one for each output of the session.
-pub const INPUTS_PER_TURN: usize = 2 + ironbook_fix::session::OUTPUTS_MAX;
+/// Inputs that one message, or one timeout, can bring about at the most: a reset, a command, one for each
+/// output of the session, and what an earlier connection of the session left to be told.
+pub const INPUTS_PER_TURN: usize = 2 + ironbook_fix::session::OUTPUTS_MAX + absence::STEPS_MAX;
 
 /// ResendRequests of one session that may wait for the one in progress.
 const RESENDS_MAX: usize = 8;
@@ -73,6 +78,8 @@ struct Slot {
     closing: Option<DisconnectReason>,
     /// MsgSeqNum expected next, as it was last put into the ring.
     told_next_in: u64,
+    /// What becomes of its orders without a connection.
+    absence: Absence,
     resends: VecDeque<Resend>,
 }
 
@@ -108,6 +115,8 @@ pub struct Desk {
     resend_reader: Reader,
     resend_per_turn: u32,
     text: TimestampText,
+    /// The venue stops.
+    stopping: bool,
 }
 
 /// Why a connection becomes none of a session.
@@ -139,7 +148,7 @@ pub trait Outputs {
 }
 
 impl Desk {
-    /// The sessions of a configuration, as the journal left them.
+    /// The sessions of a configuration, as the journal left them; `now` is when the venue starts.
     ///
     /// # Errors
     /// [`ConfigError::Value`] for a session that can't be as it is configured.
@@ -150,10 +159,11 @@ impl Desk {
         inputs: InputSender,
         symbols: SymbolTable,
         mut resend_reader: Reader,
+        now: Timestamp,
     ) -> Result<Self, ConfigError> {
         resend_reader.set_verify(false);
         Version::prepare();
-        let slots = setups.into_iter().map(|setup| Slot::new(config, setup, &table, &symbols));
+        let slots = setups.into_iter().map(|setup| Slot::new(config, setup, &table, &symbols, now));
         Ok(Self {
             slots: slots.collect::<Result<_, _>>()?,
             table,
@@ -162,6 +172,7 @@ impl Desk {
             resend_reader,
             resend_per_turn: config.fix.resend_messages_per_turn,
             text: TimestampText::new(Precision::Millis),
+            stopping: false,
         })
     }
 
@@ -252,6 +263,8 @@ impl Desk {
         slot.connection = Some(connection);
         slot.live = false;
         slot.closing = None;
+        self.journal_absence(index, now);
+        let slot = &mut self.slots[index];
         slot.stale_ahead = slot.sends_ahead;
         slot.fix.handle_connected(now.0);
         if !proved {
@@ -404,6 +417,7 @@ impl Desk {
                 }
             }
             Output::LoggedOn => {
+                slot.absence.handle_logged_on();
                 log::info!("{} logged on, {}", slot.setup.config.comp_id, slot.fix.version());
             }
             Output::LoggedOut => log::info!("{} logged out", slot.setup.config.comp_id),
@@ -431,8 +445,14 @@ impl Desk {
     }
 
     /// The connection of a session is gone.
-    pub fn handle_disconnected(&mut self, index: usize) {
+    pub fn handle_disconnected(&mut self, index: usize, now: Timestamp) {
         let slot = &mut self.slots[index];
+        let cause = match slot.closing {
+            Some(DisconnectReason::LoggedOut) => DisconnectCause::Logout,
+            _ if self.stopping => DisconnectCause::VenueDown,
+            _ => DisconnectCause::Disconnect,
+        };
+        slot.absence.handle_lost(cause, now);
         slot.fix.handle_disconnected();
         slot.connection = None;
         slot.live = false;
@@ -440,7 +460,29 @@ impl Desk {
         slot.resends.clear();
     }
 
-    /// Heartbeats, test requests and timeouts that are due, and messages past a filled gap that the ring
+    /// Journals what is due of a session that lost its connection, as far as the ring has room.
+    fn journal_absence(&mut self, index: usize, now: Timestamp) -> usize {
+        let mut done = 0;
+        while self.inputs.room() >= absence::STEPS_MAX
+            && let Some(step) = self.slots[index].absence.poll(now)
+        {
+            let session = self.slots[index].setup.id;
+            self.put(match step {
+                Step::Tell(cause) => {
+                    Input::Session(Box::new(SessionRecord::Lost { session, cause }))
+                }
+                Step::Cancel(cause, scope) => {
+                    let comp_id = &self.slots[index].setup.config.comp_id;
+                    log::info!("{comp_id}: its orders are canceled, cause {cause:?}");
+                    Input::Command(CancelOnDisconnect::new(session, now, cause, scope).into())
+                }
+            });
+            done += 1;
+        }
+        done
+    }
+
+    /// Heartbeats, test requests and timeouts that are due, what becomes of orders without a connection, and messages past a filled gap that the ring
     /// had no room for.
     pub fn handle_timeouts(&mut self, now: Timestamp) -> usize {
         let mut done = 0;
@@ -450,6 +492,10 @@ impl Desk {
                 self.slots[index].fix.handle_timeout(now.0);
                 self.drain(index);
                 done += 1;
+            }
+            let absent = self.slots[index].absence.next_deadline();
+            if absent.is_some_and(|due| due <= now) {
+                done += self.journal_absence(index, now);
             }
             if self.slots[index].fix.holds_next() {
                 done += self.release_held(index, now);
@@ -464,7 +510,10 @@ impl Desk {
         let due = |slot: &Slot| match slot.closing {
             Some(_) => Some(0),
             None if slot.fix.holds_next() => Some(0),
-            None => slot.fix.next_deadline(),
+            None => {
+                let absent = slot.absence.next_deadline().map(|due| due.0);
+                slot.fix.next_deadline().into_iter().chain(absent).min()
+            }
         };
         self.slots.iter().filter_map(due).min().map(Timestamp)
     }
@@ -475,19 +524,22 @@ impl Desk {
         slot.closing.filter(|_| slot.sends_ahead == 0)
     }
 
-    /// Logs everybody out: the venue stops.
-    pub fn logout_all(&mut self, now: Timestamp) {
+    /// Logs everybody out: the venue stops. Says whether nobody has a connection any more, and the core was
+    /// told all that is due.
+    pub fn logout_all(&mut self, now: Timestamp) -> bool {
+        self.stopping = true;
         for index in 0..self.slots.len() {
             if self.slots[index].connection.is_some() && self.has_room() {
                 self.slots[index].fix.logout(now.0, Some("the venue stops"));
                 self.drain(index);
             }
+            self.journal_absence(index, now);
         }
-    }
-
-    /// Whether any session has a connection.
-    pub fn has_connections(&self) -> bool {
-        self.slots.iter().any(|slot| slot.connection.is_some())
+        let is_done = |slot: &Slot| {
+            let absent = slot.absence.next_deadline();
+            slot.connection.is_none() && absent.is_none_or(|due| due > now)
+        };
+        self.slots.iter().all(is_done)
     }
 
     /// Name of a session, for the log.
@@ -785,10 +837,12 @@ impl Slot {
         setup: SessionSetup,
         table: &SessionTable,
         symbols: &SymbolTable,
+        now: Timestamp,
     ) -> Result<Self, ConfigError> {
         let ms = 1_000_000_u64;
         let (next_in, next_out) =
             table.get(setup.id).map_or((1, 1), |numbers| (numbers.next_in, numbers.next_out));
+        let presence = table.get(setup.id).map_or(Presence::Away, |known| known.presence);
         let fix = FixSessionConfig {
             heart_bt_int: 1..=u64::from(config.fix.heart_bt_int_max_s),
             sending_time_tolerance_ns: u64::from(config.fix.sending_time_tolerance_s) * 1_000 * ms,
@@ -801,6 +855,7 @@ impl Slot {
         Ok(Self {
             fix: Session::new(fix, MsgSeqNum::new(next_in), MsgSeqNum::new(next_out)),
             login: setup.config.login()?,
+            absence: Absence::new(&setup.config, presence, now),
             rights: Rights::new(&setup.config, symbols)?,
             setup,
             connection: None,

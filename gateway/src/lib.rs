@@ -11,6 +11,7 @@
 //! - [`network`], [`tls`], [`acceptor`], [`connection`], [`desk`]: sockets, bytes, sessions.
 //! - [`access`], [`credentials`]: who may connect, and who he is.
 //! - [`rights`]: what a session may do.
+//! - [`absence`]: what becomes of its orders when it loses its connection.
 //! - [`translate`]: the one file that names both FIX messages and engine types.
 //! - [`core`]: the matching core, only writer of the journal.
 //! - [`replay`], [`sessions`]: folds over the journal that give back the state and the sequence
@@ -21,6 +22,7 @@
 //! - [`simulated_network`], [`random`]: connections in memory, and chance, for simulations.
 #![forbid(unsafe_code)]
 
+pub mod absence;
 pub mod acceptor;
 pub mod access;
 pub mod agent;

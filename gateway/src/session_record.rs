@@ -26,9 +26,10 @@
 //! 0x0302 outbound   session u32, MsgType length u16, reserved u16, MsgType, body
 //! 0x0303 reset      session u32, reserved u32
 //! 0x0304 role       session u32, read-only u8, reserved [u8; 3]
+//! 0x0305 lost       session u32, cause u8, reserved [u8; 3]
 //! ```
 
-use ironbook_engine::SessionId;
+use ironbook_engine::{SessionId, domain::DisconnectCause};
 
 /// A frame that concerns a session and not the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +62,13 @@ pub enum SessionRecord {
         /// Whether it is a drop copy.
         read_only: bool,
     },
+    /// A session that was logged on lost its connection.
+    Lost {
+        /// The session.
+        session: SessionId,
+        /// How.
+        cause: DisconnectCause,
+    },
 }
 
 /// Longest MsgType.
@@ -71,6 +79,7 @@ impl SessionRecord {
     pub(crate) const OUTBOUND: u16 = 0x0302;
     const RESET: u16 = 0x0303;
     pub(crate) const ROLE: u16 = 0x0304;
+    const LOST: u16 = 0x0305;
 
     /// Kinds of these records: 0x0300 to 0x03ff.
     pub const fn is_kind(kind: u16) -> bool {
@@ -84,6 +93,7 @@ impl SessionRecord {
             Self::Outbound { .. } => Self::OUTBOUND,
             Self::Reset { .. } => Self::RESET,
             Self::Role { .. } => Self::ROLE,
+            Self::Lost { .. } => Self::LOST,
         }
     }
 
@@ -93,7 +103,8 @@ impl SessionRecord {
             Self::Inbound { session, .. }
             | Self::Outbound { session, .. }
             | Self::Reset { session }
-            | Self::Role { session, .. } => *session,
+            | Self::Role { session, .. }
+            | Self::Lost { session, .. } => *session,
         }
     }
 
@@ -113,6 +124,7 @@ impl SessionRecord {
             }
             Self::Reset { .. } => bytes.extend([0; 4]),
             Self::Role { read_only, .. } => bytes.extend([u8::from(*read_only), 0, 0, 0]),
+            Self::Lost { cause, .. } => bytes.extend([cause.code(), 0, 0, 0]),
         }
         bytes
     }
@@ -137,8 +149,18 @@ impl SessionRecord {
             }
             Self::RESET => Some(Self::Reset { session }),
             Self::ROLE => Some(Self::Role { session, read_only: *rest.first()? != 0 }),
+            Self::LOST => {
+                let cause = DisconnectCause::from_code(*rest.first()?)?;
+                Some(Self::Lost { session, cause })
+            }
             _ => None,
         }
+    }
+
+    /// Whether a frame is the answer to a Logon.
+    #[inline]
+    pub(crate) fn is_logon(kind: u16, payload: &[u8]) -> bool {
+        kind == Self::OUTBOUND && payload.get(4..9) == Some(b"\x01\0\0\0A")
     }
 }
 
@@ -158,10 +180,17 @@ mod tests {
             },
             SessionRecord::Reset { session },
             SessionRecord::Role { session, read_only: true },
+            SessionRecord::Lost { session, cause: DisconnectCause::Disconnect },
         ] {
             let read = SessionRecord::decode(record.kind(), &record.payload());
             assert_eq!(read, Some(record));
         }
+        for (msg_type, is_logon) in [(&b"A"[..], true), (b"AB", false), (b"8", false)] {
+            let (msg_type, body) = (msg_type.to_vec(), b"A".to_vec());
+            let record = SessionRecord::Outbound { session, msg_type, body };
+            assert_eq!(SessionRecord::is_logon(record.kind(), &record.payload()), is_logon);
+        }
+        assert_eq!(SessionRecord::decode(SessionRecord::LOST, &[7, 0, 0, 0, 9, 0, 0, 0]), None);
         assert_eq!(SessionRecord::decode(SessionRecord::INBOUND, &[1, 2, 3]), None);
     }
 }

@@ -3,7 +3,10 @@
 
 use ironbook_engine::{
     Command, SessionId,
-    command::{CancelOrder, MassCancel, NewOrder, Origin, QueryOrder, ReplaceOrder},
+    command::{
+        CancelOnDisconnect, CancelOrder, MassCancel, NewOrder, Origin, QueryOrder, ReplaceOrder,
+    },
+    domain::DisconnectCause,
     event::{CancelRejected, Execution, MassCanceled, OrderRejected},
     record::{DecodeError, Record},
 };
@@ -20,10 +23,48 @@ pub struct SessionNumbers {
     pub next_out: u64,
     /// Whether the session only listens.
     pub read_only: bool,
+    /// Whether it is logged on.
+    pub presence: Presence,
     /// Where its outbound messages stand.
     pub sent: SentIndex,
     /// Each change of `read_only`, and the outbound number from which on it holds.
     roles: Vec<(u64, bool)>,
+}
+
+/// Whether a session is logged on, and what its orders wait for if not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Presence {
+    /// It never was, or its orders were canceled since.
+    #[default]
+    Away,
+    /// It is logged on.
+    LoggedOn,
+    /// It lost its connection.
+    Lost(DisconnectCause),
+}
+
+impl Presence {
+    /// As a word of a snapshot; a cause is its code behind this.
+    const LOST: u64 = 0x100;
+
+    fn word(self) -> u64 {
+        match self {
+            Self::Away => 0,
+            Self::LoggedOn => 1,
+            Self::Lost(cause) => Self::LOST + u64::from(cause.code()),
+        }
+    }
+
+    fn from_word(word: u64) -> Option<Self> {
+        match word {
+            0 => Some(Self::Away),
+            1 => Some(Self::LoggedOn),
+            _ => {
+                let code = u8::try_from(word.checked_sub(Self::LOST)?).ok()?;
+                DisconnectCause::from_code(code).map(Self::Lost)
+            }
+        }
+    }
 }
 
 impl SessionNumbers {
@@ -36,9 +77,10 @@ impl SessionNumbers {
     fn read(words: &mut impl Iterator<Item = u64>) -> Option<Self> {
         let mut word = || words.next();
         let (next_in, next_out, read_only) = (word()?, word()?, flag(word()?)?);
+        let presence = Presence::from_word(word()?)?;
         let (stride, positions, roles) = (word()?, word()?, word()?);
         let sent = SentIndex { stride, ..SentIndex::default() };
-        let mut numbers = Self { next_in, next_out, read_only, sent, roles: Vec::new() };
+        let mut numbers = Self { next_in, next_out, read_only, presence, sent, roles: Vec::new() };
         if !stride.is_power_of_two() || positions != next_out.checked_sub(1)?.div_ceil(stride) {
             return None;
         }
@@ -90,7 +132,7 @@ impl SessionTable {
     /// Appends the table, for snapshots: words of eight bytes, little-endian.
     ///
     /// ```text
-    /// sessions, then of each: next in, next out, read-only, stride, positions, roles,
+    /// sessions, then of each: next in, next out, read-only, presence, stride, positions, roles,
     ///                         each position, each role (from, read-only)
     /// drop copies, then the id of each
     /// ```
@@ -102,6 +144,7 @@ impl SessionTable {
             put(session.next_in);
             put(session.next_out);
             put(session.read_only.into());
+            put(session.presence.word());
             put(sent.stride);
             put(sent.positions.len() as u64);
             put(session.roles.len() as u64);
@@ -149,7 +192,12 @@ impl SessionTable {
         let audience = audience(frame)?;
         match audience {
             Audience::Nobody => self.fold_inbound(frame)?,
-            Audience::Session(session) => self.sent(session, frame.position),
+            Audience::Session(session) => {
+                self.sent(session, frame.position);
+                if SessionRecord::is_logon(frame.kind, frame.payload) {
+                    self.entry(session).presence = Presence::LoggedOn;
+                }
+            }
             Audience::SessionAndCopies(session) => {
                 self.sent(session, frame.position);
                 for index in 0..self.drop_copies.len() {
@@ -172,6 +220,9 @@ impl SessionTable {
         if Command::is_kind(frame.kind) {
             if let Some((session, msg_seq_num)) = asked_in(frame)? {
                 self.entry(session).next_in = msg_seq_num + 1;
+            } else if frame.kind == CancelOnDisconnect::KIND {
+                let session = session_at(frame, std::mem::offset_of!(Origin, session))?;
+                self.entry(session).presence = Presence::Away;
             }
         } else if SessionRecord::is_kind(frame.kind) {
             match read_session_record(frame)? {
@@ -184,6 +235,9 @@ impl SessionTable {
                     entry.roles.push((1, entry.read_only));
                 }
                 SessionRecord::Role { session, read_only } => self.set_role(session, read_only),
+                SessionRecord::Lost { session, cause } => {
+                    self.entry(session).presence = Presence::Lost(cause);
+                }
                 SessionRecord::Outbound { .. } => {}
             }
         }
@@ -352,6 +406,8 @@ mod tests {
         table.set_role(SessionId(4), true);
         table.set_role(SessionId(1), true);
         table.set_role(SessionId(1), false);
+        table.entry(SessionId(1)).presence = Presence::Lost(DisconnectCause::VenueDown);
+        table.entry(SessionId(2)).presence = Presence::LoggedOn;
         table
     }
 
@@ -386,8 +442,9 @@ mod tests {
         bytes.push(0);
         assert_eq!(SessionTable::read(&bytes), None, "longer");
         bytes.pop();
-        // Of session 1: next out, read-only, stride, positions, roles; then the number of drop copies.
-        for word in [8, 9, 10, 11, 12, 18] {
+        // Of session 1: next out, read-only, presence, stride, positions, roles; then the number of drop
+        // copies.
+        for word in [9, 10, 11, 12, 13, 14, 20] {
             let mut forged = bytes.clone();
             forged[word * 8] = 0xff;
             assert_eq!(SessionTable::read(&forged), None, "word {word}");

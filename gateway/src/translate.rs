@@ -568,6 +568,27 @@ fn exec_reason_text(reason: ExecReason) -> Option<&'static [u8]> {
         ExecReason::NoLiquidity => Some(b"market order: nothing left on the other side"),
         ExecReason::MassCancel => Some(b"mass cancel"),
         ExecReason::ReplacedBelowCumQty => Some(b"replaced to no more than had traded"),
+        ExecReason::LoggedOut => Some(b"cancel on disconnect: the session logged out"),
+        ExecReason::Disconnected => Some(b"cancel on disconnect: the session lost its connection"),
+        ExecReason::VenueDown => Some(b"cancel on disconnect: the venue was down"),
+    }
+}
+
+/// ExecRestatementReason (378) of a cancel that nobody asked for while the order was in the book.
+fn exec_restatement_reason(reason: ExecReason) -> Option<u8> {
+    /// Cancel on system failure.
+    const SYSTEM_FAILURE: u8 = 7;
+    /// Market (exchange) option.
+    const MARKET_OPTION: u8 = 8;
+    match reason {
+        ExecReason::VenueDown => Some(SYSTEM_FAILURE),
+        ExecReason::LoggedOut | ExecReason::Disconnected => Some(MARKET_OPTION),
+        ExecReason::None
+        | ExecReason::ImmediateOrCancel
+        | ExecReason::FillOrKill
+        | ExecReason::NoLiquidity
+        | ExecReason::MassCancel
+        | ExecReason::ReplacedBelowCumQty => None,
     }
 }
 
@@ -632,7 +653,7 @@ fn execution<'a>(
         exec_type: exec_type(event.exec_type),
         ord_status: ord_status(event.ord_status),
         ord_rej_reason: None,
-        exec_restatement_reason: None,
+        exec_restatement_reason: exec_restatement_reason(event.reason),
         account: Some(event.account.as_bytes()),
         symbol: symbols.symbol(event.instrument).map_or(b"".as_slice(), Symbol::as_bytes),
         side: fix_side(event.side),

@@ -16,6 +16,7 @@ use ironbook_engine::{
     Command, CompId, Engine, EngineLimits, InstrumentId, InstrumentStatus, SessionId, Symbol,
     Timestamp,
     command::{DefineInstrument, DefineSession, Origin, SetInstrumentStatus},
+    domain::DisconnectCause,
 };
 use ironbook_journal::{
     DurablePosition, FileStorage, OpenError, Options, Placement, Position, Reader, Recovery,
@@ -38,7 +39,7 @@ use crate::{
     retention::{Delivered, Retention, describe_gone},
     ring::ring,
     session_record::SessionRecord,
-    sessions::SessionTable,
+    sessions::{Presence, SessionTable},
     snapshot::Restored,
 };
 
@@ -565,7 +566,8 @@ fn announce_instrument<C: Clock>(
     Ok(())
 }
 
-/// Journals sessions and roles that the journal does not know yet.
+/// Journals sessions and roles that the journal does not know yet, and whose connection was lost with the
+/// venue that wrote it.
 fn announce_sessions<C: Clock>(
     core: &mut CoreAgent<C>,
     table: &SessionTable,
@@ -583,6 +585,10 @@ fn announce_sessions<C: Clock>(
                 id
             }
         };
+        if table.get(id).is_some_and(|known| known.presence == Presence::LoggedOn) {
+            let cause = DisconnectCause::VenueDown;
+            core.record_now(SessionRecord::Lost { session: id, cause });
+        }
         if table.get(id).is_some_and(|known| known.read_only) != session.read_only {
             core.record_now(SessionRecord::Role { session: id, read_only: session.read_only });
         }

@@ -406,6 +406,7 @@ impl Books {
                 session.next_in = 1;
             }
             SessionRecord::Role { read_only, .. } => session.read_only = read_only,
+            SessionRecord::Lost { .. } => {}
         }
         Ok(())
     }
