@@ -120,6 +120,8 @@ enum Hold {
     Room,
     /// What its Logon claims is being checked.
     Check,
+    /// The next message is an order that may not be taken before.
+    Token(Timestamp),
 }
 
 /// Frames of the journal that are delivered in one turn, so that sockets are read in between.
@@ -227,10 +229,14 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         let logon = strangers.map(|line| line.accepted.0 + self.logon_timeout_ns + 1).min();
         let closing = self.closing_since.map(|since| since.0 + CLOSING_NS_MAX + 1);
         let sessions = self.desk.next_deadline().map(|due| due.0);
+        let waits = self.lines.lines.iter().flatten().filter_map(|line| match line.hold {
+            Hold::Token(until) => Some(until.0),
+            _ => None,
+        });
         if self.accepting {
             return Some(Timestamp(0));
         }
-        let due = [logon, closing, sessions].into_iter().flatten().min()?;
+        let due = [logon, closing, sessions, waits.min()].into_iter().flatten().min()?;
         Some(Timestamp(due.max(self.next_look)))
     }
 
@@ -397,7 +403,8 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         let Some(line) = &mut self.lines.lines[number] else { return (0, false) };
         match line.hold {
             Hold::Room => {}
-            Hold::Check => return (0, false),
+            Hold::Token(until) if until <= now => {}
+            Hold::Check | Hold::Token(_) => return (0, false),
             Hold::None => match line.io.read() {
                 ReadOutcome::Bytes(_) => {
                     line.last_read = now;
@@ -450,6 +457,12 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                     return handled;
                 }
                 Framed::Message { len } => {
+                    if let Some(session) = line.session
+                        && let Some(until) = self.desk.wait_of_order(session, &bytes[..len], now)
+                    {
+                        line.hold = Hold::Token(until);
+                        return handled;
+                    }
                     if !self.handle_message(number, len, now) {
                         return handled;
                     }
@@ -598,13 +611,25 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         }
     }
 
-    /// What is done now and then: timeouts, endings.
+    /// Looks again at connections whose next order may be taken now.
+    fn end_waits(&mut self, now: Timestamp) {
+        for number in 0..self.lines.lines.len() {
+            if let Some(Line { hold: Hold::Token(until), .. }) = &self.lines.lines[number]
+                && *until <= now
+            {
+                self.lines.make_ready(number);
+            }
+        }
+    }
+
+    /// What is done now and then: timeouts, endings, orders that waited.
     fn keep_time(&mut self, now: Timestamp) -> usize {
         if now.0 < self.next_look {
             return 0;
         }
         self.next_look = now.0 + LOOK_NS;
         self.close_ended(now);
+        self.end_waits(now);
         self.desk.handle_timeouts(now)
     }
 }

@@ -21,7 +21,11 @@ use ironbook_fix::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{access::AddressRange, credentials::PasswordHash};
+use crate::{
+    access::AddressRange,
+    credentials::PasswordHash,
+    throttle::{ORDERS_MAX, ThrottleAction, ThrottleTerms},
+};
 
 /// Fewest slots of the ring: with fewer there is never room for what one message can bring about.
 const RING_SLOTS_MIN: u64 = crate::desk::INPUTS_PER_TURN as u64;
@@ -48,6 +52,9 @@ pub struct Config {
     /// What is traded.
     #[serde(rename = "instrument")]
     pub instruments: Vec<InstrumentConfig>,
+    /// Firms whose sessions have bounds in common.
+    #[serde(rename = "firm")]
+    pub firms: Vec<FirmConfig>,
     /// Who may log on.
     #[serde(rename = "session")]
     pub sessions: Vec<SessionConfig>,
@@ -214,6 +221,20 @@ fn open() -> StatusConfig {
     StatusConfig::Open
 }
 
+/// A firm, which is what sessions have in common that name it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct FirmConfig {
+    pub name: String,
+    #[serde(default)]
+    pub orders_per_second: u32,
+    #[serde(default)]
+    pub orders_burst: u32,
+    #[serde(default)]
+    pub throttle: ThrottleAction,
+}
+
 /// A client that may log on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -242,6 +263,14 @@ pub struct SessionConfig {
     pub symbols: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accounts: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firm: Option<String>,
+    #[serde(default)]
+    pub orders_per_second: u32,
+    #[serde(default)]
+    pub orders_burst: u32,
+    #[serde(default)]
+    pub throttle: ThrottleAction,
     #[serde(default)]
     pub cancel_on_disconnect: CancelOnDisconnect,
     #[serde(default)]
@@ -283,6 +312,7 @@ impl Default for Config {
             snapshot: SnapshotConfig::default(),
             engine: EngineConfig::default(),
             instruments: default_instruments(),
+            firms: Vec::new(),
             sessions: default_sessions(),
         }
     }
@@ -404,6 +434,10 @@ fn default_sessions() -> Vec<SessionConfig> {
             trade: true,
             symbols: Vec::new(),
             accounts: Vec::new(),
+            firm: None,
+            orders_per_second: 0,
+            orders_burst: 0,
+            throttle: ThrottleAction::Reject,
             cancel_on_disconnect: CancelOnDisconnect::None,
             cancel_grace_ms: 0,
             cancel_gtc: false,
@@ -502,6 +536,7 @@ impl Config {
             symbols.push(&instrument.symbol);
             instrument.terms()?;
         }
+        self.check_firms()?;
         let mut comp_ids = vec![&self.venue.comp_id];
         for session in &self.sessions {
             comp_id("session.comp_id", &session.comp_id)?;
@@ -513,6 +548,7 @@ impl Config {
             session.versions()?;
             session.login()?;
             session.accounts()?;
+            session.throttle()?;
             if session.cancel_grace_ms > CANCEL_GRACE_MS_MAX {
                 let key = format!("session {}: cancel_grace_ms", session.comp_id);
                 let reason = format!("0 to {CANCEL_GRACE_MS_MAX} is allowed");
@@ -533,6 +569,19 @@ impl Config {
                 let key = format!("session {}: symbols", session.comp_id);
                 return Err(value(&key, symbol, &"is no [[instrument]] of this configuration"));
             }
+        }
+        Ok(())
+    }
+
+    fn check_firms(&self) -> Result<(), ConfigError> {
+        for (index, firm) in self.firms.iter().enumerate() {
+            if self.firms[..index].iter().any(|other| other.name == firm.name) {
+                return Err(value("firm.name", &firm.name, &"is listed twice"));
+            }
+            if !self.sessions.iter().any(|session| session.firm.as_ref() == Some(&firm.name)) {
+                return Err(value("firm.name", &firm.name, &"is the firm of no [[session]]"));
+            }
+            firm.throttle()?;
         }
         Ok(())
     }
@@ -581,6 +630,17 @@ impl Config {
         Ok(())
     }
 
+    /// Names of the firms whose sessions together may send so much, and how much.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a number out of bounds.
+    pub fn throttled_firms(&self) -> Result<Vec<(&str, ThrottleTerms)>, ConfigError> {
+        let bounded = self.firms.iter().filter_map(|firm| {
+            firm.throttle().map(|terms| Some((firm.name.as_str(), terms?))).transpose()
+        });
+        bounded.collect()
+    }
+
     /// The engine's bounds.
     pub fn engine_limits(&self) -> EngineLimits {
         EngineLimits {
@@ -591,6 +651,40 @@ impl Config {
             state_hash_interval: self.engine.state_hash_interval,
             ..EngineLimits::default()
         }
+    }
+}
+
+/// A bound on orders as configured, if there is one; `whose` is for messages.
+fn throttle(
+    whose: &str,
+    (per_second, burst): (u32, u32),
+    action: ThrottleAction,
+) -> Result<Option<ThrottleTerms>, ConfigError> {
+    for (key, found) in [("orders_per_second", per_second), ("orders_burst", burst)] {
+        if found > ORDERS_MAX {
+            let reason = format!("0 to {ORDERS_MAX} is allowed");
+            return Err(value(&format!("{whose}: {key}"), &found.to_string(), &reason));
+        }
+    }
+    if per_second == 0 {
+        let key = format!("{whose}: orders_burst");
+        return match burst {
+            0 => Ok(None),
+            _ => Err(value(&key, &burst.to_string(), &"needs orders_per_second beside it")),
+        };
+    }
+    let burst = if burst == 0 { per_second } else { burst };
+    Ok(Some(ThrottleTerms { per_second, burst, action }))
+}
+
+impl FirmConfig {
+    /// What all its sessions together may send, if that is bounded.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a number out of bounds.
+    pub fn throttle(&self) -> Result<Option<ThrottleTerms>, ConfigError> {
+        let orders = (self.orders_per_second, self.orders_burst);
+        throttle(&format!("firm {}", self.name), orders, self.throttle)
     }
 }
 
@@ -666,6 +760,15 @@ impl SessionConfig {
             }
         };
         self.accounts.iter().map(read).collect()
+    }
+
+    /// What it may send, if that is bounded.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a number out of bounds.
+    pub fn throttle(&self) -> Result<Option<ThrottleTerms>, ConfigError> {
+        let orders = (self.orders_per_second, self.orders_burst);
+        throttle(&format!("session {}", self.comp_id), orders, self.throttle)
     }
 
     /// What its Logon has to prove, if anything.
@@ -941,6 +1044,14 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "status",
         "Status at the start of the venue: \"open\", \"halted\" or \"closed\".",
     ),
+    ("firm", "name", "Name that sessions have as their firm."),
+    (
+        "firm",
+        "orders_per_second",
+        "As of a session, for all sessions of the firm together and beside their own bounds.",
+    ),
+    ("firm", "orders_burst", "As of a session."),
+    ("firm", "throttle", "As of a session."),
     ("session", "comp_id", "Comp id of the client: his SenderCompID (49)."),
     ("session", "allow_from", "Addresses and ranges that he may connect from."),
     ("session", "reset_on_logon", "Whether each Logon starts both sequence numbers at 1."),
@@ -976,6 +1087,22 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "Instruments in which it may send orders, such as [\"AAPL\", \"MSFT\"]; default: all.",
     ),
     ("session", "accounts", "Accounts (1) that its orders may be for; default: any, and none."),
+    ("session", "firm", "Firm that it belongs to. Default: none."),
+    (
+        "session",
+        "orders_per_second",
+        "New orders and replaces that it may send in a second, in the long run; 0 for no bound. Cancels are not counted.",
+    ),
+    (
+        "session",
+        "orders_burst",
+        "How many of them it may send at once after a pause; 0 for as many as in a second.",
+    ),
+    (
+        "session",
+        "throttle",
+        "What happens to those beyond that: \"reject\", or \"delay\": it is not read from before the next may come, so that what follows waits, too. Default: reject.",
+    ),
     (
         "session",
         "cancel_on_disconnect",
@@ -994,6 +1121,9 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ("session", "read_only", "Whether requests of this session are refused: a drop copy."),
 ];
 
+/// Sections that may be there several times.
+const LISTS: [&str; 3] = ["instrument", "firm", "session"];
+
 /// The configuration as a TOML file with the meaning, unit and default of every key.
 pub fn render(config: &Config) -> String {
     let table = |config: &Config| toml::Table::try_from(config).unwrap_or_default();
@@ -1002,7 +1132,7 @@ pub fn render(config: &Config) -> String {
         String::from("# Configuration of an Ironbook venue. Every key may be left out.\n");
     let mut section = "";
     for &(in_section, key, meaning) in KEYS {
-        if matches!(in_section, "instrument" | "session") {
+        if LISTS.contains(&in_section) {
             continue;
         }
         if in_section != section {
@@ -1018,7 +1148,7 @@ pub fn render(config: &Config) -> String {
             (_, None) => writeln!(text, "# {meaning}\n# {key} ="),
         };
     }
-    for section in ["instrument", "session"] {
+    for section in LISTS {
         render_list(&mut text, section, &values);
     }
     text
@@ -1069,6 +1199,16 @@ mod tests {
         config.sessions[0].symbols = vec!["MSFT".to_owned()];
         config.sessions[0].accounts = vec!["ACC1".to_owned()];
         config.sessions[0].trade = false;
+        config.sessions[0].firm = Some("ACME".to_owned());
+        config.sessions[0].orders_per_second = 100;
+        config.sessions[0].orders_burst = 10;
+        config.sessions[0].throttle = ThrottleAction::Delay;
+        config.firms.push(FirmConfig {
+            name: "ACME".to_owned(),
+            orders_per_second: 1_000,
+            orders_burst: 0,
+            throttle: ThrottleAction::Reject,
+        });
         config.sessions[0].cancel_on_disconnect = CancelOnDisconnect::Both;
         config.sessions[0].cancel_grace_ms = 3_000;
         config.sessions[0].cancel_gtc = true;
@@ -1086,7 +1226,7 @@ mod tests {
             names.skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
         };
         for section in known("no_such_key = 1") {
-            let list = ["instrument", "session"].contains(&section.as_str());
+            let list = LISTS.contains(&section.as_str());
             let head = if list { format!("[[{section}]]") } else { format!("[{section}]") };
             let keys = known(&format!("{head}\nno_such_key = 1"));
             let meant = KEYS.iter().filter(|(of, ..)| *of == section).map(|(_, key, _)| *key);
@@ -1146,6 +1286,19 @@ mod tests {
             (
                 "[[session]]\ncomp_id = \"A\"\ncancel_grace_ms = 86400001\n",
                 "session A: cancel_grace_ms = 86400001: 0 to 86400000 is allowed",
+            ),
+            (
+                "[[session]]\ncomp_id = \"A\"\norders_per_second = 1000001\n",
+                "session A: orders_per_second = 1000001: 0 to 1000000 is allowed",
+            ),
+            (
+                "[[session]]\ncomp_id = \"A\"\norders_burst = 5\n",
+                "session A: orders_burst = 5: needs orders_per_second",
+            ),
+            ("[[firm]]\nname = \"X\"\n", "firm.name = X: is the firm of no [[session]]"),
+            (
+                "[[firm]]\nname = \"X\"\n[[firm]]\nname = \"X\"\n[[session]]\ncomp_id = \"A\"\nfirm = \"X\"\n",
+                "firm.name = X: is listed twice",
             ),
             ("[fix]\nlockout_s = 0\n", "fix.lockout_s = 0: 1 to 86400"),
         ] {

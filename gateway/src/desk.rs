@@ -18,6 +18,7 @@ use ironbook_engine::{
     domain::DisconnectCause,
 };
 use ironbook_fix::{
+    codec::SOH,
     encode::Body,
     field::{MsgSeqNum, Precision, TimestampText, write_u64},
     message::{BusinessReject, BusinessRejectReason, Fields, Message, MsgType, Refusal},
@@ -38,6 +39,7 @@ use crate::{
     ring::{Input, InputSender},
     session_record::SessionRecord,
     sessions::{Audience, Presence, SessionTable},
+    throttle::{Bucket, Throttle},
     translate::{self, MessageVisitor, SymbolTable, Unserved},
 };
 
@@ -64,6 +66,7 @@ struct Slot {
     /// What a Logon has to prove.
     login: Option<Login>,
     rights: Rights,
+    throttle: Throttle,
     fix: Session,
     /// The connection that the session is bound to.
     connection: Option<usize>,
@@ -112,6 +115,8 @@ pub struct Desk {
     table: SessionTable,
     inputs: InputSender,
     symbols: SymbolTable,
+    /// What firms may send that have a bound, in the order of the configuration.
+    firms: Vec<Bucket>,
     resend_reader: Reader,
     resend_per_turn: u32,
     text: TimestampText,
@@ -163,12 +168,19 @@ impl Desk {
     ) -> Result<Self, ConfigError> {
         resend_reader.set_verify(false);
         Version::prepare();
-        let slots = setups.into_iter().map(|setup| Slot::new(config, setup, &table, &symbols, now));
+        let firms = config.throttled_firms()?;
+        let slots = setups.into_iter().map(|setup| {
+            let own = setup.config.throttle()?;
+            let is_its = |(name, _): &(&str, _)| setup.config.firm.as_deref() == Some(name);
+            let throttle = Throttle::new(own, firms.iter().position(is_its));
+            Slot::new(config, setup, (&table, &symbols), throttle, now)
+        });
         Ok(Self {
             slots: slots.collect::<Result<_, _>>()?,
             table,
             inputs,
             symbols,
+            firms: firms.into_iter().map(|(_, terms)| Bucket::new(terms)).collect(),
             resend_reader,
             resend_per_turn: config.fix.resend_messages_per_turn,
             text: TimestampText::new(Precision::Millis),
@@ -281,6 +293,20 @@ impl Desk {
         Ok(())
     }
 
+    /// When a message of a session may be read, if it is an order that has to wait.
+    #[inline]
+    pub fn wait_of_order(
+        &mut self,
+        index: usize,
+        message: &[u8],
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let until = self.slots[index].throttle.wait(&mut self.firms, now)?;
+        // MsgType is the third field of every message.
+        let msg_type = message.split(|byte| *byte == SOH).nth(2);
+        matches!(msg_type, Some(b"35=D" | b"35=G")).then_some(until)
+    }
+
     /// Takes a message of a session.
     #[inline]
     pub fn handle_message(&mut self, index: usize, message: &Message<'_>, now: Timestamp) {
@@ -336,7 +362,8 @@ impl Desk {
         {
             Box::new(Unserved::Message(refusal))
         } else {
-            match translate::command(message, version, origin, &self.symbols, &slot.rights) {
+            let admit = || slot.throttle.admit(&mut self.firms, now);
+            match translate::command(message, version, origin, &self.symbols, &slot.rights, admit) {
                 Ok(command) => {
                     slot.told_next_in = msg_seq_num.get() + 1;
                     self.put(Input::Command(command));
@@ -369,13 +396,20 @@ impl Desk {
         let (mut body, text) = (Vec::new(), &mut self.text);
         let msg_type = match unserved {
             Unserved::Order(order, unsupported) => {
-                encode(&translate::unsupported_order(order, *unsupported, id, now), &mut body, text)
+                let ids = (id, &unsupported.text());
+                encode(
+                    &translate::unsupported_order(order, *unsupported, ids, now),
+                    &mut body,
+                    text,
+                )
             }
             Unserved::Replace(request, unsupported) => {
-                encode(&translate::unsupported_replace(request, *unsupported, now), &mut body, text)
+                let why = unsupported.text();
+                encode(&translate::unsupported_replace(request, &why, now), &mut body, text)
             }
             Unserved::Cancel(request, unsupported) => {
-                encode(&translate::unsupported_cancel(request, *unsupported, now), &mut body, text)
+                let why = unsupported.text();
+                encode(&translate::unsupported_cancel(request, &why, now), &mut body, text)
             }
             Unserved::MassCancel(request) => {
                 encode(&translate::unsupported_mass_cancel(request, id, now), &mut body, text)
@@ -835,8 +869,8 @@ impl Slot {
     fn new(
         config: &Config,
         setup: SessionSetup,
-        table: &SessionTable,
-        symbols: &SymbolTable,
+        (table, symbols): (&SessionTable, &SymbolTable),
+        throttle: Throttle,
         now: Timestamp,
     ) -> Result<Self, ConfigError> {
         let ms = 1_000_000_u64;
@@ -857,6 +891,7 @@ impl Slot {
             login: setup.config.login()?,
             absence: Absence::new(&setup.config, presence, now),
             rights: Rights::new(&setup.config, symbols)?,
+            throttle,
             setup,
             connection: None,
             live: false,

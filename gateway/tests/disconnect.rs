@@ -3,10 +3,11 @@
 mod common;
 
 use common::{
-    FixClient, Msg, fix_time, limit,
+    FixClient, Msg, assert_valid, fix_time, limit,
     stepped::{LOOK, SECOND, Stepped},
 };
 use ironbook_engine::Command;
+use ironbook_fix::version::{ApplVerId, Version};
 use ironbook_gateway::{
     config::{CancelOnDisconnect, Config},
     session_record::SessionRecord,
@@ -234,6 +235,9 @@ fn a_time_that_ran_when_the_venue_died_starts_anew() {
     assert_eq!(live(&venue), 3);
     venue.advance(SECOND);
     assert_eq!(live(&venue), 2);
+    let mut venue = venue.crash(|_| {});
+    venue.advance(10 * SECOND);
+    assert_eq!(journaled(&venue), ["1 lost Logout", "2 lost VenueDown", "1 cancel Logout Day"]);
     // Done is done: what the session has in the book after that is not canceled by another start.
     let (mut a, _) = come_back(&mut venue, "A", (a.next_out, 5));
     venue.ask(&mut a, "D", &limit("new", "AAPL", "1", "5", "1.00"), "35=8|150=0|11=new");
@@ -270,4 +274,23 @@ fn the_gateway_says_when_orders_are_canceled() {
     venue.advance(LOOK);
     assert_eq!(journaled(&venue).len(), 2);
     assert_eq!(venue.gateway.next_deadline().expect("a deadline").0, lost + 5 * SECOND);
+}
+
+#[test]
+fn a_cancel_is_told_in_every_version() {
+    for version in Version::ALL {
+        let mut venue = Stepped::start(policy(CancelOnDisconnect::Both, 0));
+        let (a, _b) = trade(&mut venue);
+        let next_out = a.next_out;
+        drop(a);
+        venue.advance(LOOK);
+        // What it missed is a gap; the report is sent again in the version of this connection.
+        let mut a = venue.log_on_with("A", version, (next_out, 4));
+        venue.send(&mut a, "2", "7=4|16=4");
+        let report = venue.receive(&mut a, 1).remove(0);
+        assert_valid(version, &report);
+        assert!(report.matches("35=8|43=Y|34=4|39=4|11=day|58=*"), "{version}: {report:?}");
+        let reason = (version.application >= ApplVerId::Fix43).then_some("8");
+        assert_eq!(report.get(378), reason, "{version}");
+    }
 }

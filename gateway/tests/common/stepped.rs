@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ironbook_engine::Timestamp;
+use ironbook_fix::version::Version;
 use ironbook_gateway::{
     acceptor::GatewayAgent,
     agent::Agent,
@@ -138,6 +139,23 @@ impl Stepped {
         let mut client = FixClient::connect(self.gateway.address(), comp_id);
         let body = format!("98=0|108={heart_bt_int}|141=Y");
         self.ask(&mut client, "A", &body, &format!("35=A|108={heart_bt_int}"));
+        client
+    }
+
+    /// Logs on with a version and these numbers, out and in.
+    #[track_caller]
+    pub fn log_on_with(
+        &mut self,
+        comp_id: &str,
+        version: Version,
+        (next_out, next_in): (u64, u64),
+    ) -> FixClient {
+        let mut client = FixClient::connect(self.gateway.address(), comp_id);
+        client.begin_string = version.begin_string();
+        (client.next_out, client.next_in) = (next_out, next_in);
+        let code = char::from(version.application.code());
+        let default = if version.fixt { format!("|1137={code}") } else { String::new() };
+        self.ask(&mut client, "A", &format!("98=0|108=30{default}"), "35=A");
         client
     }
 
