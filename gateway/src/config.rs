@@ -248,6 +248,8 @@ pub struct SessionConfig {
     #[serde(default)]
     pub read_only: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
@@ -426,6 +428,7 @@ fn default_sessions() -> Vec<SessionConfig> {
             comp_id,
             allow_from: loopback(),
             reset_on_logon: false,
+            copies: Vec::new(),
             versions: Vec::new(),
             username: None,
             password: None,
@@ -549,6 +552,7 @@ impl Config {
             session.login()?;
             session.accounts()?;
             session.throttle()?;
+            self.check_copies(session)?;
             if session.cancel_grace_ms > CANCEL_GRACE_MS_MAX {
                 let key = format!("session {}: cancel_grace_ms", session.comp_id);
                 let reason = format!("0 to {CANCEL_GRACE_MS_MAX} is allowed");
@@ -571,6 +575,23 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Copies are of sessions that trade, and go to one that does not.
+    fn check_copies(&self, session: &SessionConfig) -> Result<(), ConfigError> {
+        let Some(first) = session.copies.first() else { return Ok(()) };
+        let key = format!("session {}: copies", session.comp_id);
+        if !session.read_only {
+            return Err(value(&key, first, &"needs read_only = true"));
+        }
+        let trades = |comp_id: &String| {
+            let mut others = self.sessions.iter().filter(|other| !other.read_only);
+            others.any(|other| other.comp_id == *comp_id)
+        };
+        match session.copies.iter().find(|comp_id| !trades(comp_id)) {
+            Some(unknown) => Err(value(&key, unknown, &"is no [[session]] that sends orders")),
+            None => Ok(()),
+        }
     }
 
     fn check_firms(&self) -> Result<(), ConfigError> {
@@ -1118,7 +1139,16 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "cancel_gtc",
         "Whether its orders that are good till canceled go too; if not, only those for the day.",
     ),
-    ("session", "read_only", "Whether requests of this session are refused: a drop copy."),
+    (
+        "session",
+        "read_only",
+        "Whether requests of this session are refused: a drop copy, of the reports of all sessions or, if it has a firm, of that firm's.",
+    ),
+    (
+        "session",
+        "copies",
+        "Sessions whose reports a drop copy gets instead, such as [\"TRADER1\"].",
+    ),
 ];
 
 /// Sections that may be there several times.
@@ -1199,6 +1229,7 @@ mod tests {
         config.sessions[0].symbols = vec!["MSFT".to_owned()];
         config.sessions[0].accounts = vec!["ACC1".to_owned()];
         config.sessions[0].trade = false;
+        config.sessions[9].copies = vec!["TRADER1".to_owned(), "TRADER2".to_owned()];
         config.sessions[0].firm = Some("ACME".to_owned());
         config.sessions[0].orders_per_second = 100;
         config.sessions[0].orders_burst = 10;
@@ -1299,6 +1330,14 @@ mod tests {
             (
                 "[[firm]]\nname = \"X\"\n[[firm]]\nname = \"X\"\n[[session]]\ncomp_id = \"A\"\nfirm = \"X\"\n",
                 "firm.name = X: is listed twice",
+            ),
+            (
+                "[[session]]\ncomp_id = \"A\"\ncopies = [\"A\"]\n",
+                "session A: copies = A: needs read_only = true",
+            ),
+            (
+                "[[session]]\ncomp_id = \"A\"\nread_only = true\ncopies = [\"B\"]\n",
+                "session A: copies = B: is no [[session]] that sends orders",
             ),
             ("[fix]\nlockout_s = 0\n", "fix.lockout_s = 0: 1 to 86400"),
         ] {

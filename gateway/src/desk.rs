@@ -37,7 +37,7 @@ use crate::{
     network::Security,
     rights::Rights,
     ring::{Input, InputSender},
-    session_record::SessionRecord,
+    session_record::{Copies, SessionRecord},
     sessions::{Audience, Presence, SessionTable},
     throttle::{Bucket, Throttle},
     translate::{self, MessageVisitor, SymbolTable, Unserved},
@@ -87,7 +87,7 @@ struct Slot {
 }
 
 /// A range of messages to be sent again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Resend {
     /// The next message to send.
     next: u64,
@@ -100,13 +100,13 @@ struct Resend {
 }
 
 /// A place in the journal from which a resend reads on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct ResendAt {
     position: Position,
     /// Number of the first outbound message from there on.
     number: u64,
-    /// Whether the session got copies there; a record of its role changes that on the way.
-    copies: bool,
+    /// What the session got copies of there; a record of its role changes that on the way.
+    copies: Copies,
 }
 
 /// All sessions of a gateway.
@@ -593,8 +593,10 @@ impl Desk {
             Audience::Session(session) => self.deliver_to(session, frame, outputs),
             Audience::SessionAndCopies(session) => {
                 self.deliver_to(session, frame, outputs);
-                for index in 0..self.table.drop_copies().len() {
-                    self.deliver_to(self.table.drop_copies()[index], frame, outputs);
+                for index in 0..self.table.drop_copies() {
+                    if let Some(copy) = self.table.copy_to(index, session) {
+                        self.deliver_to(copy, frame, outputs);
+                    }
                 }
             }
         }
@@ -693,10 +695,10 @@ impl Desk {
         }
         let Some(output) = outputs.output(connection) else { return 0 };
         let session = slot.setup.id;
-        let start = resend.at.or_else(|| {
+        let start = resend.at.clone().or_else(|| {
             let numbers = self.table.get(session)?;
             let (number, position) = numbers.sent.at_or_before(resend.next)?;
-            Some(ResendAt { position, number, copies: numbers.was_read_only(number) })
+            Some(ResendAt { position, number, copies: numbers.copies_at(number) })
         });
         let Some(start) = start else {
             slot.resends.pop_front();
@@ -710,9 +712,10 @@ impl Desk {
             now,
         };
         let (reader, comp_id) = (&mut self.resend_reader, &slot.setup.config.comp_id);
-        reader.seek(start.position);
+        let at = start.position;
+        reader.seek(at);
         // The reader can't go back behind the first segment there was when it was opened.
-        let read = match reader.position() == start.position {
+        let read = match reader.position() == at {
             true => run.read(reader, session, start, resend, self.resend_per_turn),
             false => Ok(None),
         };
@@ -722,7 +725,7 @@ impl Desk {
                 Ok(oldest) => {
                     let left = self.table.get(session).and_then(|numbers| {
                         let (number, position) = numbers.sent.at_or_behind(oldest)?;
-                        Some(ResendAt { position, number, copies: numbers.was_read_only(number) })
+                        Some(ResendAt { position, number, copies: numbers.copies_at(number) })
                     });
                     let next = resend.next;
                     log::info!(
@@ -807,15 +810,15 @@ impl ResendRun<'_> {
             let Some(frame) = reader.next()? else { return Ok(None) };
             let ours = match crate::sessions::audience(&frame) {
                 Ok(Audience::Session(to)) => to == session,
-                Ok(Audience::SessionAndCopies(to)) => to == session || copies,
+                Ok(Audience::SessionAndCopies(to)) => to == session || copies.cover(to),
                 _ => false,
             };
             if frame.kind == SessionRecord::ROLE
-                && let Some(SessionRecord::Role { session: of, read_only }) =
+                && let Some(SessionRecord::Role { session: of, copies: new }) =
                     SessionRecord::decode(frame.kind, frame.payload)
                 && of == session
             {
-                copies = read_only;
+                copies = new;
             }
             if ours {
                 if number == resend.next {
@@ -824,7 +827,7 @@ impl ResendRun<'_> {
                 }
                 number += 1;
             }
-            resend.at = Some(ResendAt { position: frame.end, number, copies });
+            resend.at = Some(ResendAt { position: frame.end, number, copies: copies.clone() });
         }
         Ok(Some(Progress::More))
     }

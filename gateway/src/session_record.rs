@@ -25,9 +25,12 @@
 //! 0x0301 inbound    session u32, reserved u32, next MsgSeqNum u64
 //! 0x0302 outbound   session u32, MsgType length u16, reserved u16, MsgType, body
 //! 0x0303 reset      session u32, reserved u32
-//! 0x0304 role       session u32, read-only u8, reserved [u8; 3]
+//! 0x0304 role       session u32, copies u8 (0 none, 1 of all, 2 of those that follow), reserved [u8; 3],
+//!                   sessions u32 each
 //! 0x0305 lost       session u32, cause u8, reserved [u8; 3]
 //! ```
+
+use std::{collections::BTreeSet, sync::Arc};
 
 use ironbook_engine::{SessionId, domain::DisconnectCause};
 
@@ -55,12 +58,12 @@ pub enum SessionRecord {
         /// The session.
         session: SessionId,
     },
-    /// Whether the session only listens: it gets copies of what all others get.
+    /// What the session gets of what others get.
     Role {
         /// The session.
         session: SessionId,
-        /// Whether it is a drop copy.
-        read_only: bool,
+        /// Copies of whose reports.
+        copies: Copies,
     },
     /// A session that was logged on lost its connection.
     Lost {
@@ -69,6 +72,62 @@ pub enum SessionRecord {
         /// How.
         cause: DisconnectCause,
     },
+}
+
+/// Whose reports a session gets copies of; it only listens if it does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Copies {
+    /// Of nobody's: it is no drop copy.
+    #[default]
+    None,
+    /// Of everybody's.
+    All,
+    /// Of those of these sessions, in ascending order.
+    Of(Arc<[SessionId]>),
+}
+
+impl Copies {
+    /// Of the reports of these sessions.
+    pub fn of(sessions: impl IntoIterator<Item = SessionId>) -> Self {
+        Self::Of(BTreeSet::from_iter(sessions).into_iter().collect())
+    }
+
+    /// Whether reports of a session are among them.
+    #[inline]
+    pub fn cover(&self, session: SessionId) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Of(sessions) => sessions.binary_search(&session).is_ok(),
+        }
+    }
+
+    /// The code that tells the three apart.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::All => 1,
+            Self::Of(_) => 2,
+        }
+    }
+
+    /// The sessions that are listed.
+    pub(crate) fn listed(&self) -> &[SessionId] {
+        match self {
+            Self::None | Self::All => &[],
+            Self::Of(sessions) => sessions,
+        }
+    }
+
+    /// The copies with this code; none when it is no code.
+    pub(crate) fn from_code(code: u8, listed: impl IntoIterator<Item = SessionId>) -> Option<Self> {
+        match code {
+            0 => Some(Self::None),
+            1 => Some(Self::All),
+            2 => Some(Self::of(listed)),
+            _ => None,
+        }
+    }
 }
 
 /// Longest MsgType.
@@ -123,7 +182,10 @@ impl SessionRecord {
                 bytes.extend(body);
             }
             Self::Reset { .. } => bytes.extend([0; 4]),
-            Self::Role { read_only, .. } => bytes.extend([u8::from(*read_only), 0, 0, 0]),
+            Self::Role { copies, .. } => {
+                bytes.extend([copies.code(), 0, 0, 0]);
+                copies.listed().iter().for_each(|session| bytes.extend(session.0.to_le_bytes()));
+            }
             Self::Lost { cause, .. } => bytes.extend([cause.code(), 0, 0, 0]),
         }
         bytes
@@ -148,7 +210,12 @@ impl SessionRecord {
                 })
             }
             Self::RESET => Some(Self::Reset { session }),
-            Self::ROLE => Some(Self::Role { session, read_only: *rest.first()? != 0 }),
+            Self::ROLE => {
+                let (sessions, _) = rest.get(4..)?.as_chunks::<4>();
+                let listed = sessions.iter().map(|id| SessionId(u32::from_le_bytes(*id)));
+                let copies = Copies::from_code(*rest.first()?, listed)?;
+                Some(Self::Role { session, copies })
+            }
             Self::LOST => {
                 let cause = DisconnectCause::from_code(*rest.first()?)?;
                 Some(Self::Lost { session, cause })
@@ -179,7 +246,10 @@ mod tests {
                 body: b"45=3\x01".to_vec(),
             },
             SessionRecord::Reset { session },
-            SessionRecord::Role { session, read_only: true },
+            SessionRecord::Role { session, copies: Copies::None },
+            SessionRecord::Role { session, copies: Copies::All },
+            SessionRecord::Role { session, copies: Copies::of([SessionId(9), SessionId(2)]) },
+            SessionRecord::Role { session, copies: Copies::of([]) },
             SessionRecord::Lost { session, cause: DisconnectCause::Disconnect },
         ] {
             let read = SessionRecord::decode(record.kind(), &record.payload());
