@@ -12,8 +12,13 @@
 
 use std::{collections::VecDeque, error::Error, net::IpAddr};
 
-use ironbook_engine::{Event, Sequence, SessionId, Timestamp, command::Origin};
+use ironbook_engine::{
+    Event, Sequence, SessionId, Timestamp,
+    command::{CancelOnDisconnect, Origin},
+    domain::DisconnectCause,
+};
 use ironbook_fix::{
+    codec::SOH,
     encode::Body,
     field::{MsgSeqNum, Precision, TimestampText, write_u64},
     message::{BusinessReject, BusinessRejectReason, Fields, Message, MsgType, Refusal},
@@ -26,19 +31,21 @@ use ironbook_fix::{
 use ironbook_journal::{Frame, Position, ReadError, Reader};
 
 use crate::{
+    absence::{self, Absence, Step},
     config::{Config, ConfigError, Login, SessionConfig},
     credentials::Claim,
     network::Security,
     rights::Rights,
     ring::{Input, InputSender},
-    session_record::SessionRecord,
-    sessions::{Audience, SessionTable},
+    session_record::{Copies, SessionRecord},
+    sessions::{Audience, Presence, SessionTable},
+    throttle::{Bucket, Throttle},
     translate::{self, MessageVisitor, SymbolTable, Unserved},
 };
 
-/// Inputs that one message, or one timeout, can bring about at the most: a reset, a command, and
-/// one for each output of the session.
-pub const INPUTS_PER_TURN: usize = 2 + ironbook_fix::session::OUTPUTS_MAX;
+/// Inputs that one message, or one timeout, can bring about at the most: a reset, a command, one for each
+/// output of the session, and what an earlier connection of the session left to be told.
+pub const INPUTS_PER_TURN: usize = 2 + ironbook_fix::session::OUTPUTS_MAX + absence::STEPS_MAX;
 
 /// ResendRequests of one session that may wait for the one in progress.
 const RESENDS_MAX: usize = 8;
@@ -59,6 +66,7 @@ struct Slot {
     /// What a Logon has to prove.
     login: Option<Login>,
     rights: Rights,
+    throttle: Throttle,
     fix: Session,
     /// The connection that the session is bound to.
     connection: Option<usize>,
@@ -73,11 +81,13 @@ struct Slot {
     closing: Option<DisconnectReason>,
     /// MsgSeqNum expected next, as it was last put into the ring.
     told_next_in: u64,
+    /// What becomes of its orders without a connection.
+    absence: Absence,
     resends: VecDeque<Resend>,
 }
 
 /// A range of messages to be sent again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Resend {
     /// The next message to send.
     next: u64,
@@ -90,13 +100,13 @@ struct Resend {
 }
 
 /// A place in the journal from which a resend reads on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct ResendAt {
     position: Position,
     /// Number of the first outbound message from there on.
     number: u64,
-    /// Whether the session got copies there; a record of its role changes that on the way.
-    copies: bool,
+    /// What the session got copies of there; a record of its role changes that on the way.
+    copies: Copies,
 }
 
 /// All sessions of a gateway.
@@ -105,9 +115,13 @@ pub struct Desk {
     table: SessionTable,
     inputs: InputSender,
     symbols: SymbolTable,
+    /// What firms may send that have a bound, in the order of the configuration.
+    firms: Vec<Bucket>,
     resend_reader: Reader,
     resend_per_turn: u32,
     text: TimestampText,
+    /// The venue stops.
+    stopping: bool,
 }
 
 /// Why a connection becomes none of a session.
@@ -139,7 +153,7 @@ pub trait Outputs {
 }
 
 impl Desk {
-    /// The sessions of a configuration, as the journal left them.
+    /// The sessions of a configuration, as the journal left them; `now` is when the venue starts.
     ///
     /// # Errors
     /// [`ConfigError::Value`] for a session that can't be as it is configured.
@@ -150,18 +164,27 @@ impl Desk {
         inputs: InputSender,
         symbols: SymbolTable,
         mut resend_reader: Reader,
+        now: Timestamp,
     ) -> Result<Self, ConfigError> {
         resend_reader.set_verify(false);
         Version::prepare();
-        let slots = setups.into_iter().map(|setup| Slot::new(config, setup, &table, &symbols));
+        let firms = config.throttled_firms()?;
+        let slots = setups.into_iter().map(|setup| {
+            let own = setup.config.throttle()?;
+            let is_its = |(name, _): &(&str, _)| setup.config.firm.as_deref() == Some(name);
+            let throttle = Throttle::new(own, firms.iter().position(is_its));
+            Slot::new(config, setup, (&table, &symbols), throttle, now)
+        });
         Ok(Self {
             slots: slots.collect::<Result<_, _>>()?,
             table,
             inputs,
             symbols,
+            firms: firms.into_iter().map(|(_, terms)| Bucket::new(terms)).collect(),
             resend_reader,
             resend_per_turn: config.fix.resend_messages_per_turn,
             text: TimestampText::new(Precision::Millis),
+            stopping: false,
         })
     }
 
@@ -252,6 +275,8 @@ impl Desk {
         slot.connection = Some(connection);
         slot.live = false;
         slot.closing = None;
+        self.journal_absence(index, now);
+        let slot = &mut self.slots[index];
         slot.stale_ahead = slot.sends_ahead;
         slot.fix.handle_connected(now.0);
         if !proved {
@@ -266,6 +291,20 @@ impl Desk {
         }
         self.drain(index);
         Ok(())
+    }
+
+    /// When a message of a session may be read, if it is an order that has to wait.
+    #[inline]
+    pub fn wait_of_order(
+        &mut self,
+        index: usize,
+        message: &[u8],
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let until = self.slots[index].throttle.wait(&mut self.firms, now)?;
+        // MsgType is the third field of every message.
+        let msg_type = message.split(|byte| *byte == SOH).nth(2);
+        matches!(msg_type, Some(b"35=D" | b"35=G")).then_some(until)
     }
 
     /// Takes a message of a session.
@@ -323,7 +362,8 @@ impl Desk {
         {
             Box::new(Unserved::Message(refusal))
         } else {
-            match translate::command(message, version, origin, &self.symbols, &slot.rights) {
+            let admit = || slot.throttle.admit(&mut self.firms, now);
+            match translate::command(message, version, origin, &self.symbols, &slot.rights, admit) {
                 Ok(command) => {
                     slot.told_next_in = msg_seq_num.get() + 1;
                     self.put(Input::Command(command));
@@ -356,13 +396,20 @@ impl Desk {
         let (mut body, text) = (Vec::new(), &mut self.text);
         let msg_type = match unserved {
             Unserved::Order(order, unsupported) => {
-                encode(&translate::unsupported_order(order, *unsupported, id, now), &mut body, text)
+                let ids = (id, &unsupported.text());
+                encode(
+                    &translate::unsupported_order(order, *unsupported, ids, now),
+                    &mut body,
+                    text,
+                )
             }
             Unserved::Replace(request, unsupported) => {
-                encode(&translate::unsupported_replace(request, *unsupported, now), &mut body, text)
+                let why = unsupported.text();
+                encode(&translate::unsupported_replace(request, &why, now), &mut body, text)
             }
             Unserved::Cancel(request, unsupported) => {
-                encode(&translate::unsupported_cancel(request, *unsupported, now), &mut body, text)
+                let why = unsupported.text();
+                encode(&translate::unsupported_cancel(request, &why, now), &mut body, text)
             }
             Unserved::MassCancel(request) => {
                 encode(&translate::unsupported_mass_cancel(request, id, now), &mut body, text)
@@ -404,6 +451,7 @@ impl Desk {
                 }
             }
             Output::LoggedOn => {
+                slot.absence.handle_logged_on();
                 log::info!("{} logged on, {}", slot.setup.config.comp_id, slot.fix.version());
             }
             Output::LoggedOut => log::info!("{} logged out", slot.setup.config.comp_id),
@@ -431,8 +479,14 @@ impl Desk {
     }
 
     /// The connection of a session is gone.
-    pub fn handle_disconnected(&mut self, index: usize) {
+    pub fn handle_disconnected(&mut self, index: usize, now: Timestamp) {
         let slot = &mut self.slots[index];
+        let cause = match slot.closing {
+            Some(DisconnectReason::LoggedOut) => DisconnectCause::Logout,
+            _ if self.stopping => DisconnectCause::VenueDown,
+            _ => DisconnectCause::Disconnect,
+        };
+        slot.absence.handle_lost(cause, now);
         slot.fix.handle_disconnected();
         slot.connection = None;
         slot.live = false;
@@ -440,7 +494,29 @@ impl Desk {
         slot.resends.clear();
     }
 
-    /// Heartbeats, test requests and timeouts that are due, and messages past a filled gap that the ring
+    /// Journals what is due of a session that lost its connection, as far as the ring has room.
+    fn journal_absence(&mut self, index: usize, now: Timestamp) -> usize {
+        let mut done = 0;
+        while self.inputs.room() >= absence::STEPS_MAX
+            && let Some(step) = self.slots[index].absence.poll(now)
+        {
+            let session = self.slots[index].setup.id;
+            self.put(match step {
+                Step::Tell(cause) => {
+                    Input::Session(Box::new(SessionRecord::Lost { session, cause }))
+                }
+                Step::Cancel(cause, scope) => {
+                    let comp_id = &self.slots[index].setup.config.comp_id;
+                    log::info!("{comp_id}: its orders are canceled, cause {cause:?}");
+                    Input::Command(CancelOnDisconnect::new(session, now, cause, scope).into())
+                }
+            });
+            done += 1;
+        }
+        done
+    }
+
+    /// Heartbeats, test requests and timeouts that are due, what becomes of orders without a connection, and messages past a filled gap that the ring
     /// had no room for.
     pub fn handle_timeouts(&mut self, now: Timestamp) -> usize {
         let mut done = 0;
@@ -450,6 +526,10 @@ impl Desk {
                 self.slots[index].fix.handle_timeout(now.0);
                 self.drain(index);
                 done += 1;
+            }
+            let absent = self.slots[index].absence.next_deadline();
+            if absent.is_some_and(|due| due <= now) {
+                done += self.journal_absence(index, now);
             }
             if self.slots[index].fix.holds_next() {
                 done += self.release_held(index, now);
@@ -464,7 +544,10 @@ impl Desk {
         let due = |slot: &Slot| match slot.closing {
             Some(_) => Some(0),
             None if slot.fix.holds_next() => Some(0),
-            None => slot.fix.next_deadline(),
+            None => {
+                let absent = slot.absence.next_deadline().map(|due| due.0);
+                slot.fix.next_deadline().into_iter().chain(absent).min()
+            }
         };
         self.slots.iter().filter_map(due).min().map(Timestamp)
     }
@@ -475,19 +558,22 @@ impl Desk {
         slot.closing.filter(|_| slot.sends_ahead == 0)
     }
 
-    /// Logs everybody out: the venue stops.
-    pub fn logout_all(&mut self, now: Timestamp) {
+    /// Logs everybody out: the venue stops. Says whether nobody has a connection any more, and the core was
+    /// told all that is due.
+    pub fn logout_all(&mut self, now: Timestamp) -> bool {
+        self.stopping = true;
         for index in 0..self.slots.len() {
             if self.slots[index].connection.is_some() && self.has_room() {
                 self.slots[index].fix.logout(now.0, Some("the venue stops"));
                 self.drain(index);
             }
+            self.journal_absence(index, now);
         }
-    }
-
-    /// Whether any session has a connection.
-    pub fn has_connections(&self) -> bool {
-        self.slots.iter().any(|slot| slot.connection.is_some())
+        let is_done = |slot: &Slot| {
+            let absent = slot.absence.next_deadline();
+            slot.connection.is_none() && absent.is_none_or(|due| due > now)
+        };
+        self.slots.iter().all(is_done)
     }
 
     /// Name of a session, for the log.
@@ -507,8 +593,10 @@ impl Desk {
             Audience::Session(session) => self.deliver_to(session, frame, outputs),
             Audience::SessionAndCopies(session) => {
                 self.deliver_to(session, frame, outputs);
-                for index in 0..self.table.drop_copies().len() {
-                    self.deliver_to(self.table.drop_copies()[index], frame, outputs);
+                for index in 0..self.table.drop_copies() {
+                    if let Some(copy) = self.table.copy_to(index, session) {
+                        self.deliver_to(copy, frame, outputs);
+                    }
                 }
             }
         }
@@ -607,10 +695,10 @@ impl Desk {
         }
         let Some(output) = outputs.output(connection) else { return 0 };
         let session = slot.setup.id;
-        let start = resend.at.or_else(|| {
+        let start = resend.at.clone().or_else(|| {
             let numbers = self.table.get(session)?;
             let (number, position) = numbers.sent.at_or_before(resend.next)?;
-            Some(ResendAt { position, number, copies: numbers.was_read_only(number) })
+            Some(ResendAt { position, number, copies: numbers.copies_at(number) })
         });
         let Some(start) = start else {
             slot.resends.pop_front();
@@ -624,9 +712,10 @@ impl Desk {
             now,
         };
         let (reader, comp_id) = (&mut self.resend_reader, &slot.setup.config.comp_id);
-        reader.seek(start.position);
+        let at = start.position;
+        reader.seek(at);
         // The reader can't go back behind the first segment there was when it was opened.
-        let read = match reader.position() == start.position {
+        let read = match reader.position() == at {
             true => run.read(reader, session, start, resend, self.resend_per_turn),
             false => Ok(None),
         };
@@ -636,7 +725,7 @@ impl Desk {
                 Ok(oldest) => {
                     let left = self.table.get(session).and_then(|numbers| {
                         let (number, position) = numbers.sent.at_or_behind(oldest)?;
-                        Some(ResendAt { position, number, copies: numbers.was_read_only(number) })
+                        Some(ResendAt { position, number, copies: numbers.copies_at(number) })
                     });
                     let next = resend.next;
                     log::info!(
@@ -721,15 +810,15 @@ impl ResendRun<'_> {
             let Some(frame) = reader.next()? else { return Ok(None) };
             let ours = match crate::sessions::audience(&frame) {
                 Ok(Audience::Session(to)) => to == session,
-                Ok(Audience::SessionAndCopies(to)) => to == session || copies,
+                Ok(Audience::SessionAndCopies(to)) => to == session || copies.cover(to),
                 _ => false,
             };
             if frame.kind == SessionRecord::ROLE
-                && let Some(SessionRecord::Role { session: of, read_only }) =
+                && let Some(SessionRecord::Role { session: of, copies: new }) =
                     SessionRecord::decode(frame.kind, frame.payload)
                 && of == session
             {
-                copies = read_only;
+                copies = new;
             }
             if ours {
                 if number == resend.next {
@@ -738,7 +827,7 @@ impl ResendRun<'_> {
                 }
                 number += 1;
             }
-            resend.at = Some(ResendAt { position: frame.end, number, copies });
+            resend.at = Some(ResendAt { position: frame.end, number, copies: copies.clone() });
         }
         Ok(Some(Progress::More))
     }
@@ -783,12 +872,14 @@ impl Slot {
     fn new(
         config: &Config,
         setup: SessionSetup,
-        table: &SessionTable,
-        symbols: &SymbolTable,
+        (table, symbols): (&SessionTable, &SymbolTable),
+        throttle: Throttle,
+        now: Timestamp,
     ) -> Result<Self, ConfigError> {
         let ms = 1_000_000_u64;
         let (next_in, next_out) =
             table.get(setup.id).map_or((1, 1), |numbers| (numbers.next_in, numbers.next_out));
+        let presence = table.get(setup.id).map_or(Presence::Away, |known| known.presence);
         let fix = FixSessionConfig {
             heart_bt_int: 1..=u64::from(config.fix.heart_bt_int_max_s),
             sending_time_tolerance_ns: u64::from(config.fix.sending_time_tolerance_s) * 1_000 * ms,
@@ -801,7 +892,9 @@ impl Slot {
         Ok(Self {
             fix: Session::new(fix, MsgSeqNum::new(next_in), MsgSeqNum::new(next_out)),
             login: setup.config.login()?,
+            absence: Absence::new(&setup.config, presence, now),
             rights: Rights::new(&setup.config, symbols)?,
+            throttle,
             setup,
             connection: None,
             live: false,

@@ -4,12 +4,8 @@ mod common;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use common::{FixClient, Flaw, Msg, TestVenue, assert_same, now, resend};
-use ironbook_fix::{
-    dictionary::Strictness,
-    message::{Fields, Message},
-    version::{ApplVerId, Version},
-};
+use common::{FixClient, Flaw, Msg, TestVenue, assert_same, assert_valid, now, resend};
+use ironbook_fix::version::{ApplVerId, Version};
 
 /// What a version says otherwise than its neighbours, in the expectations of [`story`].
 struct Words {
@@ -176,10 +172,7 @@ impl Speaker {
     /// A message is one of the version, and says when it was sent as the version does.
     #[track_caller]
     fn check(&self, message: &Msg) {
-        let mut fields = Fields::new();
-        let parsed = Message::parse(&message.0, &mut fields).expect("fields");
-        let checked = self.version.dictionary().check(&parsed, Strictness::Strict);
-        assert_eq!(checked.map_err(|reject| (reject, format!("{message:?}"))), Ok(()));
+        assert_valid(self.version, message);
         let fraction = self.version.session_layer() >= ApplVerId::Fix42;
         let sent = message.get(52).expect("SendingTime");
         assert_eq!(sent.contains('.'), fraction, "{message:?}");

@@ -825,9 +825,12 @@ fn two_ends_talk_whatever_the_pieces() {
         wire.client.session.logout(wire.now_ns, None);
         wire.client.poll(wire.now_ns);
         wire.run(chunk);
-        for end in [&wire.client, &wire.venue] {
+        for (end, reason) in [
+            (&wire.client, DisconnectReason::LogoutAnswered),
+            (&wire.venue, DisconnectReason::LoggedOut),
+        ] {
             assert_eq!(end.orders, ["0", "1", "2"]);
-            let closed = Output::Disconnect(DisconnectReason::LoggedOut);
+            let closed = Output::Disconnect(reason);
             assert_eq!(end.events, [Output::LoggedOn, Output::LoggedOut, closed]);
             assert_eq!(end.session.next_in(), MsgSeqNum::new(6));
             assert_eq!(end.session.next_out(), MsgSeqNum::new(6));
