@@ -245,7 +245,7 @@ pub fn story(dir: &Path) -> Engine {
 pub fn story_in(mut day: Script) -> Engine {
     use Side::{Buy, Sell};
     use TimeInForce::{Fok, Ioc};
-    day.record(&SessionRecord::Role { session: C2, read_only: false });
+    day.record(&SessionRecord::Role { session: C2, copies: Copies::None });
     day.record(&SessionRecord::Outbound {
         session: C1,
         msg_type: b"A".to_vec(),
