@@ -12,7 +12,7 @@ use ironbook_engine::{
     },
     sink::VecSink,
 };
-use ironbook_gateway::session_record::SessionRecord;
+use ironbook_gateway::session_record::{Copies, SessionRecord};
 use ironbook_incident::index::Index;
 use ironbook_journal::{Options, SEGMENT_BYTES_MIN, Writer, open};
 
