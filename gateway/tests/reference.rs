@@ -78,26 +78,6 @@ fn a_long_list_comes_in_parts_and_again_after_a_restart() {
     assert_eq!(symbols.len(), 95);
     let is_next = |(number, line): (usize, &String)| line.starts_with(&format!("S{number:02} "));
     assert!(symbols.iter().enumerate().all(is_next), "{symbols:?}");
-    // More lists than a session may wait for are refused, and the others come whole.
-    let bytes: Vec<u8> = (0..6)
-        .flat_map(|number| {
-            let seq = a.next_out + number;
-            a.build("x", seq, &format!("320=m{number}|559=4"), common::Flaw::None)
-        })
-        .collect();
-    a.next_out += 6;
-    a.send_raw(&bytes);
-    let mut parts = BTreeMap::new();
-    while parts.values().map(|(_, ends)| ends).sum::<u32>() < 6 {
-        let message = a.expect("35=y");
-        let id = message.get(320).expect("an id").to_owned();
-        let part = parts.entry(id).or_insert((0, 0));
-        part.0 += securities(&message).len();
-        part.1 += u32::from(message.get(893) == Some("Y"));
-        assert!(matches!(message.get(560), Some("0" | "4")), "{message:?}");
-    }
-    assert_eq!(parts.len(), 6);
-    assert!(parts.values().all(|part| part.0 == 95 || part.0 == 0), "{parts:?}");
     a.ping();
     let numbers = a.log_out();
     venue.restart();
@@ -130,14 +110,30 @@ fn status_is_that_of_the_journal() {
 }
 
 #[test]
+fn a_session_waits_for_so_many_lists() {
+    let mut venue = Stepped::start(|_| {});
+    let mut a = venue.log_on("A", 30);
+    // Lists are ahead while the clock stands.
+    for number in 1..=6 {
+        venue.send(&mut a, "x", &format!("320=l{number}|559=4"));
+    }
+    let refused = venue.receive(&mut a, 2);
+    assert!(refused[0].matches("35=y|320=l5|560=4|393=0|893=Y"), "{refused:?}");
+    assert!(refused[1].matches("35=y|320=l6|560=4"), "{refused:?}");
+    venue.advance(LOOK);
+    let lists = venue.receive(&mut a, 4);
+    assert!(lists[0].matches("35=y|320=l1|560=0|146=2"), "{lists:?}");
+    assert!(lists[3].matches("35=y|320=l4|560=0|146=2"), "{lists:?}");
+}
+
+#[test]
 fn a_client_that_leaves_takes_its_list_along() {
     let mut venue = Stepped::start(|_| {});
     let mut a = venue.log_on("A", 30);
-    // The list is ahead while the clock stands.
     venue.send(&mut a, "x", "320=l1|559=4");
     venue.settle();
     drop(a);
-    venue.advance(LOOK);
+    venue.settle();
     let mut a: FixClient = venue.log_on("A", 30);
     venue.advance(LOOK);
     venue.expect_silence(&mut a);
