@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use ironbook_engine::{InstrumentId, Symbol, Timestamp};
+use ironbook_engine::{Timestamp, engine::InstrumentView};
 use ironbook_fix::{
     codec::{Framed, Garbled, frame},
     message::{Fields, Message},
@@ -44,7 +44,7 @@ pub struct GatewayParts {
     /// Its sessions.
     pub setups: Vec<SessionSetup>,
     /// All instruments.
-    pub symbols: Vec<(Symbol, InstrumentId)>,
+    pub instruments: Vec<InstrumentView>,
     /// The journal, for resends.
     pub resend: Reader,
 }
@@ -163,7 +163,6 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         network: N,
     ) -> Result<Self, ConfigError> {
         let lines = (0..config.fix.connections_max).map(|_| None).collect();
-        let symbols = parts.symbols.into_iter().collect();
         let now = clock.now();
         Ok(Self {
             clock,
@@ -176,7 +175,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                 parts.setups,
                 parts.sessions,
                 parts.inputs,
-                symbols,
+                parts.instruments,
                 parts.resend,
                 now,
             )?,

@@ -16,12 +16,19 @@ use ironbook_engine::{
     Event, Sequence, SessionId, Timestamp,
     command::{CancelOnDisconnect, Origin},
     domain::DisconnectCause,
+    engine::InstrumentView,
+    event::StatusChanged,
+    record::Record,
 };
 use ironbook_fix::{
     codec::SOH,
     encode::Body,
     field::{MsgSeqNum, Precision, TimestampText, write_u64},
     message::{BusinessReject, BusinessRejectReason, Fields, Message, MsgType, Refusal},
+    reference::{
+        self, ListScope, ReferenceRequest, SECURITIES_MAX, SecurityList, SecurityListRequest,
+        SecurityStatus, SecurityStatusRequest,
+    },
     report::ReportMessage,
     session::{
         DisconnectReason, Handled, Output, Role, Session, SessionConfig as FixSessionConfig,
@@ -49,6 +56,12 @@ pub const INPUTS_PER_TURN: usize = 2 + ironbook_fix::session::OUTPUTS_MAX + abse
 
 /// ResendRequests of one session that may wait for the one in progress.
 const RESENDS_MAX: usize = 8;
+
+/// Lists of securities that one session may wait for.
+const LISTS_MAX: usize = 4;
+
+/// Messages of lists that one session gets in one turn, so that others get their turn.
+const LIST_MESSAGES_PER_TURN: usize = 4;
 
 /// A session as the venue knows it.
 #[derive(Clone, Debug)]
@@ -83,7 +96,20 @@ struct Slot {
     told_next_in: u64,
     /// What becomes of its orders without a connection.
     absence: Absence,
+    /// Lists of securities that it is to be sent.
+    lists: VecDeque<ListAhead>,
     resends: VecDeque<Resend>,
+}
+
+/// A list of securities, or what is left of it to send.
+#[derive(Clone, Debug)]
+struct ListAhead {
+    req_id: Vec<u8>,
+    response_id: Vec<u8>,
+    /// Securities of the list, by place.
+    places: std::ops::Range<usize>,
+    /// The next one to send.
+    next: usize,
 }
 
 /// A range of messages to be sent again.
@@ -115,6 +141,8 @@ pub struct Desk {
     table: SessionTable,
     inputs: InputSender,
     symbols: SymbolTable,
+    /// All instruments by id, as far as the journal was delivered.
+    instruments: Vec<InstrumentView>,
     /// What firms may send that have a bound, in the order of the configuration.
     firms: Vec<Bucket>,
     resend_reader: Reader,
@@ -123,6 +151,33 @@ pub struct Desk {
     /// The venue stops.
     stopping: bool,
 }
+
+/// The id of an answer that is no event: the time makes it unique, the letter tells it from those of events.
+struct AnswerId {
+    text: [u8; 21],
+    length: usize,
+}
+
+impl AnswerId {
+    fn new(now: Timestamp) -> Self {
+        let mut text = [b'G'; 21];
+        let length = 1 + write_u64(&mut text[1..], now.0);
+        Self { text, length }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.text[..self.length]
+    }
+}
+
+/// SecurityRequestResult (560).
+const VALID: u8 = 0;
+/// It asks for something that is not supported here.
+const NOT_SUPPORTED: u8 = 1;
+/// There is no such instrument.
+const NONE_FOUND: u8 = 2;
+/// Temporarily unavailable: the session waits for as many lists as it may.
+const UNAVAILABLE: u8 = 4;
 
 /// Why a connection becomes none of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,12 +217,14 @@ impl Desk {
         setups: Vec<SessionSetup>,
         table: SessionTable,
         inputs: InputSender,
-        symbols: SymbolTable,
+        instruments: Vec<InstrumentView>,
         mut resend_reader: Reader,
         now: Timestamp,
     ) -> Result<Self, ConfigError> {
         resend_reader.set_verify(false);
         Version::prepare();
+        let named = |known: &InstrumentView| (known.definition.symbol, known.definition.instrument);
+        let symbols = SymbolTable::from_iter(instruments.iter().map(named));
         let firms = config.throttled_firms()?;
         let slots = setups.into_iter().map(|setup| {
             let own = setup.config.throttle()?;
@@ -180,6 +237,7 @@ impl Desk {
             table,
             inputs,
             symbols,
+            instruments,
             firms: firms.into_iter().map(|(_, terms)| Bucket::new(terms)).collect(),
             resend_reader,
             resend_per_turn: config.fix.resend_messages_per_turn,
@@ -352,6 +410,10 @@ impl Desk {
         msg_seq_num: MsgSeqNum,
         now: Timestamp,
     ) {
+        if let Some(request) = ReferenceRequest::parse(message) {
+            self.answer_reference(index, message, request, now);
+            return;
+        }
         let slot = &mut self.slots[index];
         let origin = Origin::new(slot.setup.id, msg_seq_num.get(), now);
         let version = slot.fix.application_version();
@@ -375,6 +437,101 @@ impl Desk {
         self.refuse(index, message, &unserved, now);
     }
 
+    /// Answers a question about instruments, which any session may ask.
+    #[cold]
+    fn answer_reference(
+        &mut self,
+        index: usize,
+        message: &Message<'_>,
+        request: Result<ReferenceRequest<'_>, Refusal<'_>>,
+        now: Timestamp,
+    ) {
+        let slot = &mut self.slots[index];
+        let spoken = unanswerable(message, slot.fix.version());
+        let request = match (request, spoken) {
+            (Ok(request), None) => request,
+            (Err(refusal), _) | (Ok(_), Some(refusal)) => {
+                return slot.fix.refuse(now.0, message, &refusal);
+            }
+        };
+        let known = |symbol| {
+            let place = self.symbols.named(symbol)?.0 as usize - 1;
+            (place < self.instruments.len()).then_some(place)
+        };
+        match request {
+            ReferenceRequest::Status(SecurityStatusRequest { req_id, symbol }) => {
+                let instrument = known(symbol).map(|place| &self.instruments[place]);
+                let status = translate::trading_status(instrument);
+                self.send_reference(index, &SecurityStatus { req_id, symbol, status });
+            }
+            ReferenceRequest::List(SecurityListRequest { req_id, scope }) => {
+                let answer_id = AnswerId::new(now);
+                let places = match scope {
+                    Some(ListScope::All) => Ok(0..self.instruments.len()),
+                    Some(ListScope::Symbol(symbol)) => {
+                        known(symbol).map(|place| place..place + 1).ok_or(NONE_FOUND)
+                    }
+                    None => Err(NOT_SUPPORTED),
+                };
+                let (response_id, req_id) = (answer_id.as_bytes().to_vec(), req_id.to_vec());
+                match places {
+                    Ok(places) if slot.lists.len() < LISTS_MAX => {
+                        let next = places.start;
+                        slot.lists.push_back(ListAhead { req_id, response_id, places, next });
+                    }
+                    refused => self.send_reference(
+                        index,
+                        &SecurityList {
+                            req_id: &req_id,
+                            response_id: &response_id,
+                            result: refused.err().unwrap_or(UNAVAILABLE),
+                            total: 0,
+                            last: true,
+                            securities: Vec::new(),
+                        },
+                    ),
+                }
+            }
+        }
+    }
+
+    /// Puts an answer about instruments into the ring.
+    fn send_reference<B: Body>(&mut self, index: usize, answer: &B) {
+        let mut body = Vec::new();
+        answer.encode_body(&mut body, &mut self.text, reference::JOURNALED);
+        self.send(index, B::MSG_TYPE, &body);
+    }
+
+    /// Goes on with the lists that a session waits for, as far as the ring has room.
+    #[cold]
+    fn send_lists(&mut self, index: usize) -> usize {
+        let mut sent = 0;
+        while sent < LIST_MESSAGES_PER_TURN
+            && self.has_room()
+            && let Some(mut list) = self.slots[index].lists.pop_front()
+        {
+            let end = list.places.end.min(list.next + SECURITIES_MAX);
+            let part = &self.instruments[list.next..end];
+            let answer = SecurityList {
+                req_id: &list.req_id,
+                response_id: &list.response_id,
+                result: VALID,
+                total: list.places.len() as u64,
+                last: end == list.places.end,
+                securities: part.iter().map(translate::security).collect(),
+            };
+            let mut body = Vec::new();
+            answer.encode_body(&mut body, &mut self.text, reference::JOURNALED);
+            self.send(index, MsgType::SECURITY_LIST, &body);
+            sent += 1;
+            if end < list.places.end {
+                list.next = end;
+                self.slots[index].lists.push_front(list);
+            }
+        }
+        sent
+    }
+
     /// Answers a request that the engine has no words for.
     #[cold]
     fn refuse(
@@ -388,11 +545,8 @@ impl Desk {
             self.slots[index].fix.refuse(now.0, message, refusal);
             return;
         }
-        // Ids of answers that are no event: the time makes them unique, the letter tells them
-        // from those of events.
-        let mut id = [b'G'; 21];
-        let length = 1 + write_u64(&mut id[1..], now.0);
-        let id = &id[..length];
+        let id = AnswerId::new(now);
+        let id = id.as_bytes();
         let (mut body, text) = (Vec::new(), &mut self.text);
         let msg_type = match unserved {
             Unserved::Order(order, unsupported) => {
@@ -487,6 +641,7 @@ impl Desk {
             _ => DisconnectCause::Disconnect,
         };
         slot.absence.handle_lost(cause, now);
+        slot.lists.clear();
         slot.fix.handle_disconnected();
         slot.connection = None;
         slot.live = false;
@@ -531,6 +686,9 @@ impl Desk {
             if absent.is_some_and(|due| due <= now) {
                 done += self.journal_absence(index, now);
             }
+            if !self.slots[index].lists.is_empty() {
+                done += self.send_lists(index);
+            }
             if self.slots[index].fix.holds_next() {
                 done += self.release_held(index, now);
             }
@@ -543,7 +701,7 @@ impl Desk {
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let due = |slot: &Slot| match slot.closing {
             Some(_) => Some(0),
-            None if slot.fix.holds_next() => Some(0),
+            None if slot.fix.holds_next() || !slot.lists.is_empty() => Some(0),
             None => {
                 let absent = slot.absence.next_deadline().map(|due| due.0);
                 slot.fix.next_deadline().into_iter().chain(absent).min()
@@ -589,7 +747,7 @@ impl Desk {
             return;
         };
         match audience {
-            Audience::Nobody => self.pass_reset(frame),
+            Audience::Nobody => self.pass(frame),
             Audience::Session(session) => self.deliver_to(session, frame, outputs),
             Audience::SessionAndCopies(session) => {
                 self.deliver_to(session, frame, outputs);
@@ -602,9 +760,16 @@ impl Desk {
         }
     }
 
-    /// The outbound numbers of a session start anew where the journal says so.
+    /// What a frame without a message says: that the outbound numbers of a session start anew, or what the
+    /// status of an instrument is.
     #[inline]
-    fn pass_reset(&mut self, frame: &Frame<'_>) {
+    fn pass(&mut self, frame: &Frame<'_>) {
+        if frame.kind == StatusChanged::KIND
+            && let Ok(Event::StatusChanged(changed)) = Event::decode(frame.kind, frame.payload)
+            && let Some(known) = self.instruments.get_mut(changed.instrument.0 as usize - 1)
+        {
+            known.status = changed.status;
+        }
         if !SessionRecord::is_kind(frame.kind) {
             return;
         }
@@ -892,6 +1057,7 @@ impl Slot {
         Ok(Self {
             fix: Session::new(fix, MsgSeqNum::new(next_in), MsgSeqNum::new(next_out)),
             login: setup.config.login()?,
+            lists: VecDeque::new(),
             absence: Absence::new(&setup.config, presence, now),
             rights: Rights::new(&setup.config, symbols)?,
             throttle,
@@ -925,6 +1091,8 @@ const CODES: [u32; 5] = [40, 54, 59, 380, 530];
 fn unanswerable<'a>(message: &Message<'a>, session: Version) -> Option<Refusal<'a>> {
     let answer = match message.msg_type() {
         Some(MsgType::ORDER_MASS_CANCEL_REQUEST) => MsgType::ORDER_MASS_CANCEL_REPORT,
+        Some(MsgType::SECURITY_LIST_REQUEST) => MsgType::SECURITY_LIST,
+        Some(MsgType::SECURITY_STATUS_REQUEST) => MsgType::SECURITY_STATUS,
         _ => MsgType::EXECUTION_REPORT,
     };
     (!has_words(session, answer, message)).then(|| {
@@ -1048,6 +1216,15 @@ fn visit_answer(
     let mut fields = Fields::new();
     let message = Message::parse(&bytes, &mut fields).ok();
     let known = message.filter(|message| has_words(version, msg_type, message));
+    match (msg_type, &known) {
+        (MsgType::SECURITY_LIST, Some(message)) => {
+            return SecurityList::parse(message).iter().for_each(|list| visitor.typed(list));
+        }
+        (MsgType::SECURITY_STATUS, Some(message)) => {
+            return SecurityStatus::parse(message).iter().for_each(|status| visitor.typed(status));
+        }
+        _ => {}
+    }
     match known.map(|message| ReportMessage::parse(&message)) {
         Some(Ok(ReportMessage::Execution(report))) => visitor.typed(&report),
         Some(Ok(ReportMessage::CancelReject(reject))) => visitor.typed(&reject),

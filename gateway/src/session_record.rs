@@ -14,7 +14,8 @@
 //! - An event is in no version; its report is written in that of the connection it goes to, live or again.
 //! - An answer that is no event (a reject of what the engine has no words for) is journaled with the fields
 //!   of FIX 4.4 and the codes of its request, and written with the fields of the connection's version. A
-//!   BusinessMessageReject has the same fields in all versions that have it.
+//!   BusinessMessageReject has the same fields in all versions that have it. Answers about instruments are
+//!   journaled with the fields of FIX 5.0 SP2, which has all of them.
 //! - A session message is journaled as it is sent. It is never sent again.
 //!
 //! So a message that is sent again is the same bytes as long as the client logs on with the same version,

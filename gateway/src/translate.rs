@@ -4,10 +4,15 @@
 //! an order type, side or time in force that the venue does not have.
 
 use ironbook_engine::{
-    Account, CancelRejectTo, ClOrdId, Command, Event, ExecType, InstrumentId, LastLiquidity,
-    OrdStatus, OrdType, OrderId, Sequence, Side, SideFilter, Symbol, TimeInForce, Timestamp,
-    command::{CancelOrder, MassCancel, NewOrder, OrderTerms, Origin, QueryOrder, ReplaceOrder},
+    Account, CancelRejectTo, ClOrdId, Command, Event, ExecType, InstrumentId, InstrumentStatus,
+    LastLiquidity, OrdStatus, OrdType, OrderId, Sequence, Side, SideFilter, Symbol, TimeInForce,
+    Timestamp,
+    command::{
+        CancelOrder, DefineInstrument, MassCancel, NewOrder, OrderTerms, Origin, QueryOrder,
+        ReplaceOrder,
+    },
     domain::{ExecReason, RejectReason},
+    engine::InstrumentView,
     event::{CancelRejected, Execution, MassCanceled, OrderRejected},
 };
 use ironbook_fix::{
@@ -18,6 +23,7 @@ use ironbook_fix::{
         self as fix, MassCancelRequestType, NewOrderSingle, OrderCancelReplaceRequest,
         OrderCancelRequest, OrderMassCancelRequest, OrderMessage, OrderStatusRequest,
     },
+    reference::{Security, TradingStatus},
     report::{
         CxlRejResponseTo, ExecutionReport, MassCancelResponse, OrderCancelReject,
         OrderMassCancelReport,
@@ -54,6 +60,11 @@ impl SymbolTable {
         let found =
             self.by_symbol.binary_search_by_key(symbol.padded(), |(known, _)| *known.padded());
         found.ok().map(|index| self.by_symbol[index].1)
+    }
+
+    /// The instrument with the symbol that a client wrote.
+    pub fn named(&self, symbol: &[u8]) -> Option<InstrumentId> {
+        self.instrument(&Symbol::try_from(symbol).ok()?)
     }
 
     /// The symbol of this instrument.
@@ -895,6 +906,28 @@ pub fn unsupported_mass_cancel<'a>(
         side: request.side,
         transact_time_ns: Some(time.0),
         text: Some(text),
+    }
+}
+
+/// An instrument as a list tells of it.
+pub fn security(known: &InstrumentView) -> Security<'_> {
+    let DefineInstrument { price_scale, qty_scale, tick, lot, .. } = known.definition;
+    Security {
+        symbol: known.definition.symbol.as_bytes(),
+        tick: Decimal::new(tick, price_scale),
+        lot: Decimal::new(lot, qty_scale),
+        order_qty_max: Decimal::new(known.definition.order_qty_max, qty_scale),
+        price_max: Decimal::new(known.definition.price_max, price_scale),
+    }
+}
+
+/// The status of an instrument, or of none.
+pub fn trading_status(known: Option<&InstrumentView>) -> TradingStatus {
+    match known.map(|known| known.status) {
+        Some(InstrumentStatus::Open) => TradingStatus::Open,
+        Some(InstrumentStatus::Halted) => TradingStatus::Halted,
+        Some(InstrumentStatus::Closed) => TradingStatus::Closed,
+        None => TradingStatus::Unknown,
     }
 }
 

@@ -397,17 +397,14 @@ where
             * (1 + u64::from(config.journal.prepared_ahead)),
         threads: Vec::new(),
     };
-    let symbols = engine
-        .instruments()
-        .map(|known| (known.definition.symbol, known.definition.instrument))
-        .collect();
+    let instruments = engine.instruments().collect();
     let parts = GatewayParts {
         inputs,
         tail,
         durable: (config.venue.acknowledge == Acknowledge::Durable).then(|| durable.clone()),
         sessions,
         setups,
-        symbols,
+        instruments,
         resend: Reader::open_in(storage)?,
     };
     let gateway = GatewayAgent::new(config, parts, clock.clone(), listen()?)?;

@@ -50,6 +50,15 @@ impl MsgType {
     /// OrderMassCancelReport
     pub const ORDER_MASS_CANCEL_REPORT: Self = Self::of(b"r");
 
+    /// SecurityStatusRequest
+    pub const SECURITY_STATUS_REQUEST: Self = Self::of(b"e");
+    /// SecurityStatus
+    pub const SECURITY_STATUS: Self = Self::of(b"f");
+    /// SecurityListRequest
+    pub const SECURITY_LIST_REQUEST: Self = Self::of(b"x");
+    /// SecurityList
+    pub const SECURITY_LIST: Self = Self::of(b"y");
+
     /// A type known when the program is written.
     ///
     /// # Panics
