@@ -21,6 +21,7 @@ mod simulate;
 mod start;
 mod top;
 mod trades;
+mod tui;
 mod verify;
 mod why;
 
@@ -57,6 +58,7 @@ enum Tool {
     Trades(trades::Arguments),
     Book(book::Arguments),
     Top(top::Arguments),
+    Tui(tui::Arguments),
     Repair(repair::Arguments),
     Doctor(doctor::Arguments),
     Simulate(simulate::Arguments),
@@ -69,6 +71,8 @@ fn main() -> ExitCode {
         Some(Tool::Simulate(_)) => "off",
         // Nor that the clients of a benchmark come and go.
         Some(Tool::Bench(_)) => "warn",
+        // The terminal is taken.
+        Some(Tool::Tui(_)) => "off",
         _ => "info",
     };
     let level = env_logger::Env::new().filter_or("IRONBOOK_LOG", level);
@@ -89,6 +93,7 @@ fn main() -> ExitCode {
         Tool::Trades(arguments) => trades::run(&arguments),
         Tool::Book(arguments) => book::run(&arguments),
         Tool::Top(arguments) => top::run(&arguments),
+        Tool::Tui(arguments) => tui::run(&arguments),
         Tool::Repair(arguments) => repair::run(&arguments),
         Tool::Doctor(arguments) => doctor::run(&arguments),
         Tool::Simulate(arguments) => simulate::run(&arguments),
