@@ -24,9 +24,9 @@ use super::{
 };
 
 /// Frames that are surveyed between two looks at requests: some milliseconds.
-const SURVEY_FRAMES: u64 = 1 << 16;
-/// Slices of a survey that it is told after.
-const SURVEY_SLICES: u64 = 8;
+const SURVEY_FRAMES: u64 = 1 << 14;
+/// Slices of a survey that it is told after, and after the first one.
+const SURVEY_SLICES: u64 = 16;
 /// How long a venue that is followed is left alone.
 const FOLLOW_EVERY: Duration = Duration::from_millis(500);
 
@@ -129,10 +129,10 @@ fn serve(
             Err(false) => return Ok(Next::Over),
             Err(true) if surveying => {
                 surveying = surveyor.slice(SURVEY_FRAMES)?;
-                slices += 1;
                 if !surveying || slices % SURVEY_SLICES == 0 {
                     tell(Told::Survey(Box::new(surveyor.survey())));
                 }
+                slices += 1;
             }
             Err(true) if desk.memory.follows && surveyor.has_grown() => {
                 return Ok(Next::Grown(None));

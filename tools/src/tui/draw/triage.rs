@@ -72,8 +72,11 @@ fn labeled<'f>(label: &str, text: &str, width: usize) -> impl Iterator<Item = Li
 
 fn draw_rates(frame: &mut Frame<'_>, survey: &Survey, area: Rect) {
     let [title, area] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
-    let cell = duration(survey.cell_ns);
-    frame.render_widget(heading(format!("Rates, the highest of each {cell} or more")), title);
+    let cells = match survey.frames {
+        0 => String::new(),
+        _ => format!(", the highest of each {} or more", duration(survey.cell_ns)),
+    };
+    frame.render_widget(heading(format!("Rates{cells}")), title);
     let split = [Constraint::Length(LABEL), Constraint::Fill(1)];
     let rows = [BARS, BARS, BARS, 1, 1].map(Constraint::Length);
     let rows: [Rect; 5] = Layout::vertical(rows).areas(area);
