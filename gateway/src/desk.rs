@@ -148,20 +148,25 @@ pub struct Desk {
     resend_reader: Reader,
     resend_per_turn: u32,
     text: TimestampText,
+    /// Number in the id of the last answer that was no event.
+    last_answer: u64,
     /// The venue stops.
     stopping: bool,
 }
 
-/// The id of an answer that is no event: the time makes it unique, the letter tells it from those of events.
+/// The id of an answer that is no event: the time, or the number after that of the last one in the same
+/// turn, makes it unique; the letter tells it from those of events.
 struct AnswerId {
     text: [u8; 21],
     length: usize,
 }
 
 impl AnswerId {
-    fn new(now: Timestamp) -> Self {
+    /// The next one; `last` is the number of the last one, and becomes that of this one.
+    fn next(last: &mut u64, now: Timestamp) -> Self {
+        *last = now.0.max(*last + 1);
         let mut text = [b'G'; 21];
-        let length = 1 + write_u64(&mut text[1..], now.0);
+        let length = 1 + write_u64(&mut text[1..], *last);
         Self { text, length }
     }
 
@@ -242,6 +247,7 @@ impl Desk {
             resend_reader,
             resend_per_turn: config.fix.resend_messages_per_turn,
             text: TimestampText::new(Precision::Millis),
+            last_answer: 0,
             stopping: false,
         })
     }
@@ -465,7 +471,7 @@ impl Desk {
                 self.send_reference(index, &SecurityStatus { req_id, symbol, status });
             }
             ReferenceRequest::List(SecurityListRequest { req_id, scope }) => {
-                let answer_id = AnswerId::new(now);
+                let answer_id = AnswerId::next(&mut self.last_answer, now);
                 let places = match scope {
                     Some(ListScope::All) => Ok(0..self.instruments.len()),
                     Some(ListScope::Symbol(symbol)) => {
@@ -545,7 +551,7 @@ impl Desk {
             self.slots[index].fix.refuse(now.0, message, refusal);
             return;
         }
-        let id = AnswerId::new(now);
+        let id = AnswerId::next(&mut self.last_answer, now);
         let id = id.as_bytes();
         let (mut body, text) = (Vec::new(), &mut self.text);
         let msg_type = match unserved {
@@ -671,8 +677,8 @@ impl Desk {
         done
     }
 
-    /// Heartbeats, test requests and timeouts that are due, what becomes of orders without a connection, and messages past a filled gap that the ring
-    /// had no room for.
+    /// Heartbeats, test requests and timeouts that are due, what becomes of orders without a connection, lists
+    /// that were asked for, and messages past a filled gap that the ring had no room for.
     pub fn handle_timeouts(&mut self, now: Timestamp) -> usize {
         let mut done = 0;
         for index in 0..self.slots.len() {

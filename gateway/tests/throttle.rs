@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
 use common::{
     FixClient, assert_valid, cancel, limit, replace,
     stepped::{SECOND, Stepped},
@@ -84,6 +86,13 @@ fn orders_beyond_the_bound_are_refused_with_rule_limit_and_what_was_seen() {
     for number in 0..50 {
         accepted(&mut venue, &mut b, &format!("b{number}"));
     }
+    // However many are refused at once, each has an ExecID of its own.
+    for number in 0..20 {
+        venue.send(&mut a, "D", &order(&format!("x{number}")));
+    }
+    let got = venue.receive(&mut a, 20);
+    let ids: BTreeSet<_> = got.iter().map(|message| message.get(17).expect("an ExecID")).collect();
+    assert_eq!(ids.len(), 20, "{got:?}");
     common::replay(&venue.config.venue.data_dir);
 }
 
