@@ -9,6 +9,7 @@ use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 use crate::{
     Account, ClOrdId, CompId, InstrumentId, InstrumentStatus, OrdType, OrderId, SessionId, Side,
     SideFilter, Symbol, TimeInForce, Timestamp,
+    domain::{DisconnectCause, DisconnectScope},
     record::{DecodeError, Record, RecordBuffer, impl_record},
 };
 
@@ -222,6 +223,19 @@ record! {
 }
 
 record! {
+    /// Cancels orders of a session that lost its connection. There is no report but that of each order.
+    CancelOnDisconnect, 0x0106, 32;
+    /// The session, in no message of which this came.
+    origin: Origin,
+    /// How it lost its connection.
+    cause: DisconnectCause,
+    /// Which of its orders are canceled.
+    scope: DisconnectScope,
+    /// Zero.
+    reserved: [u8; 6],
+}
+
+record! {
     /// Makes an instrument known, once; the same definition again changes nothing.
     DefineInstrument, 0x0111, 64;
     /// Smallest price step, mantissa at `price_scale`; at least 1.
@@ -394,6 +408,18 @@ impl MassCancel {
     }
 }
 
+impl CancelOnDisconnect {
+    /// Cancels a session's orders at a time, for a cause.
+    pub fn new(
+        session: SessionId,
+        now: Timestamp,
+        cause: DisconnectCause,
+        scope: DisconnectScope,
+    ) -> Self {
+        Self { origin: Origin::new(session, 0, now), cause, scope, reserved: [0; 6] }
+    }
+}
+
 impl QueryOrder {
     /// A request for the state of the order that `order_id` or, without it, `cl_ord_id` names.
     pub fn new(
@@ -560,6 +586,7 @@ commands! {
     ReplaceOrder(ReplaceOrder),
     MassCancel(MassCancel),
     QueryOrder(QueryOrder),
+    CancelOnDisconnect(CancelOnDisconnect),
     Limits(EngineLimits),
     DefineInstrument(DefineInstrument),
     SetInstrumentStatus(SetInstrumentStatus),
@@ -580,6 +607,7 @@ impl Command {
             Self::ReplaceOrder(command) => Some(&command.origin),
             Self::MassCancel(command) => Some(&command.origin),
             Self::QueryOrder(command) => Some(&command.origin),
+            Self::CancelOnDisconnect(command) => Some(&command.origin),
             Self::SetInstrumentStatus(command) => Some(&command.origin),
             Self::Limits(_) | Self::DefineInstrument(_) | Self::DefineSession(_) => None,
         }

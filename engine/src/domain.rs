@@ -311,6 +311,45 @@ code! {
         MassCancel = 4,
         /// A replace to a quantity that had traded already.
         ReplacedBelowCumQty = 5,
+        /// Canceled because its session logged out.
+        LoggedOut = 6,
+        /// Canceled because its session lost its connection.
+        Disconnected = 7,
+        /// Canceled because the venue stopped, or died, while its session was logged on.
+        VenueDown = 8,
+    }
+}
+
+code! {
+    /// How a session that was logged on lost its connection.
+    DisconnectCause {
+        /// The client logged out.
+        Logout = 1,
+        /// The connection broke, the client fell silent, or the venue ended the session for a fault.
+        Disconnect = 2,
+        /// The venue stopped or died.
+        VenueDown = 3,
+    }
+}
+
+impl DisconnectCause {
+    /// Why an order is canceled that is canceled because of it.
+    pub(crate) fn exec_reason(self) -> ExecReason {
+        match self {
+            Self::Logout => ExecReason::LoggedOut,
+            Self::Disconnect => ExecReason::Disconnected,
+            Self::VenueDown => ExecReason::VenueDown,
+        }
+    }
+}
+
+code! {
+    /// Which orders of a session end with its connection.
+    DisconnectScope {
+        /// Those for the day; those that are good till canceled stay.
+        Day = 1,
+        /// All.
+        All = 2,
     }
 }
 

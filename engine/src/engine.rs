@@ -104,6 +104,7 @@ impl Engine {
             CommandRef::ReplaceOrder(command) => self.replace_order(command, &mut out),
             CommandRef::MassCancel(command) => self.mass_cancel(command, &mut out),
             CommandRef::QueryOrder(command) => self.query_order(command, &mut out),
+            CommandRef::CancelOnDisconnect(command) => self.cancel_on_disconnect(command, &mut out),
             CommandRef::Limits(limits) => self.set_limits(*limits),
             CommandRef::DefineInstrument(definition) => self.define_instrument(definition),
             CommandRef::SetInstrumentStatus(command) => self.set_status(command, &mut out),

@@ -6,10 +6,10 @@ use ironbook_engine::{
     InstrumentStatus, LastLiquidity, OrdStatus, OrdType, OrderId, SessionId, Side, SideFilter,
     Symbol, TimeInForce, Timestamp, TradeId,
     command::{
-        CancelOrder, DefineInstrument, DefineSession, MassCancel, NewOrder, OrderTerms, Origin,
-        QueryOrder, ReplaceOrder, SetInstrumentStatus,
+        CancelOnDisconnect, CancelOrder, DefineInstrument, DefineSession, MassCancel, NewOrder,
+        OrderTerms, Origin, QueryOrder, ReplaceOrder, SetInstrumentStatus,
     },
-    domain::{ExecReason, RejectReason},
+    domain::{DisconnectCause, DisconnectScope, ExecReason, RejectReason},
     event::{CancelRejected, Execution, MassCanceled, OrderRejected, StateHashed, StatusChanged},
 };
 
@@ -55,6 +55,13 @@ fn commands() -> Vec<Command> {
         ReplaceOrder::new(origin(), id, instrument, TERMS, (name("ID"), name("ORIG"))).into(),
         MassCancel::new(origin(), instrument, SideFilter::Buy, b'7', name("ID")).into(),
         QueryOrder::new(origin(), id, instrument, Side::Buy, name("ID")).into(),
+        CancelOnDisconnect::new(
+            SessionId(0x11),
+            Timestamp(0x13),
+            DisconnectCause::Disconnect,
+            DisconnectScope::All,
+        )
+        .into(),
         limits.into(),
         DefineInstrument::new(instrument, symbol, 2, 3, 5, 7).into(),
         SetInstrumentStatus::new(origin(), instrument, InstrumentStatus::Halted).into(),

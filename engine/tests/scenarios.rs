@@ -15,10 +15,10 @@ use ironbook_engine::{
     InstrumentStatus, OrdType, OrderId, Sequencer, SessionId, Side, SideFilter, Symbol,
     TimeInForce, Timestamp,
     command::{
-        CancelOrder, DefineInstrument, DefineSession, MassCancel, NewOrder, OrderTerms, Origin,
-        QueryOrder, ReplaceOrder, SetInstrumentStatus,
+        CancelOnDisconnect, CancelOrder, DefineInstrument, DefineSession, MassCancel, NewOrder,
+        OrderTerms, Origin, QueryOrder, ReplaceOrder, SetInstrumentStatus,
     },
-    domain::ExecReason,
+    domain::{DisconnectCause, DisconnectScope, ExecReason},
     sink::VecSink,
 };
 
@@ -115,6 +115,14 @@ impl Stage {
                     _ => SideFilter::Both,
                 };
                 MassCancel::new(origin, ONE, side, b'1', name(id)).into()
+            }
+            ["disconnect", scope] => {
+                let scope = match scope {
+                    "all" => DisconnectScope::All,
+                    _ => DisconnectScope::Day,
+                };
+                let (session, cause) = (origin.session, DisconnectCause::Disconnect);
+                CancelOnDisconnect::new(session, Timestamp(0), cause, scope).into()
             }
             _ => panic!("no such command: {row}"),
         }
@@ -605,6 +613,25 @@ fn mass_cancel_goes_by_acceptance_and_by_filter() {
          A mass m1 sell          => m1 mass canceled 1; a2 canceled MassCancel
          A mass m2               => m2 mass canceled 2; a4 canceled MassCancel; a3 canceled MassCancel
          C mass m3               => m3 mass canceled 0
+         book 5@100 b1:5 |",
+    );
+}
+
+#[test]
+fn a_lost_connection_takes_orders_for_the_day_or_all() {
+    play(
+        "A new a1 buy 5@100      => a1 new
+         B new b1 buy 5@100      => b1 new
+         A new a2 buy 5@99 gtc   => a2 new
+         A new a3 sell 5@103     => a3 new
+         B new b2 buy 2@103      => b2 new; a3 2@103 left 3; b2 2@103 left 0
+         C disconnect all        =>
+         halt                    => Halted
+         A disconnect day        => a1 canceled Disconnected; a3 canceled Disconnected
+         A disconnect day        =>
+         book 5@100 b1:5, 5@99 a2:5 |
+         A disconnect all        => a2 canceled Disconnected
+         A cancel c1 a1          => c1/a1 refused TooLateToCancel Canceled
          book 5@100 b1:5 |",
     );
 }

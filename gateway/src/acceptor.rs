@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use ironbook_engine::{InstrumentId, Symbol, Timestamp};
+use ironbook_engine::{Timestamp, engine::InstrumentView};
 use ironbook_fix::{
     codec::{Framed, Garbled, frame},
     message::{Fields, Message},
@@ -44,7 +44,7 @@ pub struct GatewayParts {
     /// Its sessions.
     pub setups: Vec<SessionSetup>,
     /// All instruments.
-    pub symbols: Vec<(Symbol, InstrumentId)>,
+    pub instruments: Vec<InstrumentView>,
     /// The journal, for resends.
     pub resend: Reader,
 }
@@ -120,6 +120,8 @@ enum Hold {
     Room,
     /// What its Logon claims is being checked.
     Check,
+    /// The next message is an order that may not be taken before.
+    Token(Timestamp),
 }
 
 /// Frames of the journal that are delivered in one turn, so that sockets are read in between.
@@ -161,7 +163,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         network: N,
     ) -> Result<Self, ConfigError> {
         let lines = (0..config.fix.connections_max).map(|_| None).collect();
-        let symbols = parts.symbols.into_iter().collect();
+        let now = clock.now();
         Ok(Self {
             clock,
             network,
@@ -173,8 +175,9 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                 parts.setups,
                 parts.sessions,
                 parts.inputs,
-                symbols,
+                parts.instruments,
                 parts.resend,
+                now,
             )?,
             guard: Guard::new(&config.fix),
             checker: Checker::Inline,
@@ -225,10 +228,14 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         let logon = strangers.map(|line| line.accepted.0 + self.logon_timeout_ns + 1).min();
         let closing = self.closing_since.map(|since| since.0 + CLOSING_NS_MAX + 1);
         let sessions = self.desk.next_deadline().map(|due| due.0);
+        let waits = self.lines.lines.iter().flatten().filter_map(|line| match line.hold {
+            Hold::Token(until) => Some(until.0),
+            _ => None,
+        });
         if self.accepting {
             return Some(Timestamp(0));
         }
-        let due = [logon, closing, sessions].into_iter().flatten().min()?;
+        let due = [logon, closing, sessions, waits.min()].into_iter().flatten().min()?;
         Some(Timestamp(due.max(self.next_look)))
     }
 
@@ -395,7 +402,8 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         let Some(line) = &mut self.lines.lines[number] else { return (0, false) };
         match line.hold {
             Hold::Room => {}
-            Hold::Check => return (0, false),
+            Hold::Token(until) if until <= now => {}
+            Hold::Check | Hold::Token(_) => return (0, false),
             Hold::None => match line.io.read() {
                 ReadOutcome::Bytes(_) => {
                     line.last_read = now;
@@ -448,6 +456,12 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                     return handled;
                 }
                 Framed::Message { len } => {
+                    if let Some(session) = line.session
+                        && let Some(until) = self.desk.wait_of_order(session, &bytes[..len], now)
+                    {
+                        line.hold = Hold::Token(until);
+                        return handled;
+                    }
                     if !self.handle_message(number, len, now) {
                         return handled;
                     }
@@ -556,14 +570,14 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         let peer = line.io.peer();
         self.guard.closed(peer.ip());
         let comp_id = line.session.map_or("", |session| self.desk.comp_id(session));
+        let now = self.clock.now();
         if line.session.is_some() && line.proved != Some(false) {
             log::info!("{comp_id} disconnected from {peer}: {reason}");
         } else {
-            let now = self.clock.now();
             self.guard.log(now, format_args!("{peer} disconnected: {reason} {comp_id}"));
         }
         if let Some(session) = line.session {
-            self.desk.handle_disconnected(session);
+            self.desk.handle_disconnected(session, now);
         }
         self.lines.forget(number);
     }
@@ -596,13 +610,25 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         }
     }
 
-    /// What is done now and then: timeouts, endings.
+    /// Looks again at connections whose next order may be taken now.
+    fn end_waits(&mut self, now: Timestamp) {
+        for number in 0..self.lines.lines.len() {
+            if let Some(Line { hold: Hold::Token(until), .. }) = &self.lines.lines[number]
+                && *until <= now
+            {
+                self.lines.make_ready(number);
+            }
+        }
+    }
+
+    /// What is done now and then: timeouts, endings, orders that waited.
     fn keep_time(&mut self, now: Timestamp) -> usize {
         if now.0 < self.next_look {
             return 0;
         }
         self.next_look = now.0 + LOOK_NS;
         self.close_ended(now);
+        self.end_waits(now);
         self.desk.handle_timeouts(now)
     }
 }
@@ -646,15 +672,16 @@ impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
     fn close(&mut self) -> bool {
         let now = self.clock.now();
         let since = *self.closing_since.get_or_insert(now);
-        // Again in each turn: the ring may have had no room for all of them.
-        self.desk.logout_all(now);
-        self.desk.flush();
-        if since.0 + CLOSING_NS_MAX < now.0 {
+        let late = since.0 + CLOSING_NS_MAX < now.0;
+        if late {
             for number in 0..self.lines.lines.len() {
                 self.close(number, "the venue stops and can't wait any longer");
             }
         }
-        !self.desk.has_connections()
+        // Again in each turn: the ring may have had no room for all of them.
+        let is_done = self.desk.logout_all(now);
+        self.desk.flush();
+        is_done || late
     }
 }
 

@@ -21,10 +21,17 @@ use ironbook_fix::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{access::AddressRange, credentials::PasswordHash};
+use crate::{
+    access::AddressRange,
+    credentials::PasswordHash,
+    throttle::{ORDERS_MAX, ThrottleAction, ThrottleTerms},
+};
 
 /// Fewest slots of the ring: with fewer there is never room for what one message can bring about.
 const RING_SLOTS_MIN: u64 = crate::desk::INPUTS_PER_TURN as u64;
+
+/// Longest time to come back before orders are canceled: a day.
+const CANCEL_GRACE_MS_MAX: u64 = 86_400_000;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +52,9 @@ pub struct Config {
     /// What is traded.
     #[serde(rename = "instrument")]
     pub instruments: Vec<InstrumentConfig>,
+    /// Firms whose sessions have bounds in common.
+    #[serde(rename = "firm")]
+    pub firms: Vec<FirmConfig>,
     /// Who may log on.
     #[serde(rename = "session")]
     pub sessions: Vec<SessionConfig>,
@@ -211,6 +221,20 @@ fn open() -> StatusConfig {
     StatusConfig::Open
 }
 
+/// A firm, which is what sessions have in common that name it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct FirmConfig {
+    pub name: String,
+    #[serde(default)]
+    pub orders_per_second: u32,
+    #[serde(default)]
+    pub orders_burst: u32,
+    #[serde(default)]
+    pub throttle: ThrottleAction,
+}
+
 /// A client that may log on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -223,6 +247,8 @@ pub struct SessionConfig {
     pub reset_on_logon: bool,
     #[serde(default)]
     pub read_only: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -239,6 +265,35 @@ pub struct SessionConfig {
     pub symbols: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accounts: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firm: Option<String>,
+    #[serde(default)]
+    pub orders_per_second: u32,
+    #[serde(default)]
+    pub orders_burst: u32,
+    #[serde(default)]
+    pub throttle: ThrottleAction,
+    #[serde(default)]
+    pub cancel_on_disconnect: CancelOnDisconnect,
+    #[serde(default)]
+    pub cancel_grace_ms: u64,
+    #[serde(default)]
+    pub cancel_gtc: bool,
+}
+
+/// When orders of a session are canceled because it is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CancelOnDisconnect {
+    /// Never.
+    #[default]
+    None,
+    /// When it lost its connection in another way than by its Logout.
+    Disconnect,
+    /// When it logged out.
+    Logout,
+    /// In both cases.
+    Both,
 }
 
 fn yes() -> bool {
@@ -259,6 +314,7 @@ impl Default for Config {
             snapshot: SnapshotConfig::default(),
             engine: EngineConfig::default(),
             instruments: default_instruments(),
+            firms: Vec::new(),
             sessions: default_sessions(),
         }
     }
@@ -372,6 +428,7 @@ fn default_sessions() -> Vec<SessionConfig> {
             comp_id,
             allow_from: loopback(),
             reset_on_logon: false,
+            copies: Vec::new(),
             versions: Vec::new(),
             username: None,
             password: None,
@@ -380,6 +437,13 @@ fn default_sessions() -> Vec<SessionConfig> {
             trade: true,
             symbols: Vec::new(),
             accounts: Vec::new(),
+            firm: None,
+            orders_per_second: 0,
+            orders_burst: 0,
+            throttle: ThrottleAction::Reject,
+            cancel_on_disconnect: CancelOnDisconnect::None,
+            cancel_grace_ms: 0,
+            cancel_gtc: false,
         })
         .collect()
 }
@@ -475,6 +539,7 @@ impl Config {
             symbols.push(&instrument.symbol);
             instrument.terms()?;
         }
+        self.check_firms()?;
         let mut comp_ids = vec![&self.venue.comp_id];
         for session in &self.sessions {
             comp_id("session.comp_id", &session.comp_id)?;
@@ -486,6 +551,13 @@ impl Config {
             session.versions()?;
             session.login()?;
             session.accounts()?;
+            session.throttle()?;
+            self.check_copies(session)?;
+            if session.cancel_grace_ms > CANCEL_GRACE_MS_MAX {
+                let key = format!("session {}: cancel_grace_ms", session.comp_id);
+                let reason = format!("0 to {CANCEL_GRACE_MS_MAX} is allowed");
+                return Err(value(&key, &session.cancel_grace_ms.to_string(), &reason));
+            }
             if session.tls && self.fix.tls_listen.is_none() {
                 let key = format!("session {}: tls", session.comp_id);
                 return Err(value(&key, "true", &"needs fix.tls_listen"));
@@ -501,6 +573,36 @@ impl Config {
                 let key = format!("session {}: symbols", session.comp_id);
                 return Err(value(&key, symbol, &"is no [[instrument]] of this configuration"));
             }
+        }
+        Ok(())
+    }
+
+    /// Copies are of sessions that trade, and go to one that does not.
+    fn check_copies(&self, session: &SessionConfig) -> Result<(), ConfigError> {
+        let Some(first) = session.copies.first() else { return Ok(()) };
+        let key = format!("session {}: copies", session.comp_id);
+        if !session.read_only {
+            return Err(value(&key, first, &"needs read_only = true"));
+        }
+        let trades = |comp_id: &String| {
+            let mut others = self.sessions.iter().filter(|other| !other.read_only);
+            others.any(|other| other.comp_id == *comp_id)
+        };
+        match session.copies.iter().find(|comp_id| !trades(comp_id)) {
+            Some(unknown) => Err(value(&key, unknown, &"is no [[session]] that sends orders")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_firms(&self) -> Result<(), ConfigError> {
+        for (index, firm) in self.firms.iter().enumerate() {
+            if self.firms[..index].iter().any(|other| other.name == firm.name) {
+                return Err(value("firm.name", &firm.name, &"is listed twice"));
+            }
+            if !self.sessions.iter().any(|session| session.firm.as_ref() == Some(&firm.name)) {
+                return Err(value("firm.name", &firm.name, &"is the firm of no [[session]]"));
+            }
+            firm.throttle()?;
         }
         Ok(())
     }
@@ -549,6 +651,17 @@ impl Config {
         Ok(())
     }
 
+    /// Names of the firms whose sessions together may send so much, and how much.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a number out of bounds.
+    pub fn throttled_firms(&self) -> Result<Vec<(&str, ThrottleTerms)>, ConfigError> {
+        let bounded = self.firms.iter().filter_map(|firm| {
+            firm.throttle().map(|terms| Some((firm.name.as_str(), terms?))).transpose()
+        });
+        bounded.collect()
+    }
+
     /// The engine's bounds.
     pub fn engine_limits(&self) -> EngineLimits {
         EngineLimits {
@@ -559,6 +672,40 @@ impl Config {
             state_hash_interval: self.engine.state_hash_interval,
             ..EngineLimits::default()
         }
+    }
+}
+
+/// A bound on orders as configured, if there is one; `whose` is for messages.
+fn throttle(
+    whose: &str,
+    (per_second, burst): (u32, u32),
+    action: ThrottleAction,
+) -> Result<Option<ThrottleTerms>, ConfigError> {
+    for (key, found) in [("orders_per_second", per_second), ("orders_burst", burst)] {
+        if found > ORDERS_MAX {
+            let reason = format!("0 to {ORDERS_MAX} is allowed");
+            return Err(value(&format!("{whose}: {key}"), &found.to_string(), &reason));
+        }
+    }
+    if per_second == 0 {
+        let key = format!("{whose}: orders_burst");
+        return match burst {
+            0 => Ok(None),
+            _ => Err(value(&key, &burst.to_string(), &"needs orders_per_second beside it")),
+        };
+    }
+    let burst = if burst == 0 { per_second } else { burst };
+    Ok(Some(ThrottleTerms { per_second, burst, action }))
+}
+
+impl FirmConfig {
+    /// What all its sessions together may send, if that is bounded.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a number out of bounds.
+    pub fn throttle(&self) -> Result<Option<ThrottleTerms>, ConfigError> {
+        let orders = (self.orders_per_second, self.orders_burst);
+        throttle(&format!("firm {}", self.name), orders, self.throttle)
     }
 }
 
@@ -634,6 +781,15 @@ impl SessionConfig {
             }
         };
         self.accounts.iter().map(read).collect()
+    }
+
+    /// What it may send, if that is bounded.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a number out of bounds.
+    pub fn throttle(&self) -> Result<Option<ThrottleTerms>, ConfigError> {
+        let orders = (self.orders_per_second, self.orders_burst);
+        throttle(&format!("session {}", self.comp_id), orders, self.throttle)
     }
 
     /// What its Logon has to prove, if anything.
@@ -909,6 +1065,14 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "status",
         "Status at the start of the venue: \"open\", \"halted\" or \"closed\".",
     ),
+    ("firm", "name", "Name that sessions have as their firm."),
+    (
+        "firm",
+        "orders_per_second",
+        "As of a session, for all sessions of the firm together and beside their own bounds.",
+    ),
+    ("firm", "orders_burst", "As of a session."),
+    ("firm", "throttle", "As of a session."),
     ("session", "comp_id", "Comp id of the client: his SenderCompID (49)."),
     ("session", "allow_from", "Addresses and ranges that he may connect from."),
     ("session", "reset_on_logon", "Whether each Logon starts both sequence numbers at 1."),
@@ -944,8 +1108,51 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "Instruments in which it may send orders, such as [\"AAPL\", \"MSFT\"]; default: all.",
     ),
     ("session", "accounts", "Accounts (1) that its orders may be for; default: any, and none."),
-    ("session", "read_only", "Whether requests of this session are refused: a drop copy."),
+    ("session", "firm", "Firm that it belongs to. Default: none."),
+    (
+        "session",
+        "orders_per_second",
+        "New orders and replaces that it may send in a second, in the long run; 0 for no bound. Cancels are not counted.",
+    ),
+    (
+        "session",
+        "orders_burst",
+        "How many of them it may send at once after a pause; 0 for as many as in a second.",
+    ),
+    (
+        "session",
+        "throttle",
+        "What happens to those beyond that: \"reject\", or \"delay\": it is not read from before the next may come, so that what follows waits, too. Default: reject.",
+    ),
+    (
+        "session",
+        "cancel_on_disconnect",
+        "When its orders are canceled because it is gone: \"none\", \"logout\" (it logged out), \"disconnect\" (the connection broke, it fell silent or broke the protocol, or the venue stopped or died) or \"both\". Default: none.",
+    ),
+    (
+        "session",
+        "cancel_grace_ms",
+        "Milliseconds in which it may log on again before that, from the end of its connection or, if that is later, the start of the venue.",
+    ),
+    (
+        "session",
+        "cancel_gtc",
+        "Whether its orders that are good till canceled go too; if not, only those for the day.",
+    ),
+    (
+        "session",
+        "read_only",
+        "Whether requests of this session are refused: a drop copy, of the reports of all sessions or, if it has a firm, of that firm's.",
+    ),
+    (
+        "session",
+        "copies",
+        "Sessions whose reports a drop copy gets instead, such as [\"TRADER1\"].",
+    ),
 ];
+
+/// Sections that may be there several times.
+const LISTS: [&str; 3] = ["instrument", "firm", "session"];
 
 /// The configuration as a TOML file with the meaning, unit and default of every key.
 pub fn render(config: &Config) -> String {
@@ -955,7 +1162,7 @@ pub fn render(config: &Config) -> String {
         String::from("# Configuration of an Ironbook venue. Every key may be left out.\n");
     let mut section = "";
     for &(in_section, key, meaning) in KEYS {
-        if matches!(in_section, "instrument" | "session") {
+        if LISTS.contains(&in_section) {
             continue;
         }
         if in_section != section {
@@ -971,7 +1178,7 @@ pub fn render(config: &Config) -> String {
             (_, None) => writeln!(text, "# {meaning}\n# {key} ="),
         };
     }
-    for section in ["instrument", "session"] {
+    for section in LISTS {
         render_list(&mut text, section, &values);
     }
     text
@@ -1022,6 +1229,20 @@ mod tests {
         config.sessions[0].symbols = vec!["MSFT".to_owned()];
         config.sessions[0].accounts = vec!["ACC1".to_owned()];
         config.sessions[0].trade = false;
+        config.sessions[9].copies = vec!["TRADER1".to_owned(), "TRADER2".to_owned()];
+        config.sessions[0].firm = Some("ACME".to_owned());
+        config.sessions[0].orders_per_second = 100;
+        config.sessions[0].orders_burst = 10;
+        config.sessions[0].throttle = ThrottleAction::Delay;
+        config.firms.push(FirmConfig {
+            name: "ACME".to_owned(),
+            orders_per_second: 1_000,
+            orders_burst: 0,
+            throttle: ThrottleAction::Reject,
+        });
+        config.sessions[0].cancel_on_disconnect = CancelOnDisconnect::Both;
+        config.sessions[0].cancel_grace_ms = 3_000;
+        config.sessions[0].cancel_gtc = true;
         config.sessions[1].versions = vec!["FIX.4.2".to_owned(), "FIX.5.0SP2".to_owned()];
         assert_eq!(parse(&render(&config)).unwrap(), config);
     }
@@ -1036,7 +1257,7 @@ mod tests {
             names.skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
         };
         for section in known("no_such_key = 1") {
-            let list = ["instrument", "session"].contains(&section.as_str());
+            let list = LISTS.contains(&section.as_str());
             let head = if list { format!("[[{section}]]") } else { format!("[{section}]") };
             let keys = known(&format!("{head}\nno_such_key = 1"));
             let meant = KEYS.iter().filter(|(of, ..)| *of == section).map(|(_, key, _)| *key);
@@ -1093,6 +1314,31 @@ mod tests {
                 "session A: certificate = a1a1",
             ),
             ("[[session]]\ncomp_id = \"A\"\nusername = \"x\"\n", "needs a password beside it"),
+            (
+                "[[session]]\ncomp_id = \"A\"\ncancel_grace_ms = 86400001\n",
+                "session A: cancel_grace_ms = 86400001: 0 to 86400000 is allowed",
+            ),
+            (
+                "[[session]]\ncomp_id = \"A\"\norders_per_second = 1000001\n",
+                "session A: orders_per_second = 1000001: 0 to 1000000 is allowed",
+            ),
+            (
+                "[[session]]\ncomp_id = \"A\"\norders_burst = 5\n",
+                "session A: orders_burst = 5: needs orders_per_second",
+            ),
+            ("[[firm]]\nname = \"X\"\n", "firm.name = X: is the firm of no [[session]]"),
+            (
+                "[[firm]]\nname = \"X\"\n[[firm]]\nname = \"X\"\n[[session]]\ncomp_id = \"A\"\nfirm = \"X\"\n",
+                "firm.name = X: is listed twice",
+            ),
+            (
+                "[[session]]\ncomp_id = \"A\"\ncopies = [\"A\"]\n",
+                "session A: copies = A: needs read_only = true",
+            ),
+            (
+                "[[session]]\ncomp_id = \"A\"\nread_only = true\ncopies = [\"B\"]\n",
+                "session A: copies = B: is no [[session]] that sends orders",
+            ),
             ("[fix]\nlockout_s = 0\n", "fix.lockout_s = 0: 1 to 86400"),
         ] {
             let message = parse(text).unwrap_err().to_string();

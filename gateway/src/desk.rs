@@ -12,11 +12,23 @@
 
 use std::{collections::VecDeque, error::Error, net::IpAddr};
 
-use ironbook_engine::{Event, Sequence, SessionId, Timestamp, command::Origin};
+use ironbook_engine::{
+    Event, Sequence, SessionId, Timestamp,
+    command::{CancelOnDisconnect, Origin},
+    domain::DisconnectCause,
+    engine::InstrumentView,
+    event::StatusChanged,
+    record::Record,
+};
 use ironbook_fix::{
+    codec::SOH,
     encode::Body,
     field::{MsgSeqNum, Precision, TimestampText, write_u64},
     message::{BusinessReject, BusinessRejectReason, Fields, Message, MsgType, Refusal},
+    reference::{
+        self, ListScope, ReferenceRequest, SECURITIES_MAX, SecurityList, SecurityListRequest,
+        SecurityStatus, SecurityStatusRequest,
+    },
     report::ReportMessage,
     session::{
         DisconnectReason, Handled, Output, Role, Session, SessionConfig as FixSessionConfig,
@@ -26,22 +38,30 @@ use ironbook_fix::{
 use ironbook_journal::{Frame, Position, ReadError, Reader};
 
 use crate::{
+    absence::{self, Absence, Step},
     config::{Config, ConfigError, Login, SessionConfig},
     credentials::Claim,
     network::Security,
     rights::Rights,
     ring::{Input, InputSender},
-    session_record::SessionRecord,
-    sessions::{Audience, SessionTable},
+    session_record::{Copies, SessionRecord},
+    sessions::{Audience, Presence, SessionTable},
+    throttle::{Bucket, Throttle},
     translate::{self, MessageVisitor, SymbolTable, Unserved},
 };
 
-/// Inputs that one message, or one timeout, can bring about at the most: a reset, a command, and
-/// one for each output of the session.
-pub const INPUTS_PER_TURN: usize = 2 + ironbook_fix::session::OUTPUTS_MAX;
+/// Inputs that one message, or one timeout, can bring about at the most: a reset, a command, one for each
+/// output of the session, and what an earlier connection of the session left to be told.
+pub const INPUTS_PER_TURN: usize = 2 + ironbook_fix::session::OUTPUTS_MAX + absence::STEPS_MAX;
 
 /// ResendRequests of one session that may wait for the one in progress.
 const RESENDS_MAX: usize = 8;
+
+/// Lists of securities that one session may wait for.
+const LISTS_MAX: usize = 4;
+
+/// Messages of lists that one session gets in one turn, so that others get their turn.
+const LIST_MESSAGES_PER_TURN: usize = 4;
 
 /// A session as the venue knows it.
 #[derive(Clone, Debug)]
@@ -59,6 +79,7 @@ struct Slot {
     /// What a Logon has to prove.
     login: Option<Login>,
     rights: Rights,
+    throttle: Throttle,
     fix: Session,
     /// The connection that the session is bound to.
     connection: Option<usize>,
@@ -73,11 +94,26 @@ struct Slot {
     closing: Option<DisconnectReason>,
     /// MsgSeqNum expected next, as it was last put into the ring.
     told_next_in: u64,
+    /// What becomes of its orders without a connection.
+    absence: Absence,
+    /// Lists of securities that it is to be sent.
+    lists: VecDeque<ListAhead>,
     resends: VecDeque<Resend>,
 }
 
+/// A list of securities, or what is left of it to send.
+#[derive(Clone, Debug)]
+struct ListAhead {
+    req_id: Vec<u8>,
+    response_id: Vec<u8>,
+    /// Securities of the list, by place.
+    places: std::ops::Range<usize>,
+    /// The next one to send.
+    next: usize,
+}
+
 /// A range of messages to be sent again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Resend {
     /// The next message to send.
     next: u64,
@@ -90,13 +126,13 @@ struct Resend {
 }
 
 /// A place in the journal from which a resend reads on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct ResendAt {
     position: Position,
     /// Number of the first outbound message from there on.
     number: u64,
-    /// Whether the session got copies there; a record of its role changes that on the way.
-    copies: bool,
+    /// What the session got copies of there; a record of its role changes that on the way.
+    copies: Copies,
 }
 
 /// All sessions of a gateway.
@@ -105,10 +141,43 @@ pub struct Desk {
     table: SessionTable,
     inputs: InputSender,
     symbols: SymbolTable,
+    /// All instruments by id, as far as the journal was delivered.
+    instruments: Vec<InstrumentView>,
+    /// What firms may send that have a bound, in the order of the configuration.
+    firms: Vec<Bucket>,
     resend_reader: Reader,
     resend_per_turn: u32,
     text: TimestampText,
+    /// The venue stops.
+    stopping: bool,
 }
+
+/// The id of an answer that is no event: the time makes it unique, the letter tells it from those of events.
+struct AnswerId {
+    text: [u8; 21],
+    length: usize,
+}
+
+impl AnswerId {
+    fn new(now: Timestamp) -> Self {
+        let mut text = [b'G'; 21];
+        let length = 1 + write_u64(&mut text[1..], now.0);
+        Self { text, length }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.text[..self.length]
+    }
+}
+
+/// SecurityRequestResult (560).
+const VALID: u8 = 0;
+/// It asks for something that is not supported here.
+const NOT_SUPPORTED: u8 = 1;
+/// There is no such instrument.
+const NONE_FOUND: u8 = 2;
+/// Temporarily unavailable: the session waits for as many lists as it may.
+const UNAVAILABLE: u8 = 4;
 
 /// Why a connection becomes none of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +208,7 @@ pub trait Outputs {
 }
 
 impl Desk {
-    /// The sessions of a configuration, as the journal left them.
+    /// The sessions of a configuration, as the journal left them; `now` is when the venue starts.
     ///
     /// # Errors
     /// [`ConfigError::Value`] for a session that can't be as it is configured.
@@ -148,20 +217,32 @@ impl Desk {
         setups: Vec<SessionSetup>,
         table: SessionTable,
         inputs: InputSender,
-        symbols: SymbolTable,
+        instruments: Vec<InstrumentView>,
         mut resend_reader: Reader,
+        now: Timestamp,
     ) -> Result<Self, ConfigError> {
         resend_reader.set_verify(false);
         Version::prepare();
-        let slots = setups.into_iter().map(|setup| Slot::new(config, setup, &table, &symbols));
+        let named = |known: &InstrumentView| (known.definition.symbol, known.definition.instrument);
+        let symbols = SymbolTable::from_iter(instruments.iter().map(named));
+        let firms = config.throttled_firms()?;
+        let slots = setups.into_iter().map(|setup| {
+            let own = setup.config.throttle()?;
+            let is_its = |(name, _): &(&str, _)| setup.config.firm.as_deref() == Some(name);
+            let throttle = Throttle::new(own, firms.iter().position(is_its));
+            Slot::new(config, setup, (&table, &symbols), throttle, now)
+        });
         Ok(Self {
             slots: slots.collect::<Result<_, _>>()?,
             table,
             inputs,
             symbols,
+            instruments,
+            firms: firms.into_iter().map(|(_, terms)| Bucket::new(terms)).collect(),
             resend_reader,
             resend_per_turn: config.fix.resend_messages_per_turn,
             text: TimestampText::new(Precision::Millis),
+            stopping: false,
         })
     }
 
@@ -252,6 +333,8 @@ impl Desk {
         slot.connection = Some(connection);
         slot.live = false;
         slot.closing = None;
+        self.journal_absence(index, now);
+        let slot = &mut self.slots[index];
         slot.stale_ahead = slot.sends_ahead;
         slot.fix.handle_connected(now.0);
         if !proved {
@@ -266,6 +349,20 @@ impl Desk {
         }
         self.drain(index);
         Ok(())
+    }
+
+    /// When a message of a session may be read, if it is an order that has to wait.
+    #[inline]
+    pub fn wait_of_order(
+        &mut self,
+        index: usize,
+        message: &[u8],
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let until = self.slots[index].throttle.wait(&mut self.firms, now)?;
+        // MsgType is the third field of every message.
+        let msg_type = message.split(|byte| *byte == SOH).nth(2);
+        matches!(msg_type, Some(b"35=D" | b"35=G")).then_some(until)
     }
 
     /// Takes a message of a session.
@@ -313,6 +410,10 @@ impl Desk {
         msg_seq_num: MsgSeqNum,
         now: Timestamp,
     ) {
+        if let Some(request) = ReferenceRequest::parse(message) {
+            self.answer_reference(index, message, request, now);
+            return;
+        }
         let slot = &mut self.slots[index];
         let origin = Origin::new(slot.setup.id, msg_seq_num.get(), now);
         let version = slot.fix.application_version();
@@ -323,7 +424,8 @@ impl Desk {
         {
             Box::new(Unserved::Message(refusal))
         } else {
-            match translate::command(message, version, origin, &self.symbols, &slot.rights) {
+            let admit = || slot.throttle.admit(&mut self.firms, now);
+            match translate::command(message, version, origin, &self.symbols, &slot.rights, admit) {
                 Ok(command) => {
                     slot.told_next_in = msg_seq_num.get() + 1;
                     self.put(Input::Command(command));
@@ -333,6 +435,101 @@ impl Desk {
             }
         };
         self.refuse(index, message, &unserved, now);
+    }
+
+    /// Answers a question about instruments, which any session may ask.
+    #[cold]
+    fn answer_reference(
+        &mut self,
+        index: usize,
+        message: &Message<'_>,
+        request: Result<ReferenceRequest<'_>, Refusal<'_>>,
+        now: Timestamp,
+    ) {
+        let slot = &mut self.slots[index];
+        let spoken = unanswerable(message, slot.fix.version());
+        let request = match (request, spoken) {
+            (Ok(request), None) => request,
+            (Err(refusal), _) | (Ok(_), Some(refusal)) => {
+                return slot.fix.refuse(now.0, message, &refusal);
+            }
+        };
+        let known = |symbol| {
+            let place = self.symbols.named(symbol)?.0 as usize - 1;
+            (place < self.instruments.len()).then_some(place)
+        };
+        match request {
+            ReferenceRequest::Status(SecurityStatusRequest { req_id, symbol }) => {
+                let instrument = known(symbol).map(|place| &self.instruments[place]);
+                let status = translate::trading_status(instrument);
+                self.send_reference(index, &SecurityStatus { req_id, symbol, status });
+            }
+            ReferenceRequest::List(SecurityListRequest { req_id, scope }) => {
+                let answer_id = AnswerId::new(now);
+                let places = match scope {
+                    Some(ListScope::All) => Ok(0..self.instruments.len()),
+                    Some(ListScope::Symbol(symbol)) => {
+                        known(symbol).map(|place| place..place + 1).ok_or(NONE_FOUND)
+                    }
+                    None => Err(NOT_SUPPORTED),
+                };
+                let (response_id, req_id) = (answer_id.as_bytes().to_vec(), req_id.to_vec());
+                match places {
+                    Ok(places) if slot.lists.len() < LISTS_MAX => {
+                        let next = places.start;
+                        slot.lists.push_back(ListAhead { req_id, response_id, places, next });
+                    }
+                    refused => self.send_reference(
+                        index,
+                        &SecurityList {
+                            req_id: &req_id,
+                            response_id: &response_id,
+                            result: refused.err().unwrap_or(UNAVAILABLE),
+                            total: 0,
+                            last: true,
+                            securities: Vec::new(),
+                        },
+                    ),
+                }
+            }
+        }
+    }
+
+    /// Puts an answer about instruments into the ring.
+    fn send_reference<B: Body>(&mut self, index: usize, answer: &B) {
+        let mut body = Vec::new();
+        answer.encode_body(&mut body, &mut self.text, reference::JOURNALED);
+        self.send(index, B::MSG_TYPE, &body);
+    }
+
+    /// Goes on with the lists that a session waits for, as far as the ring has room.
+    #[cold]
+    fn send_lists(&mut self, index: usize) -> usize {
+        let mut sent = 0;
+        while sent < LIST_MESSAGES_PER_TURN
+            && self.has_room()
+            && let Some(mut list) = self.slots[index].lists.pop_front()
+        {
+            let end = list.places.end.min(list.next + SECURITIES_MAX);
+            let part = &self.instruments[list.next..end];
+            let answer = SecurityList {
+                req_id: &list.req_id,
+                response_id: &list.response_id,
+                result: VALID,
+                total: list.places.len() as u64,
+                last: end == list.places.end,
+                securities: part.iter().map(translate::security).collect(),
+            };
+            let mut body = Vec::new();
+            answer.encode_body(&mut body, &mut self.text, reference::JOURNALED);
+            self.send(index, MsgType::SECURITY_LIST, &body);
+            sent += 1;
+            if end < list.places.end {
+                list.next = end;
+                self.slots[index].lists.push_front(list);
+            }
+        }
+        sent
     }
 
     /// Answers a request that the engine has no words for.
@@ -348,21 +545,25 @@ impl Desk {
             self.slots[index].fix.refuse(now.0, message, refusal);
             return;
         }
-        // Ids of answers that are no event: the time makes them unique, the letter tells them
-        // from those of events.
-        let mut id = [b'G'; 21];
-        let length = 1 + write_u64(&mut id[1..], now.0);
-        let id = &id[..length];
+        let id = AnswerId::new(now);
+        let id = id.as_bytes();
         let (mut body, text) = (Vec::new(), &mut self.text);
         let msg_type = match unserved {
             Unserved::Order(order, unsupported) => {
-                encode(&translate::unsupported_order(order, *unsupported, id, now), &mut body, text)
+                let ids = (id, &unsupported.text());
+                encode(
+                    &translate::unsupported_order(order, *unsupported, ids, now),
+                    &mut body,
+                    text,
+                )
             }
             Unserved::Replace(request, unsupported) => {
-                encode(&translate::unsupported_replace(request, *unsupported, now), &mut body, text)
+                let why = unsupported.text();
+                encode(&translate::unsupported_replace(request, &why, now), &mut body, text)
             }
             Unserved::Cancel(request, unsupported) => {
-                encode(&translate::unsupported_cancel(request, *unsupported, now), &mut body, text)
+                let why = unsupported.text();
+                encode(&translate::unsupported_cancel(request, &why, now), &mut body, text)
             }
             Unserved::MassCancel(request) => {
                 encode(&translate::unsupported_mass_cancel(request, id, now), &mut body, text)
@@ -404,6 +605,7 @@ impl Desk {
                 }
             }
             Output::LoggedOn => {
+                slot.absence.handle_logged_on();
                 log::info!("{} logged on, {}", slot.setup.config.comp_id, slot.fix.version());
             }
             Output::LoggedOut => log::info!("{} logged out", slot.setup.config.comp_id),
@@ -431,8 +633,15 @@ impl Desk {
     }
 
     /// The connection of a session is gone.
-    pub fn handle_disconnected(&mut self, index: usize) {
+    pub fn handle_disconnected(&mut self, index: usize, now: Timestamp) {
         let slot = &mut self.slots[index];
+        let cause = match slot.closing {
+            Some(DisconnectReason::LoggedOut) => DisconnectCause::Logout,
+            _ if self.stopping => DisconnectCause::VenueDown,
+            _ => DisconnectCause::Disconnect,
+        };
+        slot.absence.handle_lost(cause, now);
+        slot.lists.clear();
         slot.fix.handle_disconnected();
         slot.connection = None;
         slot.live = false;
@@ -440,7 +649,29 @@ impl Desk {
         slot.resends.clear();
     }
 
-    /// Heartbeats, test requests and timeouts that are due, and messages past a filled gap that the ring
+    /// Journals what is due of a session that lost its connection, as far as the ring has room.
+    fn journal_absence(&mut self, index: usize, now: Timestamp) -> usize {
+        let mut done = 0;
+        while self.inputs.room() >= absence::STEPS_MAX
+            && let Some(step) = self.slots[index].absence.poll(now)
+        {
+            let session = self.slots[index].setup.id;
+            self.put(match step {
+                Step::Tell(cause) => {
+                    Input::Session(Box::new(SessionRecord::Lost { session, cause }))
+                }
+                Step::Cancel(cause, scope) => {
+                    let comp_id = &self.slots[index].setup.config.comp_id;
+                    log::info!("{comp_id}: its orders are canceled, cause {cause:?}");
+                    Input::Command(CancelOnDisconnect::new(session, now, cause, scope).into())
+                }
+            });
+            done += 1;
+        }
+        done
+    }
+
+    /// Heartbeats, test requests and timeouts that are due, what becomes of orders without a connection, and messages past a filled gap that the ring
     /// had no room for.
     pub fn handle_timeouts(&mut self, now: Timestamp) -> usize {
         let mut done = 0;
@@ -450,6 +681,13 @@ impl Desk {
                 self.slots[index].fix.handle_timeout(now.0);
                 self.drain(index);
                 done += 1;
+            }
+            let absent = self.slots[index].absence.next_deadline();
+            if absent.is_some_and(|due| due <= now) {
+                done += self.journal_absence(index, now);
+            }
+            if !self.slots[index].lists.is_empty() {
+                done += self.send_lists(index);
             }
             if self.slots[index].fix.holds_next() {
                 done += self.release_held(index, now);
@@ -463,8 +701,11 @@ impl Desk {
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let due = |slot: &Slot| match slot.closing {
             Some(_) => Some(0),
-            None if slot.fix.holds_next() => Some(0),
-            None => slot.fix.next_deadline(),
+            None if slot.fix.holds_next() || !slot.lists.is_empty() => Some(0),
+            None => {
+                let absent = slot.absence.next_deadline().map(|due| due.0);
+                slot.fix.next_deadline().into_iter().chain(absent).min()
+            }
         };
         self.slots.iter().filter_map(due).min().map(Timestamp)
     }
@@ -475,19 +716,22 @@ impl Desk {
         slot.closing.filter(|_| slot.sends_ahead == 0)
     }
 
-    /// Logs everybody out: the venue stops.
-    pub fn logout_all(&mut self, now: Timestamp) {
+    /// Logs everybody out: the venue stops. Says whether nobody has a connection any more, and the core was
+    /// told all that is due.
+    pub fn logout_all(&mut self, now: Timestamp) -> bool {
+        self.stopping = true;
         for index in 0..self.slots.len() {
             if self.slots[index].connection.is_some() && self.has_room() {
                 self.slots[index].fix.logout(now.0, Some("the venue stops"));
                 self.drain(index);
             }
+            self.journal_absence(index, now);
         }
-    }
-
-    /// Whether any session has a connection.
-    pub fn has_connections(&self) -> bool {
-        self.slots.iter().any(|slot| slot.connection.is_some())
+        let is_done = |slot: &Slot| {
+            let absent = slot.absence.next_deadline();
+            slot.connection.is_none() && absent.is_none_or(|due| due > now)
+        };
+        self.slots.iter().all(is_done)
     }
 
     /// Name of a session, for the log.
@@ -503,20 +747,29 @@ impl Desk {
             return;
         };
         match audience {
-            Audience::Nobody => self.pass_reset(frame),
+            Audience::Nobody => self.pass(frame),
             Audience::Session(session) => self.deliver_to(session, frame, outputs),
             Audience::SessionAndCopies(session) => {
                 self.deliver_to(session, frame, outputs);
-                for index in 0..self.table.drop_copies().len() {
-                    self.deliver_to(self.table.drop_copies()[index], frame, outputs);
+                for index in 0..self.table.drop_copies() {
+                    if let Some(copy) = self.table.copy_to(index, session) {
+                        self.deliver_to(copy, frame, outputs);
+                    }
                 }
             }
         }
     }
 
-    /// The outbound numbers of a session start anew where the journal says so.
+    /// What a frame without a message says: that the outbound numbers of a session start anew, or what the
+    /// status of an instrument is.
     #[inline]
-    fn pass_reset(&mut self, frame: &Frame<'_>) {
+    fn pass(&mut self, frame: &Frame<'_>) {
+        if frame.kind == StatusChanged::KIND
+            && let Ok(Event::StatusChanged(changed)) = Event::decode(frame.kind, frame.payload)
+            && let Some(known) = self.instruments.get_mut(changed.instrument.0 as usize - 1)
+        {
+            known.status = changed.status;
+        }
         if !SessionRecord::is_kind(frame.kind) {
             return;
         }
@@ -607,10 +860,10 @@ impl Desk {
         }
         let Some(output) = outputs.output(connection) else { return 0 };
         let session = slot.setup.id;
-        let start = resend.at.or_else(|| {
+        let start = resend.at.clone().or_else(|| {
             let numbers = self.table.get(session)?;
             let (number, position) = numbers.sent.at_or_before(resend.next)?;
-            Some(ResendAt { position, number, copies: numbers.was_read_only(number) })
+            Some(ResendAt { position, number, copies: numbers.copies_at(number) })
         });
         let Some(start) = start else {
             slot.resends.pop_front();
@@ -624,9 +877,10 @@ impl Desk {
             now,
         };
         let (reader, comp_id) = (&mut self.resend_reader, &slot.setup.config.comp_id);
-        reader.seek(start.position);
+        let at = start.position;
+        reader.seek(at);
         // The reader can't go back behind the first segment there was when it was opened.
-        let read = match reader.position() == start.position {
+        let read = match reader.position() == at {
             true => run.read(reader, session, start, resend, self.resend_per_turn),
             false => Ok(None),
         };
@@ -636,7 +890,7 @@ impl Desk {
                 Ok(oldest) => {
                     let left = self.table.get(session).and_then(|numbers| {
                         let (number, position) = numbers.sent.at_or_behind(oldest)?;
-                        Some(ResendAt { position, number, copies: numbers.was_read_only(number) })
+                        Some(ResendAt { position, number, copies: numbers.copies_at(number) })
                     });
                     let next = resend.next;
                     log::info!(
@@ -721,15 +975,15 @@ impl ResendRun<'_> {
             let Some(frame) = reader.next()? else { return Ok(None) };
             let ours = match crate::sessions::audience(&frame) {
                 Ok(Audience::Session(to)) => to == session,
-                Ok(Audience::SessionAndCopies(to)) => to == session || copies,
+                Ok(Audience::SessionAndCopies(to)) => to == session || copies.cover(to),
                 _ => false,
             };
             if frame.kind == SessionRecord::ROLE
-                && let Some(SessionRecord::Role { session: of, read_only }) =
+                && let Some(SessionRecord::Role { session: of, copies: new }) =
                     SessionRecord::decode(frame.kind, frame.payload)
                 && of == session
             {
-                copies = read_only;
+                copies = new;
             }
             if ours {
                 if number == resend.next {
@@ -738,7 +992,7 @@ impl ResendRun<'_> {
                 }
                 number += 1;
             }
-            resend.at = Some(ResendAt { position: frame.end, number, copies });
+            resend.at = Some(ResendAt { position: frame.end, number, copies: copies.clone() });
         }
         Ok(Some(Progress::More))
     }
@@ -783,12 +1037,14 @@ impl Slot {
     fn new(
         config: &Config,
         setup: SessionSetup,
-        table: &SessionTable,
-        symbols: &SymbolTable,
+        (table, symbols): (&SessionTable, &SymbolTable),
+        throttle: Throttle,
+        now: Timestamp,
     ) -> Result<Self, ConfigError> {
         let ms = 1_000_000_u64;
         let (next_in, next_out) =
             table.get(setup.id).map_or((1, 1), |numbers| (numbers.next_in, numbers.next_out));
+        let presence = table.get(setup.id).map_or(Presence::Away, |known| known.presence);
         let fix = FixSessionConfig {
             heart_bt_int: 1..=u64::from(config.fix.heart_bt_int_max_s),
             sending_time_tolerance_ns: u64::from(config.fix.sending_time_tolerance_s) * 1_000 * ms,
@@ -801,7 +1057,10 @@ impl Slot {
         Ok(Self {
             fix: Session::new(fix, MsgSeqNum::new(next_in), MsgSeqNum::new(next_out)),
             login: setup.config.login()?,
+            lists: VecDeque::new(),
+            absence: Absence::new(&setup.config, presence, now),
             rights: Rights::new(&setup.config, symbols)?,
+            throttle,
             setup,
             connection: None,
             live: false,
@@ -832,6 +1091,8 @@ const CODES: [u32; 5] = [40, 54, 59, 380, 530];
 fn unanswerable<'a>(message: &Message<'a>, session: Version) -> Option<Refusal<'a>> {
     let answer = match message.msg_type() {
         Some(MsgType::ORDER_MASS_CANCEL_REQUEST) => MsgType::ORDER_MASS_CANCEL_REPORT,
+        Some(MsgType::SECURITY_LIST_REQUEST) => MsgType::SECURITY_LIST,
+        Some(MsgType::SECURITY_STATUS_REQUEST) => MsgType::SECURITY_STATUS,
         _ => MsgType::EXECUTION_REPORT,
     };
     (!has_words(session, answer, message)).then(|| {
@@ -955,6 +1216,15 @@ fn visit_answer(
     let mut fields = Fields::new();
     let message = Message::parse(&bytes, &mut fields).ok();
     let known = message.filter(|message| has_words(version, msg_type, message));
+    match (msg_type, &known) {
+        (MsgType::SECURITY_LIST, Some(message)) => {
+            return SecurityList::parse(message).iter().for_each(|list| visitor.typed(list));
+        }
+        (MsgType::SECURITY_STATUS, Some(message)) => {
+            return SecurityStatus::parse(message).iter().for_each(|status| visitor.typed(status));
+        }
+        _ => {}
+    }
     match known.map(|message| ReportMessage::parse(&message)) {
         Some(Ok(ReportMessage::Execution(report))) => visitor.typed(&report),
         Some(Ok(ReportMessage::CancelReject(reject))) => visitor.typed(&reject),

@@ -10,7 +10,8 @@
 //! - [`venue`]: the composition root.
 //! - [`network`], [`tls`], [`acceptor`], [`connection`], [`desk`]: sockets, bytes, sessions.
 //! - [`access`], [`credentials`]: who may connect, and who he is.
-//! - [`rights`]: what a session may do.
+//! - [`rights`], [`throttle`]: what a session may do, and how often.
+//! - [`absence`]: what becomes of its orders when it loses its connection.
 //! - [`translate`]: the one file that names both FIX messages and engine types.
 //! - [`core`]: the matching core, only writer of the journal.
 //! - [`replay`], [`sessions`]: folds over the journal that give back the state and the sequence
@@ -21,6 +22,7 @@
 //! - [`simulated_network`], [`random`]: connections in memory, and chance, for simulations.
 #![forbid(unsafe_code)]
 
+pub mod absence;
 pub mod acceptor;
 pub mod access;
 pub mod agent;
@@ -43,6 +45,7 @@ pub mod session_record;
 pub mod sessions;
 pub mod simulated_network;
 pub mod snapshot;
+pub mod throttle;
 pub mod tls;
 pub mod translate;
 pub mod venue;

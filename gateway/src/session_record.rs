@@ -14,7 +14,8 @@
 //! - An event is in no version; its report is written in that of the connection it goes to, live or again.
 //! - An answer that is no event (a reject of what the engine has no words for) is journaled with the fields
 //!   of FIX 4.4 and the codes of its request, and written with the fields of the connection's version. A
-//!   BusinessMessageReject has the same fields in all versions that have it.
+//!   BusinessMessageReject has the same fields in all versions that have it. Answers about instruments are
+//!   journaled with the fields of FIX 5.0 SP2, which has all of them.
 //! - A session message is journaled as it is sent. It is never sent again.
 //!
 //! So a message that is sent again is the same bytes as long as the client logs on with the same version,
@@ -25,10 +26,14 @@
 //! 0x0301 inbound    session u32, reserved u32, next MsgSeqNum u64
 //! 0x0302 outbound   session u32, MsgType length u16, reserved u16, MsgType, body
 //! 0x0303 reset      session u32, reserved u32
-//! 0x0304 role       session u32, read-only u8, reserved [u8; 3]
+//! 0x0304 role       session u32, copies u8 (0 none, 1 of all, 2 of those that follow), reserved [u8; 3],
+//!                   sessions u32 each
+//! 0x0305 lost       session u32, cause u8, reserved [u8; 3]
 //! ```
 
-use ironbook_engine::SessionId;
+use std::{collections::BTreeSet, sync::Arc};
+
+use ironbook_engine::{SessionId, domain::DisconnectCause};
 
 /// A frame that concerns a session and not the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,13 +59,76 @@ pub enum SessionRecord {
         /// The session.
         session: SessionId,
     },
-    /// Whether the session only listens: it gets copies of what all others get.
+    /// What the session gets of what others get.
     Role {
         /// The session.
         session: SessionId,
-        /// Whether it is a drop copy.
-        read_only: bool,
+        /// Copies of whose reports.
+        copies: Copies,
     },
+    /// A session that was logged on lost its connection.
+    Lost {
+        /// The session.
+        session: SessionId,
+        /// How.
+        cause: DisconnectCause,
+    },
+}
+
+/// Whose reports a session gets copies of; it only listens if it does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Copies {
+    /// Of nobody's: it is no drop copy.
+    #[default]
+    None,
+    /// Of everybody's.
+    All,
+    /// Of those of these sessions, in ascending order.
+    Of(Arc<[SessionId]>),
+}
+
+impl Copies {
+    /// Of the reports of these sessions.
+    pub fn of(sessions: impl IntoIterator<Item = SessionId>) -> Self {
+        Self::Of(BTreeSet::from_iter(sessions).into_iter().collect())
+    }
+
+    /// Whether reports of a session are among them.
+    #[inline]
+    pub fn cover(&self, session: SessionId) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Of(sessions) => sessions.binary_search(&session).is_ok(),
+        }
+    }
+
+    /// The code that tells the three apart.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::All => 1,
+            Self::Of(_) => 2,
+        }
+    }
+
+    /// The sessions that are listed.
+    pub(crate) fn listed(&self) -> &[SessionId] {
+        match self {
+            Self::None | Self::All => &[],
+            Self::Of(sessions) => sessions,
+        }
+    }
+
+    /// The copies with this code; none when it is no code.
+    pub(crate) fn from_code(code: u8, listed: impl IntoIterator<Item = SessionId>) -> Option<Self> {
+        match code {
+            0 => Some(Self::None),
+            1 => Some(Self::All),
+            2 => Some(Self::of(listed)),
+            _ => None,
+        }
+    }
 }
 
 /// Longest MsgType.
@@ -71,6 +139,7 @@ impl SessionRecord {
     pub(crate) const OUTBOUND: u16 = 0x0302;
     const RESET: u16 = 0x0303;
     pub(crate) const ROLE: u16 = 0x0304;
+    const LOST: u16 = 0x0305;
 
     /// Kinds of these records: 0x0300 to 0x03ff.
     pub const fn is_kind(kind: u16) -> bool {
@@ -84,6 +153,7 @@ impl SessionRecord {
             Self::Outbound { .. } => Self::OUTBOUND,
             Self::Reset { .. } => Self::RESET,
             Self::Role { .. } => Self::ROLE,
+            Self::Lost { .. } => Self::LOST,
         }
     }
 
@@ -93,7 +163,8 @@ impl SessionRecord {
             Self::Inbound { session, .. }
             | Self::Outbound { session, .. }
             | Self::Reset { session }
-            | Self::Role { session, .. } => *session,
+            | Self::Role { session, .. }
+            | Self::Lost { session, .. } => *session,
         }
     }
 
@@ -112,7 +183,11 @@ impl SessionRecord {
                 bytes.extend(body);
             }
             Self::Reset { .. } => bytes.extend([0; 4]),
-            Self::Role { read_only, .. } => bytes.extend([u8::from(*read_only), 0, 0, 0]),
+            Self::Role { copies, .. } => {
+                bytes.extend([copies.code(), 0, 0, 0]);
+                copies.listed().iter().for_each(|session| bytes.extend(session.0.to_le_bytes()));
+            }
+            Self::Lost { cause, .. } => bytes.extend([cause.code(), 0, 0, 0]),
         }
         bytes
     }
@@ -136,9 +211,24 @@ impl SessionRecord {
                 })
             }
             Self::RESET => Some(Self::Reset { session }),
-            Self::ROLE => Some(Self::Role { session, read_only: *rest.first()? != 0 }),
+            Self::ROLE => {
+                let (sessions, _) = rest.get(4..)?.as_chunks::<4>();
+                let listed = sessions.iter().map(|id| SessionId(u32::from_le_bytes(*id)));
+                let copies = Copies::from_code(*rest.first()?, listed)?;
+                Some(Self::Role { session, copies })
+            }
+            Self::LOST => {
+                let cause = DisconnectCause::from_code(*rest.first()?)?;
+                Some(Self::Lost { session, cause })
+            }
             _ => None,
         }
+    }
+
+    /// Whether a frame is the answer to a Logon.
+    #[inline]
+    pub(crate) fn is_logon(kind: u16, payload: &[u8]) -> bool {
+        kind == Self::OUTBOUND && payload.get(4..9) == Some(b"\x01\0\0\0A")
     }
 }
 
@@ -157,11 +247,21 @@ mod tests {
                 body: b"45=3\x01".to_vec(),
             },
             SessionRecord::Reset { session },
-            SessionRecord::Role { session, read_only: true },
+            SessionRecord::Role { session, copies: Copies::None },
+            SessionRecord::Role { session, copies: Copies::All },
+            SessionRecord::Role { session, copies: Copies::of([SessionId(9), SessionId(2)]) },
+            SessionRecord::Role { session, copies: Copies::of([]) },
+            SessionRecord::Lost { session, cause: DisconnectCause::Disconnect },
         ] {
             let read = SessionRecord::decode(record.kind(), &record.payload());
             assert_eq!(read, Some(record));
         }
+        for (msg_type, is_logon) in [(&b"A"[..], true), (b"AB", false), (b"8", false)] {
+            let (msg_type, body) = (msg_type.to_vec(), b"A".to_vec());
+            let record = SessionRecord::Outbound { session, msg_type, body };
+            assert_eq!(SessionRecord::is_logon(record.kind(), &record.payload()), is_logon);
+        }
+        assert_eq!(SessionRecord::decode(SessionRecord::LOST, &[7, 0, 0, 0, 9, 0, 0, 0]), None);
         assert_eq!(SessionRecord::decode(SessionRecord::INBOUND, &[1, 2, 3]), None);
     }
 }

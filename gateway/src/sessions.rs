@@ -3,13 +3,16 @@
 
 use ironbook_engine::{
     Command, SessionId,
-    command::{CancelOrder, MassCancel, NewOrder, Origin, QueryOrder, ReplaceOrder},
+    command::{
+        CancelOnDisconnect, CancelOrder, MassCancel, NewOrder, Origin, QueryOrder, ReplaceOrder,
+    },
+    domain::DisconnectCause,
     event::{CancelRejected, Execution, MassCanceled, OrderRejected},
     record::{DecodeError, Record},
 };
 use ironbook_journal::{Frame, Position};
 
-use crate::session_record::SessionRecord;
+use crate::session_record::{Copies, SessionRecord};
 
 /// What the journal says of one session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,27 +21,67 @@ pub struct SessionNumbers {
     pub next_in: u64,
     /// MsgSeqNum of the next message to the client.
     pub next_out: u64,
-    /// Whether the session only listens.
-    pub read_only: bool,
+    /// What it gets of what others get.
+    pub copies: Copies,
+    /// Whether it is logged on.
+    pub presence: Presence,
     /// Where its outbound messages stand.
     pub sent: SentIndex,
-    /// Each change of `read_only`, and the outbound number from which on it holds.
-    roles: Vec<(u64, bool)>,
+    /// Each change of `copies`, and the outbound number from which on it holds.
+    roles: Vec<(u64, Copies)>,
+}
+
+/// Whether a session is logged on, and what its orders wait for if not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Presence {
+    /// It never was, or its orders were canceled since.
+    #[default]
+    Away,
+    /// It is logged on.
+    LoggedOn,
+    /// It lost its connection.
+    Lost(DisconnectCause),
+}
+
+impl Presence {
+    /// As a word of a snapshot; a cause is its code behind this.
+    const LOST: u64 = 0x100;
+
+    fn word(self) -> u64 {
+        match self {
+            Self::Away => 0,
+            Self::LoggedOn => 1,
+            Self::Lost(cause) => Self::LOST + u64::from(cause.code()),
+        }
+    }
+
+    fn from_word(word: u64) -> Option<Self> {
+        match word {
+            0 => Some(Self::Away),
+            1 => Some(Self::LoggedOn),
+            _ => {
+                let code = u8::try_from(word.checked_sub(Self::LOST)?).ok()?;
+                DisconnectCause::from_code(code).map(Self::Lost)
+            }
+        }
+    }
 }
 
 impl SessionNumbers {
-    /// Whether the session only listened when message `msg_seq_num` was sent to it.
-    pub fn was_read_only(&self, msg_seq_num: u64) -> bool {
+    /// What the session got of what others got when message `msg_seq_num` was sent to it.
+    pub fn copies_at(&self, msg_seq_num: u64) -> Copies {
         let before = self.roles.iter().rev().find(|(from, _)| *from <= msg_seq_num);
-        before.is_some_and(|(_, read_only)| *read_only)
+        before.map_or(Copies::None, |(_, copies)| copies.clone())
     }
 
     fn read(words: &mut impl Iterator<Item = u64>) -> Option<Self> {
+        let (next_in, next_out) = (words.next()?, words.next()?);
+        let copies = read_copies(words)?;
         let mut word = || words.next();
-        let (next_in, next_out, read_only) = (word()?, word()?, flag(word()?)?);
+        let presence = Presence::from_word(word()?)?;
         let (stride, positions, roles) = (word()?, word()?, word()?);
         let sent = SentIndex { stride, ..SentIndex::default() };
-        let mut numbers = Self { next_in, next_out, read_only, sent, roles: Vec::new() };
+        let mut numbers = Self { next_in, next_out, copies, presence, sent, roles: Vec::new() };
         if !stride.is_power_of_two() || positions != next_out.checked_sub(1)?.div_ceil(stride) {
             return None;
         }
@@ -47,14 +90,31 @@ impl SessionNumbers {
             numbers.sent.positions.push(fits.then(|| word().map(Position::new))??);
         }
         for _ in 0..roles {
-            numbers.roles.push((word()?, flag(word()?)?));
+            let from = words.next()?;
+            numbers.roles.push((from, read_copies(words)?));
         }
         Some(numbers)
     }
 }
 
-fn flag(word: u64) -> Option<bool> {
-    (word <= 1).then_some(word == 1)
+/// Appends copies as words: their code, and for those of some sessions how many, and each.
+fn write_copies(copies: &Copies, mut put: impl FnMut(u64)) {
+    put(copies.code().into());
+    if let Copies::Of(sessions) = copies {
+        put(sessions.len() as u64);
+        sessions.iter().for_each(|session| put(session.0.into()));
+    }
+}
+
+fn read_copies(words: &mut impl Iterator<Item = u64>) -> Option<Copies> {
+    let code = u8::try_from(words.next()?).ok()?;
+    let mut listed = Vec::new();
+    if code == Copies::of([]).code() {
+        for _ in 0..words.next()? {
+            listed.push(SessionId(words.next()?.try_into().ok()?));
+        }
+    }
+    Copies::from_code(code, listed)
 }
 
 /// Numbers of all sessions; a fold over the journal.
@@ -62,7 +122,8 @@ fn flag(word: u64) -> Option<bool> {
 pub struct SessionTable {
     /// By session id; the first entry stands for the venue itself and stays empty.
     sessions: Vec<SessionNumbers>,
-    drop_copies: Vec<SessionId>,
+    /// Sessions that get copies, and of whose reports.
+    drop_copies: Vec<(SessionId, Copies)>,
 }
 
 /// Who gets a message because of a frame.
@@ -72,7 +133,7 @@ pub enum Audience {
     Nobody,
     /// One session.
     Session(SessionId),
-    /// One session, and every drop copy.
+    /// One session, and every drop copy of its reports.
     SessionAndCopies(SessionId),
 }
 
@@ -82,16 +143,24 @@ impl SessionTable {
         self.sessions.get(session.0 as usize)
     }
 
-    /// Sessions that get copies of all reports.
-    pub fn drop_copies(&self) -> &[SessionId] {
-        &self.drop_copies
+    /// How many sessions get copies of reports.
+    pub fn drop_copies(&self) -> usize {
+        self.drop_copies.len()
+    }
+
+    /// A drop copy by number, if it gets a copy of a report to `session`. What it is told itself, of orders
+    /// from a time when it sent some, it is told once.
+    #[inline]
+    pub fn copy_to(&self, index: usize, session: SessionId) -> Option<SessionId> {
+        let (copy, copies) = &self.drop_copies[index];
+        (*copy != session && copies.cover(session)).then_some(*copy)
     }
 
     /// Appends the table, for snapshots: words of eight bytes, little-endian.
     ///
     /// ```text
-    /// sessions, then of each: next in, next out, read-only, stride, positions, roles,
-    ///                         each position, each role (from, read-only)
+    /// sessions, then of each: next in, next out, copies, presence, stride, positions, roles,
+    ///                         each position, each role (from, copies)
     /// drop copies, then the id of each
     /// ```
     pub fn write(&self, out: &mut Vec<u8>) {
@@ -101,18 +170,19 @@ impl SessionTable {
             let sent = &session.sent;
             put(session.next_in);
             put(session.next_out);
-            put(session.read_only.into());
+            write_copies(&session.copies, &mut put);
+            put(session.presence.word());
             put(sent.stride);
             put(sent.positions.len() as u64);
             put(session.roles.len() as u64);
             sent.positions.iter().for_each(|position| put(position.get()));
-            for &(from, read_only) in &session.roles {
-                put(from);
-                put(read_only.into());
+            for (from, copies) in &session.roles {
+                put(*from);
+                write_copies(copies, &mut put);
             }
         }
         put(self.drop_copies.len() as u64);
-        self.drop_copies.iter().for_each(|session| put(session.0.into()));
+        self.drop_copies.iter().for_each(|(session, _)| put(session.0.into()));
     }
 
     /// The table that [`write`](Self::write) wrote; none when the bytes are no such table.
@@ -125,7 +195,8 @@ impl SessionTable {
         }
         for _ in 0..words.next()? {
             let session = SessionId(words.next()?.try_into().ok()?);
-            table.drop_copies.push(table.get(session)?.read_only.then_some(session)?);
+            let copies = table.get(session)?.copies.clone();
+            table.drop_copies.push((copies != Copies::None).then_some((session, copies))?);
         }
         let whole = rest.is_empty() && words.next().is_none();
         whole.then_some(table)
@@ -149,11 +220,18 @@ impl SessionTable {
         let audience = audience(frame)?;
         match audience {
             Audience::Nobody => self.fold_inbound(frame)?,
-            Audience::Session(session) => self.sent(session, frame.position),
+            Audience::Session(session) => {
+                self.sent(session, frame.position);
+                if SessionRecord::is_logon(frame.kind, frame.payload) {
+                    self.entry(session).presence = Presence::LoggedOn;
+                }
+            }
             Audience::SessionAndCopies(session) => {
                 self.sent(session, frame.position);
                 for index in 0..self.drop_copies.len() {
-                    self.sent(self.drop_copies[index], frame.position);
+                    if let Some(copy) = self.copy_to(index, session) {
+                        self.sent(copy, frame.position);
+                    }
                 }
             }
         }
@@ -172,6 +250,9 @@ impl SessionTable {
         if Command::is_kind(frame.kind) {
             if let Some((session, msg_seq_num)) = asked_in(frame)? {
                 self.entry(session).next_in = msg_seq_num + 1;
+            } else if frame.kind == CancelOnDisconnect::KIND {
+                let session = session_at(frame, std::mem::offset_of!(Origin, session))?;
+                self.entry(session).presence = Presence::Away;
             }
         } else if SessionRecord::is_kind(frame.kind) {
             match read_session_record(frame)? {
@@ -181,22 +262,25 @@ impl SessionTable {
                     (entry.next_in, entry.next_out) = (1, 1);
                     entry.sent.clear();
                     entry.roles.clear();
-                    entry.roles.push((1, entry.read_only));
+                    entry.roles.push((1, entry.copies.clone()));
                 }
-                SessionRecord::Role { session, read_only } => self.set_role(session, read_only),
+                SessionRecord::Role { session, copies } => self.set_role(session, copies),
+                SessionRecord::Lost { session, cause } => {
+                    self.entry(session).presence = Presence::Lost(cause);
+                }
                 SessionRecord::Outbound { .. } => {}
             }
         }
         Ok(())
     }
 
-    fn set_role(&mut self, session: SessionId, read_only: bool) {
+    fn set_role(&mut self, session: SessionId, copies: Copies) {
         let entry = self.entry(session);
-        entry.read_only = read_only;
-        entry.roles.push((entry.next_out, read_only));
-        self.drop_copies.retain(|&other| other != session);
-        if read_only {
-            self.drop_copies.push(session);
+        entry.copies = copies.clone();
+        entry.roles.push((entry.next_out, copies.clone()));
+        self.drop_copies.retain(|(other, _)| *other != session);
+        if copies != Copies::None {
+            self.drop_copies.push((session, copies));
         }
     }
 }
@@ -349,9 +433,11 @@ mod tests {
                 table.sent(session, Position::new(message * 64));
             }
         }
-        table.set_role(SessionId(4), true);
-        table.set_role(SessionId(1), true);
-        table.set_role(SessionId(1), false);
+        table.set_role(SessionId(4), Copies::of([SessionId(2), SessionId(1)]));
+        table.set_role(SessionId(1), Copies::All);
+        table.set_role(SessionId(1), Copies::None);
+        table.entry(SessionId(1)).presence = Presence::Lost(DisconnectCause::VenueDown);
+        table.entry(SessionId(2)).presence = Presence::LoggedOn;
         table
     }
 
@@ -362,7 +448,7 @@ mod tests {
         table.write(&mut bytes);
         let read = SessionTable::read(&bytes).unwrap();
         assert_eq!(read, table);
-        assert_eq!(read.drop_copies(), [SessionId(4)]);
+        assert_eq!(read.drop_copies, [(SessionId(4), Copies::of([SessionId(1), SessionId(2)]))]);
         assert_eq!(read.get(SessionId(2)).unwrap().sent.stride, 2);
         // It goes on as the one that was written.
         let (mut table, mut read) = (table, read);
@@ -377,7 +463,7 @@ mod tests {
     fn bytes_that_are_no_table_are_refused() {
         let mut small = SessionTable::default();
         (0..3).for_each(|at| small.sent(SessionId(1), Position::new(at)));
-        small.set_role(SessionId(1), true);
+        small.set_role(SessionId(1), Copies::All);
         let mut bytes = Vec::new();
         small.write(&mut bytes);
         for length in 0..bytes.len() {
@@ -386,8 +472,9 @@ mod tests {
         bytes.push(0);
         assert_eq!(SessionTable::read(&bytes), None, "longer");
         bytes.pop();
-        // Of session 1: next out, read-only, stride, positions, roles; then the number of drop copies.
-        for word in [8, 9, 10, 11, 12, 18] {
+        // Of session 1: next out, copies, presence, stride, positions, roles; then the number of drop
+        // copies.
+        for word in [9, 10, 11, 12, 13, 14, 20] {
             let mut forged = bytes.clone();
             forged[word * 8] = 0xff;
             assert_eq!(SessionTable::read(&forged), None, "word {word}");

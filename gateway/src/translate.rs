@@ -4,10 +4,15 @@
 //! an order type, side or time in force that the venue does not have.
 
 use ironbook_engine::{
-    Account, CancelRejectTo, ClOrdId, Command, Event, ExecType, InstrumentId, LastLiquidity,
-    OrdStatus, OrdType, OrderId, Sequence, Side, SideFilter, Symbol, TimeInForce, Timestamp,
-    command::{CancelOrder, MassCancel, NewOrder, OrderTerms, Origin, QueryOrder, ReplaceOrder},
+    Account, CancelRejectTo, ClOrdId, Command, Event, ExecType, InstrumentId, InstrumentStatus,
+    LastLiquidity, OrdStatus, OrdType, OrderId, Sequence, Side, SideFilter, Symbol, TimeInForce,
+    Timestamp,
+    command::{
+        CancelOrder, DefineInstrument, MassCancel, NewOrder, OrderTerms, Origin, QueryOrder,
+        ReplaceOrder,
+    },
     domain::{ExecReason, RejectReason},
+    engine::InstrumentView,
     event::{CancelRejected, Execution, MassCanceled, OrderRejected},
 };
 use ironbook_fix::{
@@ -18,6 +23,7 @@ use ironbook_fix::{
         self as fix, MassCancelRequestType, NewOrderSingle, OrderCancelReplaceRequest,
         OrderCancelRequest, OrderMassCancelRequest, OrderMessage, OrderStatusRequest,
     },
+    reference::{Security, TradingStatus},
     report::{
         CxlRejResponseTo, ExecutionReport, MassCancelResponse, OrderCancelReject,
         OrderMassCancelReport,
@@ -25,7 +31,7 @@ use ironbook_fix::{
     version::ApplVerId,
 };
 
-use crate::rights::Rights;
+use crate::{rights::Rights, throttle::Throttled};
 
 /// Symbols of all instruments, both ways.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +60,11 @@ impl SymbolTable {
         let found =
             self.by_symbol.binary_search_by_key(symbol.padded(), |(known, _)| *known.padded());
         found.ok().map(|index| self.by_symbol[index].1)
+    }
+
+    /// The instrument with the symbol that a client wrote.
+    pub fn named(&self, symbol: &[u8]) -> Option<InstrumentId> {
+        self.instrument(&Symbol::try_from(symbol).ok()?)
     }
 
     /// The symbol of this instrument.
@@ -99,12 +110,14 @@ pub enum Unsupported {
     Symbol,
     /// This Account (1), or none, by the rights of the session.
     Account,
+    /// Another order now, by a bound on orders.
+    Throttled(Throttled),
 }
 
 impl Unsupported {
     /// What to tell the client.
-    pub fn text(self) -> &'static str {
-        match self {
+    pub fn text(self) -> ReasonText {
+        let text = match self {
             Self::Side => "Side(54) is not supported here: 1 (buy) and 2 (sell) are",
             Self::OrdType => "OrdType(40) is not supported here: 1 (market) and 2 (limit) are",
             Self::TimeInForce => {
@@ -118,14 +131,17 @@ impl Unsupported {
             Self::Account => {
                 "this session may not trade for this Account(1): it is not in its accounts"
             }
-        }
+            Self::Throttled(throttled) => return ReasonText::new(format_args!("{throttled}")),
+        };
+        ReasonText::new(format_args!("{text}"))
     }
 
-    /// OrdRejReason (103): unsupported order characteristic, other, or unknown account.
+    /// OrdRejReason (103): unsupported order characteristic, other, unknown account, or too many orders.
     fn ord_rej_reason(self) -> u8 {
         match self {
             Self::Symbol => OTHER,
             Self::Account => 15,
+            Self::Throttled(_) => EXCEEDS_LIMIT,
             _ => 11,
         }
     }
@@ -137,7 +153,8 @@ impl<'a> From<Refusal<'a>> for Box<Unserved<'a>> {
     }
 }
 
-/// The command that an application message of a version asks for.
+/// The command that an application message of a version asks for; `admit` is asked for every new order and
+/// replace.
 ///
 /// # Errors
 /// [`Unserved`] when the engine has no words for it, or the session no right to it.
@@ -148,17 +165,24 @@ pub fn command<'a>(
     origin: Origin,
     symbols: &SymbolTable,
     rights: &Rights,
+    admit: impl FnOnce() -> Result<(), Throttled>,
 ) -> Result<Command, Box<Unserved<'a>>> {
     match OrderMessage::parse(message, version)? {
         OrderMessage::New(_) | OrderMessage::Replace(_) if !rights.may_trade() => {
             Err(Box::new(Unserved::Message(may_not_trade())))
         }
-        OrderMessage::New(order) => new_order(&order, origin, symbols, rights),
+        OrderMessage::New(order) => match admit() {
+            Ok(()) => new_order(&order, origin, symbols, rights),
+            Err(early) => Err(Box::new(Unserved::Order(order, Unsupported::Throttled(early)))),
+        },
         OrderMessage::Cancel(request) if request.partial => {
             Err(Box::new(Unserved::Cancel(request, Unsupported::CxlType)))
         }
         OrderMessage::Cancel(request) => Ok(cancel(&request, origin, symbols)),
-        OrderMessage::Replace(request) => replace(&request, origin, symbols, rights),
+        OrderMessage::Replace(request) => match admit() {
+            Ok(()) => replace(&request, origin, symbols, rights),
+            Err(early) => Err(Box::new(Unserved::Replace(request, Unsupported::Throttled(early)))),
+        },
         OrderMessage::MassCancel(request) => mass_cancel(&request, origin, symbols),
         OrderMessage::Status(request) => Ok(query(&request, origin, symbols)),
     }
@@ -369,7 +393,7 @@ const REASON_TEXT_MAX: usize = 200;
 
 /// A short text made without allocation; what does not fit is cut.
 #[derive(Clone, Copy, Debug)]
-struct ReasonText {
+pub struct ReasonText {
     text: [u8; REASON_TEXT_MAX],
     length: usize,
 }
@@ -381,7 +405,8 @@ impl ReasonText {
         text
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    /// The text.
+    pub fn as_bytes(&self) -> &[u8] {
         &self.text[..self.length]
     }
 }
@@ -573,6 +598,27 @@ pub fn exec_reason_text(reason: ExecReason) -> Option<&'static [u8]> {
         ExecReason::NoLiquidity => Some(b"market order: nothing left on the other side"),
         ExecReason::MassCancel => Some(b"mass cancel"),
         ExecReason::ReplacedBelowCumQty => Some(b"replaced to no more than had traded"),
+        ExecReason::LoggedOut => Some(b"cancel on disconnect: the session logged out"),
+        ExecReason::Disconnected => Some(b"cancel on disconnect: the session lost its connection"),
+        ExecReason::VenueDown => Some(b"cancel on disconnect: the venue was down"),
+    }
+}
+
+/// ExecRestatementReason (378) of a cancel that nobody asked for while the order was in the book.
+fn exec_restatement_reason(reason: ExecReason) -> Option<u8> {
+    /// Cancel on system failure.
+    const SYSTEM_FAILURE: u8 = 7;
+    /// Market (exchange) option.
+    const MARKET_OPTION: u8 = 8;
+    match reason {
+        ExecReason::VenueDown => Some(SYSTEM_FAILURE),
+        ExecReason::LoggedOut | ExecReason::Disconnected => Some(MARKET_OPTION),
+        ExecReason::None
+        | ExecReason::ImmediateOrCancel
+        | ExecReason::FillOrKill
+        | ExecReason::NoLiquidity
+        | ExecReason::MassCancel
+        | ExecReason::ReplacedBelowCumQty => None,
     }
 }
 
@@ -637,7 +683,7 @@ fn execution<'a>(
         exec_type: exec_type(event.exec_type),
         ord_status: ord_status(event.ord_status),
         ord_rej_reason: None,
-        exec_restatement_reason: None,
+        exec_restatement_reason: exec_restatement_reason(event.reason),
         account: Some(event.account.as_bytes()),
         symbol: symbols.symbol(event.instrument).map_or(b"".as_slice(), Symbol::as_bytes),
         side: fix_side(event.side),
@@ -750,7 +796,7 @@ fn mass_canceled<'a>(
 pub fn unsupported_order<'a>(
     order: &NewOrderSingle<'a>,
     unsupported: Unsupported,
-    exec_id: &'a [u8],
+    (exec_id, text): (&'a [u8], &'a ReasonText),
     time: Timestamp,
 ) -> ExecutionReport<'a> {
     ExecutionReport {
@@ -779,37 +825,40 @@ pub fn unsupported_order<'a>(
         cum_qty: Decimal::ZERO,
         avg_px: Decimal::ZERO,
         transact_time_ns: Some(time.0),
-        text: Some(unsupported.text().as_bytes()),
+        text: Some(text.as_bytes()),
     }
 }
 
 /// OrdRejReason (103) and CxlRejReason (102) 99: other.
 const OTHER: u8 = 99;
 
+/// OrdRejReason (103) 3: order exceeds limit.
+const EXCEEDS_LIMIT: u8 = 3;
+
 /// The report of a replace that the venue has no words for.
 pub fn unsupported_replace<'a>(
     request: &OrderCancelReplaceRequest<'a>,
-    unsupported: Unsupported,
+    text: &'a ReasonText,
     time: Timestamp,
 ) -> OrderCancelReject<'a> {
     let order = &request.order;
     OrderCancelReject {
         account: order.account,
         response_to: CxlRejResponseTo::Replace,
-        ..refused(request.order_id, (order.cl_ord_id, request.orig_cl_ord_id), unsupported, time)
+        ..refused(request.order_id, (order.cl_ord_id, request.orig_cl_ord_id), text, time)
     }
 }
 
 /// The report of a cancel that the venue has no words for.
 pub fn unsupported_cancel<'a>(
     request: &OrderCancelRequest<'a>,
-    unsupported: Unsupported,
+    text: &'a ReasonText,
     time: Timestamp,
 ) -> OrderCancelReject<'a> {
     OrderCancelReject {
         account: request.account,
         response_to: CxlRejResponseTo::Cancel,
-        ..refused(request.order_id, (request.cl_ord_id, request.orig_cl_ord_id), unsupported, time)
+        ..refused(request.order_id, (request.cl_ord_id, request.orig_cl_ord_id), text, time)
     }
 }
 
@@ -817,7 +866,7 @@ pub fn unsupported_cancel<'a>(
 fn refused<'a>(
     order_id: Option<&'a [u8]>,
     ids: (&'a [u8], &'a [u8]),
-    unsupported: Unsupported,
+    text: &'a ReasonText,
     time: Timestamp,
 ) -> OrderCancelReject<'a> {
     OrderCancelReject {
@@ -829,7 +878,7 @@ fn refused<'a>(
         transact_time_ns: Some(time.0),
         response_to: CxlRejResponseTo::Cancel,
         cxl_rej_reason: Some(OTHER),
-        text: Some(unsupported.text().as_bytes()),
+        text: Some(text.as_bytes()),
     }
 }
 
@@ -857,6 +906,28 @@ pub fn unsupported_mass_cancel<'a>(
         side: request.side,
         transact_time_ns: Some(time.0),
         text: Some(text),
+    }
+}
+
+/// An instrument as a list tells of it.
+pub fn security(known: &InstrumentView) -> Security<'_> {
+    let DefineInstrument { price_scale, qty_scale, tick, lot, .. } = known.definition;
+    Security {
+        symbol: known.definition.symbol.as_bytes(),
+        tick: Decimal::new(tick, price_scale),
+        lot: Decimal::new(lot, qty_scale),
+        order_qty_max: Decimal::new(known.definition.order_qty_max, qty_scale),
+        price_max: Decimal::new(known.definition.price_max, price_scale),
+    }
+}
+
+/// The status of an instrument, or of none.
+pub fn trading_status(known: Option<&InstrumentView>) -> TradingStatus {
+    match known.map(|known| known.status) {
+        Some(InstrumentStatus::Open) => TradingStatus::Open,
+        Some(InstrumentStatus::Halted) => TradingStatus::Halted,
+        Some(InstrumentStatus::Closed) => TradingStatus::Closed,
+        None => TradingStatus::Unknown,
     }
 }
 

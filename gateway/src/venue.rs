@@ -16,6 +16,7 @@ use ironbook_engine::{
     Command, CompId, Engine, EngineLimits, InstrumentId, InstrumentStatus, SessionId, Symbol,
     Timestamp,
     command::{DefineInstrument, DefineSession, Origin, SetInstrumentStatus},
+    domain::DisconnectCause,
 };
 use ironbook_journal::{
     DurablePosition, FileStorage, OpenError, Options, Placement, Position, Reader, Recovery,
@@ -28,7 +29,7 @@ use crate::{
     agent::{Agent, AgentThread, Composed, IdleStrategy, keep_off, spawn, spawn_lowest},
     audit::Audit,
     clock::{Clock, SystemClock},
-    config::{Acknowledge, Config, Cpu, Layout, StatusConfig},
+    config::{Acknowledge, Config, Cpu, Layout, SessionConfig, StatusConfig},
     core::CoreAgent,
     credentials::Checker,
     desk::SessionSetup,
@@ -37,8 +38,8 @@ use crate::{
     replay::{Counts, PlayError, ReplayError, Replayed, replay_on_two_threads},
     retention::{Delivered, Retention, describe_gone},
     ring::ring,
-    session_record::SessionRecord,
-    sessions::SessionTable,
+    session_record::{Copies, SessionRecord},
+    sessions::{Presence, SessionTable},
     snapshot::Restored,
 };
 
@@ -396,17 +397,14 @@ where
             * (1 + u64::from(config.journal.prepared_ahead)),
         threads: Vec::new(),
     };
-    let symbols = engine
-        .instruments()
-        .map(|known| (known.definition.symbol, known.definition.instrument))
-        .collect();
+    let instruments = engine.instruments().collect();
     let parts = GatewayParts {
         inputs,
         tail,
         durable: (config.venue.acknowledge == Acknowledge::Durable).then(|| durable.clone()),
         sessions,
         setups,
-        symbols,
+        instruments,
         resend: Reader::open_in(storage)?,
     };
     let gateway = GatewayAgent::new(config, parts, clock.clone(), listen()?)?;
@@ -565,13 +563,14 @@ fn announce_instrument<C: Clock>(
     Ok(())
 }
 
-/// Journals sessions and roles that the journal does not know yet.
+/// Journals sessions and roles that the journal does not know yet, and whose connection was lost with the
+/// venue that wrote it.
 fn announce_sessions<C: Clock>(
     core: &mut CoreAgent<C>,
     table: &SessionTable,
     config: &Config,
 ) -> Result<Vec<SessionSetup>, StartError> {
-    let mut setups = Vec::new();
+    let mut ids = Vec::new();
     for session in &config.sessions {
         let comp_id = CompId::try_from(session.comp_id.as_str()).unwrap_or_default();
         let known = core.engine().sessions().find(|known| known.comp_id == comp_id);
@@ -583,12 +582,38 @@ fn announce_sessions<C: Clock>(
                 id
             }
         };
-        if table.get(id).is_some_and(|known| known.read_only) != session.read_only {
-            core.record_now(SessionRecord::Role { session: id, read_only: session.read_only });
+        ids.push(id);
+    }
+    let mut setups = Vec::new();
+    for (session, &id) in config.sessions.iter().zip(&ids) {
+        let known = table.get(id);
+        if known.is_some_and(|known| known.presence == Presence::LoggedOn) {
+            let cause = DisconnectCause::VenueDown;
+            core.record_now(SessionRecord::Lost { session: id, cause });
+        }
+        let copies = copies(config, session, &ids);
+        if known.map_or(&Copies::None, |known| &known.copies) != &copies {
+            core.record_now(SessionRecord::Role { session: id, copies });
         }
         setups.push(SessionSetup { id, config: session.clone() });
     }
     Ok(setups)
+}
+
+/// Whose reports a session gets copies of; `ids` are those of the sessions of the configuration.
+fn copies(config: &Config, session: &SessionConfig, ids: &[SessionId]) -> Copies {
+    if !session.read_only {
+        return Copies::None;
+    }
+    let is_copied = |other: &SessionConfig| match session.copies.is_empty() {
+        true => !other.read_only && other.firm == session.firm,
+        false => session.copies.contains(&other.comp_id),
+    };
+    if session.copies.is_empty() && session.firm.is_none() {
+        return Copies::All;
+    }
+    let all = config.sessions.iter().zip(ids);
+    Copies::of(all.filter(|(other, _)| is_copied(other)).map(|(_, id)| *id))
 }
 
 /// The core on its thread, which closes the journal at the end.

@@ -5,179 +5,30 @@ mod common;
 
 use std::{fs, io::Read, net::TcpStream, time::Duration};
 
-use common::{FixClient, Flaw, Msg, SECRET_HASH, fix_time, limit, small_config, wait_for};
+use common::{
+    FixClient, Flaw, SECRET_HASH, fix_time, limit,
+    stepped::{LOOK, SECOND, START, Stepped},
+    wait_for,
+};
 use crossbeam_channel::{Receiver, bounded};
-use ironbook_engine::{
-    Command, CompId, Engine, InstrumentId, Sequencer, SessionId, Symbol, Timestamp,
-    command::{DefineInstrument, DefineSession},
-};
+use ironbook_engine::Timestamp;
 use ironbook_gateway::{
-    acceptor::{ACCEPTS_PER_TURN, GatewayAgent, GatewayParts},
+    acceptor::ACCEPTS_PER_TURN,
     agent::Agent,
-    clock::ManualClock,
-    config::Config,
-    core::CoreAgent,
     credentials::{Checker, Claim, Verdict},
-    desk::SessionSetup,
-    network::TcpNetwork,
-    ring::ring,
-    sessions::SessionTable,
 };
-use ironbook_journal::{DurablePosition, FileStorage, Options, Reader, segment_files};
+use ironbook_journal::{FileStorage, segment_files};
 
-const SECOND: u64 = 1_000_000_000;
-
-/// Where the clock starts: 2026-01-01.
-const START: u64 = 1_767_225_600 * SECOND;
-
-/// Time in which the gateway looks at endings several times.
-const LOOK: u64 = 100_000_000;
-
-/// A venue without threads.
-struct Stepped {
-    clock: ManualClock,
-    now: u64,
-    gateway: GatewayAgent<ManualClock, TcpNetwork>,
-    /// None once the journal was closed under the gateway.
-    core: Option<CoreAgent<ManualClock>>,
-    durable: DurablePosition,
-    dir: tempfile::TempDir,
-}
-
-impl Stepped {
-    fn start(change: impl FnOnce(&mut Config)) -> Self {
-        Self::start_waiting(change, false)
-    }
-
-    /// `durable`: reports wait for the disk, and the disk is never asked.
-    fn start_waiting(change: impl FnOnce(&mut Config), durable: bool) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let mut config = small_config(&dir.path().join("journal"));
-        change(&mut config);
-        let clock = ManualClock::default();
-        clock.set(Timestamp(START));
-        let options = Options {
-            segment_bytes: 1 << 20,
-            sync_interval: Duration::from_secs(86_400),
-            ..Options::default()
-        };
-        let (journal, _) =
-            ironbook_journal::open(&config.venue.data_dir, options).expect("a new journal");
-        let (position, tail) = (journal.durable(), journal.tail());
-        let (inputs, outputs) = ring(config.threads.ring_slots);
-        let engine = Engine::new(config.engine_limits());
-        let mut core =
-            CoreAgent::new(outputs, Sequencer::default(), engine, journal, clock.clone());
-        core.apply_now(Command::Limits(config.engine_limits()));
-        let symbol = Symbol::try_from("AAPL").expect("a symbol");
-        core.apply_now(DefineInstrument::new(InstrumentId(1), symbol, 2, 0, 1, 1).into());
-        let mut setups = Vec::new();
-        for (index, session) in config.sessions.iter().enumerate() {
-            let id = SessionId(index as u32 + 1);
-            let comp_id = CompId::try_from(session.comp_id.as_str()).expect("a comp id");
-            core.apply_now(DefineSession::new(id, comp_id).into());
-            setups.push(SessionSetup { id, config: session.clone() });
-        }
-        let parts = GatewayParts {
-            inputs,
-            tail,
-            durable: durable.then(|| position.clone()),
-            sessions: SessionTable::default(),
-            setups,
-            symbols: vec![(symbol, InstrumentId(1))],
-            resend: Reader::open(&config.venue.data_dir).expect("a journal"),
-        };
-        let network = TcpNetwork::listen(config.fix.listen).expect("a free port");
-        let gateway = GatewayAgent::new(&config, parts, clock.clone(), network).expect("good");
-        Self { clock, now: START, gateway, core: Some(core), durable: position, dir }
-    }
-
-    fn turn(&mut self) {
-        self.gateway.do_work();
-        if let Some(core) = &mut self.core {
-            core.do_work();
-        }
-        self.gateway.do_work();
-    }
-
-    /// Turns enough for a poll, a look at the time, and what follows from it.
-    fn settle(&mut self) {
-        for _ in 0..200 {
-            self.turn();
-        }
-    }
-
-    /// Moves the clock, in small steps so that nothing falls due twice at once.
-    fn advance(&mut self, ns: u64) {
-        let (end, step) = (self.now + ns, (ns / 16).max(1));
-        while self.now < end {
-            self.now = (self.now + step).min(end);
-            self.clock.set(Timestamp(self.now));
-            self.settle();
-        }
-    }
-
-    /// The client sends with the clock's time.
-    fn send(&mut self, client: &mut FixClient, kind: &str, body: &str) {
-        client.sending_time = Some(fix_time(Duration::from_nanos(self.now)));
-        client.send(kind, body);
-    }
-
-    /// What comes for the client until `count` messages are there.
-    #[track_caller]
-    fn receive(&mut self, client: &mut FixClient, count: usize) -> Vec<Msg> {
-        let mut got = Vec::new();
-        wait_for("the messages are there", || {
-            self.settle();
-            got.extend(client.pending());
-            got.len() >= count
-        });
-        assert_eq!(got.len(), count, "{got:?}");
-        got
-    }
-
-    /// Sends a request and takes its one answer.
-    #[track_caller]
-    fn ask(&mut self, client: &mut FixClient, kind: &str, body: &str, spec: &str) {
-        self.send(client, kind, body);
-        let got = self.receive(client, 1);
-        assert!(got[0].matches(spec), "expected {spec}, got {got:?}");
-    }
-
-    #[track_caller]
-    fn log_on(&mut self, comp_id: &str, heart_bt_int: u64) -> FixClient {
-        let mut client = FixClient::connect(self.gateway.address(), comp_id);
-        let body = format!("98=0|108={heart_bt_int}|141=Y");
-        self.ask(&mut client, "A", &body, &format!("35=A|108={heart_bt_int}"));
-        client
-    }
-
-    /// Nothing comes for the client, however often everybody takes a turn.
-    #[track_caller]
-    fn expect_silence(&mut self, client: &mut FixClient) {
-        self.settle();
-        let got = client.pending();
-        assert!(got.is_empty(), "{got:?}");
-    }
-
-    /// The claim that a Logon has brought about.
-    #[track_caller]
-    fn claim(&mut self, handed: &Receiver<(u64, Claim)>) -> (u64, Claim) {
-        let mut claim = None;
-        wait_for("a claim is handed in", || {
-            self.settle();
-            claim = handed.try_recv().ok();
-            claim.is_some()
-        });
-        claim.expect("a claim")
-    }
-
-    /// The venue has closed the connection.
-    #[track_caller]
-    fn expect_closed(&mut self, client: &mut FixClient) {
-        self.advance(LOOK);
-        client.expect_closed();
-    }
+/// The claim that a Logon has brought about.
+#[track_caller]
+fn claim_of(venue: &mut Stepped, handed: &Receiver<(u64, Claim)>) -> (u64, Claim) {
+    let mut claim = None;
+    wait_for("a claim is handed in", || {
+        venue.settle();
+        claim = handed.try_recv().ok();
+        claim.is_some()
+    });
+    claim.expect("a claim")
 }
 
 #[test]
@@ -511,7 +362,7 @@ fn nobody_waits_for_a_password_but_its_connection() {
     let mut a = FixClient::connect(venue.gateway.address(), "A");
     venue.send(&mut a, "A", "98=0|108=30|554=secret");
     venue.send(&mut a, "1", "112=early");
-    let (ticket, claim) = venue.claim(&handed);
+    let (ticket, claim) = claim_of(&mut venue, &handed);
     venue.ask(&mut b, "1", "112=b", "35=0|112=b");
     venue.expect_silence(&mut a);
     assert!(handed.try_recv().is_err(), "it is handed in once");
@@ -525,12 +376,12 @@ fn nobody_waits_for_a_password_but_its_connection() {
     // The verdict on a connection that was let go meanwhile is not that on the next one.
     let mut late = FixClient::connect(venue.gateway.address(), "A");
     venue.send(&mut late, "A", "98=0|108=30|554=secret|141=Y");
-    let (stale, _) = venue.claim(&handed);
+    let (stale, _) = claim_of(&mut venue, &handed);
     venue.advance(11 * SECOND);
     late.expect_closed();
     let mut next = FixClient::connect(venue.gateway.address(), "A");
     venue.send(&mut next, "A", "98=0|108=30|554=wrong|141=Y");
-    let (ticket, claim) = venue.claim(&handed);
+    let (ticket, claim) = claim_of(&mut venue, &handed);
     assert!(!claim.is_true());
     tell.send(Verdict { ticket: stale, passed: true }).expect("room");
     venue.expect_silence(&mut next);

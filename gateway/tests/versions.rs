@@ -4,12 +4,8 @@ mod common;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use common::{FixClient, Flaw, Msg, TestVenue, assert_same, now, resend};
-use ironbook_fix::{
-    dictionary::Strictness,
-    message::{Fields, Message},
-    version::{ApplVerId, Version},
-};
+use common::{FixClient, Flaw, Msg, TestVenue, assert_same, assert_valid, now, resend};
+use ironbook_fix::version::{ApplVerId, Version};
 
 /// What a version says otherwise than its neighbours, in the expectations of [`story`].
 struct Words {
@@ -176,10 +172,7 @@ impl Speaker {
     /// A message is one of the version, and says when it was sent as the version does.
     #[track_caller]
     fn check(&self, message: &Msg) {
-        let mut fields = Fields::new();
-        let parsed = Message::parse(&message.0, &mut fields).expect("fields");
-        let checked = self.version.dictionary().check(&parsed, Strictness::Strict);
-        assert_eq!(checked.map_err(|reject| (reject, format!("{message:?}"))), Ok(()));
+        assert_valid(self.version, message);
         let fraction = self.version.session_layer() >= ApplVerId::Fix42;
         let sent = message.get(52).expect("SendingTime");
         assert_eq!(sent.contains('.'), fraction, "{message:?}");
@@ -277,11 +270,42 @@ fn story(venue: &TestVenue, words: &Words) -> Speaker {
     } else {
         a.expect(order);
     }
+    ask_of_instruments(&mut a, words);
     a.fix.ping();
     let pong = a.fix.next_in - 1;
     let answer = Msg(a.fix.build("0", pong, "", Flaw::None));
     a.originals.insert(pong, answer);
     a
+}
+
+/// Asks for the list of securities, and for the status of one.
+fn ask_of_instruments(a: &mut Speaker, words: &Words) {
+    let version = words.version.application;
+    let refused = |kind: &str| {
+        let [_, unknown, _] = words.refused;
+        unknown.replace("372=ZZ", &format!("372={kind}"))
+    };
+    a.ask("x", "320=l1|559=4");
+    let fields = match version {
+        ApplVerId::Fix40 | ApplVerId::Fix41 | ApplVerId::Fix42 => None,
+        ApplVerId::Fix43 => Some("893=-|969=-|1140=-|1149=-"),
+        ApplVerId::Fix44 => Some("893=Y|969=-|1140=-|1149=-"),
+        ApplVerId::Fix50 => Some("893=Y|969=0.01|1140=-|1149=-"),
+        ApplVerId::Fix50Sp1 | ApplVerId::Fix50Sp2 => {
+            Some("893=Y|969=0.01|1140=999999999999999999|1149=687194767.35")
+        }
+    };
+    match fields {
+        None => a.expect(&refused("x")),
+        Some(fields) => {
+            a.expect(&format!("35=y|320=l1|322=*|560=0|393=2|146=2|55=AAPL|561=1|562=1|{fields}"))
+        }
+    };
+    a.ask("e", "324=s1|55=AAPL|263=0");
+    match version < ApplVerId::Fix42 {
+        true => a.expect(&refused("e")),
+        false => a.expect("35=f|324=s1|55=AAPL|326=17"),
+    };
 }
 
 #[test]
@@ -342,8 +366,8 @@ fn a_resend_speaks_the_version_of_its_connection() {
         // Beside session messages only what the version has no message for.
         filled.retain(|kind| !matches!(kind.as_str(), "0" | "1" | "2" | "3" | "4" | "5" | "A"));
         let expected: &[&str] = match version.application {
-            ApplVerId::Fix40 | ApplVerId::Fix41 => &["j", "r"],
-            ApplVerId::Fix42 => &["r"],
+            ApplVerId::Fix40 | ApplVerId::Fix41 => &["j", "r", "y", "f"],
+            ApplVerId::Fix42 => &["r", "y"],
             _ => &[],
         };
         assert_eq!(filled, expected, "{version}");

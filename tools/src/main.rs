@@ -25,6 +25,7 @@ mod simulate;
 mod start;
 mod top;
 mod trades;
+mod tui;
 mod verify;
 mod whatif;
 mod why;
@@ -66,6 +67,7 @@ enum Tool {
     Diff(diff::Arguments),
     Whatif(whatif::Arguments),
     Report(report::Arguments),
+    Tui(tui::Arguments),
     Repair(repair::Arguments),
     Doctor(doctor::Arguments),
     Simulate(simulate::Arguments),
@@ -78,6 +80,8 @@ fn main() -> ExitCode {
         Some(Tool::Simulate(_)) => "off",
         // Nor that the clients of a benchmark come and go.
         Some(Tool::Bench(_)) => "warn",
+        // The terminal is taken.
+        Some(Tool::Tui(_)) => "off",
         _ => "info",
     };
     let level = env_logger::Env::new().filter_or("IRONBOOK_LOG", level);
@@ -102,6 +106,7 @@ fn main() -> ExitCode {
         Tool::Diff(arguments) => diff::run(&arguments),
         Tool::Whatif(arguments) => whatif::run(&arguments),
         Tool::Report(arguments) => report::run(&arguments),
+        Tool::Tui(arguments) => tui::run(&arguments),
         Tool::Repair(arguments) => repair::run(&arguments),
         Tool::Doctor(arguments) => doctor::run(&arguments),
         Tool::Simulate(arguments) => simulate::run(&arguments),

@@ -11,7 +11,7 @@ use ironbook_engine::{
     Timestamp,
     command::{CancelOrder, NewOrder, OrderTerms, Origin, QueryOrder},
 };
-use ironbook_gateway::session_record::SessionRecord;
+use ironbook_gateway::session_record::{Copies, SessionRecord};
 use ironbook_journal::SEGMENT_BYTES_MIN;
 use story::{
     Story, compare,
@@ -27,7 +27,7 @@ const SECRETS: [&str; 4] = ["ZALPHA", "ZBETA", "ZGAMMA", "zsecret"];
 fn names(dir: &std::path::Path) {
     let mut day = Script::with_clients(dir, SEGMENT_BYTES_MIN, COMP_IDS);
     day.account = Account::try_from("zsecret-acc").unwrap();
-    day.record(&SessionRecord::Role { session: C2, read_only: true });
+    day.record(&SessionRecord::Role { session: C2, copies: Copies::All });
     for body in [
         "45=2\u{1}58=zsecret of ZALPHA-FUND\u{1}379=zsecret-ref\u{1}380=4\u{1}",
         "11=zsecret-1\u{1}1=zsecret-acc\u{1}55=zsecret-sym\u{1}49=ZBETA-BANK\u{1}95=8\u{1}96=a\u{1}zsecret\u{1}",
@@ -238,7 +238,7 @@ fn two_journals_differ_where_they_do() {
     assert!(story.ask(&format!("diff {later} --ignore-times"), 0).contains("Same         89"));
     // Another order.
     let input = other(&story, |mut day| {
-        day.record(&SessionRecord::Role { session: C2, read_only: false });
+        day.record(&SessionRecord::Role { session: C2, copies: Copies::None });
         day.record(&SessionRecord::Outbound {
             session: C1,
             msg_type: b"A".to_vec(),
@@ -265,7 +265,7 @@ fn two_journals_differ_where_they_do() {
     diff(&story, "diff-sessions-books", &books, 1);
     // One that has ended already.
     let shorter = other(&story, |mut day| {
-        day.record(&SessionRecord::Role { session: C2, read_only: false });
+        day.record(&SessionRecord::Role { session: C2, copies: Copies::None });
         day.close();
     });
     diff(&story, "diff-end", &shorter, 1);

@@ -5,7 +5,7 @@ mod story;
 
 use std::{fs, path::Path};
 
-use fixtures::{expect_exit, json, stderr, stdout};
+use fixtures::{Place, expect_exit, json, stderr, stdout, text};
 use story::Story;
 
 #[test]
@@ -148,4 +148,35 @@ fn a_damaged_journal_answers_up_to_the_damage() {
     story.output("client C1", 3);
     let missing = stderr(&story.output("replay --at trade:1", 3));
     assert!(missing.contains("no trade 1") && missing.contains("fails its CRC"), "{missing}");
+}
+
+#[test]
+fn a_running_venue_is_asked_without_touching_its_journal() {
+    let place = Place::new();
+    let mut venue = place.start();
+    let data = text(&place.data());
+    let mut client = venue.client("TRADER1");
+    client.rest("one", "AAPL", "1", "10", "100.00");
+    let first = json(&expect_exit(&["order", &data, "one", "--json"], 0));
+    assert_eq!((&first["comp_id"], &first["is_live"]), (&"TRADER1".into(), &true.into()));
+    client.rest("two", "AAPL", "1", "20", "100.00");
+    // The index that the first question made is brought up to date.
+    let second = json(&expect_exit(&["order", &data, "clordid:TRADER1/two", "--json"], 0));
+    let ahead = &second["steps"][0]["ahead"];
+    assert_eq!((&ahead["orders"], &ahead["qty"]), (&1.into(), &"10".into()), "{second:#}");
+    let report = second["steps"][0]["event"]["fix"].as_str().expect("a FIX message");
+    assert!(report.starts_with("35=8|37=") && report.contains("|11=two|"), "{report}");
+    let moment = json(&expect_exit(&["replay", &data, "--at", "two", "--json"], 0));
+    assert_eq!(moment["live_orders"], 2);
+    drop(client);
+    let files = |dir: &Path| {
+        let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name != "LOCK").collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(venue.end("TERM"), Some(0), "{}", venue.logged());
+    let before = files(&place.data());
+    let top = json(&expect_exit(&["top", &data, "--json"], 0));
+    assert_eq!(top["clients"][0]["requests"], 2);
+    assert_eq!(files(&place.data()), before, "nothing is written beside the segments");
+    expect_exit(&["verify", &data], 0);
 }

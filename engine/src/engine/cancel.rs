@@ -8,10 +8,10 @@ use super::{
     report::{Out, Request},
 };
 use crate::{
-    ClOrdId, InstrumentId, OrderId, SessionId, SideFilter,
+    ClOrdId, InstrumentId, OrderId, SessionId, SideFilter, TimeInForce,
     closed::Named,
-    command::{CancelOrder, MassCancel},
-    domain::{ExecReason, RejectReason},
+    command::{CancelOnDisconnect, CancelOrder, MassCancel},
+    domain::{DisconnectScope, ExecReason, RejectReason},
     event::{CancelRejected, MassCanceled},
     hash::mix_name,
     instrument::Refusal,
@@ -59,13 +59,42 @@ impl Engine {
             cl_ord_id: command.cl_ord_id,
             reserved_tail: [0; 4],
         });
+        self.cancel_of_session(first, ExecReason::MassCancel, out, |engine, slot| {
+            covers_all || engine.covers(command, slot)
+        });
+    }
+
+    /// Cancels orders of a session that lost its connection, in the order of their acceptance.
+    pub(super) fn cancel_on_disconnect<S: EventSink>(
+        &mut self,
+        command: &CancelOnDisconnect,
+        out: &mut Out<'_, S>,
+    ) {
+        let first = self.session_at(command.origin.session).and_then(|session| session.first());
+        let reason = command.cause.exec_reason();
+        self.cancel_of_session(first, reason, out, |engine, slot| match command.scope {
+            DisconnectScope::All => true,
+            DisconnectScope::Day => {
+                order::time_in_force(engine.books.order(slot).tag) == TimeInForce::Day
+            }
+        });
+    }
+
+    /// Cancels those of a session's orders that are covered, from its first on.
+    fn cancel_of_session<S: EventSink>(
+        &mut self,
+        first: Option<u32>,
+        reason: ExecReason,
+        out: &mut Out<'_, S>,
+        covers: impl Fn(&Self, u32) -> bool,
+    ) {
         let mut next = first;
         while let Some(slot) = next {
             next = session::next_of(&self.orders, slot);
-            if covers_all || self.covers(command, slot) {
+            if covers(self, slot) {
                 let order = self.books.order(slot);
                 let mut report = self.report_of(slot);
-                report.cancel(ExecReason::MassCancel);
+                report.cancel(reason);
                 out.emit(&report);
                 self.end_resting(slot, &order, &report.cl_ord_id, &report);
             }

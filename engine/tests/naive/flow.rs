@@ -6,9 +6,10 @@ use ironbook_engine::{
     Account, ClOrdId, Command, CompId, EngineLimits, Event, InstrumentId, InstrumentStatus,
     OrdType, OrderId, SessionId, Side, SideFilter, Symbol, TimeInForce, Timestamp,
     command::{
-        CancelOrder, DefineInstrument, DefineSession, MANTISSA_MAX, MassCancel, NewOrder,
-        OrderTerms, Origin, QueryOrder, ReplaceOrder, SetInstrumentStatus,
+        CancelOnDisconnect, CancelOrder, DefineInstrument, DefineSession, MANTISSA_MAX, MassCancel,
+        NewOrder, OrderTerms, Origin, QueryOrder, ReplaceOrder, SetInstrumentStatus,
     },
+    domain::{DisconnectCause, DisconnectScope},
     event::Execution,
 };
 
@@ -314,6 +315,11 @@ impl Flow {
 
     fn mass_cancel(&mut self) -> Command {
         let session = self.session();
+        if self.random.once_in(4) {
+            let cause = self.random.pick(DisconnectCause::ALL);
+            let scope = self.random.pick(DisconnectScope::ALL);
+            return CancelOnDisconnect::new(session, Timestamp(0), cause, scope).into();
+        }
         let instrument =
             if self.random.once_in(2) { InstrumentId::NONE } else { self.instrument() };
         let side = self.random.pick(SideFilter::ALL);

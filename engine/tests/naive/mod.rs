@@ -8,10 +8,10 @@ use ironbook_engine::{
     InstrumentStatus, LastLiquidity, OrdStatus, OrdType, OrderId, SessionId, Side, Stamp,
     TimeInForce, TradeId,
     command::{
-        CancelOrder, DefineInstrument, MassCancel, NewOrder, QueryOrder, ReplaceOrder,
-        SetInstrumentStatus,
+        CancelOnDisconnect, CancelOrder, DefineInstrument, MassCancel, NewOrder, QueryOrder,
+        ReplaceOrder, SetInstrumentStatus,
     },
-    domain::{ExecReason, RejectReason},
+    domain::{DisconnectCause, DisconnectScope, ExecReason, RejectReason},
     event::{CancelRejected, Execution, MassCanceled, OrderRejected, StateHashed, StatusChanged},
 };
 
@@ -75,6 +75,7 @@ impl Naive {
             Command::ReplaceOrder(command) => self.replace(command),
             Command::MassCancel(command) => self.mass_cancel(command),
             Command::QueryOrder(command) => self.query(command),
+            Command::CancelOnDisconnect(command) => self.cancel_on_disconnect(command),
             Command::Limits(limits) => self.set_limits(limits),
             Command::DefineInstrument(definition) => self.define(definition),
             Command::SetInstrumentStatus(command) => self.set_status(command),
@@ -465,6 +466,23 @@ impl Naive {
             let order = self.live.remove(at);
             self.cancel_order(order, ExecReason::MassCancel);
         }
+    }
+
+    fn cancel_on_disconnect(&mut self, command: &CancelOnDisconnect) {
+        let reason = match command.cause {
+            DisconnectCause::Logout => ExecReason::LoggedOut,
+            DisconnectCause::Disconnect => ExecReason::Disconnected,
+            DisconnectCause::VenueDown => ExecReason::VenueDown,
+        };
+        let stays = |order: &Execution| {
+            order.session != command.origin.session
+                || command.scope == DisconnectScope::Day && order.time_in_force == TimeInForce::Gtc
+        };
+        let (stay, go) =
+            std::mem::take(&mut self.live).into_iter().partition(|order| stays(&order.execution));
+        self.live = stay;
+        let go: Vec<Order> = go;
+        go.into_iter().for_each(|order| self.cancel_order(order, reason));
     }
 
     fn query(&mut self, command: &QueryOrder) {

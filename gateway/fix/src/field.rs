@@ -410,15 +410,34 @@ fn two(tens: u8, ones: u8) -> Result<i64, ValueError> {
     Ok(i64::from(tens) * 10 + i64::from(ones))
 }
 
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+const HIGH_HALVES: u64 = 0xF0F0_F0F0_F0F0_F0F0;
+const SIXES: u64 = 0x0606_0606_0606_0606;
+
+/// The values of eight digits, a byte each, the first one lowest; none when a byte is no digit.
+#[inline]
+fn digits(text: [u8; 8]) -> Option<u64> {
+    let values = u64::from_le_bytes(text) ^ ZEROS;
+    // Nothing above nine: the high half of each byte is zero, and stays so when six is added.
+    ((values | values.wrapping_add(SIXES)) & HIGH_HALVES == 0).then_some(values)
+}
+
+/// Of digits in their bytes, the number that those at `at` and behind it make.
+#[inline]
+fn two_of(digits: u64, at: u32) -> i64 {
+    let pairs = digits * 10 + (digits >> 8);
+    (pairs >> (at * 8) & 0xFF) as i64
+}
+
 /// Reads `YYYYMMDD` (data types LocalMktDate and UTCDateOnly) as days since 1970-01-01.
 ///
 /// # Errors
 /// [`ValueError::Format`] for another syntax or a day that isn't in the calendar.
 #[inline]
 pub fn parse_date(value: &[u8]) -> Result<i64, ValueError> {
-    let &[a, b, c, d, e, f, g, h] = value else { return Err(ValueError::Format) };
-    let year = two(a, b)? * 100 + two(c, d)?;
-    let (month, day) = (two(e, f)?, two(g, h)?);
+    let digits = value.try_into().ok().and_then(digits).ok_or(ValueError::Format)?;
+    let year = two_of(digits, 0) * 100 + two_of(digits, 2);
+    let (month, day) = (two_of(digits, 4), two_of(digits, 6));
     if !(1..=12).contains(&month) || !(1..=days_in_month(year, month)).contains(&day) {
         return Err(ValueError::Format);
     }
@@ -435,7 +454,8 @@ pub fn parse_time(value: &[u8]) -> Result<u64, ValueError> {
     let &[a, b, b':', c, d, b':', e, f, ref fraction @ ..] = value else {
         return Err(ValueError::Format);
     };
-    let (hour, minute, second) = (two(a, b)?, two(c, d)?, two(e, f)?);
+    let digits = digits([a, b, c, d, e, f, b'0', b'0']).ok_or(ValueError::Format)?;
+    let (hour, minute, second) = (two_of(digits, 0), two_of(digits, 2), two_of(digits, 4));
     if hour > 23 || minute > 59 || second > 60 {
         return Err(ValueError::Format);
     }

@@ -21,6 +21,7 @@ pub mod encode;
 pub mod field;
 pub mod message;
 pub mod order;
+pub mod reference;
 pub mod report;
 pub mod session;
 pub mod version;

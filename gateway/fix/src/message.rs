@@ -50,6 +50,15 @@ impl MsgType {
     /// OrderMassCancelReport
     pub const ORDER_MASS_CANCEL_REPORT: Self = Self::of(b"r");
 
+    /// SecurityStatusRequest
+    pub const SECURITY_STATUS_REQUEST: Self = Self::of(b"e");
+    /// SecurityStatus
+    pub const SECURITY_STATUS: Self = Self::of(b"f");
+    /// SecurityListRequest
+    pub const SECURITY_LIST_REQUEST: Self = Self::of(b"x");
+    /// SecurityList
+    pub const SECURITY_LIST: Self = Self::of(b"y");
+
     /// A type known when the program is written.
     ///
     /// # Panics
@@ -80,6 +89,12 @@ impl MsgType {
         let bytes = self.0.to_le_bytes();
         let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
         MsgTypeText { bytes, length }
+    }
+
+    /// The character of a type that has one.
+    #[inline]
+    pub(crate) fn letter(self) -> Option<u8> {
+        u8::try_from(self.0).ok()
     }
 
     /// Whether this is one of the seven session-level types, which are never resent.
@@ -126,7 +141,7 @@ pub struct Fields {
 }
 
 /// Tags below this are found without a search: the header of a session and most of an order.
-const PLACES: usize = 128;
+pub(crate) const PLACES: usize = 128;
 
 const _: () = assert!(FIELDS_MAX < u16::MAX as usize, "places are u16");
 
@@ -248,6 +263,18 @@ impl<'a> Message<'a> {
             None => self.tags.iter().position(|other| *other == tag)?,
         };
         Some(self.value(at))
+    }
+
+    /// Whether the field at a place, which has a low tag, is the first with it.
+    #[inline]
+    pub(crate) fn is_first(&self, at: usize) -> bool {
+        usize::from(self.places[self.tags[at] as usize]) == at + 1
+    }
+
+    /// Whether there is a field with a low tag; false for the others.
+    #[inline]
+    pub(crate) fn has_low(&self, tag: u16) -> bool {
+        self.places.get(usize::from(tag)).is_some_and(|place| *place != 0)
     }
 
     /// Number of fields.

@@ -4,6 +4,8 @@
 //! them wrong on purpose, and keeps its own sequence numbers.
 #![allow(dead_code, reason = "each test file uses its own part of these helpers")]
 
+pub mod stepped;
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -13,6 +15,11 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use ironbook_fix::{
+    dictionary::Strictness,
+    message::{Fields, Message},
+    version::Version,
+};
 use ironbook_gateway::{
     config::{Config, Cpu, InstrumentConfig, SessionConfig},
     replay::{Replayed, play},
@@ -478,6 +485,15 @@ pub fn assert_same(again: &BTreeMap<u64, Option<Msg>>, originals: &BTreeMap<u64,
             }
         }
     }
+}
+
+/// A message is strictly one of a version.
+#[track_caller]
+pub fn assert_valid(version: Version, message: &Msg) {
+    let mut fields = Fields::new();
+    let parsed = Message::parse(&message.0, &mut fields).expect("fields");
+    let checked = version.dictionary().check(&parsed, Strictness::Strict);
+    assert_eq!(checked.map_err(|reject| (reject, format!("{message:?}"))), Ok(()));
 }
 
 /// Expects a message and keeps it.

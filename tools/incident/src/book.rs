@@ -138,7 +138,8 @@ impl BookView {
         value
     }
 
-    fn is_changed(&self, side: Side, level: &LevelView) -> bool {
+    /// Whether an input has changed a level.
+    pub fn is_changed(&self, side: Side, level: &LevelView) -> bool {
         self.changes.iter().any(|change| change.side == side && change.price == level.price)
     }
 }
@@ -175,10 +176,16 @@ impl fmt::Display for BookView {
             f.write_str(text.trim_end())?;
         }
         for change in &self.changes {
-            let side = if change.side == Side::Buy { "bid" } else { "ask" };
-            let (before, after) = (change.before.amount(), change.after.amount());
-            write!(f, "\n* {side} {}: {before} before, {after} now", change.price)?;
+            write!(f, "\n{change}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = if self.side == Side::Buy { "bid" } else { "ask" };
+        let (before, after) = (self.before.amount(), self.after.amount());
+        write!(f, "* {side} {}: {before} before, {after} now", self.price)
     }
 }

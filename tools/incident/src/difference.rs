@@ -384,6 +384,7 @@ fn without_times(kind: u16, payload: &[u8]) -> Option<Vec<u8>> {
                 Command::CancelOrder(command) => &mut command.origin,
                 Command::ReplaceOrder(command) => &mut command.origin,
                 Command::MassCancel(command) => &mut command.origin,
+                Command::CancelOnDisconnect(command) => &mut command.origin,
                 Command::QueryOrder(command) => &mut command.origin,
                 Command::SetInstrumentStatus(command) => &mut command.origin,
                 Command::Limits(_) | Command::DefineInstrument(_) | Command::DefineSession(_) => {

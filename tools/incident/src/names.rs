@@ -174,8 +174,10 @@ impl Pseudonyms {
             Command::DefineSession(definition) => {
                 definition.comp_id = pseudonym('C', definition.session.0.into());
             }
-            Command::Limits(_) | Command::DefineInstrument(_) | Command::SetInstrumentStatus(_) => {
-            }
+            Command::Limits(_)
+            | Command::DefineInstrument(_)
+            | Command::SetInstrumentStatus(_)
+            | Command::CancelOnDisconnect(_) => {}
         }
     }
 

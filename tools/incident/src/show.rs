@@ -1,5 +1,6 @@
 //! Frames in the words of FIX.
 
+use ironbook_engine::domain::DisconnectCause;
 use ironbook_engine::{
     ClOrdId, Command, Engine, Event, ExecType, InstrumentId, OrdType, OrderId, Sequence, SessionId,
     SideFilter, Timestamp,
@@ -13,7 +14,7 @@ use ironbook_fix::{
     version::ApplVerId,
 };
 use ironbook_gateway::{
-    session_record::SessionRecord,
+    session_record::{Copies, SessionRecord},
     translate::{MessageVisitor, SymbolTable, exec_reason_text, reject_text, report},
 };
 use ironbook_journal::Frame;
@@ -255,6 +256,11 @@ fn command_text(command: &Command, engine: &Engine) -> String {
             },
             symbol(request.instrument),
         ),
+        Command::CancelOnDisconnect(command) => format!(
+            "{from}: cancel {:?} orders, after {}",
+            command.scope,
+            cause_text(command.cause)
+        ),
         Command::QueryOrder(request) => {
             format!("{from}: status of {}", named(request.order_id, &request.cl_ord_id))
         }
@@ -362,9 +368,25 @@ fn session_text(record: &SessionRecord, engine: &Engine) -> String {
             format!("to {who}: {}", message.0.unwrap_or_default())
         }
         SessionRecord::Reset { .. } => format!("{who}: both sequence numbers start again at 1"),
-        SessionRecord::Role { read_only, .. } => {
-            format!("{who}: {}", if *read_only { "drop copy" } else { "trades" })
+        SessionRecord::Role { copies, .. } => match copies {
+            Copies::None => format!("{who}: trades"),
+            Copies::All => format!("{who}: drop copy of all sessions"),
+            Copies::Of(sessions) => {
+                let names: Vec<_> = sessions.iter().map(|id| comp_id(engine, *id)).collect();
+                format!("{who}: drop copy of {}", names.join(", "))
+            }
+        },
+        SessionRecord::Lost { cause, .. } => {
+            format!("{who}: lost its connection by {}", cause_text(*cause))
         }
+    }
+}
+
+fn cause_text(cause: DisconnectCause) -> &'static str {
+    match cause {
+        DisconnectCause::Logout => "a Logout",
+        DisconnectCause::Disconnect => "a disconnect",
+        DisconnectCause::VenueDown => "the end of the venue",
     }
 }
 
@@ -410,6 +432,10 @@ fn command_json(command: &Command, engine: &Engine) -> Value {
         Command::MassCancel(request) => json!({
             "symbol": symbol(engine, request.instrument),
             "cl_ord_id": name_json(&request.cl_ord_id),
+        }),
+        Command::CancelOnDisconnect(command) => json!({
+            "cause": format!("{:?}", command.cause),
+            "scope": format!("{:?}", command.scope),
         }),
         Command::QueryOrder(request) => json!({
             "order_id": id_json(request.order_id),

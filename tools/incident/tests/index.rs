@@ -179,7 +179,7 @@ fn torn_truncated_and_flipped_files_change_no_answer() {
     assert_eq!(kept.len(), 2, "a run and a checkpoint: {kept:?}");
     let mut rebuilt = 0;
     for (bytes, path) in &kept {
-        let lengths = [0, 1, 79, 80, 95, 96, bytes.len() / 2, bytes.len() - 1];
+        let lengths = [0, 1, 79, 80, 95, 96, 4_096, bytes.len() / 2, bytes.len() - 1];
         let cuts = lengths.map(|length| bytes[..length].to_vec());
         let spread = (0..bytes.len()).step_by(bytes.len() / 20).chain(0..112);
         let flips = spread.map(|at| {

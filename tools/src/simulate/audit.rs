@@ -17,7 +17,7 @@ use ironbook_fix::{
     version::ApplVerId,
 };
 use ironbook_gateway::{
-    session_record::SessionRecord,
+    session_record::{Copies, SessionRecord},
     translate::{self, MessageVisitor, SymbolTable},
 };
 use ironbook_journal::{DurablePosition, Frame, Position, Reader};
@@ -100,7 +100,7 @@ pub struct SessionAudit {
     pub sent: Vec<Sent>,
     /// MsgSeqNum expected from it.
     pub next_in: u64,
-    read_only: bool,
+    copies: Copies,
 }
 
 /// Where quantity and money of an instrument went, in its last decimals.
@@ -405,7 +405,8 @@ impl Books {
                 session.sent.clear();
                 session.next_in = 1;
             }
-            SessionRecord::Role { read_only, .. } => session.read_only = read_only,
+            SessionRecord::Role { copies, .. } => session.copies = copies,
+            SessionRecord::Lost { .. } => {}
         }
         Ok(())
     }
@@ -442,7 +443,7 @@ impl Books {
         let (msg_type, body) = kept.0.ok_or("an event without a report")?;
         let sent = Sent { time_ns, end, msg_type, body, facts };
         for (index, known) in self.sessions.iter_mut().enumerate() {
-            if index == session.0 as usize || known.read_only {
+            if index == session.0 as usize || known.copies.cover(session) {
                 known.sent.push(sent.clone());
             }
         }

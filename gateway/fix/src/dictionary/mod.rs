@@ -5,10 +5,11 @@
 //! later ones add to the earlier, and an item that is not for all says for which. Types that the tables name
 //! without fields are known to exist, so that the application can say "unsupported" rather than "invalid".
 
+mod quick;
 mod tables;
 
 use crate::field::{self, INTEGER_TEXT_MAX};
-use crate::message::{Message, MsgType, Reject, SessionRejectReason};
+use crate::message::{Message, MsgType, PLACES, Reject, SessionRejectReason};
 use crate::version::Version;
 
 /// Tags the tables cover: 0 to 1663, more than FIX 5.0 SP2 defines without later extension packs (1621).
@@ -189,6 +190,7 @@ pub struct MessageDef {
     /// Tags that may be in the body, those of its repeating groups included; `None` when the type is known
     /// to exist and its fields aren't listed.
     pub body: Option<TagSet>,
+    rules: Box<quick::Rules>,
 }
 
 /// A repeating group.
@@ -218,7 +220,11 @@ pub struct Dictionary {
     /// Tags of FIXT.1.1, where that is the session layer: its messages know no others.
     session_tags: TagSet,
     messages: Vec<MessageDef>,
+    /// By MsgType of one character, the place in `messages`; past them where there is none.
+    letters: [u16; 128],
     groups: Vec<GroupDef>,
+    /// By low tag, the characters that are a whole value, a bit each.
+    characters: [u128; PLACES],
 }
 
 /// Header fields every message must have, in every version.
@@ -245,7 +251,10 @@ impl Dictionary {
     /// The type of message with this MsgType(35).
     #[must_use]
     pub fn message(&self, msg_type: MsgType) -> Option<&MessageDef> {
-        self.messages.iter().find(|def| def.msg_type == msg_type)
+        match msg_type.letter().and_then(|letter| self.letters.get(usize::from(letter))) {
+            Some(place) => self.messages.get(usize::from(*place)),
+            None => self.messages.iter().find(|def| def.msg_type == msg_type),
+        }
     }
 
     /// The field with this tag; `None` when the version has no such tag.
@@ -306,6 +315,14 @@ impl Dictionary {
     #[inline]
     pub fn check(&self, message: &Message<'_>, strictness: Strictness) -> Result<(), Reject> {
         message.syntax()?;
+        let def = message.msg_type().and_then(|msg_type| self.message(msg_type));
+        match def {
+            Some(def) if self.is_plainly_right(message, def) => Ok(()),
+            _ => self.check_in_full(message, strictness),
+        }
+    }
+
+    fn check_in_full(&self, message: &Message<'_>, strictness: Strictness) -> Result<(), Reject> {
         self.check_order(message)?;
         let Some(def) = message.msg_type().and_then(|msg_type| self.message(msg_type)) else {
             return Err(Reject::new(SessionRejectReason::InvalidMsgType, None));

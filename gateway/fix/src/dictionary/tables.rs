@@ -1,7 +1,8 @@
 //! The text of the tables, read for one version.
 
+use super::quick::Rules;
 use super::{Codes, Dictionary, FieldDef, GroupDef, Kind, MessageDef, Part, TAGS, TagSet};
-use crate::message::MsgType;
+use crate::message::{MsgType, PLACES};
 use crate::version::{ApplVerId, Version};
 use std::collections::HashMap;
 
@@ -15,6 +16,7 @@ impl Dictionary {
         for statement in statements(TEXT) {
             reader.read(&statement);
         }
+        reader.dictionary.prepare();
         reader.dictionary
     }
 }
@@ -77,7 +79,9 @@ impl Reader {
             parts: [Part::Body; TAGS],
             session_tags: TagSet::EMPTY,
             messages: Vec::new(),
+            letters: [u16::MAX; 128],
             groups: Vec::new(),
+            characters: [0; PLACES],
         };
         Self { dictionary, blocks: HashMap::new(), message: None }
     }
@@ -194,7 +198,13 @@ impl Reader {
         self.message = item(type_and_versions, layer).map(|_| layer);
         if self.message.is_some() {
             let body = listed.then_some(TagSet::EMPTY);
-            let def = MessageDef { msg_type, name, required: Box::default(), body };
+            let def = MessageDef {
+                msg_type,
+                name,
+                required: Box::default(),
+                body,
+                rules: Box::new(Rules::NONE),
+            };
             self.dictionary.messages.push(def);
         }
     }

@@ -666,7 +666,7 @@ impl Session {
         if msg_type == Some(MsgType::LOGOUT) && self.state == State::AwaitingLogout {
             self.count(message);
             self.outputs.push(Output::LoggedOut);
-            self.close(DisconnectReason::LoggedOut);
+            self.close(DisconnectReason::LogoutAnswered);
             return Handled::Consumed;
         }
         if self.faulted {

@@ -72,8 +72,10 @@ pub enum DisconnectReason {
     LogonRefused,
     /// No Logon came in time.
     LogonTimeout,
-    /// Both ends logged out.
+    /// The counterparty logged out, and was answered.
     LoggedOut,
+    /// Our Logout was answered.
+    LogoutAnswered,
     /// Our Logout wasn't answered in time.
     LogoutTimeout,
     /// The counterparty was silent, after a TestRequest too.

@@ -224,7 +224,7 @@ fn sequence_faults() {
             "3 #3 45=1|58=SendingTime accuracy problem|372=0|373=10; 5 #4",
         ),
         ("35=0|34=2|", "ignored"),
-        ("35=5|34=2|", "off; close LoggedOut"),
+        ("35=5|34=2|", "off; close LogoutAnswered"),
     ]);
     scenario(&[
         LOGON,
@@ -281,7 +281,11 @@ fn resend_requests() {
 #[test]
 fn envelope_faults() {
     let reject = "3 #2 45=2|58=CompID problem|372=0|373=9; 5 #3";
-    scenario(&[LOGON, ("35=0|34=2|49=OTHER|", reject), ("35=5|34=3|", "off; close LoggedOut")]);
+    scenario(&[
+        LOGON,
+        ("35=0|34=2|49=OTHER|", reject),
+        ("35=5|34=3|", "off; close LogoutAnswered"),
+    ]);
     scenario(&[LOGON, ("35=0|34=2|56=OTHER|", reject)]);
     let reject = "3 #2 45=2|58=SendingTime accuracy problem|372=0|373=10; 5 #3";
     scenario(&[LOGON, ("35=0|34=2|52=20240229-23:57:59|", reject)]);
@@ -825,9 +829,12 @@ fn two_ends_talk_whatever_the_pieces() {
         wire.client.session.logout(wire.now_ns, None);
         wire.client.poll(wire.now_ns);
         wire.run(chunk);
-        for end in [&wire.client, &wire.venue] {
+        for (end, reason) in [
+            (&wire.client, DisconnectReason::LogoutAnswered),
+            (&wire.venue, DisconnectReason::LoggedOut),
+        ] {
             assert_eq!(end.orders, ["0", "1", "2"]);
-            let closed = Output::Disconnect(DisconnectReason::LoggedOut);
+            let closed = Output::Disconnect(reason);
             assert_eq!(end.events, [Output::LoggedOn, Output::LoggedOut, closed]);
             assert_eq!(end.session.next_in(), MsgSeqNum::new(6));
             assert_eq!(end.session.next_out(), MsgSeqNum::new(6));

@@ -162,6 +162,7 @@ enum FrameKind {
     Cancel,
     Replace,
     MassCancel,
+    CancelOnDisconnect,
     Query,
     Limits,
     DefineInstrument,
@@ -187,6 +188,7 @@ impl FrameKind {
         Self::Cancel,
         Self::Replace,
         Self::MassCancel,
+        Self::CancelOnDisconnect,
         Self::Query,
         Self::Limits,
         Self::DefineInstrument,
@@ -319,7 +321,9 @@ impl Facts<'_> {
                 Command::QueryOrder(request) => request.instrument,
                 Command::DefineInstrument(definition) => definition.instrument,
                 Command::SetInstrumentStatus(request) => request.instrument,
-                Command::Limits(_) | Command::DefineSession(_) => InstrumentId::NONE,
+                Command::Limits(_) | Command::DefineSession(_) | Command::CancelOnDisconnect(_) => {
+                    InstrumentId::NONE
+                }
             },
             Decoded::Session(_) => InstrumentId::NONE,
         };
@@ -561,6 +565,7 @@ impl Facts<'_> {
                 Command::CancelOrder(_) => FrameKind::Cancel,
                 Command::ReplaceOrder(_) => FrameKind::Replace,
                 Command::MassCancel(_) => FrameKind::MassCancel,
+                Command::CancelOnDisconnect(_) => FrameKind::CancelOnDisconnect,
                 Command::QueryOrder(_) => FrameKind::Query,
                 Command::Limits(_) => FrameKind::Limits,
                 Command::DefineInstrument(_) => FrameKind::DefineInstrument,

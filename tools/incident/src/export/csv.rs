@@ -93,6 +93,7 @@ fn session_label(record: &SessionRecord) -> &'static str {
         SessionRecord::Outbound { .. } => "Outbound",
         SessionRecord::Reset { .. } => "Reset",
         SessionRecord::Role { .. } => "Role",
+        SessionRecord::Lost { .. } => "Lost",
     }
 }
 
@@ -175,7 +176,9 @@ impl Row<'_> {
                 self.symbol(definition.instrument);
                 self.empty(17);
             }
-            Command::Limits(_) | Command::DefineSession(_) => self.empty(18),
+            Command::Limits(_) | Command::DefineSession(_) | Command::CancelOnDisconnect(_) => {
+                self.empty(18);
+            }
         }
     }
 

@@ -145,16 +145,15 @@ impl FixLog {
         out: &mut Vec<u8>,
     ) -> Result<u64, Fault> {
         let (one, copies) = match audience(frame) {
-            Ok(Audience::Session(session)) => (session, &[][..]),
+            Ok(Audience::Session(session)) => (session, 0),
             Ok(Audience::SessionAndCopies(session)) => (session, self.sessions.drop_copies()),
             Ok(Audience::Nobody) | Err(_) => return Ok(0),
         };
         let mut lines = 0;
-        for &session in std::iter::once(&one).chain(copies) {
+        let copies = (0..copies).filter_map(|index| self.sessions.copy_to(index, one));
+        for session in std::iter::once(one).chain(copies) {
             let next = self.sessions.get(session).map_or(1, |numbers| numbers.next_out.max(1));
-            // A drop copy that is told of its own doing is told twice.
-            let again = u64::from(lines > 0 && session == one);
-            self.line(entry, session, (true, next + again), message, out);
+            self.line(entry, session, (true, next), message, out);
             lines += 1;
         }
         Ok(lines)
@@ -253,6 +252,7 @@ impl Written<'_> {
             Command::Limits(_)
             | Command::DefineInstrument(_)
             | Command::SetInstrumentStatus(_)
+            | Command::CancelOnDisconnect(_)
             | Command::DefineSession(_) => {}
         }
     }

@@ -3,8 +3,8 @@
 use ironbook_engine::{
     ClOrdId, OrderId, SessionId, TradeId,
     command::{
-        CancelOrder, DefineSession, MassCancel, NewOrder, QueryOrder, ReplaceOrder,
-        SetInstrumentStatus,
+        CancelOnDisconnect, CancelOrder, DefineSession, MassCancel, NewOrder, QueryOrder,
+        ReplaceOrder, SetInstrumentStatus,
     },
     event::{CancelRejected, Execution, MassCanceled, OrderRejected},
     record::{DecodeError, Record, RecordBuffer},
@@ -107,6 +107,10 @@ pub(super) fn keys(
             let command = MassCancel::read_in(payload, buffer)?;
             found(Key::Session(command.origin.session));
             found(Key::Name(command.cl_ord_id));
+        }
+        CancelOnDisconnect::KIND => {
+            let command = CancelOnDisconnect::read_in(payload, buffer)?;
+            found(Key::Session(command.origin.session));
         }
         QueryOrder::KIND => {
             let command = QueryOrder::read_in(payload, buffer)?;

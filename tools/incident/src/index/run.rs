@@ -3,10 +3,10 @@
 //! ```text
 //! directory   LOCK   blocks-<first sequence, 20 digits>.idx ...   snapshot-<sequence>.snap ...
 //!
-//! run         0        80              80 + 16 * blocks
-//!             +--------+---------------+-------------------------+
-//!             | header | table         | filters, 32 KiB each    |
-//!             +--------+---------------+-------------------------+
+//! run         0        80              4096
+//!             +--------+-------+-------+-------------------------+
+//!             | header | table | zeros | filters, 32 KiB each    |
+//!             +--------+-------+-------+-------------------------+
 //!
 //! header      0       8         12           16               24              32         40
 //!             +-------+---------+------------+----------------+---------------+----------+
@@ -22,7 +22,9 @@
 //!
 //! `position` is where the first frame begins, `end` where the last one ends, `running_hash` the
 //! journal's hash behind that. A run whose header or table is not as it was written is refused; what
-//! a filter says is checked line by line when it is asked.
+//! a filter says is checked line by line when it is asked. The last run is written anew as it grows; the
+//! filter of a block stays where it was and only gets more keys, so whoever has the older run may read the
+//! newer one's filters.
 
 use std::{io, sync::Arc};
 
@@ -43,6 +45,8 @@ pub(super) const INDEX_VERSION: u32 = 1;
 const MAGIC: [u8; 8] = *b"IRONINDX";
 const HEADER_BYTES: usize = 80;
 const ENTRY_BYTES: usize = 16;
+/// Where filters begin, however many there are: a page, so that no line lies in two.
+const FILTERS_OFFSET: usize = 4096;
 const PREFIX: &str = "blocks-";
 const SUFFIX: &str = ".idx";
 const DIGITS: usize = 20;
@@ -73,6 +77,7 @@ struct Entry {
 }
 
 const _: () = assert!(size_of::<Header>() == HEADER_BYTES && size_of::<Entry>() == ENTRY_BYTES);
+const _: () = assert!(HEADER_BYTES + RUN_BLOCKS * ENTRY_BYTES <= FILTERS_OFFSET);
 
 /// A block of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,10 +145,8 @@ impl Run {
             return Err(refused("its table fails its CRC"));
         }
         let length = storage.file_len(&name).map_err(|error| refused(&error.to_string()))?;
-        if length
-            != (HEADER_BYTES + table.len() + header.blocks.get() as usize * FILTER_BYTES) as u64
-        {
-            return Err(refused("bytes are missing or left over"));
+        if length < (FILTERS_OFFSET + header.blocks.get() as usize * FILTER_BYTES) as u64 {
+            return Err(refused("bytes are missing"));
         }
         let entry = |bytes: &[u8; ENTRY_BYTES]| {
             let entry = Entry::read_from_bytes(bytes).expect("as many bytes");
@@ -184,7 +187,7 @@ impl Run {
     /// was written, knows nothing, so its block may hold it.
     pub fn may_hold(&self, number: usize, hash: u64) -> bool {
         let mut line = [0; LINE_BYTES];
-        let offset = self.filters_offset() + number * FILTER_BYTES + filter::line_of(hash);
+        let offset = FILTERS_OFFSET + number * FILTER_BYTES + filter::line_of(hash);
         let name = name(self.first_sequence);
         let read = self.storage.read_at(&name, &mut line, offset as u64);
         let intact = read.is_ok_and(|read| read == LINE_BYTES) && filter::is_intact(&line);
@@ -199,13 +202,9 @@ impl Run {
     fn filters(&self) -> Option<Vec<u8>> {
         let mut filters = vec![0; self.blocks() * FILTER_BYTES];
         let name = name(self.first_sequence);
-        let read = self.storage.read_at(&name, &mut filters, self.filters_offset() as u64).ok()?;
+        let read = self.storage.read_at(&name, &mut filters, FILTERS_OFFSET as u64).ok()?;
         let intact = filters.chunks_exact(LINE_BYTES).all(filter::is_intact);
         (read == filters.len() && intact).then_some(filters)
-    }
-
-    fn filters_offset(&self) -> usize {
-        HEADER_BYTES + self.blocks() * ENTRY_BYTES
     }
 
     /// Removes the file of the run that begins at a sequence.
@@ -280,6 +279,7 @@ impl Draft {
         let table: Vec<_> = self.entries.iter().map(entry).collect();
         let mut bytes = self.header(table.as_bytes()).as_bytes().to_vec();
         bytes.extend_from_slice(table.as_bytes());
+        bytes.resize(FILTERS_OFFSET, 0);
         bytes.extend_from_slice(&self.filters);
         let name = name(self.first_sequence);
         create_whole(&**storage, &name, |unfinished| storage.create(unfinished, &bytes))?;
@@ -353,7 +353,10 @@ fn check(bytes: &[u8; HEADER_BYTES], first_sequence: u64) -> Result<Header, &'st
 
 #[cfg(test)]
 mod tests {
-    use super::{super::pass::memory, *};
+    use super::{
+        super::{key::mix, pass::memory},
+        *,
+    };
 
     #[test]
     fn a_run_reads_back_and_every_flipped_bit_before_its_filters_is_refused() {
@@ -364,7 +367,7 @@ mod tests {
             let position = Position::new(9_000 + more * 64);
             let filter =
                 draft.push(Position::new(position.get() - 64), End { sequence, position, ..end });
-            filter::add(filter, sequence);
+            filter::add(filter, mix(sequence));
         }
         let storage = memory();
         let written = draft.write(&storage).unwrap();
@@ -372,7 +375,7 @@ mod tests {
         let read = Run::read(&storage, 5).unwrap();
         assert_eq!((read.end, read.blocks(), read.is_full()), (written.end, 2, false));
         assert_eq!(read.block(1), written.block(1));
-        assert!(read.may_hold(0, 5) && read.may_hold(1, 5 + BLOCK_FRAMES));
+        assert!(read.may_hold(0, mix(5)) && read.may_hold(1, mix(5 + BLOCK_FRAMES)));
         assert_eq!(Run::list(&*storage).unwrap(), [5]);
         for bit in 0..(HEADER_BYTES + 2 * ENTRY_BYTES) * 8 {
             let mut byte = [0];
@@ -383,6 +386,16 @@ mod tests {
             byte[0] ^= 1 << (bit % 8);
             storage.write_all_at(&name, &byte, bit as u64 / 8).unwrap();
         }
+        // Whoever has the run as it is may look into one that has grown.
+        for more in 2 * BLOCK_FRAMES + 1..=5 * BLOCK_FRAMES {
+            let sequence = end.sequence + more;
+            let position = Position::new(9_000 + more * 64);
+            let begin = Position::new(position.get() - 64);
+            filter::add(draft.push(begin, End { sequence, position, ..end }), mix(sequence));
+        }
+        draft.write(&storage).unwrap();
+        let may_hold = |block: u64| read.may_hold(block as usize, mix(7 + block * BLOCK_FRAMES));
+        assert!(may_hold(0) && may_hold(1) && !read.may_hold(0, mix(7 + BLOCK_FRAMES)));
         assert!(Run::read(&storage, 5).is_ok());
     }
 }

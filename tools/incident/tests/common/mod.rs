@@ -12,7 +12,7 @@ use ironbook_engine::{
     },
     sink::VecSink,
 };
-use ironbook_gateway::session_record::SessionRecord;
+use ironbook_gateway::session_record::{Copies, SessionRecord};
 use ironbook_incident::index::Index;
 use ironbook_journal::{Options, SEGMENT_BYTES_MIN, Writer, open};
 
@@ -245,7 +245,7 @@ pub fn story(dir: &Path) -> Engine {
 pub fn story_in(mut day: Script) -> Engine {
     use Side::{Buy, Sell};
     use TimeInForce::{Fok, Ioc};
-    day.record(&SessionRecord::Role { session: C2, read_only: false });
+    day.record(&SessionRecord::Role { session: C2, copies: Copies::None });
     day.record(&SessionRecord::Outbound {
         session: C1,
         msg_type: b"A".to_vec(),

@@ -1,0 +1,197 @@
+//! Gateway and core stepped by hand on one thread, under a clock that only the test moves.
+
+use std::{sync::Arc, time::Duration};
+
+use ironbook_engine::Timestamp;
+use ironbook_fix::version::Version;
+use ironbook_gateway::{
+    acceptor::GatewayAgent,
+    agent::Agent,
+    clock::ManualClock,
+    config::{Acknowledge, Config},
+    core::CoreAgent,
+    network::TcpNetwork,
+    replay::replay_on_one,
+    venue::{Opened, Parts, Place, assemble},
+};
+use ironbook_journal::{DurablePosition, FileStorage, Options, Storage};
+
+use super::{FixClient, Msg, fix_time, small_config, wait_for};
+
+pub const SECOND: u64 = 1_000_000_000;
+
+/// Where the clock starts: 2026-01-01.
+pub const START: u64 = 1_767_225_600 * SECOND;
+
+/// Time in which the gateway looks at endings several times.
+pub const LOOK: u64 = 100_000_000;
+
+/// A venue without threads.
+pub struct Stepped {
+    pub config: Config,
+    pub clock: ManualClock,
+    pub now: u64,
+    pub gateway: GatewayAgent<ManualClock, TcpNetwork>,
+    /// None once the journal was closed under the gateway.
+    pub core: Option<CoreAgent<ManualClock>>,
+    pub durable: DurablePosition,
+    pub dir: tempfile::TempDir,
+}
+
+impl Stepped {
+    pub fn start(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_waiting(change, false)
+    }
+
+    /// `durable`: reports wait for the disk, and the disk is never asked.
+    pub fn start_waiting(change: impl FnOnce(&mut Config), durable: bool) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut config = small_config(&dir.path().join("journal"));
+        if durable {
+            config.venue.acknowledge = Acknowledge::Durable;
+        }
+        change(&mut config);
+        let clock = ManualClock::default();
+        clock.set(Timestamp(START));
+        let (gateway, core, durable) = open(&config, &clock);
+        Self { config, clock, now: START, gateway, core: Some(core), durable, dir }
+    }
+
+    /// The process dies and another one starts, perhaps with another configuration.
+    pub fn crash(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        drop((self.gateway, self.core));
+        change(&mut self.config);
+        let (gateway, core, durable) = open(&self.config, &self.clock);
+        Self { gateway, core: Some(core), durable, ..self }
+    }
+
+    /// Stops in order, with clients that answer the Logout, and starts again.
+    #[track_caller]
+    pub fn restart(mut self, clients: &mut [&mut FixClient]) -> Self {
+        wait_for("the gateway ends", || {
+            let ended = self.gateway.close();
+            self.advance(LOOK);
+            for client in &mut *clients {
+                if client.pending().iter().any(|message| message.kind() == "5") {
+                    self.send(client, "5", "");
+                }
+            }
+            ended
+        });
+        self.settle();
+        self.crash(|_| {})
+    }
+
+    pub fn turn(&mut self) {
+        self.gateway.do_work();
+        if let Some(core) = &mut self.core {
+            core.do_work();
+        }
+        self.gateway.do_work();
+    }
+
+    /// Turns enough for a poll, a look at the time, and what follows from it.
+    pub fn settle(&mut self) {
+        for _ in 0..200 {
+            self.turn();
+        }
+    }
+
+    /// Moves the clock, in small steps so that nothing falls due twice at once.
+    pub fn advance(&mut self, ns: u64) {
+        let (end, step) = (self.now + ns, (ns / 16).max(1));
+        while self.now < end {
+            self.now = (self.now + step).min(end);
+            self.clock.set(Timestamp(self.now));
+            self.settle();
+        }
+    }
+
+    /// The client sends with the clock's time.
+    pub fn send(&mut self, client: &mut FixClient, kind: &str, body: &str) {
+        client.sending_time = Some(fix_time(Duration::from_nanos(self.now)));
+        client.send(kind, body);
+    }
+
+    /// What comes for the client until `count` messages are there.
+    #[track_caller]
+    pub fn receive(&mut self, client: &mut FixClient, count: usize) -> Vec<Msg> {
+        let mut got = Vec::new();
+        wait_for("the messages are there", || {
+            self.settle();
+            got.extend(client.pending());
+            got.len() >= count
+        });
+        assert_eq!(got.len(), count, "{got:?}");
+        got
+    }
+
+    /// Sends a request and takes its one answer.
+    #[track_caller]
+    pub fn ask(&mut self, client: &mut FixClient, kind: &str, body: &str, spec: &str) {
+        self.send(client, kind, body);
+        let got = self.receive(client, 1);
+        assert!(got[0].matches(spec), "expected {spec}, got {got:?}");
+    }
+
+    #[track_caller]
+    pub fn log_on(&mut self, comp_id: &str, heart_bt_int: u64) -> FixClient {
+        let mut client = FixClient::connect(self.gateway.address(), comp_id);
+        let body = format!("98=0|108={heart_bt_int}|141=Y");
+        self.ask(&mut client, "A", &body, &format!("35=A|108={heart_bt_int}"));
+        client
+    }
+
+    /// Logs on with a version and these numbers, out and in.
+    #[track_caller]
+    pub fn log_on_with(
+        &mut self,
+        comp_id: &str,
+        version: Version,
+        (next_out, next_in): (u64, u64),
+    ) -> FixClient {
+        let mut client = FixClient::connect(self.gateway.address(), comp_id);
+        client.begin_string = version.begin_string();
+        (client.next_out, client.next_in) = (next_out, next_in);
+        let code = char::from(version.application.code());
+        let default = if version.fixt { format!("|1137={code}") } else { String::new() };
+        self.ask(&mut client, "A", &format!("98=0|108=30{default}"), "35=A");
+        client
+    }
+
+    /// Nothing comes for the client, however often everybody takes a turn.
+    #[track_caller]
+    pub fn expect_silence(&mut self, client: &mut FixClient) {
+        self.settle();
+        let got = client.pending();
+        assert!(got.is_empty(), "{got:?}");
+    }
+
+    /// The venue has closed the connection.
+    #[track_caller]
+    pub fn expect_closed(&mut self, client: &mut FixClient) {
+        self.advance(LOOK);
+        client.expect_closed();
+    }
+}
+
+/// A venue on the journal of a configuration, as far as it goes.
+fn open(
+    config: &Config,
+    clock: &ManualClock,
+) -> (GatewayAgent<ManualClock, TcpNetwork>, CoreAgent<ManualClock>, DurablePosition) {
+    let storage: Arc<dyn Storage> = Arc::new(FileStorage::new(&config.venue.data_dir));
+    let options = Options {
+        segment_bytes: config.journal.segment_bytes,
+        sync_interval: Duration::from_secs(86_400),
+        ..Options::default()
+    };
+    let (journal, recovery) =
+        ironbook_journal::open_in(storage.clone(), options).expect("a journal");
+    let opened = Opened { journal, recovery, restored: None, refused: Vec::new() };
+    let listen = || Ok(TcpNetwork::listen(config.fix.listen).expect("a free port"));
+    let place = Place { clock: clock.clone(), storage, listen, replay: replay_on_one };
+    let Parts { gateway, core, durable, .. } =
+        assemble(config, opened, place).unwrap_or_else(|error| panic!("{error}"));
+    (gateway, core, durable)
+}

@@ -1,0 +1,462 @@
+//! What a whole journal looks like from far: rates over time, silences, halts, latency.
+//!
+//! Every frame is read once, in slices, so that whoever asks something meanwhile is answered first. What
+//! is kept has a bound: cells of time become twice as wide whenever the journal outgrows them.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use hdrhistogram::Histogram;
+use ironbook_engine::{
+    Command, Event, ExecType, InstrumentId, InstrumentStatus, LastLiquidity, SessionId,
+};
+use ironbook_incident::{Fault, index::Index};
+use ironbook_journal::{Frame, Position, Reader};
+
+/// Cells of time at the most: more than a wide terminal has columns. Even, as pairs of them are joined.
+const CELLS_MAX: usize = 256;
+/// Width of a cell at first, in ns.
+const CELL_NS_MIN: u64 = 1_000_000;
+/// The longest silences that are kept.
+const SILENCES_MAX: usize = 3;
+/// Marks that are kept, the first ones; the rest is counted.
+const MARKS_MAX: usize = 1_000;
+/// The slowest commands that are kept.
+const SLOWEST_MAX: usize = 100;
+/// The longest latency that is told apart, in ns: an hour.
+const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
+/// Significant digits of a latency.
+const LATENCY_DIGITS: u8 = 3;
+
+const _: () = assert!(CELLS_MAX.is_multiple_of(2));
+
+/// What happened in a cell of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// Commands of clients.
+    pub messages: u64,
+    /// Requests that were refused.
+    pub rejects: u64,
+    /// Trades, each counted once.
+    pub trades: u64,
+    /// The longest latency, in ns.
+    pub latency_ns: u64,
+}
+
+/// Something that is worth a mark on the time line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its frame.
+    pub sequence: u64,
+    /// Its time in ns since 1970.
+    pub time_ns: u64,
+    /// What it was.
+    pub what: Happening,
+    /// What it was, for people.
+    pub text: String,
+}
+
+/// What a mark stands for; of several in one place the least one is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Happening {
+    /// An instrument stopped trading.
+    Halt,
+    /// All orders of a client were killed.
+    Kill,
+    /// An instrument trades again.
+    Open,
+}
+
+/// Time in which the journal got no frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Silence {
+    /// How long, in ns.
+    pub ns: u64,
+    /// The frame that ended it.
+    pub sequence: u64,
+    /// The time of that frame, in ns since 1970.
+    pub time_ns: u64,
+}
+
+/// A command that waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slow {
+    /// From its message read by the gateway to its frame, in ns.
+    pub ns: u64,
+    /// Its frame.
+    pub sequence: u64,
+    /// Its time in ns since 1970.
+    pub time_ns: u64,
+}
+
+/// What is known so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Frames read.
+    pub frames: u64,
+    /// Of these commands of clients.
+    pub messages: u64,
+    /// And events of refusal.
+    pub rejects: u64,
+    /// And trades.
+    pub trades: u64,
+    /// Sequence and time of the first frame.
+    pub first: (u64, u64),
+    /// And of the last one.
+    pub last: (u64, u64),
+    /// How much time a cell is, in ns.
+    pub cell_ns: u64,
+    /// What happened in each, from the first frame on.
+    pub cells: Vec<Cell>,
+    /// Halts, kills, and instruments that open again.
+    pub marks: Vec<Mark>,
+    /// Those that had no room.
+    pub marks_left: u64,
+    /// Longest first.
+    pub silences: Vec<Silence>,
+    /// Of the commands that clients sent.
+    pub latency: Latency,
+    /// Whether all of the journal that is indexed was read.
+    pub is_done: bool,
+}
+
+/// How long commands took from the gateway to their frame, in ns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// How many they are.
+    pub commands: u64,
+    /// Percentiles by name, and their values; the last one is the longest.
+    pub percentiles: Vec<(&'static str, u64)>,
+    /// Slowest first.
+    pub slowest: Vec<Slow>,
+}
+
+/// Percentiles that are told.
+const PERCENTILES: [(&str, f64); 5] =
+    [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("longest", 100.0)];
+
+/// Reads a journal, slice by slice.
+pub struct Surveyor {
+    reader: Reader,
+    until: u64,
+    survey: Survey,
+    latency: Histogram<u64>,
+    names: Names,
+}
+
+/// Names that the journal gives to numbers.
+#[derive(Default)]
+struct Names {
+    symbols: BTreeMap<InstrumentId, String>,
+    comp_ids: BTreeMap<SessionId, String>,
+}
+
+impl Surveyor {
+    /// In front of the first frame that is indexed.
+    ///
+    /// # Errors
+    /// The journal can't be opened any more.
+    pub fn new(index: &Index) -> Result<Self, Fault> {
+        let first = index.blocks().next().map_or(Position::START, |block| block.position);
+        let mut reader = index.reader(first)?;
+        // Whoever made the index has checked every byte.
+        reader.set_verify(false);
+        let latency = Histogram::new_with_max(LATENCY_NS_MAX, LATENCY_DIGITS);
+        let mut surveyor = Self {
+            reader,
+            until: 0,
+            survey: Survey { cell_ns: CELL_NS_MIN, ..Survey::default() },
+            latency: latency.expect("bounds that fit each other"),
+            names: Names::default(),
+        };
+        surveyor.extend(index);
+        Ok(surveyor)
+    }
+
+    /// The index goes further now.
+    pub fn extend(&mut self, index: &Index) {
+        self.until = index.last_sequence();
+        self.survey.is_done = self.is_at_end();
+    }
+
+    fn is_at_end(&self) -> bool {
+        // An empty journal ends before its first frame.
+        self.survey.last.0 >= self.until
+    }
+
+    /// Reads up to so many frames more; false when there are no more.
+    ///
+    /// # Errors
+    /// The journal can't be read any more.
+    pub fn slice(&mut self, frames: u64) -> Result<bool, Fault> {
+        for _ in 0..frames {
+            if self.is_at_end() {
+                break;
+            }
+            let next = self.reader.next().map_err(ironbook_gateway::replay::PlayError::from)?;
+            let Some(frame) = next else { break };
+            self.survey.take(&frame, &mut self.latency, &mut self.names);
+        }
+        self.survey.is_done = self.is_at_end();
+        Ok(!self.survey.is_done)
+    }
+
+    /// Whether the journal has a frame more than the index.
+    pub fn has_grown(&mut self) -> bool {
+        if !self.survey.is_done {
+            return false;
+        }
+        let end = self.reader.position();
+        let grown = self.reader.next().is_ok_and(|frame| frame.is_some());
+        self.reader.seek(end);
+        grown
+    }
+
+    /// What is known so far.
+    pub fn survey(&self) -> Survey {
+        let mut survey = self.survey.clone();
+        survey.latency.commands = self.latency.len();
+        if !self.latency.is_empty() {
+            let value = |percentile| self.latency.value_at_percentile(percentile);
+            let named = |(name, percentile)| (name, value(percentile).min(self.latency.max()));
+            survey.latency.percentiles = PERCENTILES.map(named).into();
+        }
+        survey.latency.slowest.sort_unstable_by_key(|slow| Reverse(*slow));
+        survey
+    }
+}
+
+impl Survey {
+    fn take(&mut self, frame: &Frame<'_>, latency: &mut Histogram<u64>, names: &mut Names) {
+        let here = (frame.sequence, frame.time_ns);
+        if self.frames == 0 {
+            self.first = here;
+        } else if frame.time_ns > self.last.1 {
+            let ns = frame.time_ns - self.last.1;
+            self.keep_silence(Silence { ns, sequence: here.0, time_ns: here.1 });
+        }
+        self.frames += 1;
+        self.last = here;
+        if Command::is_kind(frame.kind) {
+            if let Ok(command) = Command::decode(frame.kind, frame.payload) {
+                self.command(&command, here, latency, names);
+            }
+        } else if Event::is_kind(frame.kind)
+            && let Ok(event) = Event::decode(frame.kind, frame.payload)
+        {
+            self.event(&event, here, names);
+        }
+    }
+
+    fn command(
+        &mut self,
+        command: &Command,
+        (sequence, time_ns): (u64, u64),
+        latency: &mut Histogram<u64>,
+        names: &mut Names,
+    ) {
+        match command {
+            Command::DefineInstrument(definition) => {
+                names.symbols.insert(definition.instrument, definition.symbol.to_string());
+            }
+            Command::DefineSession(definition) => {
+                names.comp_ids.insert(definition.session, definition.comp_id.to_string());
+            }
+            _ => {}
+        }
+        let of_client = command.origin().filter(|origin| origin.msg_seq_num > 0);
+        let Some(origin) = of_client else { return };
+        let ns = time_ns.saturating_sub(origin.received.0);
+        latency.saturating_record(ns);
+        self.keep_slow(Slow { ns, sequence, time_ns });
+        self.messages += 1;
+        let cell = self.cell(time_ns);
+        cell.messages += 1;
+        cell.latency_ns = cell.latency_ns.max(ns);
+    }
+
+    fn event(&mut self, event: &Event, (sequence, time_ns): (u64, u64), names: &Names) {
+        match event {
+            Event::OrderRejected(_) | Event::CancelRejected(_) => {
+                self.rejects += 1;
+                self.cell(time_ns).rejects += 1;
+            }
+            Event::Execution(event)
+                if event.exec_type == ExecType::Trade
+                    && event.last_liquidity == LastLiquidity::Removed =>
+            {
+                self.trades += 1;
+                self.cell(time_ns).trades += 1;
+            }
+            Event::StatusChanged(event) => {
+                let what = match event.status {
+                    InstrumentStatus::Open => Happening::Open,
+                    _ => Happening::Halt,
+                };
+                let text = format!("{} {:?}", names.symbol(event.instrument), event.status);
+                self.mark(Mark { sequence, time_ns, what, text });
+            }
+            Event::MassCanceled(event) => {
+                let who = names.comp_id(event.session);
+                let text = format!("{who} mass cancel of {} orders", event.affected);
+                self.mark(Mark { sequence, time_ns, what: Happening::Kill, text });
+            }
+            _ => {}
+        }
+    }
+
+    fn mark(&mut self, mark: Mark) {
+        if self.marks.len() < MARKS_MAX {
+            self.marks.push(mark);
+        } else {
+            self.marks_left += 1;
+        }
+    }
+
+    fn keep_silence(&mut self, silence: Silence) {
+        let at = self.silences.partition_point(|kept| kept.ns >= silence.ns);
+        if at < SILENCES_MAX {
+            self.silences.insert(at, silence);
+            self.silences.truncate(SILENCES_MAX);
+        }
+    }
+
+    /// Keeps the slowest, unsorted: the least of them makes room.
+    fn keep_slow(&mut self, slow: Slow) {
+        let slowest = &mut self.latency.slowest;
+        if slowest.len() < SLOWEST_MAX {
+            slowest.push(slow);
+            slowest.sort_unstable();
+        } else if slow > slowest[0] {
+            let at = slowest.partition_point(|kept| *kept < slow);
+            slowest[..at].rotate_left(1);
+            slowest[at - 1] = slow;
+        }
+    }
+
+    /// The cell of a time that is not before the first frame's.
+    fn cell(&mut self, time_ns: u64) -> &mut Cell {
+        let since = time_ns.saturating_sub(self.first.1);
+        while since / self.cell_ns >= CELLS_MAX as u64 {
+            self.cells = self.cells.chunks(2).map(joined).collect();
+            self.cell_ns *= 2;
+        }
+        let at = (since / self.cell_ns) as usize;
+        if at >= self.cells.len() {
+            self.cells.resize(at + 1, Cell::default());
+        }
+        &mut self.cells[at]
+    }
+
+    /// Time from the first frame to the last, in ns.
+    pub fn span_ns(&self) -> u64 {
+        self.last.1.saturating_sub(self.first.1)
+    }
+
+    /// One number for each of some columns over the whole span: the highest of the cells there.
+    pub fn columns(&self, columns: usize, of: impl Fn(&Cell) -> u64) -> Vec<u64> {
+        let used = self.used();
+        let highest = |column: usize| {
+            let from = column * used / columns;
+            let to = ((column + 1) * used / columns).max(from + 1);
+            let cells = self.cells.iter().take(to).skip(from);
+            cells.map(&of).max().unwrap_or(0)
+        };
+        (0..columns).map(highest).collect()
+    }
+
+    /// The column of a time, of so many.
+    pub fn column_of(&self, time_ns: u64, columns: usize) -> usize {
+        let (used, since) = (self.used(), time_ns.saturating_sub(self.first.1));
+        let at = ((since / self.cell_ns.max(1)) as usize).min(used - 1);
+        // The first one of those that show the cell, where it has more than one.
+        let (first, last) = ((at * columns).div_ceil(used), ((at + 1) * columns - 1) / used);
+        first.min(last)
+    }
+
+    /// Cells from the first frame to the last.
+    fn used(&self) -> usize {
+        ((self.span_ns() / self.cell_ns.max(1)) as usize + 1).max(self.cells.len())
+    }
+
+    /// A count in a cell as a rate, per second.
+    pub fn rate(&self, count: u64) -> u64 {
+        (u128::from(count) * 1_000_000_000 / u128::from(self.cell_ns.max(1))) as u64
+    }
+}
+
+fn joined(cells: &[Cell]) -> Cell {
+    cells.iter().fold(Cell::default(), |sum, cell| Cell {
+        messages: sum.messages + cell.messages,
+        rejects: sum.rejects + cell.rejects,
+        trades: sum.trades + cell.trades,
+        latency_ns: sum.latency_ns.max(cell.latency_ns),
+    })
+}
+
+impl Names {
+    fn symbol(&self, instrument: InstrumentId) -> String {
+        let known = self.symbols.get(&instrument).cloned();
+        known.unwrap_or_else(|| format!("instrument {instrument}"))
+    }
+
+    fn comp_id(&self, session: SessionId) -> String {
+        let known = self.comp_ids.get(&session).cloned();
+        known.unwrap_or_else(|| format!("session {session}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_widen_and_lose_nothing() {
+        let mut survey = Survey { cell_ns: CELL_NS_MIN, first: (1, 5), ..Survey::default() };
+        for second in 0..1_000 {
+            let time_ns = 5 + second * 1_000_000_000;
+            survey.last = (second + 1, time_ns);
+            survey.cell(time_ns).messages += 1;
+            assert!(survey.cells.len() <= CELLS_MAX);
+        }
+        assert_eq!(survey.cells.iter().map(|cell| cell.messages).sum::<u64>(), 1_000);
+        assert!(survey.cells.len() > CELLS_MAX / 2 - 2, "{}", survey.cells.len());
+        assert_eq!(survey.rate(4), 4_000_000_000 / survey.cell_ns);
+        for columns in [1, 7, 80, 1_000] {
+            let all = survey.columns(columns, |cell| cell.messages);
+            assert_eq!(all.len(), columns);
+            assert_eq!(survey.column_of(5, columns), 0);
+            let last = survey.column_of(u64::MAX, columns);
+            assert_eq!(all[last..], vec![all[last]; columns - last], "all of the last cell");
+            assert_eq!(last, survey.column_of(survey.last.1, columns));
+        }
+    }
+
+    #[test]
+    fn a_mark_is_in_the_column_of_its_peak() {
+        for at in 0..100 {
+            let mut survey = Survey { cell_ns: 10, last: (9, 999), ..Survey::default() };
+            survey.cell(at * 10).trades = 1;
+            for columns in [3, 20, 100, 250] {
+                let all = survey.columns(columns, |cell| cell.trades);
+                let column = survey.column_of(at * 10, columns);
+                assert_eq!(all[column], 1, "{at} of {columns}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_slowest_and_the_longest_are_kept() {
+        let mut survey = Survey::default();
+        for number in 0..10 * SLOWEST_MAX as u64 {
+            let ns = number * 7_919 % 10_007;
+            survey.keep_slow(Slow { ns, sequence: number, time_ns: number });
+            survey.keep_silence(Silence { ns, sequence: number, time_ns: number });
+        }
+        let mut all: Vec<_> = (0..10 * SLOWEST_MAX as u64).map(|at| at * 7_919 % 10_007).collect();
+        all.sort_unstable_by_key(|ns| Reverse(*ns));
+        let slowest: Vec<_> = survey.latency.slowest.iter().rev().map(|slow| slow.ns).collect();
+        assert_eq!(slowest, all[..SLOWEST_MAX]);
+        let silences: Vec<_> = survey.silences.iter().map(|silence| silence.ns).collect();
+        assert_eq!(silences, all[..SILENCES_MAX]);
+    }
+}
