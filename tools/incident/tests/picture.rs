@@ -29,6 +29,8 @@ fn a_column_is_the_book_behind_its_first_input() {
     let mut day = Script::new(dir.path());
     day.order((C1, "low"), AAPL, Side::Buy, (7, 9_990));
     day.order((C1, "far"), AAPL, Side::Buy, (9, 1));
+    day.wait(5 * STEP_NS);
+    day.order((C2, "more"), AAPL, Side::Buy, (3, 9_991));
     day.wait(40 * STEP_NS);
     story_in(day);
     let index = index(dir.path());
