@@ -210,6 +210,12 @@ impl Distance {
         let given = rates.iter().filter(|&&rate| rate < full).map(|&rate| (rate, None));
         let mut all: Vec<_> = given.chain(shares).collect();
         all.sort_by(|(rate, _), (other, _)| rate.total_cmp(other));
+        // A share may come to a rate that is measured anyway.
+        all.dedup_by(|(later, share), (rate, load)| {
+            let same = later == rate;
+            *load = if same { load.or(*share) } else { *load };
+            same
+        });
         self.points = all
             .into_iter()
             .map(|(rate, load)| Point {
@@ -342,6 +348,9 @@ mod tests {
         distance.plan(&[0.5, 0.05], &[10_000.0, 200_000.0]);
         let rates: Vec<_> = distance.points.iter().map(|point| point.rate).collect();
         assert_eq!(rates, [5_000.0, 10_000.0, 50_000.0]);
+        distance.plan(&[0.1, 0.5], &[10_000.0]);
+        let loads: Vec<_> = distance.points.iter().map(|point| (point.rate, point.load)).collect();
+        assert_eq!(loads, [(10_000.0, Some(0.1)), (50_000.0, Some(0.5))]);
         assert_eq!((two_digits(37_607.0), two_digits(9.0)), (38_000.0, 9.0));
         let measured = [(1.0, 10), (2.0, 100), (3.0, 101), (4.0, 20)];
         distance.points = measured.map(|(rate, ns)| point(rate, &[ns], &[])).to_vec();
