@@ -3,17 +3,13 @@
 //! | distance | what is inside | its floor |
 //! |---|---|---|
 //! | [`engine`] | commands applied, events built and dropped | |
-//! | [`pipeline`] | ring, engine, journal: commands in at one thread, frames out at another | [`ring_hop`], [`copy`] |
+//! | [`pipeline`](crate::open_loop::pipeline) | ring, engine, journal: commands in at one thread, frames out at another | [`ring_hop`], [`copy`] |
 //! | [`socket`] | FIX socket to FIX socket | [`echo`]: the same sizes, echoed without a thought |
 
 use std::{
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     thread,
     time::{Duration, Instant},
 };
@@ -25,15 +21,12 @@ use ironbook_fix::{
     order::{NewOrderSingle, Side},
 };
 use ironbook_gateway::{
-    agent::Agent,
     client::{Client, ClientError},
     clock::{Clock, SystemClock},
     config::{Config, Cpu},
-    core::CoreAgent,
-    ring::{Input, ring},
     venue::{StartError, Venue},
 };
-use ironbook_journal::{OpenError, Options};
+use ironbook_journal::{OpenError, Options, Writer};
 use thiserror::Error;
 
 use crate::{
@@ -93,79 +86,27 @@ pub fn engine(instruments: u32, commands: &[Command]) -> (Duration, u64) {
     (start.elapsed(), sink.events)
 }
 
-/// Sends commands through the ring to a core on another processor that journals everything in
-/// `dir`, whose segments are ready before the first command.
+/// Longest wait for segments to be made ready.
+const READY_MAX: Duration = Duration::from_secs(30);
+
+/// Opens a journal in `dir`, whose helpers stay on the near processor, and waits until its segments are
+/// ready: making them takes time from the processor that they are made on. Tells how long it took.
 ///
 /// # Errors
-/// When the journal can't be opened in `dir`.
-pub fn pipeline(
-    instruments: u32,
-    commands: Vec<Command>,
-    dir: &Path,
-    options: Options,
-) -> Result<Pipeline, MeasureError> {
-    let ready_bytes = options.segment_bytes * (1 + u64::from(options.prepared_ahead));
-    // The journal's helpers stay where this thread is.
+/// When the journal can't be opened, or its segments don't get ready.
+pub fn ready_journal(dir: &Path, options: Options) -> Result<(Writer, Duration), MeasureError> {
     pin(NEAR_CPU);
     let opened = Instant::now();
     let ahead = u64::from(options.prepared_ahead);
     let (journal, _) = ironbook_journal::open(dir, options)?;
-    // Making segments ready takes the producer's processor: none is made meanwhile.
     while journal.prepared_ahead() < ahead {
+        if opened.elapsed() > READY_MAX {
+            let status = journal.status().unwrap_or_default();
+            return Err(io::Error::other(format!("segments don't get ready: {status}")).into());
+        }
         thread::sleep(Duration::from_millis(1));
     }
-    let prepared_in = opened.elapsed();
-    let (mut inputs, outputs) = ring(4_096);
-    let limits = EngineLimits::default();
-    let sequencer = Sequencer::default();
-    let mut core = CoreAgent::new(outputs, sequencer, Engine::new(limits), journal, SystemClock);
-    for command in preparation(instruments) {
-        core.apply_now(command);
-    }
-    let count = commands.len();
-    let ready = Arc::new(AtomicBool::new(false));
-    let core_ready = ready.clone();
-    let core = thread::Builder::new().name("core".to_owned()).spawn(move || {
-        pin(FAR_CPU);
-        core_ready.store(true, Ordering::Release);
-        let mut taken = 0;
-        while taken < count {
-            match core.do_work() {
-                0 => std::hint::spin_loop(),
-                done => taken += done,
-            }
-        }
-        let end = Instant::now();
-        let (_, journal) = core.into_journal();
-        drop(journal);
-        end
-    })?;
-    pin(NEAR_CPU);
-    while !ready.load(Ordering::Acquire) {
-        thread::yield_now();
-    }
-    let start = Instant::now();
-    for command in commands {
-        let mut input = Input::Command(command);
-        while let Err(back) = inputs.try_push(input) {
-            input = back;
-            std::hint::spin_loop();
-        }
-    }
-    inputs.flush();
-    let end = core.join().map_err(|_| io::Error::other("the core panicked"))?;
-    Ok(Pipeline { time: end - start, prepared_bytes: ready_bytes, prepared_in })
-}
-
-/// A run of [`pipeline`].
-#[derive(Clone, Copy, Debug)]
-pub struct Pipeline {
-    /// From the first command to the last one published.
-    pub time: Duration,
-    /// Bytes of segments that were made ready before.
-    pub prepared_bytes: u64,
-    /// How long that took.
-    pub prepared_in: Duration,
+    Ok((journal, opened.elapsed()))
 }
 
 /// Round trips over two rings between two processors, nothing else: the floor of a hand-over.
@@ -254,31 +195,13 @@ pub const REPORT_BYTES: usize = 250;
 /// # Errors
 /// When the system refuses a socket.
 pub fn echo(rounds: u64) -> Result<Histogram<u64>, MeasureError> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let address = listener.local_addr()?;
-    let far = thread::spawn(move || -> io::Result<()> {
-        pin(FAR_CPU);
-        let (mut stream, _) = listener.accept()?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        let mut bytes = [0; 4_096];
-        let report = [7; REPORT_BYTES];
-        for _ in 0..rounds {
-            read_spinning(&mut stream, &mut bytes, REQUEST_BYTES)?;
-            stream.write_all(&report)?;
-        }
-        Ok(())
-    });
-    pin(NEAR_CPU);
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    stream.set_nonblocking(true)?;
+    let (mut stream, far) = connect_to_echo(rounds)?;
     let mut latency = latency_histogram();
     let mut bytes = [0; 4_096];
     let request = [7; REQUEST_BYTES];
     for _ in 0..rounds {
         let start = Instant::now();
-        stream.write_all(&request)?;
+        write_spinning(&mut stream, &request)?;
         read_spinning(&mut stream, &mut bytes, REPORT_BYTES)?;
         latency.saturating_record(start.elapsed().as_nanos() as u64);
     }
@@ -286,15 +209,65 @@ pub fn echo(rounds: u64) -> Result<Histogram<u64>, MeasureError> {
     Ok(latency)
 }
 
+/// Requests that the echo answers at once at the most.
+pub(crate) const ECHO_BATCH: usize = 64;
+
+/// Starts the other end of an echo on the far processor, for so many requests, and connects to it.
+pub(crate) fn connect_to_echo(
+    count: u64,
+) -> Result<(TcpStream, thread::JoinHandle<io::Result<()>>), MeasureError> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    let far = thread::spawn(move || -> io::Result<()> {
+        pin(FAR_CPU);
+        let (mut stream, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        let mut bytes = vec![0; REQUEST_BYTES * ECHO_BATCH];
+        let reports = [7; REPORT_BYTES * ECHO_BATCH];
+        let (mut got, mut answered) = (0, 0);
+        while answered < count {
+            got += read_some(&mut stream, &mut bytes)?;
+            let whole = (got / REQUEST_BYTES) as u64 - answered;
+            write_spinning(&mut stream, &reports[..whole as usize * REPORT_BYTES])?;
+            answered += whole;
+        }
+        Ok(())
+    });
+    pin(NEAR_CPU);
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
+    Ok((stream, far))
+}
+
+/// What there is to read, which may be nothing.
+pub(crate) fn read_some(stream: &mut TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
+    match stream.read(bytes) {
+        Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Ok(read) => Ok(read),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes all. Both ends have fewer bytes under way than their sockets hold, so neither waits for
+/// the other for ever.
+pub(crate) fn write_spinning(stream: &mut TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match stream.write(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::hint::spin_loop(),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 fn read_spinning(stream: &mut TcpStream, bytes: &mut [u8], wanted: usize) -> io::Result<()> {
     let mut got = 0;
     while got < wanted {
-        match stream.read(bytes) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => got += count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
+        got += read_some(stream, bytes)?;
     }
     Ok(())
 }

@@ -3,7 +3,6 @@
 
 use std::{
     fs::File,
-    io,
     os::unix::fs::FileExt,
     path::Path,
     time::{Duration, Instant},
@@ -128,20 +127,9 @@ pub fn durable_venue(dir: &Path) -> Result<Venue, MeasureError> {
 }
 
 fn open(dir: &Path, sync_interval: Duration, placement: Placement) -> Result<Writer, MeasureError> {
-    // The helpers that this starts share the other processor, as in a venue.
-    distance::pin(distance::NEAR_CPU);
     let options = Options { sync_interval, placement, ..Options::default() };
-    let ahead = u64::from(options.prepared_ahead);
-    let (writer, _) = ironbook_journal::open(dir, options)?;
+    let (writer, _) = distance::ready_journal(dir, options)?;
     distance::pin(distance::FAR_CPU);
-    let patience = Instant::now() + Duration::from_secs(30);
-    while writer.prepared_ahead() < ahead {
-        if Instant::now() > patience {
-            let status = writer.status().unwrap_or_default();
-            return Err(io::Error::other(format!("segments don't get ready: {status}")).into());
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
     Ok(writer)
 }
 

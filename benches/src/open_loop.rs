@@ -3,8 +3,7 @@
 //! that waited for its end.
 
 use std::{
-    io::{self, Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    io,
     path::Path,
     sync::{Arc, OnceLock},
     thread,
@@ -23,19 +22,23 @@ use ironbook_journal::Options;
 
 use crate::{
     distance::{
-        FAR_CPU, MeasureError, NEAR_CPU, REPORT_BYTES, REQUEST_BYTES, pin, prepared_engine,
+        ECHO_BATCH, FAR_CPU, MeasureError, REPORT_BYTES, REQUEST_BYTES, connect_to_echo, pin,
+        prepared_engine, read_some, ready_journal, write_spinning,
     },
     load::latency_histogram,
     workload::preparation,
 };
 
-/// Requests of the echo that are written at once at the most.
-const ECHO_BATCH: usize = 64;
+/// Steps of a core that has nothing to do between two looks at the clock.
+const STEPS_PER_LOOK: u64 = 1 << 20;
+/// Longest time without anything to do before a core is given up.
+const STALL_MAX: Duration = Duration::from_secs(20);
 
 /// When requests are due: evenly, from a start on.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
     start: Instant,
+    /// Zero: all are due at once, and there is nothing to wait for.
     gap_ns: f64,
 }
 
@@ -60,6 +63,12 @@ impl Schedule {
         self.start.elapsed().as_nanos() as u64
     }
 
+    /// Whether requests have times of their own. Full speed is measured without looks at the clock.
+    #[inline]
+    fn is_paced(&self) -> bool {
+        self.gap_ns > 0.0
+    }
+
     /// Waits until a request is due.
     #[inline]
     fn wait(&self, request: u64) {
@@ -78,7 +87,9 @@ impl Schedule {
 /// What came of an open loop.
 #[derive(Clone, Debug)]
 pub struct OpenLoop {
-    /// Nanoseconds from when a request was due until it was done.
+    /// Requests that were done.
+    pub done: u64,
+    /// Nanoseconds from when a request was due until it was done; empty at full speed.
     pub latency: Histogram<u64>,
     /// From the first request to the last answer.
     pub duration: Duration,
@@ -87,7 +98,7 @@ pub struct OpenLoop {
 impl OpenLoop {
     /// Requests that were done in a second.
     pub fn rate(&self) -> f64 {
-        self.latency.len() as f64 / self.duration.as_secs_f64().max(f64::EPSILON)
+        self.done as f64 / self.duration.as_secs_f64().max(f64::EPSILON)
     }
 }
 
@@ -103,7 +114,7 @@ pub fn engine(instruments: u32, commands: &[Command], rate: f64) -> OpenLoop {
         sequencer.resume_at(engine.apply(stamp, command, &mut sink));
         schedule.record(&mut latency, number, schedule.now_ns());
     }
-    OpenLoop { latency, duration: schedule.start.elapsed() }
+    OpenLoop { done: commands.len() as u64, latency, duration: schedule.start.elapsed() }
 }
 
 /// Commands through the ring to a core on another processor that journals everything in `dir`; a
@@ -118,13 +129,7 @@ pub fn pipeline(
     options: Options,
     rate: f64,
 ) -> Result<OpenLoop, MeasureError> {
-    // The journal's helpers stay where this thread is.
-    pin(NEAR_CPU);
-    let ahead = u64::from(options.prepared_ahead);
-    let (journal, _) = ironbook_journal::open(dir, options)?;
-    while journal.prepared_ahead() < ahead {
-        thread::sleep(Duration::from_millis(1));
-    }
+    let (journal, _) = ready_journal(dir, options)?;
     let (mut inputs, outputs) = ring(4_096);
     let engine = Engine::new(EngineLimits::default());
     let mut core = CoreAgent::new(outputs, Sequencer::default(), engine, journal, SystemClock);
@@ -137,6 +142,7 @@ pub fn pipeline(
     let core_begun = begun.clone();
     let core = thread::Builder::new().name("core".to_owned()).spawn(move || {
         pin(FAR_CPU);
+        let (mut idle, mut since) = (0_u64, Instant::now());
         let mut latency = latency_histogram();
         let schedule = loop {
             match core_begun.get() {
@@ -149,30 +155,42 @@ pub fn pipeline(
             let done = core.do_work() as u64;
             if done == 0 {
                 std::hint::spin_loop();
+                idle += 1;
+                if idle == STEPS_PER_LOOK {
+                    since = Instant::now();
+                } else if idle.is_multiple_of(STEPS_PER_LOOK) && since.elapsed() > STALL_MAX {
+                    return Err(io::Error::other("the core stands still: is the disk full?"));
+                }
                 continue;
             }
-            let now = schedule.now_ns();
-            (taken..taken + done).for_each(|request| schedule.record(&mut latency, request, now));
+            idle = 0;
+            if schedule.is_paced() {
+                let now = schedule.now_ns();
+                let all = taken..taken + done;
+                all.for_each(|request| schedule.record(&mut latency, request, now));
+            }
             taken += done;
         }
         let duration = schedule.start.elapsed();
         drop(core.into_journal());
-        OpenLoop { latency, duration }
+        Ok(OpenLoop { done: count, latency, duration })
     })?;
     let schedule = *begun.get_or_init(|| Schedule::per_second(rate));
     for (number, command) in (0..).zip(commands) {
-        if schedule.now_ns() < schedule.due_ns(number) {
+        if schedule.is_paced() && schedule.now_ns() < schedule.due_ns(number) {
             inputs.flush();
             schedule.wait(number);
         }
         let mut input = Input::Command(command);
-        while let Err(back) = inputs.try_push(input) {
+        while let Err(back) = inputs.try_push(input)
+            && !core.is_finished()
+        {
             input = back;
             std::hint::spin_loop();
         }
     }
     inputs.flush();
-    Ok(core.join().map_err(|_| io::Error::other("the core panicked"))?)
+    Ok(core.join().map_err(|_| io::Error::other("the core panicked"))??)
 }
 
 /// Requests and reports of the workload's sizes over loopback TCP, echoed without a thought, both
@@ -182,28 +200,7 @@ pub fn pipeline(
 /// # Errors
 /// When the system refuses a socket.
 pub fn echo(count: u64, rate: f64, in_flight_max: u64) -> Result<OpenLoop, MeasureError> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let address = listener.local_addr()?;
-    let far = thread::spawn(move || -> io::Result<()> {
-        pin(FAR_CPU);
-        let (mut stream, _) = listener.accept()?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        let mut bytes = vec![0; REQUEST_BYTES * ECHO_BATCH];
-        let reports = [7; REPORT_BYTES * ECHO_BATCH];
-        let (mut got, mut answered) = (0, 0);
-        while answered < count {
-            got += read_some(&mut stream, &mut bytes)?;
-            let whole = (got / REQUEST_BYTES) as u64 - answered;
-            write_spinning(&mut stream, &reports[..whole as usize * REPORT_BYTES])?;
-            answered += whole;
-        }
-        Ok(())
-    });
-    pin(NEAR_CPU);
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    stream.set_nonblocking(true)?;
+    let (mut stream, far) = connect_to_echo(count)?;
     let mut latency = latency_histogram();
     let mut bytes = vec![0; REPORT_BYTES * ECHO_BATCH];
     let requests = [7; REQUEST_BYTES * ECHO_BATCH];
@@ -225,28 +222,5 @@ pub fn echo(count: u64, rate: f64, in_flight_max: u64) -> Result<OpenLoop, Measu
     }
     let duration = schedule.start.elapsed();
     far.join().map_err(|_| io::Error::other("the echo panicked"))??;
-    Ok(OpenLoop { latency, duration })
-}
-
-/// What there is to read, which may be nothing.
-fn read_some(stream: &mut TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
-    match stream.read(bytes) {
-        Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-        Ok(read) => Ok(read),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-        Err(error) => Err(error),
-    }
-}
-
-/// Writes all. Both ends have fewer bytes under way than their sockets hold, so neither waits for
-/// the other for ever.
-fn write_spinning(stream: &mut TcpStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match stream.write(bytes) {
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::hint::spin_loop(),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+    Ok(OpenLoop { done: count, latency, duration })
 }

@@ -8,6 +8,7 @@ use ironbook_benches::{
     distance,
     flow::{Mix, Synthetic},
     load::{self, LoadOptions, Pace},
+    open_loop,
     workload::{self, SCALES},
 };
 use ironbook_engine::command::TICKS_MAX;
@@ -31,6 +32,9 @@ fn engine() {
     assert!(events >= 2_000, "each command has an event: {events}");
     assert_eq!(distance::engine(3, &commands).1, events, "the same commands, the same events");
     assert_eq!(distance::engine(3, &[]).1, 0);
+    let paced = open_loop::engine(3, &commands, 1e6);
+    assert_eq!((paced.done, paced.latency.len()), (2_000, 2_000));
+    assert!(paced.duration.as_micros() >= 1_999 && paced.rate() > 0.0, "not before they are due");
 }
 
 #[test]
@@ -38,7 +42,8 @@ fn pipeline_leaves_a_journal_that_replays() {
     let dir = tempfile::tempdir().unwrap();
     let commands = workload::commands(1, 3, 2_000);
     let (_, events) = distance::engine(3, &commands);
-    distance::pipeline(3, commands, dir.path(), options()).expect("a measurement");
+    let run = open_loop::pipeline(3, commands, dir.path(), options(), f64::INFINITY);
+    assert_eq!(run.expect("a measurement").done, 2_000);
     assert!(ironbook_journal::verify(dir.path()).unwrap().findings.is_empty());
     let counts = replay(dir.path()).counts;
     assert_eq!(counts.commands, 2_000 + workload::preparation(3).len() as u64);
@@ -49,6 +54,8 @@ fn pipeline_leaves_a_journal_that_replays() {
 fn floors() {
     assert_eq!(distance::ring_hop(200).expect("a measurement").len(), 200);
     assert_eq!(distance::echo(200).expect("a measurement").len(), 200);
+    let paced = open_loop::echo(200, 1e6, 16).expect("a measurement");
+    assert_eq!((paced.done, paced.latency.len()), (200, 200));
     let ns = distance::copy(250, 1_000);
     assert!(ns.is_finite() && ns >= 0.0);
     assert!(!distance::noise(Duration::from_millis(5)).is_empty());

@@ -3,11 +3,12 @@
 //! The lock on `LOCK` keeps two writers apart, unless somebody deletes the file or the file system
 //! does not honour locks. So whoever opens a journal stores its epoch in the header of the segment
 //! it goes on in, and in those into which an open group has gone on, before it touches anything
-//! else, and the writer before sees it there: both map the same files. What it committed until then
+//! else, and the writer before sees it there: both map the same headers. What its files have until then
 //! counts; it is looked for once more behind the store.
 //!
 //! What is left is a writer that is stopped in the middle of one frame, between its look at the word
-//! and its last store, and wakes when the other has written to the same place. `verify` finds that
+//! and its last store, and wakes when the other has written to the same place; where frames come from
+//! memory beside the files, a syncer that is stopped in the middle of one write. `verify` finds that
 //! as damage. Only a lock that holds closes the gap.
 
 use std::path::Path;

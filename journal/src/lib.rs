@@ -10,8 +10,10 @@
 //! This package does *not* know what a payload means. It moves verified bytes under a sequence
 //! number: no decoding, no configuration file, no network.
 //!
-//! Three words used throughout: *written* is what tail readers can see, *durable* is what survives
-//! a power failure, a *group* is the frames between two commits and appears whole or not at all.
+//! Three words used throughout: *written* is what tails in this process can see, *durable* is what
+//! survives a power failure, a *group* is the frames between two commits and appears whole or not at
+//! all. What is written and not durable survives the process, and readers of the files see it, where
+//! frames are in the mapped file: [`Placement`] says where they are.
 #![deny(unsafe_code)]
 
 #[allow(unsafe_code)]

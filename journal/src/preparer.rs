@@ -10,6 +10,7 @@ use crate::format::Position;
 use crate::map::Map;
 use crate::segment;
 use crate::shared::Shared;
+use crate::storage::Placement;
 
 /// How often it looks for work while the writer is fast: above 100 MB/s. Waking it from the writer
 /// would cost the writer a system call.
@@ -23,6 +24,9 @@ const WINDOW_BYTES: usize = 2 * 1024 * 1024;
 const FAST_BYTES: u64 = 100 * 1024;
 /// Costs the helper 50 µs; an idle writer finds its pages ready after a sync of this age.
 const WINDOW_REFRESH: Duration = Duration::from_millis(100);
+/// Segments of frames that are in memory alone at the most, beside those that are ready: while the disk
+/// is behind by more, none is prepared, and the writer has no room before long.
+const UNDURABLE_SEGMENTS_MAX: u64 = 4;
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) fn start(mut preparer: Preparer) -> io::Result<JoinHandle<()>> {
@@ -57,7 +61,8 @@ impl Preparer {
             return None;
         }
         self.window.keep_writable(&self.shared);
-        let pause = match self.shared.prepared() > self.shared.current() + self.ahead {
+        let is_ready = self.shared.prepared() > self.shared.current() + self.ahead;
+        let pause = match is_ready || self.is_memory_full() {
             true => self.rest(),
             false => self.prepare_next(),
         };
@@ -71,6 +76,13 @@ impl Preparer {
         let moved = written.get() - self.looked_at.get();
         self.looked_at = written;
         if moved >= FAST_BYTES { POLL_FAST } else { POLL_SLOW }
+    }
+
+    /// Whether as much as may be in memory alone waits for the disk.
+    fn is_memory_full(&self) -> bool {
+        let shared = &self.shared;
+        let waiting = shared.segment_of(shared.written()) - shared.segment_of(shared.durable());
+        shared.placement == Placement::InMemory && waiting >= UNDURABLE_SEGMENTS_MAX
     }
 
     fn prepare_next(&self) -> Duration {

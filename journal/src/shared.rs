@@ -206,8 +206,8 @@ impl DurablePosition {
         self.0.durable()
     }
 
-    /// Frames that end here or before are committed: tails see them, and they survive the end of
-    /// the process. Never decreases.
+    /// Frames that end here or before are committed: tails see them, and in files that are mapped they
+    /// survive the end of the process. Never decreases.
     #[inline]
     pub fn written(&self) -> Position {
         self.0.written()

@@ -80,11 +80,11 @@ fn a_file_gets_frames_by_a_sync_and_only_what_is_committed() {
     assert!(bytes[end..].iter().all(|&byte| byte == 0), "nothing of the open group");
 
     writer.commit();
-    fill(&mut writer, 2_000, 7);
+    fill(&mut writer, 1_000, 7);
     helpers.step_syncer();
-    assert_eq!(sequences(dir.path()), 2_000, "over several segments");
+    assert_eq!(sequences(dir.path()), 1_000, "over several segments");
     let live = verify(dir.path()).unwrap();
-    assert_eq!((live.last_sequence, live.findings), (2_000, vec![]));
+    assert_eq!((live.last_sequence, live.findings), (1_000, vec![]));
 }
 
 #[test]
@@ -98,4 +98,31 @@ fn what_was_not_synced_is_gone_with_the_process() {
     let (writer, recovery) = open(image.path(), in_memory()).unwrap();
     assert_eq!((recovery.last_sequence, recovery.torn.is_none()), (50, true));
     assert_eq!(writer.next_sequence(), 51);
+}
+
+#[test]
+fn a_disk_that_is_behind_leaves_no_room_and_memory_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, helpers) = stepped(dir.path());
+    let go_on = |writer: &mut Writer| {
+        let before = writer.next_sequence();
+        for _ in 0..100 {
+            helpers.step_preparer();
+            if writer.has_room(4_000) {
+                let last = writer.next_sequence() + 9;
+                fill(writer, last, 5);
+            }
+        }
+        writer.next_sequence() - before
+    };
+    while go_on(&mut writer) > 0 {
+        let segments = writer.position().get() / SEGMENT_BYTES;
+        assert!(segments < 20, "it goes on and on: {segments} segments");
+    }
+    assert!(writer.position().get() / SEGMENT_BYTES >= 4, "some may wait");
+    helpers.step_syncer();
+    assert!(go_on(&mut writer) > 0, "it goes on with the disk");
+    let last = writer.next_sequence() - 1;
+    writer.close().unwrap();
+    assert_eq!(sequences(dir.path()), last, "nothing is lost");
 }

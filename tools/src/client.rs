@@ -1,9 +1,9 @@
 //! `ironbook client`: what a client did, and what it holds.
 
-use ironbook_incident::question::{Span, client::client};
+use ironbook_incident::question::client::client;
 
 use crate::{
-    indexed::{Source, exit, note_damage},
+    indexed::{Source, Stretch, exit, note_damage},
     output::{Outcome, say},
 };
 
@@ -15,18 +15,14 @@ pub struct Arguments {
     /// Comp id of the client
     #[arg(value_name = "COMPID")]
     comp_id: String,
-    /// From this place on, as replay --at has them
-    #[arg(long, value_name = "WHAT")]
-    from: Option<String>,
-    /// Up to this place
-    #[arg(long, value_name = "WHAT")]
-    to: Option<String>,
+    #[command(flatten)]
+    stretch: Stretch,
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
     let source = &arguments.source;
     let index = source.open()?;
-    let span = Span::parse(&index, arguments.from.as_deref(), arguments.to.as_deref());
+    let span = arguments.stretch.find(&index);
     let found = span.and_then(|span| client(&index, &arguments.comp_id, span));
     let found = found.map_err(|fault| note_damage(&index, fault))?;
     if source.json {

@@ -9,12 +9,11 @@ use ironbook_incident::{
     Fault,
     export::{self, Exported, HEADER, Kinds, Wanted, export},
     index::Index,
-    question::Span,
 };
 use serde_json::json;
 
 use crate::{
-    indexed::{Source, exit, note_damage},
+    indexed::{Source, Stretch, exit, note_damage},
     output::{Outcome, create, grouped, say},
 };
 
@@ -32,12 +31,8 @@ pub struct Arguments {
     /// for SOH
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     format: Format,
-    /// From this place on, as replay --at has them
-    #[arg(long, value_name = "WHAT")]
-    from: Option<String>,
-    /// Up to this place
-    #[arg(long, value_name = "WHAT")]
-    to: Option<String>,
+    #[command(flatten)]
+    stretch: Stretch,
     /// Only these kinds of frames, separated by commas
     #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
     kinds: Vec<Kind>,
@@ -95,7 +90,7 @@ impl Arguments {
                 Format::Jsonl => export::Format::JsonLines,
                 Format::FixLog => export::Format::FixLog,
             },
-            span: Span::parse(index, self.from.as_deref(), self.to.as_deref())?,
+            span: self.stretch.find(index)?,
             kinds: self.kinds(),
             redact: !self.no_redact,
         };

@@ -10,6 +10,7 @@ use ironbook_incident::{
     Fault,
     index::{Index, Progress},
     moment::Cost,
+    question::Span,
 };
 
 use crate::output::{Exit, Failure, grouped};
@@ -65,6 +66,24 @@ impl Source {
             ),
             None => eprintln!("ironbook: {inputs} inputs played back from the first frame"),
         }
+    }
+}
+
+/// The part of a journal that is asked about.
+#[derive(Debug, clap::Args)]
+pub struct Stretch {
+    /// From this place on, as replay --at has them
+    #[arg(long, value_name = "WHAT")]
+    pub from: Option<String>,
+    /// Up to this place
+    #[arg(long, value_name = "WHAT")]
+    pub to: Option<String>,
+}
+
+impl Stretch {
+    /// Where it is in a journal.
+    pub fn find(&self, index: &Index) -> Result<Span, Fault> {
+        Span::parse(index, self.from.as_deref(), self.to.as_deref())
     }
 }
 

@@ -1,9 +1,9 @@
 //! `ironbook top`: a journal at a glance.
 
-use ironbook_incident::question::{Span, top::top};
+use ironbook_incident::question::top::top;
 
 use crate::{
-    indexed::{Source, exit, note_damage},
+    indexed::{Source, Stretch, exit, note_damage},
     output::{Outcome, say},
 };
 
@@ -13,12 +13,8 @@ use crate::{
 pub struct Arguments {
     #[command(flatten)]
     source: Source,
-    /// From this place on, as replay --at has them
-    #[arg(long, value_name = "WHAT")]
-    from: Option<String>,
-    /// Up to this place
-    #[arg(long, value_name = "WHAT")]
-    to: Option<String>,
+    #[command(flatten)]
+    stretch: Stretch,
     /// Rows of each kind at the most
     #[arg(long, value_name = "N", default_value_t = 10)]
     limit: usize,
@@ -27,7 +23,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Outcome {
     let source = &arguments.source;
     let index = source.open()?;
-    let span = Span::parse(&index, arguments.from.as_deref(), arguments.to.as_deref());
+    let span = arguments.stretch.find(&index);
     let found = span.and_then(|span| top(&index, span, arguments.limit));
     let found = found.map_err(|fault| note_damage(&index, fault))?;
     if source.json {

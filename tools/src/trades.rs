@@ -1,12 +1,9 @@
 //! `ironbook trades`: trades, and what they come to.
 
-use ironbook_incident::question::{
-    Span,
-    trades::{Wanted, trades},
-};
+use ironbook_incident::question::trades::{Wanted, trades};
 
 use crate::{
-    indexed::{Source, exit, note_damage},
+    indexed::{Source, Stretch, exit, note_damage},
     output::{Outcome, say},
 };
 
@@ -18,12 +15,8 @@ use crate::{
 pub struct Arguments {
     #[command(flatten)]
     source: Source,
-    /// From this place on, as replay --at has them
-    #[arg(long, value_name = "WHAT")]
-    from: Option<String>,
-    /// Up to this place
-    #[arg(long, value_name = "WHAT")]
-    to: Option<String>,
+    #[command(flatten)]
+    stretch: Stretch,
     /// Only in this symbol
     #[arg(long)]
     symbol: Option<String>,
@@ -41,7 +34,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Outcome {
     let source = &arguments.source;
     let index = source.open()?;
-    let span = Span::parse(&index, arguments.from.as_deref(), arguments.to.as_deref());
+    let span = arguments.stretch.find(&index);
     let found = span.and_then(|span| {
         let (symbol, comp_id) = (arguments.symbol.as_deref(), arguments.client.as_deref());
         let (away, limit) = (arguments.away, arguments.limit);

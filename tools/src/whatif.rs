@@ -1,12 +1,9 @@
 //! `ironbook whatif`: what would have been.
 
-use ironbook_incident::{
-    question::Span,
-    whatif::{NOT_SIMULATED, Wanted, keys, what_if},
-};
+use ironbook_incident::whatif::{NOT_SIMULATED, Wanted, keys, what_if};
 
 use crate::{
-    indexed::{Source, exit, note_damage},
+    indexed::{Source, Stretch, exit, note_damage},
     output::{Outcome, say},
 };
 
@@ -25,12 +22,8 @@ pub struct Arguments {
     /// Change a limit or a term of an instrument; may be given again
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// From this place on, as replay --at has them
-    #[arg(long, value_name = "WHAT")]
-    from: Option<String>,
-    /// Up to this place
-    #[arg(long, value_name = "WHAT")]
-    to: Option<String>,
+    #[command(flatten)]
+    stretch: Stretch,
 }
 
 /// Keys, and what is left out, for the long help.
@@ -46,7 +39,7 @@ fn more() -> String {
 pub fn run(arguments: &Arguments) -> Outcome {
     let source = &arguments.source;
     let index = source.open()?;
-    let span = Span::parse(&index, arguments.from.as_deref(), arguments.to.as_deref());
+    let span = arguments.stretch.find(&index);
     let found = span.and_then(|span| {
         let (dropped, settings) = (arguments.drop_client.clone(), arguments.set.clone());
         what_if(&index, Wanted { span, dropped, settings })

@@ -141,8 +141,12 @@ pub fn measure(effort: &Effort, mut tell: impl FnMut(&str)) -> Result<Suite, Mea
             let count = requests(point.rate, effort);
             point.floors.push(open_loop::echo(count as u64, point.rate, ECHO_IN_FLIGHT)?);
             let report = fix(Pace::PerSecond(point.rate), count)?;
-            point.slowest = report.slowest;
-            point.runs.push(OpenLoop { latency: report.latency, duration: report.duration });
+            point.slowest.clone_from(&report.slowest);
+            point.runs.push(OpenLoop {
+                done: report.requests(),
+                latency: report.latency,
+                duration: report.duration,
+            });
         }
     }
     Ok(Suite { floors, distances })
@@ -323,7 +327,7 @@ mod tests {
         let run = |ns: u64| {
             let mut latency = latency_histogram();
             latency.record_n(ns, 1_000).unwrap();
-            OpenLoop { latency, duration: Duration::from_secs(1) }
+            OpenLoop { done: 1_000, latency, duration: Duration::from_secs(1) }
         };
         let runs = |values: &[u64]| values.iter().map(|&ns| run(ns)).collect();
         Point { rate, load: None, runs: runs(latencies), floors: runs(floor), slowest: vec![] }

@@ -23,7 +23,7 @@ use ironbook_journal::{Reader, Report};
 use serde_json::json;
 
 use crate::{
-    indexed::{Source, exit, note_damage},
+    indexed::{Source, Stretch, exit, note_damage},
     output::{Exit, Failure, Outcome, create, grouped, hash, say},
     verify::describe,
 };
@@ -46,12 +46,8 @@ const LEVELS: usize = 10;
 pub struct Arguments {
     #[command(flatten)]
     source: Source,
-    /// From this place on, as replay --at has them
-    #[arg(long, value_name = "WHAT")]
-    from: Option<String>,
-    /// Up to this place
-    #[arg(long, value_name = "WHAT")]
-    to: Option<String>,
+    #[command(flatten)]
+    stretch: Stretch,
     /// Show the books at this place [default: the last one]
     #[arg(long, value_name = "WHAT")]
     at: Option<String>,
@@ -100,8 +96,7 @@ struct MomentFacts {
 
 impl Facts {
     fn gather(arguments: &Arguments, index: &Index, verified: Report) -> Result<Self, Fault> {
-        let (from, to) = (arguments.from.as_deref(), arguments.to.as_deref());
-        let span = Span::parse(index, from, to)?;
+        let span = arguments.stretch.find(index)?;
         let at = match &arguments.at {
             Some(word) => What::parse(word, index)?.find(index)?,
             None => span.last,
@@ -200,7 +195,7 @@ impl Arguments {
     /// The command line that makes this page again.
     fn command(&self) -> String {
         let mut line = format!("ironbook report {}", self.dir());
-        let places = [("from", &self.from), ("to", &self.to), ("at", &self.at)];
+        let places = [("from", &self.stretch.from), ("to", &self.stretch.to), ("at", &self.at)];
         for (name, word) in places {
             if let Some(word) = word {
                 // A place may be a name.

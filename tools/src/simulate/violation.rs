@@ -5,8 +5,8 @@ use std::fmt;
 /// What must hold, whatever happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Oracle {
-    /// Nothing that was acknowledged is lost, under its policy; nothing is told that the journal
-    /// does not say.
+    /// Nothing that was acknowledged is lost, under its policy, nor in files that nobody can open any
+    /// more; nothing is told that the journal does not say.
     Acknowledged,
     /// A replay of the journal gives the live state.
     Replay,

@@ -311,8 +311,15 @@ impl World {
                 Ok(())
             }
             Err(error) => {
-                let what = format!("the venue does not start: {error}");
-                Err(Violation::new(Oracle::Liveness, what))
+                // Nobody has damaged the files, so what they had is lost.
+                let is_lost = matches!(
+                    error,
+                    StartError::Journal(
+                        OpenError::Corrupt { .. } | OpenError::VersionMismatch { .. }
+                    )
+                );
+                let oracle = if is_lost { Oracle::Acknowledged } else { Oracle::Liveness };
+                Err(Violation::new(oracle, format!("the venue does not start: {error}")))
             }
         }
     }
