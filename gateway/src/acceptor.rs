@@ -65,6 +65,10 @@ pub struct GatewayAgent<C, N: Network> {
     turns: u32,
     /// More connections may wait to be accepted; the poll tells of new ones only.
     accepting: bool,
+    /// When it is accepted again after the system had no place for one.
+    accept_after: Timestamp,
+    /// Where the look at connections that wait for a token begins.
+    first_wait: usize,
     /// When timeouts and endings are looked at next, ns.
     next_look: u64,
     /// When the venue began to stop.
@@ -134,6 +138,9 @@ const MESSAGES_PER_TURN: usize = 64;
 /// everybody else.
 pub const ACCEPTS_PER_TURN: usize = 16;
 
+/// When connections are accepted again after the system gave none for want of something, files perhaps.
+const ACCEPT_RETRY_NS: u64 = 100_000_000;
+
 /// Connections that are read directly at the most: a read that finds nothing costs about as much
 /// as asking the system about all of them.
 const HOT_MAX: usize = 4;
@@ -193,6 +200,8 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             fields: Fields::new(),
             turns: 0,
             accepting: false,
+            accept_after: Timestamp(0),
+            first_wait: 0,
             next_look: 0,
             closing_since: None,
             logon_timeout_ns: config.fix.logon_timeout_ms * 1_000_000,
@@ -233,7 +242,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             _ => None,
         });
         if self.accepting {
-            return Some(Timestamp(0));
+            return Some(self.accept_after);
         }
         let due = [logon, closing, sessions, waits.min()].into_iter().flatten().min()?;
         Some(Timestamp(due.max(self.next_look)))
@@ -315,7 +324,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         {
             log::error!("poll: {error}");
         }
-        if self.accepting { found + self.accept(now) } else { found }
+        if self.accepting && self.accept_after <= now { found + self.accept(now) } else { found }
     }
 
     /// Accepts some of the connections that wait; returns how many.
@@ -325,10 +334,13 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
-                    if error.kind() != io::ErrorKind::WouldBlock {
-                        log::warn!("a connection can't be accepted: {error}");
+                    if error.kind() == io::ErrorKind::WouldBlock {
+                        self.accepting = false;
+                    } else {
+                        self.guard
+                            .log(now, format_args!("a connection can't be accepted: {error}"));
+                        self.accept_after = Timestamp(now.0 + ACCEPT_RETRY_NS);
                     }
-                    self.accepting = false;
                     return accepted;
                 }
             };
@@ -340,7 +352,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                 }
             };
             if let Err(error) = self.network.register(&mut stream, number) {
-                log::warn!("{peer}: {error}");
+                self.guard.log(now, format_args!("{peer} refused: {error}"));
                 continue;
             }
             let (message_max, output_max) = (self.lines.message_max, self.lines.output_max);
@@ -353,7 +365,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         ACCEPTS_PER_TURN
     }
 
-    /// The number of a new connection, if it may be; nothing is allocated for one that may not.
+    /// The number of a new connection, if it may be; nothing but what TLS takes is allocated for one that may not.
     fn place(&self, peer: SocketAddr, now: Timestamp) -> Result<usize, &'static str> {
         self.guard.admit(peer.ip(), now)?;
         if self.closing_since.is_some() {
@@ -503,6 +515,10 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         let security = N::security(line.io.stream());
         let found = self.guard.check_failures(peer, now).map_err(NotAdmitted::reason);
         let found = found.and_then(|()| self.desk.find(&message, peer, security));
+        if found.is_ok() && line.proved.is_none() && !self.checker.has_room() {
+            line.hold = Hold::Room;
+            return false;
+        }
         let logged_on = found.and_then(|session| {
             let claim = match line.proved {
                 Some(_) => None,
@@ -611,13 +627,24 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     }
 
     /// Looks again at connections whose next order may be taken now.
+    ///
+    /// A look begins behind the connection that came first in the one before, so that none takes all tokens
+    /// of its firm.
     fn end_waits(&mut self, now: Timestamp) {
-        for number in 0..self.lines.lines.len() {
-            if let Some(Line { hold: Hold::Token(until), .. }) = &self.lines.lines[number]
-                && *until <= now
-            {
-                self.lines.make_ready(number);
+        let mut first = None;
+        for number in (self.first_wait..self.lines.lines.len()).chain(0..self.first_wait) {
+            let Some(line) = &self.lines.lines[number] else { continue };
+            let Hold::Token(until) = line.hold else { continue };
+            if let Some(session) = line.session {
+                self.desk.note_waiting(session, now);
             }
+            if until <= now {
+                self.lines.make_ready(number);
+                first.get_or_insert(number);
+            }
+        }
+        if let Some(number) = first {
+            self.first_wait = (number + 1) % self.lines.lines.len();
         }
     }
 
@@ -629,7 +656,8 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         self.next_look = now.0 + LOOK_NS;
         self.close_ended(now);
         self.end_waits(now);
-        self.desk.handle_timeouts(now)
+        let half = self.lines.output_max / 2;
+        self.desk.handle_timeouts(now) + self.desk.send_lists(&self.lines, half)
     }
 }
 

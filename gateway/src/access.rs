@@ -1,7 +1,7 @@
 //! Who may connect: addresses, how many connections from each, and how many failed Logons.
 //!
-//! All of it is looked at before anything is allocated for a connection. What is remembered of an
-//! address is bounded, and so are the lines that refusals leave in the log.
+//! All of it is looked at before anything is allocated for a connection, but for the few kilobytes that TLS
+//! takes to say no. What is remembered of an address is bounded, and so are the lines that refusals leave in the log.
 
 use std::{
     collections::HashMap,
@@ -15,9 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::FixConfig;
 
-/// Addresses with failed Logons that are remembered at once: 48 KiB. When there are more, those that failed
+/// Addresses with failed Logons that are remembered at once: 32 KiB. When there are more, those that failed
 /// longest ago are forgotten first.
 const SOURCES_MAX: usize = 1_024;
+const _: () = assert!(SOURCES_MAX * size_of::<Failures>() == 32 * 1_024);
 
 /// Lines about refused connections in the log, per second.
 const LOG_LINES_PER_SECOND: u32 = 10;

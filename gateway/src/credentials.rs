@@ -184,6 +184,14 @@ impl Checker {
         }
     }
 
+    /// Whether a claim can be handed in.
+    pub fn has_room(&self) -> bool {
+        match self {
+            Self::Inline => true,
+            Self::Aside(aside) => aside.open < CHECKS_MAX,
+        }
+    }
+
     /// The next verdict, if there is one.
     #[inline]
     pub fn verdict(&mut self) -> Option<Verdict> {
@@ -211,6 +219,8 @@ impl Aside {
 impl Drop for Aside {
     fn drop(&mut self) {
         self.claims = None;
+        // Nobody wants verdicts any more: the check under way is the last.
+        self.verdicts = crossbeam_channel::never();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

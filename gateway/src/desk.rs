@@ -357,6 +357,11 @@ impl Desk {
         Ok(())
     }
 
+    /// Messages of a session wait that are not read, as an order among them has to wait: it isn't silent.
+    pub fn note_waiting(&mut self, index: usize, now: Timestamp) {
+        self.slots[index].fix.note_received(now.0);
+    }
+
     /// When a message of a session may be read, if it is an order that has to wait.
     #[inline]
     pub fn wait_of_order(
@@ -503,14 +508,27 @@ impl Desk {
 
     /// Puts an answer about instruments into the ring.
     fn send_reference<B: Body>(&mut self, index: usize, answer: &B) {
-        let mut body = Vec::new();
-        answer.encode_body(&mut body, &mut self.text, reference::JOURNALED);
+        let body = encode_reference(answer, &mut self.text);
         self.send(index, B::MSG_TYPE, &body);
     }
 
-    /// Goes on with the lists that a session waits for, as far as the ring has room.
+    /// Goes on with the lists that sessions wait for, of which no more than `waiting_max` bytes wait to be
+    /// read.
+    pub fn send_lists(&mut self, outputs: &impl Outputs, waiting_max: usize) -> usize {
+        let mut sent = 0;
+        for index in 0..self.slots.len() {
+            let slot = &self.slots[index];
+            let reads = |number| outputs.waiting(number) <= waiting_max;
+            if !slot.lists.is_empty() && slot.connection.is_some_and(reads) {
+                sent += self.send_lists_of(index);
+            }
+        }
+        sent
+    }
+
+    /// The same of one session, as far as the ring has room.
     #[cold]
-    fn send_lists(&mut self, index: usize) -> usize {
+    fn send_lists_of(&mut self, index: usize) -> usize {
         let mut sent = 0;
         while sent < LIST_MESSAGES_PER_TURN
             && self.has_room()
@@ -526,8 +544,7 @@ impl Desk {
                 last: end == list.places.end,
                 securities: part.iter().map(translate::security).collect(),
             };
-            let mut body = Vec::new();
-            answer.encode_body(&mut body, &mut self.text, reference::JOURNALED);
+            let body = encode_reference(&answer, &mut self.text);
             self.send(index, MsgType::SECURITY_LIST, &body);
             sent += 1;
             if end < list.places.end {
@@ -691,9 +708,6 @@ impl Desk {
             let absent = self.slots[index].absence.next_deadline();
             if absent.is_some_and(|due| due <= now) {
                 done += self.journal_absence(index, now);
-            }
-            if !self.slots[index].lists.is_empty() {
-                done += self.send_lists(index);
             }
             if self.slots[index].fix.holds_next() {
                 done += self.release_held(index, now);
@@ -1123,7 +1137,15 @@ fn encode<B: Body>(message: &B, body: &mut Vec<u8>, text: &mut TimestampText) ->
     B::MSG_TYPE
 }
 
-/// The version of journaled answers, whatever the session speaks; it has words for all of them.
+/// The same of an answer about instruments.
+fn encode_reference<B: Body>(answer: &B, text: &mut TimestampText) -> Vec<u8> {
+    let mut body = Vec::new();
+    answer.encode_body(&mut body, text, reference::JOURNALED);
+    body
+}
+
+/// The version of journaled answers, whatever the session speaks, but for those about instruments, which
+/// are in the words of [`reference::JOURNALED`]; it has words for all of the others.
 const JOURNALED: ApplVerId = ApplVerId::Fix44;
 
 /// Sends the message that a frame stands for, with the session's next number. SendingTime is the

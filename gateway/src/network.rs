@@ -97,6 +97,8 @@ pub enum Ready {
 pub struct TcpNetwork {
     plain: Listener,
     tls: Option<(Listener, Arc<ServerConfig>)>,
+    /// Whether the listener over TLS was asked first the last time.
+    tls_first: bool,
     poll: Poll,
     events: Events,
 }
@@ -142,7 +144,13 @@ impl TcpNetwork {
     pub fn listen(address: SocketAddr) -> Result<Self, StartError> {
         let poll = Poll::new()?;
         let plain = Listener::new(&poll, LISTENER, address)?;
-        Ok(Self { plain, tls: None, poll, events: Events::with_capacity(EVENTS_MAX) })
+        Ok(Self {
+            plain,
+            tls: None,
+            tls_first: false,
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+        })
     }
 
     /// Listens for TLS too, where the configuration says so.
@@ -196,6 +204,22 @@ impl Write for Socket {
     }
 }
 
+impl TcpNetwork {
+    fn accept_from(&self, over_tls: bool) -> io::Result<(Socket, SocketAddr)> {
+        match &self.tls {
+            Some((listener, config)) if over_tls => {
+                let (socket, peer) = listener.socket.accept()?;
+                let stream = TlsStream::new(socket, config.clone())?;
+                Ok((Socket::Tls(Box::new(stream)), peer))
+            }
+            _ => {
+                let (socket, peer) = self.plain.socket.accept()?;
+                Ok((Socket::Plain(socket), peer))
+            }
+        }
+    }
+}
+
 impl Network for TcpNetwork {
     type Stream = Socket;
 
@@ -225,14 +249,14 @@ impl Network for TcpNetwork {
     }
 
     fn accept(&mut self) -> io::Result<(Socket, SocketAddr)> {
-        match (self.plain.socket.accept(), &self.tls) {
-            (Ok((socket, peer)), _) => Ok((Socket::Plain(socket), peer)),
-            (Err(error), Some((listener, config))) if error.kind() == io::ErrorKind::WouldBlock => {
-                let (socket, peer) = listener.socket.accept()?;
-                let stream = TlsStream::new(socket, config.clone())?;
-                Ok((Socket::Tls(Box::new(stream)), peer))
+        // In turn, so that neither keeps the other from being heard.
+        self.tls_first = !self.tls_first && self.tls.is_some();
+        let first = self.accept_from(self.tls_first);
+        match first {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.tls.is_some() => {
+                self.accept_from(!self.tls_first)
             }
-            (Err(error), _) => Err(error),
+            first => first,
         }
     }
 

@@ -51,7 +51,8 @@ pub enum SessionRecord {
         session: SessionId,
         /// MsgType (tag 35).
         msg_type: Vec<u8>,
-        /// The fields between header and trailer, of an application message as FIX 4.4 has them.
+        /// The fields between header and trailer, of an application message as FIX 4.4 has them,
+        /// of one about instruments as FIX 5.0 SP2 has them.
         body: Vec<u8>,
     },
     /// Both sequence numbers start again at 1.

@@ -31,8 +31,8 @@ const GROWTH_KIB_MAX: u64 = 96 * 1024;
 /// Bytes that may wait for a client.
 const OUT_BUFFER_BYTES_MAX: usize = 65_536;
 
-/// Bytes of a message that has no end.
-const ENDLESS_BYTES: usize = 4 << 20;
+/// Bytes of a message that has no end: more than memory may grow by.
+const ENDLESS_BYTES: usize = 128 << 20;
 
 /// Memory of this process that is in use, KiB.
 fn resident_kib() -> u64 {

@@ -29,7 +29,6 @@ use ironbook_fix::{
     version::Version,
 };
 use ironbook_gateway::{
-    clock::{Clock, SystemClock},
     config::Config,
     random::Random,
     rights::Rights,
@@ -679,9 +678,12 @@ fn number_from(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
 }
 
+/// The seed of every run that is not told another; all counts of it are above zero.
+const SEED: u64 = 1;
+
 #[test]
 fn mutated_messages_do_no_harm_and_come_far() {
-    let seed = number_from("FUZZ_SEED").unwrap_or_else(|| SystemClock.now().0);
+    let seed = number_from("FUZZ_SEED").unwrap_or(SEED);
     let iterations = number_from("FUZZ_ITERATIONS").unwrap_or(0).max(ITERATIONS);
     println!("FUZZ_SEED={seed} FUZZ_ITERATIONS={iterations} repeats it");
     let (mut pair, start) = (Pair::new(seed), Instant::now());

@@ -181,6 +181,31 @@ fn a_firm_may_delay_what_a_session_would_not() {
 }
 
 #[test]
+fn sessions_of_a_firm_take_turns_and_none_that_waits_is_silent() {
+    let mut venue = Stepped::start(|config| {
+        firm(ThrottleAction::Delay)(config);
+        config.sessions[1].orders_per_second = 0;
+        (config.firms[0].orders_per_second, config.firms[0].orders_burst) = (1, 1);
+    });
+    let (mut a, mut b) = (venue.log_on("A", 60), venue.log_on("B", 10));
+    // A alone would take a minute's tokens.
+    for number in 0..60 {
+        venue.send(&mut a, "D", &order(&format!("a{number}")));
+    }
+    for number in 0..5 {
+        venue.send(&mut b, "D", &order(&format!("b{number}")));
+    }
+    let mut told = Vec::new();
+    for _ in 0..15 {
+        venue.advance(SECOND);
+        told.extend(b.pending());
+    }
+    let reports = told.iter().filter(|message| message.matches("35=8|150=0")).count();
+    assert_eq!(reports, 5, "{told:?}");
+    assert!(told.iter().all(|message| !message.matches("35=5")), "{told:?}");
+}
+
+#[test]
 fn refusals_are_valid_in_every_version() {
     for version in Version::ALL {
         let mut venue = Stepped::start(throttled(ThrottleAction::Reject));

@@ -137,7 +137,7 @@ pub struct SecurityList<'a> {
     pub req_id: &'a [u8],
     /// SecurityResponseID(322)
     pub response_id: &'a [u8],
-    /// SecurityRequestResult(560): 0 valid, 1 not supported, 2 none found.
+    /// SecurityRequestResult(560): 0 valid, 1 not supported, 2 none found, 4 not available now.
     pub result: u8,
     /// TotNoRelatedSym(393): securities in all messages of the answer.
     pub total: u64,

@@ -290,6 +290,13 @@ impl Session {
         }
     }
 
+    /// Something arrived that is not read before a time that the other side does not choose: it isn't
+    /// silent.
+    pub fn note_received(&mut self, now_ns: u64) {
+        self.last_received_ns = now_ns;
+        self.test_requested = false;
+    }
+
     /// A message arrived.
     pub fn handle_message(&mut self, now_ns: u64, message: &Message<'_>) -> Handled {
         match self.state {
