@@ -599,6 +599,12 @@ impl Command {
         kind >> 8 == 1
     }
 
+    /// The client that asked: nobody for configuration, and for what the venue does by itself, if it is to
+    /// the orders of a client.
+    pub fn client(&self) -> Option<SessionId> {
+        self.origin().filter(|origin| origin.msg_seq_num > 0).map(|origin| origin.session)
+    }
+
     /// Who asked; configuration comes from the venue itself.
     pub fn origin(&self) -> Option<&Origin> {
         match self {

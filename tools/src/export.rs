@@ -110,9 +110,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
             written => written.map(|_| exit(&index)).map_err(|fault| note_damage(&index, fault)),
         };
     };
-    let mut file = create(path)?;
-    let written = arguments.write(&index, &mut file);
-    let Exported { frames, lines } = written.map_err(|fault| note_damage(&index, fault))?;
+    let Exported { frames, lines } = create(path, |file| {
+        arguments.write(&index, file).map_err(|fault| note_damage(&index, fault))
+    })?;
     let (path, redacted) = (path.display().to_string(), !arguments.no_redact);
     if source.json {
         let value = json!({ "file": path, "frames": frames, "lines": lines, "redacted": redacted });

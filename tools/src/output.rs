@@ -1,6 +1,12 @@
 //! What all subcommands print alike: exit codes, failures, numbers.
 
-use std::{fs::File, io::ErrorKind, io::Write as _, path::Path, process::ExitCode};
+use std::{
+    fs::{self, File},
+    io::ErrorKind,
+    io::Write as _,
+    path::Path,
+    process::ExitCode,
+};
 
 use ironbook_gateway::{
     client::ClientError,
@@ -25,8 +31,8 @@ pub fn say_line(line: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
-/// Exit status; scripts rely on the numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Exit status; scripts rely on the numbers, of which the greatest is the gravest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// All is well.
     Fine = 0,
@@ -173,13 +179,18 @@ impl From<StartError> for Failure {
     }
 }
 
-/// Creates a file, which must not be there yet: nothing that somebody has is lost, a journal least of all.
-pub fn create(path: &Path) -> Result<File, Failure> {
-    File::create_new(path).map_err(|error| {
+/// Creates a file and fills it. It must not be there yet: nothing that somebody has is lost, a journal
+/// least of all; and where it can't be filled, it is not left there half.
+pub fn create<T>(
+    path: &Path,
+    fill: impl FnOnce(&mut File) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut file = File::create_new(path).map_err(|error| {
         let hint =
             if error.kind() == ErrorKind::AlreadyExists { "; give another name" } else { "" };
         Failure::new(Exit::Usage, format!("{}: {error}{hint}", path.display()))
-    })
+    })?;
+    fill(&mut file).inspect_err(|_| drop(fs::remove_file(path)))
 }
 
 /// Result of a subcommand.

@@ -27,8 +27,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Outcome {
     let report = ironbook_journal::verify(&arguments.dir)?;
-    let exit = report.findings.iter().map(exit).max_by_key(|exit| *exit as u8);
-    let exit = exit.unwrap_or(Exit::Fine);
+    let exit = gravest(&report);
     let gone = describe_gone(&arguments.dir, report.first_sequence);
     let snapshots = judge_snapshots(&arguments.dir)?;
     let all_good = snapshots.iter().all(|(_, problem)| problem.is_none());
@@ -57,7 +56,12 @@ fn judge_snapshots(dir: &Path) -> Result<Vec<(u64, Option<String>)>, Failure> {
     Ok(sequences.into_iter().filter_map(judge).collect())
 }
 
-fn exit(finding: &Finding) -> Exit {
+/// What the gravest of all findings is.
+pub fn gravest(report: &Report) -> Exit {
+    report.findings.iter().map(exit_of).max().unwrap_or(Exit::Fine)
+}
+
+fn exit_of(finding: &Finding) -> Exit {
     match finding {
         Finding::VersionMismatch { .. } => Exit::Version,
         Finding::TornTail { .. } => Exit::Finding,
@@ -145,7 +149,7 @@ fn print_json(
     let findings: Vec<_> = report
         .findings
         .iter()
-        .map(|finding| json!({ "exit": exit_of(finding), "text": describe(finding) }))
+        .map(|finding| json!({ "exit": exit_of(finding) as u8, "text": describe(finding) }))
         .collect();
     let value = json!({
         "frames": report.frames,
@@ -166,8 +170,4 @@ fn print_json(
         "exit": exit as u8,
     });
     say!("{value:#}");
-}
-
-fn exit_of(finding: &Finding) -> u8 {
-    exit(finding) as u8
 }

@@ -328,7 +328,7 @@ fn a_comparison_ends_where_a_journal_is_damaged() {
 fn what_would_have_been() {
     let story = Story::new();
     // Nothing changed: nothing comes otherwise, to the state.
-    for span in ["", " --from 20", " --from 20 --to 60", " --from seq:32"] {
+    for span in ["", " --from 20", " --from 20 --to 60", " --from seq:32", " --to trade:1"] {
         let said = json(&story.output(&format!("whatif{span} --json"), 0));
         assert!(said["first_difference"].is_null(), "{said:#}");
         assert_eq!(said["states"]["real"], said["states"]["COUNTERFACTUAL"], "{span}");
@@ -345,9 +345,10 @@ fn what_would_have_been() {
     story.golden("whatif-tick", "whatif --set MSFT.tick=0.01 --set MSFT.lot=5");
     story.golden("whatif-limit", "whatif --set engine.orders_max=2");
     let said = story.ask("whatif --drop-client C1 --drop-client C2 --json", 0);
-    for line in
-        story.ask("whatif --drop-client C7", 0).lines().filter(|line| line.contains("sequence"))
-    {
+    let dropped = story.ask("whatif --drop-client C7", 0);
+    let lines: Vec<_> = dropped.lines().filter(|line| line.contains("sequence")).collect();
+    assert!(!lines.is_empty(), "{dropped}");
+    for line in lines {
         assert!(line.contains("COUNTERFACTUAL") || line.starts_with("Next"), "{line}");
     }
     assert!(said.contains("\"label\": \"COUNTERFACTUAL\""), "{said}");
@@ -453,6 +454,50 @@ fn reports_tell_no_name() {
         assert!(!page.contains(&text(&story.dir)), "where the journal is");
         assert!(page.contains(">C1<"), "{page}");
     }
+}
+
+#[test]
+fn a_report_of_a_journal_that_differs_quotes_nobody() {
+    let lie = |event: &mut Event| {
+        if let Event::Execution(event) = event {
+            event.last_px += i64::from(event.last_px > 0);
+        }
+    };
+    let story = Story::written_by(|dir| trade(Script::new(dir), lie));
+    let page = report(&story, "", 1);
+    assert!(page.contains("differs from what this program computes"), "{page}");
+    for name in ["a1", "b1"] {
+        assert!(!page.contains(&format!("{name}&quot;")), "{name} is told: {page}");
+    }
+    assert!(report(&story, "--no-redact", 1).contains("a1&quot;"), "it would be seen");
+}
+
+#[test]
+fn a_report_is_as_grave_as_what_it_found() {
+    let story = Story::new();
+    let path = story.dir.join("0000000000.seg");
+    let mut bytes = fs::read(&path).unwrap();
+    // An unfinished frame behind the last one.
+    let end = bytes.iter().rposition(|&byte| byte != 0).unwrap() / 8 * 8 + 8;
+    bytes[end..end + 8].copy_from_slice(&[64, 0, 0, 0x80, 1, 2, 3, 4]);
+    fs::write(&path, bytes).unwrap();
+    expect_exit(&["verify", &text(&story.dir)], 1);
+    assert!(report(&story, "", 1).contains("unfinished"));
+}
+
+#[test]
+fn an_export_that_fails_leaves_no_file() {
+    let story = Story::new();
+    let out = story.beside("out.csv");
+    let (dir, out_name) = (text(&story.dir), text(&out));
+    expect_exit(
+        &["export", &dir, "--format", "csv", "--from", "seq:9999999", "--out", &out_name],
+        1,
+    );
+    assert!(!out.exists());
+    expect_exit(&["export", &dir, "--format", "csv", "--out", &out_name], 0);
+    expect_exit(&["export", &dir, "--format", "csv", "--out", &out_name], 2);
+    assert!(out.exists(), "what was there before stays");
 }
 
 #[test]

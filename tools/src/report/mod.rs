@@ -5,6 +5,7 @@ mod html;
 
 use std::{fmt::Write as _, io::Write as _, path::PathBuf};
 
+use ironbook_gateway::replay::{PlayError, ReplayError};
 use ironbook_incident::{
     Fault,
     book::{BookView, book},
@@ -25,7 +26,7 @@ use serde_json::json;
 use crate::{
     indexed::{Source, Stretch, exit, note_damage},
     output::{Exit, Failure, Outcome, create, grouped, hash, say},
-    verify::describe,
+    verify::{self, describe},
 };
 
 /// Symbols whose prices are drawn, those with the most trades.
@@ -173,14 +174,36 @@ fn build(index: &Index) -> String {
 
 fn findings(arguments: &Arguments, index: &Index, verified: &Report) -> Vec<String> {
     let mut found: Vec<_> = verified.findings.iter().map(describe).collect();
-    found.extend(index.damage().map(ToString::to_string));
+    found.extend(index.damage().map(|damage| match &damage.error {
+        // Both events would be quoted, with the names in them.
+        PlayError::Replay(ReplayError::Diverged { sequence, .. }) if !arguments.no_redact => format!(
+            "sequence {sequence} differs from what this program computes; ironbook diff tells how\nup \
+             to sequence {} the journal is good, and indexed",
+            damage.last_good
+        ),
+        _ => damage.to_string(),
+    }));
     let gone = ironbook_gateway::retention::describe_gone(index.dir(), index.first_sequence());
     found.extend(gone);
     if !arguments.no_redact {
         let dir = index.dir().display().to_string();
-        found.iter_mut().for_each(|text| *text = text.replace(&dir, "DIR"));
+        found.iter_mut().for_each(|text| *text = without_dir(text, &dir));
     }
     found
+}
+
+/// A text without the place of the journal, wherever a word is it or begins with it. A short name may also
+/// be a word of its own, and is no secret: only files in it are taken for it.
+fn without_dir(text: &str, dir: &str) -> String {
+    if dir.contains('/') {
+        return text.replace(dir, "DIR");
+    }
+    let inside = format!("{dir}/");
+    let word = |word: &str| match word.strip_prefix(&inside) {
+        Some(file) => format!("DIR/{file}"),
+        None => word.to_owned(),
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 impl Arguments {
@@ -213,14 +236,17 @@ impl Arguments {
 pub fn run(arguments: &Arguments) -> Outcome {
     let source = &arguments.source;
     let verified = ironbook_journal::verify(&source.dir)?;
+    let found = verify::gravest(&verified);
     let index = source.open()?;
-    let facts = Facts::gather(arguments, &index, verified);
-    let facts = facts.map_err(|fault| note_damage(&index, fault))?;
-    let page = html::page(&facts, &arguments.command());
     let path = arguments.out.display().to_string();
-    let mut file = create(&arguments.out)?;
-    file.write_all(page.as_bytes())
-        .map_err(|error| Failure::new(Exit::Finding, format!("{path}: {error}")))?;
+    let (facts, page) = create(&arguments.out, |file| {
+        let facts = Facts::gather(arguments, &index, verified);
+        let facts = facts.map_err(|fault| note_damage(&index, fault))?;
+        let page = html::page(&facts, &arguments.command());
+        file.write_all(page.as_bytes())
+            .map_err(|error| Failure::new(Exit::Finding, format!("{path}: {error}")))?;
+        Ok((facts, page))
+    })?;
     if source.json {
         let value = json!({
             "file": path,
@@ -240,5 +266,5 @@ pub fn run(arguments: &Arguments) -> Outcome {
         say!("Findings     {}", facts.findings.len());
         say!("\nNext: ironbook top {}", source.dir.display());
     }
-    Ok(exit(&index))
+    Ok(found.max(exit(&index)))
 }

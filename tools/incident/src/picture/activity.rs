@@ -1,7 +1,7 @@
 //! How much happened when.
 
 use ironbook_engine::{
-    Command, Event, ExecType, LastLiquidity, SessionId,
+    Command, Event, ExecType, LastLiquidity,
     event::{CancelRejected, Execution, OrderRejected},
     record::Record,
 };
@@ -91,10 +91,9 @@ impl Activity {
             }
             kind if Command::is_kind(kind) => {
                 self.commands += 1;
-                let command = Command::decode(kind, frame.payload).ok();
-                let origin = command.as_ref().and_then(Command::origin);
-                rates.requests +=
-                    u64::from(origin.is_some_and(|origin| origin.session != SessionId::VENUE));
+                let command = Command::decode(kind, frame.payload);
+                let is_request = command.is_ok_and(|command| command.client().is_some());
+                rates.requests += u64::from(is_request);
             }
             _ => {}
         }

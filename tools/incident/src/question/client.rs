@@ -113,9 +113,7 @@ struct Counting {
 impl Counting {
     fn take(&mut self, frame: &Frame<'_>, id: SessionId) {
         match Content::decode(frame.kind, frame.payload) {
-            Content::Command(command)
-                if command.origin().is_some_and(|origin| origin.session == id) =>
-            {
+            Content::Command(command) if command.client() == Some(id) => {
                 self.request(&command, frame);
             }
             Content::Event(event) if event.session() == Some(id) => self.event(&event, frame),

@@ -138,10 +138,9 @@ impl Counting {
                 self.event(&event, frame);
             }
         } else if let Ok(command) = Command::decode(frame.kind, frame.payload)
-            && let Some(origin) = command.origin()
-            && origin.session != SessionId::VENUE
+            && let Some(session) = command.client()
         {
-            self.clients.entry(origin.session).or_default().requests += 1;
+            self.clients.entry(session).or_default().requests += 1;
             self.second(frame).requests += 1;
         }
     }

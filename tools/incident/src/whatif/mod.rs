@@ -138,7 +138,9 @@ pub fn what_if(index: &Index, wanted: Wanted) -> Result<WhatIf, Fault> {
     let dropped = wanted.dropped.iter().map(|comp_id| session(names.engine(), comp_id));
     let dropped = dropped.collect::<Result<Vec<_>, _>>()?;
     let from = index.input_of(wanted.span.first)?;
-    let span = Span { first: from, ..wanted.span };
+    // To the end of the last input: its events are computed whole.
+    let real = Moment::at(index, wanted.span.last)?;
+    let span = Span { first: from, last: real.sequence() };
     let mut play = Play::before(index, &names, settings, dropped, from)?;
     let mut problem = Ok(());
     scan_while(index, &[], span, |frame| {
@@ -147,7 +149,6 @@ pub fn what_if(index: &Index, wanted: Wanted) -> Result<WhatIf, Fault> {
     })?;
     problem?;
     play.end_input();
-    let real = Moment::at(index, span.last)?;
     let real = real.engine().map_or(0, Engine::state_hash);
     Ok(play.answer(wanted, real))
 }
@@ -237,8 +238,8 @@ impl<'n> Play<'n> {
             let sequence = Sequence(frame.sequence);
             PlayError::Replay(ReplayError::Decode { sequence, source })
         })?;
-        let asked = command.origin().map(|origin| origin.session);
-        let dropped = asked.is_some_and(|session| self.dropped.contains(&session));
+        let (client, origin) = (command.client(), command.origin());
+        let dropped = origin.is_some_and(|origin| self.dropped.contains(&origin.session));
         let mut counterfactual = Vec::new();
         if dropped {
             self.commands.1 += 1;
@@ -246,7 +247,7 @@ impl<'n> Play<'n> {
             self.commands.0 += 1;
             counterfactual = self.apply(frame, command)?;
         }
-        if let Some(session) = asked.filter(|session| *session != SessionId::VENUE) {
+        if let Some(session) = client {
             self.tallies.real.request(session);
             if !dropped {
                 self.tallies.counterfactual.request(session);
