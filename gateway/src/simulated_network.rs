@@ -198,10 +198,14 @@ impl SimulatedNetwork {
         self.state().wires.values_mut().for_each(Wire::break_off);
     }
 
-    /// When bytes, or an end, arrive next, or a socket takes bytes again.
+    /// When bytes, or an end, arrive next, or a socket takes bytes again; now, while the venue was not
+    /// told of one that did: a poll may be interrupted.
     pub fn next_event_ns(&self) -> Option<u64> {
         let mut state = self.state();
         let now = state.clock.now().0;
+        if state.connected || state.wires.values_mut().any(|wire| wire.has_news(now)) {
+            return Some(now);
+        }
         let pipes = state.wires.values_mut();
         let pipes = pipes.flat_map(|wire| [&mut wire.to_venue, &mut wire.to_client]);
         pipes.filter_map(|pipe| pipe.next_event_ns(now)).min()
@@ -343,6 +347,13 @@ impl Wire {
         }
     }
 
+    /// Whether there is something to tell the venue of this connection.
+    fn has_news(&mut self, now: u64) -> bool {
+        self.to_venue.arrive(now);
+        let news = self.broken_edge || self.to_venue.readable_edge || self.to_client.is_free(now);
+        self.number.is_some() && self.held[End::Venue as usize] && news
+    }
+
     /// What the venue is to be told of this connection, once.
     fn ready(&mut self, now: u64) -> Option<Ready> {
         let number = self.number?;
@@ -352,9 +363,8 @@ impl Wire {
         }
         self.to_venue.arrive(now);
         let readable = std::mem::take(&mut self.to_venue.readable_edge);
-        let out = &mut self.to_client;
-        let writable = out.refused && out.bytes < PIPE_BYTES && out.refused_until_ns <= now;
-        out.refused &= !writable;
+        let writable = self.to_client.is_free(now);
+        self.to_client.refused &= !writable;
         (readable || writable).then_some(Ready::Connection { number, readable, writable })
     }
 }
@@ -367,6 +377,11 @@ impl Pipe {
         self.last_due_ns = self.last_due_ns.max(due_ns);
         self.bytes += bytes.len();
         self.segments.push_back((self.last_due_ns, bytes));
+    }
+
+    /// Whether it takes bytes again, and the writer was refused before.
+    fn is_free(&self, now: u64) -> bool {
+        self.refused && self.bytes < PIPE_BYTES && self.refused_until_ns <= now
     }
 
     fn next_event_ns(&mut self, now: u64) -> Option<u64> {
@@ -578,6 +593,34 @@ mod tests {
         }
         assert!(got == sent, "in order, and nothing else");
         sizes
+    }
+
+    #[test]
+    fn nothing_that_the_venue_was_not_told_of_is_slept_through() {
+        let mut refusals = 0;
+        for seed in 0..200 {
+            let mut world = World::new(seed);
+            let (mut client, mut venue) = world.connect();
+            assert_eq!(world.network.next_event_ns(), None, "all is told");
+            let refused = (0..100).any(|_| venue.write(b"x").is_err());
+            if !refused {
+                continue;
+            }
+            refusals += 1;
+            // To where the socket takes bytes again, and past it: the poll that would have told was not
+            // made, or interrupted.
+            while world.network.next_event_ns().is_some_and(|at| at > world.clock.now().0) {
+                world.next();
+            }
+            let now = world.clock.now().0;
+            world.clock.set(Timestamp(now + 1));
+            assert_eq!(world.network.next_event_ns(), Some(now + 1), "seed {seed}");
+            let writable = Ready::Connection { number: 7, readable: false, writable: true };
+            assert!(world.poll().contains(&writable), "seed {seed}");
+            assert_ne!(world.network.next_event_ns(), Some(now + 1), "told once");
+            drop(read(&mut client));
+        }
+        assert!(refusals > 20, "{refusals}");
     }
 
     #[test]
