@@ -3,6 +3,7 @@
 //! The data types are those of the FIX 4.4 specification, volume 1, "FIX data types". A value is checked
 //! once, here, into a type; nothing is converted through floating point.
 
+use std::cell::Cell;
 use thiserror::Error;
 
 /// Nanoseconds in a second.
@@ -23,6 +24,9 @@ pub const DECIMAL_TEXT_MAX: usize = DECIMAL_DIGITS_MAX + 3;
 
 /// Most bytes a UTCTimestamp takes as text: `YYYYMMDD-HH:MM:SS.nnnnnnnnn`.
 pub const TIMESTAMP_TEXT_MAX: usize = 27;
+
+/// Bytes of a UTCTimestamp without a fraction of the second.
+const SECOND_TEXT: usize = 17;
 
 const _: () = assert!(10_i64.pow(DECIMAL_DIGITS_MAX as u32) - 1 == MANTISSA_MAX);
 
@@ -310,9 +314,9 @@ pub fn write_u64(out: &mut [u8], number: u64) -> usize {
     length
 }
 
-/// Fills `out` from the right with the digits of `number`, zeros in front.
+/// Fills `out` from the right with the digits of `number`, zeros in front; returns what is left of it.
 #[inline]
-fn write_digits(out: &mut [u8], mut number: u64) {
+fn write_digits(out: &mut [u8], mut number: u64) -> u64 {
     let mut end = out.len();
     while end >= 2 {
         out[end - 2..end].copy_from_slice(&pair(number % 100));
@@ -321,7 +325,9 @@ fn write_digits(out: &mut [u8], mut number: u64) {
     }
     if end == 1 {
         out[0] = b'0' + (number % 10) as u8;
+        number /= 10;
     }
+    number
 }
 
 /// Writes a decimal at the start of `out` and returns its length.
@@ -342,12 +348,12 @@ pub fn write_decimal(out: &mut [u8], decimal: Decimal) -> usize {
         return at + write_u64(&mut out[at..], magnitude);
     }
     // At least one digit stands before the point, so a small mantissa gets zeros in front.
-    let length = digits_of(magnitude).max(scale + 1);
-    write_digits(&mut out[at..at + length], magnitude);
-    let point = at + length - scale;
-    out.copy_within(point..at + length, point + 1);
+    let point = at + digits_of(magnitude).max(scale + 1) - scale;
+    let end = point + 1 + scale;
+    let whole = write_digits(&mut out[point + 1..end], magnitude);
     out[point] = b'.';
-    at + length + 1
+    write_digits(&mut out[at..point], whole);
+    end
 }
 
 /// How many digits of the second a timestamp is written with.
@@ -364,21 +370,28 @@ pub enum Precision {
     Nanos,
 }
 
-/// Days from 1970-01-01 to a civil date of the proleptic Gregorian calendar (the usual era computation:
-/// years start in March so that the leap day is the last).
-const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+/// Days before each month of a year that begins in March, so that the leap day is its last; January is 1.
+const DAYS_BEFORE_MONTH: [u32; 13] = [0, 306, 337, 0, 31, 61, 92, 122, 153, 184, 214, 245, 275];
+
+/// Days from 0000-03-01 to 1970-01-01.
+const EPOCH_DAYS: i64 = 719_468;
+
+/// Days from 1970-01-01 to a civil date of the proleptic Gregorian calendar, years 0 to 9999.
+#[inline]
+const fn days_from_civil(Civil { year, month, day }: Civil) -> i64 {
+    if year == 0 && month <= 2 {
+        // The one year before the count begins is a leap year.
+        return days_from_civil(Civil { year: 400, month, day }) - 146_097;
+    }
     let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year - era * 400;
-    let month_from_march = (month + 9) % 12;
-    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+    let centuries = year / 100;
+    let days = year * 365 + year / 4 - centuries + centuries / 4;
+    (days + DAYS_BEFORE_MONTH[month as usize] + day) as i64 - 1 - EPOCH_DAYS
 }
 
 /// The civil date `(year, month, day)` of a day counted from 1970-01-01.
 const fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
+    let days = days + EPOCH_DAYS;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
     let year_of_era =
@@ -391,42 +404,64 @@ const fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (year, month, day)
 }
 
-const fn days_in_month(year: i64, month: i64) -> i64 {
+const fn days_in_month(year: u32, month: u32) -> u32 {
     match month {
         4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => {
+            29
+        }
         2 => 28,
         _ => 31,
     }
 }
 
-/// A number of two digits.
-#[inline]
-fn two(tens: u8, ones: u8) -> Result<i64, ValueError> {
-    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
-    if tens > 9 || ones > 9 {
-        return Err(ValueError::Format);
-    }
-    Ok(i64::from(tens) * 10 + i64::from(ones))
+/// A day of the calendar.
+#[derive(Debug, Clone, Copy)]
+struct Civil {
+    year: u32,
+    month: u32,
+    day: u32,
 }
 
 const ZEROS: u64 = 0x3030_3030_3030_3030;
 const HIGH_HALVES: u64 = 0xF0F0_F0F0_F0F0_F0F0;
 const SIXES: u64 = 0x0606_0606_0606_0606;
 
-/// The values of eight digits, a byte each, the first one lowest; none when a byte is no digit.
+/// Whether each byte is at most nine.
 #[inline]
-fn digits(text: [u8; 8]) -> Option<u64> {
-    let values = u64::from_le_bytes(text) ^ ZEROS;
+const fn are_digits(values: u64) -> bool {
     // Nothing above nine: the high half of each byte is zero, and stays so when six is added.
-    ((values | values.wrapping_add(SIXES)) & HIGH_HALVES == 0).then_some(values)
+    (values | values.wrapping_add(SIXES)) & HIGH_HALVES == 0
 }
 
-/// Of digits in their bytes, the number that those at `at` and behind it make.
+/// Of digits in their bytes, the first one lowest, the number that those at `at` and behind it make.
 #[inline]
-fn two_of(digits: u64, at: u32) -> i64 {
-    let pairs = digits * 10 + (digits >> 8);
-    (pairs >> (at * 8) & 0xFF) as i64
+const fn two_of(digits: u64, at: u32) -> u32 {
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
+    (pairs >> (at * 8) & 0xFF) as u32
+}
+
+/// The day that `YYYYMMDD` names, if there is one.
+#[inline]
+fn civil(text: [u8; 8]) -> Option<Civil> {
+    let digits = u64::from_le_bytes(text) ^ ZEROS;
+    let year = two_of(digits, 0) * 100 + two_of(digits, 2);
+    let (month, day) = (two_of(digits, 4), two_of(digits, 6));
+    let short = (1..=28).contains(&day) && (1..=12).contains(&month);
+    let exists =
+        short || (1..=12).contains(&month) && (29..=days_in_month(year, month)).contains(&day);
+    (are_digits(digits) && exists).then_some(Civil { year, month, day })
+}
+
+/// The second of the day that `HH:MM:SS` names, if there is one; a leap second is the last of its minute.
+#[inline]
+fn second_of_day(text: [u8; 8]) -> Option<u32> {
+    const COLONS: u64 = 0x0000_FF00_00FF_0000;
+    let digits = u64::from_le_bytes(text) ^ u64::from_le_bytes(*b"00:00:00");
+    let (hour, minute, second) = (two_of(digits, 0), two_of(digits, 3), two_of(digits, 6));
+    let exists =
+        digits & COLONS == 0 && are_digits(digits) && hour <= 23 && minute <= 59 && second <= 60;
+    exists.then_some(hour * 3600 + minute * 60 + second.min(59))
 }
 
 /// Reads `YYYYMMDD` (data types LocalMktDate and UTCDateOnly) as days since 1970-01-01.
@@ -435,13 +470,8 @@ fn two_of(digits: u64, at: u32) -> i64 {
 /// [`ValueError::Format`] for another syntax or a day that isn't in the calendar.
 #[inline]
 pub fn parse_date(value: &[u8]) -> Result<i64, ValueError> {
-    let digits = value.try_into().ok().and_then(digits).ok_or(ValueError::Format)?;
-    let year = two_of(digits, 0) * 100 + two_of(digits, 2);
-    let (month, day) = (two_of(digits, 4), two_of(digits, 6));
-    if !(1..=12).contains(&month) || !(1..=days_in_month(year, month)).contains(&day) {
-        return Err(ValueError::Format);
-    }
-    Ok(days_from_civil(year, month, day))
+    let civil = value.try_into().ok().and_then(civil).ok_or(ValueError::Format)?;
+    Ok(days_from_civil(civil))
 }
 
 /// Reads `HH:MM:SS` with an optional fraction of 1 to 9 digits (data type UTCTimeOnly) as nanoseconds since
@@ -451,25 +481,23 @@ pub fn parse_date(value: &[u8]) -> Result<i64, ValueError> {
 /// [`ValueError::Format`] for another syntax.
 #[inline]
 pub fn parse_time(value: &[u8]) -> Result<u64, ValueError> {
-    let &[a, b, b':', c, d, b':', e, f, ref fraction @ ..] = value else {
-        return Err(ValueError::Format);
-    };
-    let digits = digits([a, b, c, d, e, f, b'0', b'0']).ok_or(ValueError::Format)?;
-    let (hour, minute, second) = (two_of(digits, 0), two_of(digits, 2), two_of(digits, 4));
-    if hour > 23 || minute > 59 || second > 60 {
-        return Err(ValueError::Format);
-    }
-    let seconds = (hour * 3600 + minute * 60 + second.min(59)) as u64;
-    Ok(seconds * NANOS_PER_SECOND + parse_fraction(fraction)?)
+    let (time, fraction) = value.split_first_chunk().ok_or(ValueError::Format)?;
+    let second = second_of_day(*time).ok_or(ValueError::Format)?;
+    Ok(u64::from(second) * NANOS_PER_SECOND + parse_fraction(fraction)?)
 }
 
+/// Nanoseconds of a fraction of a second: a point and digits, or nothing.
 #[inline]
 fn parse_fraction(value: &[u8]) -> Result<u64, ValueError> {
     match value {
         [] => Ok(0),
-        &[b'.', a, b, c] => {
-            let millis = two(b'0', a)? * 100 + two(b, c)?;
-            Ok(millis as u64 * 1_000_000)
+        &[point, a, b, c] => {
+            let digits = u64::from(u32::from_le_bytes([point, a, b, c]) ^ 0x3030_302E);
+            if digits & 0xFF != 0 || !are_digits(digits) {
+                return Err(ValueError::Format);
+            }
+            let millis = u64::from(two_of(digits, 1)) * 10 + (digits >> 24);
+            Ok(millis * 1_000_000)
         }
         [b'.', digits @ ..] if (1..=9).contains(&digits.len()) => {
             let mut nanos = parse_u64(digits)?;
@@ -482,6 +510,9 @@ fn parse_fraction(value: &[u8]) -> Result<u64, ValueError> {
     }
 }
 
+/// The first day whose nanoseconds don't fit 64 bits: 2554-07-21.
+const DAYS_END: u64 = 213_503;
+
 /// Reads a UTCTimestamp, `YYYYMMDD-HH:MM:SS` with an optional fraction of 1 to 9 digits, as nanoseconds
 /// since the Unix epoch.
 ///
@@ -489,16 +520,48 @@ fn parse_fraction(value: &[u8]) -> Result<u64, ValueError> {
 /// [`ValueError::Format`] for another syntax, [`ValueError::Range`] before 1970 or past 2553.
 #[inline]
 pub fn parse_timestamp(value: &[u8]) -> Result<u64, ValueError> {
-    let Some((date, [b'-', time @ ..])) = value.split_at_checked(8) else {
+    let Some((date, [b'-', time @ ..])) = value.split_first_chunk() else {
         return Err(ValueError::Format);
     };
-    let (days, within) = (parse_date(date)?, parse_time(time)?);
-    let days = u64::try_from(days).map_err(|_| ValueError::Range)?;
-    // 2554-07-21 is the first day that doesn't fit 64 bits of nanoseconds.
-    if days >= 213_503 {
-        return Err(ValueError::Range);
+    let civil = civil(*date).ok_or(ValueError::Format)?;
+    let within = parse_time(time)?;
+    match u64::try_from(days_from_civil(civil)) {
+        Ok(days) if days < DAYS_END => Ok(days * 86_400 * NANOS_PER_SECOND + within),
+        _ => Err(ValueError::Range),
     }
-    Ok(days * 86_400 * NANOS_PER_SECOND + within)
+}
+
+/// Reads UTCTimestamps, remembering the last second: most of what comes together is of one.
+#[derive(Debug, Clone)]
+pub(crate) struct TimestampReader {
+    text: Cell<[u8; SECOND_TEXT]>,
+    /// Its nanoseconds since the Unix epoch.
+    second_ns: Cell<u64>,
+}
+
+impl TimestampReader {
+    pub const fn new() -> Self {
+        Self { text: Cell::new(*b"19700101-00:00:00"), second_ns: Cell::new(0) }
+    }
+
+    /// [`parse_timestamp`]
+    #[inline]
+    pub fn parse(&self, value: &[u8]) -> Result<u64, ValueError> {
+        match value.split_first_chunk() {
+            Some((text, fraction)) if *text == self.text.get() => {
+                Ok(self.second_ns.get() + parse_fraction(fraction)?)
+            }
+            Some((text, _)) => self.turn(*text, value),
+            None => Err(ValueError::Format),
+        }
+    }
+
+    fn turn(&self, text: [u8; SECOND_TEXT], value: &[u8]) -> Result<u64, ValueError> {
+        let time_ns = parse_timestamp(value)?;
+        self.text.set(text);
+        self.second_ns.set(time_ns - time_ns % NANOS_PER_SECOND);
+        Ok(time_ns)
+    }
 }
 
 /// UTCTimestamps as text, remembering the text of the last second so that within one second only the
@@ -507,7 +570,7 @@ pub fn parse_timestamp(value: &[u8]) -> Result<u64, ValueError> {
 pub struct TimestampText {
     precision: Precision,
     second: u64,
-    text: [u8; 17],
+    text: [u8; SECOND_TEXT],
 }
 
 impl TimestampText {
@@ -634,6 +697,7 @@ mod tests {
 
     #[test]
     fn timestamps_of_every_precision() {
+        let reader = TimestampReader::new();
         for (text, expected) in [
             ("19700101-00:00:00", Ok(0)),
             ("20240229-23:59:59", Ok(1_709_251_199_000_000_000)),
@@ -651,10 +715,44 @@ mod tests {
             ("20240301 00:00:00", Err(ValueError::Format)),
             ("2024030-100:00:00", Err(ValueError::Format)),
             ("20240301-00:00:0", Err(ValueError::Format)),
+            ("20240301-0000:000", Err(ValueError::Format)),
+            ("20240301-00:00:00:000", Err(ValueError::Format)),
+            ("20240301-00:00:00.0:0", Err(ValueError::Format)),
+            ("20240301-00:60:00", Err(ValueError::Format)),
+            ("20240301-00:00:61", Err(ValueError::Format)),
+            ("20240230-00:00:00", Err(ValueError::Format)),
+            ("20240431-00:00:00", Err(ValueError::Format)),
+            ("20240001-00:00:00", Err(ValueError::Format)),
+            ("20240132-00:00:00", Err(ValueError::Format)),
             ("19691231-23:59:59", Err(ValueError::Range)),
             ("99991231-23:59:59", Err(ValueError::Range)),
         ] {
             assert_eq!(parse_timestamp(text.as_bytes()), expected, "{text}");
+            assert_eq!(reader.parse(text.as_bytes()), expected, "{text}");
+            assert_eq!(reader.parse(text.as_bytes()), expected, "{text}, again");
+        }
+    }
+
+    #[test]
+    fn days_follow_each_other() {
+        let mut days = parse_date(b"00000101").expect("a day");
+        assert_eq!(days, -719_528);
+        for (year, month) in (0..=9999).flat_map(|year| (1..=12).map(move |month| (year, month))) {
+            let long = days_in_month(year, month);
+            for day in 1..=31 {
+                let text = format!("{year:04}{month:02}{day:02}");
+                let parsed = parse_date(text.as_bytes());
+                assert_eq!(
+                    parsed,
+                    if day <= long { Ok(days) } else { Err(ValueError::Format) },
+                    "{text}"
+                );
+                if day <= long {
+                    let (y, m, d) = civil_from_days(days);
+                    assert_eq!((y, m, d), (year.into(), month.into(), day.into()));
+                    days += 1;
+                }
+            }
         }
     }
 
@@ -676,12 +774,14 @@ mod tests {
 
         #[test]
         fn timestamps_round_trip(times in prop::collection::vec(0..213_503 * 86_400 * NANOS_PER_SECOND, 1..9)) {
+            let reader = TimestampReader::new();
             let mut nanos = TimestampText::new(Precision::Nanos);
             let mut millis = TimestampText::new(Precision::Millis);
             let mut text = [0; TIMESTAMP_TEXT_MAX];
             for time in times {
                 let length = nanos.write(&mut text, time);
                 prop_assert_eq!(parse_timestamp(&text[..length]), Ok(time));
+                prop_assert_eq!(reader.parse(&text[..length]), Ok(time));
                 let length = millis.write(&mut text, time);
                 prop_assert_eq!(parse_timestamp(&text[..length]), Ok(time / 1_000_000 * 1_000_000));
             }

@@ -13,7 +13,7 @@
 //! [`report::ReportMessage`] gives it types. The way out: the session *requests* what it wants sent
 //! ([`session::Session::poll`]), the driver decides when, and [`session::Session::transmit`] numbers and
 //! encodes it.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod codec;
 pub mod dictionary;
@@ -23,5 +23,6 @@ pub mod message;
 pub mod order;
 pub mod reference;
 pub mod report;
+mod scan;
 pub mod session;
 pub mod version;

@@ -2,7 +2,8 @@
 
 use crate::codec::{Garbled, MESSAGE_MAX, SOH};
 use crate::dictionary::TAGS;
-use crate::field::{MsgSeqNum, ValueError, parse_timestamp};
+use crate::field::{MsgSeqNum, TimestampReader, ValueError};
+use crate::scan::Separators;
 use memchr::memchr;
 use thiserror::Error;
 
@@ -138,6 +139,7 @@ pub struct Fields {
     spans: [(u16, u16); FIELDS_MAX],
     /// For low tags, one more than the place of the first field that has it; 0 when there is none.
     places: [u16; PLACES],
+    times: TimestampReader,
 }
 
 /// Tags below this are found without a search: the header of a session and most of an order.
@@ -149,7 +151,12 @@ impl Fields {
     /// An empty table.
     #[must_use]
     pub fn new() -> Box<Self> {
-        Box::new(Self { tags: [0; FIELDS_MAX], spans: [(0, 0); FIELDS_MAX], places: [0; PLACES] })
+        Box::new(Self {
+            tags: [0; FIELDS_MAX],
+            spans: [(0, 0); FIELDS_MAX],
+            places: [0; PLACES],
+            times: TimestampReader::new(),
+        })
     }
 }
 
@@ -167,9 +174,11 @@ pub struct Message<'a> {
     tags: &'a [u32],
     spans: &'a [(u16, u16)],
     places: &'a [u16; PLACES],
+    times: &'a TimestampReader,
     msg_type: Option<MsgType>,
     bad_tag: Option<BadTag>,
     overflowed: bool,
+    repeats: bool,
     printable: bool,
 }
 
@@ -190,24 +199,30 @@ impl<'a> Message<'a> {
         let mut count = 0_usize;
         let mut at = 0;
         let mut bad_tag = None;
-        let mut overflowed = false;
+        let (mut overflowed, mut repeats) = (false, false);
         fields.places = [0; PLACES];
+        let mut separators = Separators::new(bytes);
         while at < bytes.len() {
-            let (tag, value_at) = match read_tag(bytes, at)? {
-                (Some(tag), value_at) => (tag, value_at),
-                (None, value_at) => {
-                    let text = BadTag { start: at as u16, end: (value_at - 1) as u16 };
-                    bad_tag.get_or_insert(text);
-                    (0, value_at)
-                }
+            let (tag, value_at) = match read_short_tag(bytes, at) {
+                Some(read) => read,
+                None => match read_tag(bytes, at)? {
+                    (Some(tag), value_at) => (tag, value_at),
+                    (None, value_at) => {
+                        let text = BadTag { start: at as u16, end: (value_at - 1) as u16 };
+                        bad_tag.get_or_insert(text);
+                        (0, value_at)
+                    }
+                },
             };
-            let end = if is_data(tag) {
+            let mut end = separators.next().ok_or(Garbled::Field)?;
+            if is_data(tag) {
                 let before =
                     count.checked_sub(1).map(|last| (fields.tags[last], fields.spans[last]));
-                data_end(bytes, value_at, tag, before)?
-            } else {
-                value_end(bytes, value_at).ok_or(Garbled::Field)?
-            };
+                let data_end = data_end(bytes, value_at, tag, before)?;
+                while end < data_end {
+                    end = separators.next().ok_or(Garbled::Field)?;
+                }
+            }
             at = end + 1;
             if tag == 0 {
                 continue;
@@ -219,20 +234,26 @@ impl<'a> Message<'a> {
             fields.tags[count] = tag;
             fields.spans[count] = (value_at as u16, end as u16);
             count += 1;
-            if let Some(place @ 0) = fields.places.get_mut(tag as usize) {
-                *place = count as u16;
+            if let Some(place) = fields.places.get_mut(tag as usize) {
+                if *place == 0 {
+                    *place = count as u16;
+                } else {
+                    repeats = true;
+                }
             }
         }
         let (tags, spans) = (&fields.tags[..count], &fields.spans[..count]);
-        let printable = is_printable(bytes);
+        let printable = separators.is_printable() && !overflowed;
         let mut message = Self {
             bytes,
             tags,
             spans,
             places: &fields.places,
+            times: &fields.times,
             msg_type: None,
             bad_tag,
             overflowed,
+            repeats,
             printable,
         };
         message.msg_type = message.get(35).and_then(MsgType::parse);
@@ -246,8 +267,8 @@ impl<'a> Message<'a> {
         self.bytes
     }
 
-    /// Whether no byte of the message is a control character other than SOH. One vectorized look at all of
-    /// it is cheaper than a look at each text field.
+    /// Whether it is known that no byte of the message is a control character other than SOH. One vectorized
+    /// look at all of it is cheaper than a look at each text field.
     #[inline]
     #[must_use]
     pub fn is_printable(&self) -> bool {
@@ -265,10 +286,10 @@ impl<'a> Message<'a> {
         Some(self.value(at))
     }
 
-    /// Whether the field at a place, which has a low tag, is the first with it.
+    /// Whether a low tag is there twice.
     #[inline]
-    pub(crate) fn is_first(&self, at: usize) -> bool {
-        usize::from(self.places[self.tags[at] as usize]) == at + 1
+    pub(crate) fn repeats(&self) -> bool {
+        self.repeats
     }
 
     /// Whether there is a field with a low tag; false for the others.
@@ -354,7 +375,14 @@ impl<'a> Message<'a> {
     #[inline]
     #[must_use]
     pub fn sending_time_ns(&self) -> Option<u64> {
-        self.get(52).and_then(|value| parse_timestamp(value).ok())
+        self.get(52).and_then(|value| self.parse_timestamp(value).ok())
+    }
+
+    /// Reads a value as [`parse_timestamp`](crate::field::parse_timestamp) does, quicker where the last one
+    /// was of the same second.
+    #[inline]
+    pub(crate) fn parse_timestamp(&self, value: &[u8]) -> Result<u64, ValueError> {
+        self.times.parse(value)
     }
 
     /// Whether PossDupFlag(43) says the same MsgSeqNum may have been sent before.
@@ -398,6 +426,27 @@ impl<'a> Message<'a> {
     }
 }
 
+/// Reads `tag=` at `at` of one to three digits, as most are, and where the value starts; `None` says nothing.
+#[inline]
+fn read_short_tag(bytes: &[u8], at: usize) -> Option<(u32, usize)> {
+    let number = |digits: &[u8]| {
+        let digit = |text: u8| u32::from(text.wrapping_sub(b'0'));
+        let mut wrong = digit(digits[0]).wrapping_sub(1) > 8;
+        let mut number = 0;
+        for text in digits {
+            wrong |= digit(*text) > 9;
+            number = number * 10 + digit(*text);
+        }
+        (!wrong).then_some((number, at + digits.len() + 1))
+    };
+    match *bytes[at..].first_chunk::<4>()? {
+        [a, b, b'=', _] => number(&[a, b]),
+        [a, b'=', ..] => number(&[a]),
+        [a, b, c, b'='] => number(&[a, b, c]),
+        _ => None,
+    }
+}
+
 /// Reads `tag=` at `at`: the tag, `None` when it's an integer that can't name a field, and where the value
 /// starts.
 #[inline]
@@ -424,32 +473,6 @@ fn read_bad_tag(bytes: &[u8], at: usize) -> Result<(Option<u32>, usize), Garbled
         return Err(Garbled::Field);
     }
     Ok((None, at + equals + 1))
-}
-
-/// Whether no byte is a control character other than SOH.
-#[inline]
-fn is_printable(bytes: &[u8]) -> bool {
-    let control = |byte: u8| (byte < b' ' && byte != SOH) | (byte == 0x7f);
-    !bytes.iter().fold(false, |found, byte| found | control(*byte))
-}
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
-
-/// Where the SOH of the value at `at` is. Values are short, so eight bytes at a time in one register beat a
-/// call of `memchr`.
-#[inline]
-fn value_end(bytes: &[u8], mut at: usize) -> Option<usize> {
-    while let Some(chunk) = bytes.get(at..at + 8) {
-        let word = u64::from_le_bytes(chunk.try_into().expect("eight bytes"));
-        let zeros_at_soh = word ^ (ONES * SOH as u64);
-        let found = zeros_at_soh.wrapping_sub(ONES) & !zeros_at_soh & HIGHS;
-        if found != 0 {
-            return Some(at + (found.trailing_zeros() / 8) as usize);
-        }
-        at += 8;
-    }
-    memchr(SOH, bytes.get(at..)?).map(|length| at + length)
 }
 
 /// Data fields and the length field that stands before each, in any version.
@@ -496,10 +519,16 @@ const DATA_BITS: [u64; TAGS / 64] = {
 
 #[inline]
 fn is_data(tag: u32) -> bool {
+    tag >= DATA_FIELDS[0].0 && is_one_of_data(tag)
+}
+
+#[inline]
+fn is_one_of_data(tag: u32) -> bool {
     DATA_BITS.get(tag as usize / 64).is_some_and(|word| word >> (tag % 64) & 1 == 1)
 }
 
-/// The end of a data field, which may have SOH inside: its length stands in the field before.
+/// The end of a data field, which may have SOH inside: its length stands in the field before. Without a length
+/// the value can't hold SOH, and it ends where others do.
 #[cold]
 fn data_end(
     bytes: &[u8],
@@ -514,10 +543,7 @@ fn data_end(
         }
         _ => None,
     };
-    let Some(length) = length else {
-        // Without a length the value can't hold SOH.
-        return value_end(bytes, at).ok_or(Garbled::Field);
-    };
+    let Some(length) = length else { return Ok(at) };
     let end = usize::try_from(length).ok().and_then(|length| at.checked_add(length));
     end.filter(|end| bytes.get(*end) == Some(&SOH)).ok_or(Garbled::Field)
 }

@@ -6,7 +6,7 @@
 //! prices where the order type calls for them.
 
 use crate::encode::{Body, FIELD_MAX, Writer, text_len};
-use crate::field::{Decimal, TimestampText, ValueError, parse_text, parse_timestamp};
+use crate::field::{Decimal, TimestampText, ValueError, parse_text};
 use crate::message::{
     BusinessReject, BusinessRejectReason, Message, MsgType, Refusal, Reject, SessionRejectReason,
 };
@@ -422,36 +422,41 @@ impl<'a> Found<'a> {
     fn scan(message: &Message<'a>) -> Result<Self, Refusal<'a>> {
         let mut found = Self::default();
         for (tag, value) in message.iter() {
-            if let Err(error) = found.take(tag, value) {
+            if let Err(error) = found.take(tag, value, message) {
                 return Err(refuse_value(tag, error));
             }
         }
         Ok(found)
     }
 
+    /// Takes a field of a message.
     #[inline]
-    fn take(&mut self, tag: u32, value: &'a [u8]) -> Result<(), ValueError> {
+    fn take(&mut self, tag: u32, value: &'a [u8], message: &Message<'a>) -> Result<(), ValueError> {
+        let text = |value: &'a [u8], length_max| {
+            let plain = message.is_printable() && (1..=length_max).contains(&value.len());
+            if plain { Ok(value) } else { parse_text(value, length_max) }
+        };
         match tag {
-            1 => self.account = Some(parse_text(value, ACCOUNT_MAX)?),
-            11 => self.cl_ord_id = Some(parse_text(value, CL_ORD_ID_MAX)?),
+            1 => self.account = Some(text(value, ACCOUNT_MAX)?),
+            11 => self.cl_ord_id = Some(text(value, CL_ORD_ID_MAX)?),
             18 => self.exec_inst = Some(value),
-            37 => self.order_id = Some(parse_text(value, ORDER_ID_MAX)?),
+            37 => self.order_id = Some(text(value, ORDER_ID_MAX)?),
             38 => self.order_qty = Some(Decimal::parse(value)?),
             40 => self.ord_type = Some(OrdType::parse(value)?),
-            41 => self.orig_cl_ord_id = Some(parse_text(value, CL_ORD_ID_MAX)?),
+            41 => self.orig_cl_ord_id = Some(text(value, CL_ORD_ID_MAX)?),
             44 => self.price = Some(Decimal::parse(value)?),
             54 => self.side = Some(Side::parse(value)?),
-            55 => self.symbol = Some(parse_text(value, SYMBOL_MAX)?),
+            55 => self.symbol = Some(text(value, SYMBOL_MAX)?),
             59 => self.time_in_force = Some(TimeInForce::parse(value)?),
-            60 => self.transact_time_ns = Some(parse_timestamp(value)?),
+            60 => self.transact_time_ns = Some(message.parse_timestamp(value)?),
             97 => self.poss_resend = value == b"Y",
             99 => self.stop_px = Some(Decimal::parse(value)?),
             110 => self.min_qty = Some(Decimal::parse(value)?),
             111 => self.max_floor = Some(Decimal::parse(value)?),
             125 => self.partial = value == b"P",
-            126 => self.expire_time_ns = Some(parse_timestamp(value)?),
+            126 => self.expire_time_ns = Some(message.parse_timestamp(value)?),
             530 => self.mass_cancel_request_type = Some(MassCancelRequestType::parse(value)?),
-            790 => self.ord_status_req_id = Some(parse_text(value, CL_ORD_ID_MAX)?),
+            790 => self.ord_status_req_id = Some(text(value, CL_ORD_ID_MAX)?),
             _ => {}
         }
         Ok(())

@@ -11,6 +11,7 @@
 
 mod book;
 mod engine;
+mod fix;
 mod journal;
 
 use std::{hint::black_box, process::ExitCode};
@@ -28,7 +29,7 @@ type Operation = fn() -> u64;
 
 /// A name that ends in a number has a counterpart with another number: the same operation among so
 /// many orders.
-const OPERATIONS: [(&str, Operation); 23] = [
+const OPERATIONS: [(&str, Operation); 25] = [
     ("engine/new-order-rests", || engine::new_order_rests(3_000)),
     ("engine/new-order-trades", || engine::new_order_trades(3_000)),
     ("engine/cancel-by-order-id", || engine::cancel_by_order_id(3_000)),
@@ -40,6 +41,8 @@ const OPERATIONS: [(&str, Operation); 23] = [
     ("book/sweep-per-level", || book::take(2_000, 1)),
     ("book/fill-per-order-of-a-level", || book::take(1, 2_000)),
     ("journal/append-and-commit-128-bytes", journal::append_and_commit),
+    ("fix/read-new-order-single", fix::read_new_order_single),
+    ("fix/write-execution-report", fix::write_execution_report),
     ("growth/engine-new-order-rests/1000", || engine::new_order_rests(1_000)),
     ("growth/engine-new-order-rests/1000000", || engine::new_order_rests(1_000_000)),
     ("growth/engine-cancel-by-cl-ord-id/1000", || engine::cancel_by_cl_ord_id(1_000)),

@@ -3,7 +3,7 @@
 //! is wrong, if anything is.
 
 use super::{Codes, Dictionary, FieldDef, HEADER_REQUIRED, Kind, MessageDef, Part};
-use crate::field::{is_float, is_integer, parse_timestamp, parse_u64};
+use crate::field::{is_float, is_integer, parse_u64};
 use crate::message::{Message, PLACES};
 
 /// How a value is looked at.
@@ -97,14 +97,14 @@ impl Dictionary {
     /// Whether all is plainly right. False says nothing.
     #[inline]
     pub(super) fn is_plainly_right(&self, message: &Message<'_>, def: &MessageDef) -> bool {
-        if !message.is_printable() {
+        if !message.is_printable() || message.repeats() {
             return false;
         }
         let mut part = Part::Header;
         for at in 0..message.len() {
             let tag = message.tag(at);
             let Some(rule) = def.rules.0.get(tag as usize) else { return false };
-            if rule.part < part || !message.is_first(at) {
+            if rule.part < part {
                 return false;
             }
             part = rule.part;
@@ -118,7 +118,7 @@ impl Dictionary {
                 Look::Count => parse_u64(value).is_ok(),
                 Look::Int => is_integer(value),
                 Look::Float => is_float(value),
-                Look::Timestamp => parse_timestamp(value).is_ok(),
+                Look::Timestamp => message.parse_timestamp(value).is_ok(),
             };
             if !right {
                 return false;
