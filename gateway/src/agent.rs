@@ -34,7 +34,7 @@ pub struct Composed<A, B>(pub A, pub B);
 
 impl<A: Agent, B: Agent> Agent for Composed<A, B> {
     fn do_work(&mut self) -> usize {
-        self.0.do_work() + self.1.do_work() + self.0.do_work()
+        self.0.do_work() + self.1.do_work()
     }
 
     /// Waits as the first agent does: what wakes the second one comes from the first.
