@@ -27,7 +27,7 @@ use ironbook_fix::{
     message::{BusinessReject, BusinessRejectReason, Fields, Message, MsgType, Refusal},
     reference::{
         self, ListScope, ReferenceRequest, SECURITIES_MAX, SecurityList, SecurityListRequest,
-        SecurityStatus, SecurityStatusRequest,
+        SecurityStatus, SecurityStatusRequest, SubscriptionRequestType,
     },
     report::ReportMessage,
     session::{
@@ -39,6 +39,8 @@ use ironbook_journal::{Frame, Position, ReadError, Reader};
 
 use crate::{
     absence::{self, Absence, Step},
+    acceptor::{Outputs, Sessions},
+    admission::{self, NotAdmitted},
     config::{Config, ConfigError, Login, SessionConfig},
     credentials::Claim,
     network::Security,
@@ -184,34 +186,6 @@ const NONE_FOUND: u8 = 2;
 /// Temporarily unavailable: the session waits for as many lists as it may.
 const UNAVAILABLE: u8 = 4;
 
-/// Why a connection becomes none of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotAdmitted {
-    /// For the log.
-    pub reason: &'static str,
-    /// Whether it counts as a failed Logon of its address: it named somebody who it is not.
-    pub is_failure: bool,
-}
-
-impl NotAdmitted {
-    /// It may be that nobody did anything wrong.
-    pub const fn reason(reason: &'static str) -> Self {
-        Self { reason, is_failure: false }
-    }
-
-    const fn failure(reason: &'static str) -> Self {
-        Self { reason, is_failure: true }
-    }
-}
-
-/// Bytes that go out on each connection; the gateway owns the connections.
-pub trait Outputs {
-    /// Buffer of a connection; marks it to be written.
-    fn output(&mut self, connection: usize) -> Option<&mut Vec<u8>>;
-    /// Bytes that wait on a connection.
-    fn waiting(&self, connection: usize) -> usize;
-}
-
 impl Desk {
     /// The sessions of a configuration, as the journal left them; `now` is when the venue starts.
     ///
@@ -252,12 +226,6 @@ impl Desk {
         })
     }
 
-    /// Whether the ring has room for what one message can bring about.
-    #[inline]
-    pub fn has_room(&self) -> bool {
-        self.inputs.room() >= INPUTS_PER_TURN
-    }
-
     fn put(&mut self, input: Input) {
         self.inputs.push(input);
     }
@@ -266,121 +234,6 @@ impl Desk {
     #[inline]
     pub fn flush(&mut self) {
         self.inputs.flush();
-    }
-
-    /// The session that a first message is to log on to, if that may be from there.
-    ///
-    /// # Errors
-    /// Why it may not; nothing is answered then, so that a stranger learns nothing.
-    pub fn find(
-        &self,
-        message: &Message<'_>,
-        peer: IpAddr,
-        security: Security,
-    ) -> Result<usize, NotAdmitted> {
-        if message.msg_type() != Some(MsgType::LOGON) {
-            return Err(NotAdmitted::reason("the first message is not a Logon"));
-        }
-        let comp_id = message.sender_comp_id().unwrap_or_default();
-        let found =
-            self.slots.iter().position(|slot| slot.setup.config.comp_id.as_bytes() == comp_id);
-        let index = found.ok_or(NotAdmitted::failure("unknown SenderCompID"))?;
-        let slot = &self.slots[index];
-        if !slot.setup.config.allow_from.iter().any(|range| range.contains(peer)) {
-            return Err(NotAdmitted::failure("this comp id may not connect from there"));
-        }
-        if slot.setup.config.tls && !security.encrypted {
-            return Err(NotAdmitted::failure("this comp id may connect over TLS only"));
-        }
-        let wanted = slot.setup.config.certificate;
-        if wanted.is_some() && wanted != security.certificate {
-            return Err(NotAdmitted::failure("its certificate is not that of this comp id"));
-        }
-        if slot.connection.is_some() {
-            return Err(NotAdmitted::reason("the session is connected already"));
-        }
-        Ok(index)
-    }
-
-    /// What a Logon to a session claims and has to prove first, if the session has a password. The version
-    /// decides where a Logon has it: before FIX 4.3 there is RawData (96) and no user.
-    pub fn claim(&self, index: usize, message: &Message<'_>) -> Option<Claim> {
-        let Login { username, password } = self.slots[index].login.as_ref()?;
-        let version = Version::of_logon(message.begin_string(), message.get(1137));
-        let has = |tag| version.is_some_and(|it| it.dictionary().has(MsgType::LOGON, tag));
-        let wanted = username.as_ref().filter(|_| has(553));
-        let tag = if has(554) { 554 } else { 96 };
-        Some(Claim {
-            hash: password.clone(),
-            user_matches: wanted.is_none_or(|name| message.get(553) == Some(name.as_bytes())),
-            password: message.get(tag).map(<[u8]>::to_vec),
-        })
-    }
-
-    /// Gives a connection the session that its Logon is to, and takes the Logon, or refuses it where what it
-    /// claimed did not prove to be true.
-    ///
-    /// # Errors
-    /// Another connection came first.
-    pub fn log_on(
-        &mut self,
-        index: usize,
-        connection: usize,
-        message: &Message<'_>,
-        proved: bool,
-        now: Timestamp,
-    ) -> Result<(), NotAdmitted> {
-        /// SessionStatus (1409): invalid user or password.
-        const INVALID_LOGIN: u64 = 5;
-        let slot = &mut self.slots[index];
-        if slot.connection.is_some() {
-            return Err(NotAdmitted::reason("the session is connected already"));
-        }
-        slot.connection = Some(connection);
-        slot.live = false;
-        slot.closing = None;
-        self.journal_absence(index, now);
-        let slot = &mut self.slots[index];
-        slot.stale_ahead = slot.sends_ahead;
-        slot.fix.handle_connected(now.0);
-        if !proved {
-            let text = "Username (553) or Password (554) is wrong";
-            slot.fix.refuse_logon(now.0, message, text, Some(INVALID_LOGIN));
-        } else if message.get(925).is_some() {
-            let text = "NewPassword (925) is not taken here: ask the venue for another password";
-            slot.fix.refuse_logon(now.0, message, text, None);
-        } else {
-            self.handle_message(index, message, now);
-            return Ok(());
-        }
-        self.drain(index);
-        Ok(())
-    }
-
-    /// Messages of a session wait that are not read, as an order among them has to wait: it isn't silent.
-    pub fn note_waiting(&mut self, index: usize, now: Timestamp) {
-        self.slots[index].fix.note_received(now.0);
-    }
-
-    /// When a message of a session may be read, if it is an order that has to wait.
-    #[inline]
-    pub fn wait_of_order(
-        &mut self,
-        index: usize,
-        message: &[u8],
-        now: Timestamp,
-    ) -> Option<Timestamp> {
-        let until = self.slots[index].throttle.wait(&mut self.firms, now)?;
-        // MsgType is the third field of every message.
-        let msg_type = message.split(|byte| *byte == SOH).nth(2);
-        matches!(msg_type, Some(b"35=D" | b"35=G")).then_some(until)
-    }
-
-    /// Takes a message of a session.
-    #[inline]
-    pub fn handle_message(&mut self, index: usize, message: &Message<'_>, now: Timestamp) {
-        self.take(index, message, now);
-        self.release_held(index, now);
     }
 
     /// Takes what came past a gap that is filled now, as far as the ring has room.
@@ -470,7 +323,12 @@ impl Desk {
             (place < self.instruments.len()).then_some(place)
         };
         match request {
-            ReferenceRequest::Status(SecurityStatusRequest { req_id, symbol }) => {
+            ReferenceRequest::Status(request)
+                if request.request_type != SubscriptionRequestType::Snapshot =>
+            {
+                self.slots[index].fix.refuse(now.0, message, &request.no_updates());
+            }
+            ReferenceRequest::Status(SecurityStatusRequest { req_id, symbol, .. }) => {
                 let instrument = known(symbol).map(|place| &self.instruments[place]);
                 let status = translate::trading_status(instrument);
                 self.send_reference(index, &SecurityStatus { req_id, symbol, status });
@@ -649,29 +507,6 @@ impl Desk {
         self.put(Input::Session(Box::new(record)));
     }
 
-    /// Bytes came that are no message.
-    pub fn handle_garbled(&mut self, index: usize, now: Timestamp) {
-        self.slots[index].fix.handle_garbled(now.0);
-        self.drain(index);
-    }
-
-    /// The connection of a session is gone.
-    pub fn handle_disconnected(&mut self, index: usize, now: Timestamp) {
-        let slot = &mut self.slots[index];
-        let cause = match slot.closing {
-            Some(DisconnectReason::LoggedOut) => DisconnectCause::Logout,
-            _ if self.stopping => DisconnectCause::VenueDown,
-            _ => DisconnectCause::Disconnect,
-        };
-        slot.absence.handle_lost(cause, now);
-        slot.lists.clear();
-        slot.fix.handle_disconnected();
-        slot.connection = None;
-        slot.live = false;
-        slot.closing = None;
-        slot.resends.clear();
-    }
-
     /// Journals what is due of a session that lost its connection, as far as the ring has room.
     fn journal_absence(&mut self, index: usize, now: Timestamp) -> usize {
         let mut done = 0;
@@ -730,12 +565,6 @@ impl Desk {
         self.slots.iter().filter_map(due).min().map(Timestamp)
     }
 
-    /// Whether the connection of a session is to be closed, and everything requested is out.
-    pub fn wants_close(&self, index: usize) -> Option<DisconnectReason> {
-        let slot = &self.slots[index];
-        slot.closing.filter(|_| slot.sends_ahead == 0)
-    }
-
     /// Logs everybody out: the venue stops. Says whether nobody has a connection any more, and the core was
     /// told all that is due.
     pub fn logout_all(&mut self, now: Timestamp) -> bool {
@@ -752,11 +581,6 @@ impl Desk {
             slot.connection.is_none() && absent.is_none_or(|due| due > now)
         };
         self.slots.iter().all(is_done)
-    }
-
-    /// Name of a session, for the log.
-    pub fn comp_id(&self, index: usize) -> &str {
-        &self.slots[index].setup.config.comp_id
     }
 
     /// Sends what a frame of the journal has to say to sessions of this gateway.
@@ -930,6 +754,108 @@ impl Desk {
             slot.resends.pop_front();
         }
         1
+    }
+}
+
+impl Sessions for Desk {
+    /// Whether the ring has room for what one message can bring about.
+    #[inline]
+    fn has_room(&self) -> bool {
+        self.inputs.room() >= INPUTS_PER_TURN
+    }
+
+    fn find(
+        &self,
+        message: &Message<'_>,
+        peer: IpAddr,
+        security: Security,
+    ) -> Result<usize, NotAdmitted> {
+        let configs = self.slots.iter().map(|slot| &slot.setup.config);
+        let index = admission::find(configs, message, peer, security)?;
+        match self.slots[index].connection {
+            Some(_) => Err(NotAdmitted::CONNECTED),
+            None => Ok(index),
+        }
+    }
+
+    fn claim(&self, index: usize, message: &Message<'_>) -> Option<Claim> {
+        self.slots[index].login.as_ref().map(|login| admission::claim(login, message))
+    }
+
+    fn log_on(
+        &mut self,
+        index: usize,
+        connection: usize,
+        message: &Message<'_>,
+        proved: bool,
+        now: Timestamp,
+    ) -> Result<(), NotAdmitted> {
+        let slot = &mut self.slots[index];
+        if slot.connection.is_some() {
+            return Err(NotAdmitted::CONNECTED);
+        }
+        slot.connection = Some(connection);
+        slot.live = false;
+        slot.closing = None;
+        self.journal_absence(index, now);
+        let slot = &mut self.slots[index];
+        slot.stale_ahead = slot.sends_ahead;
+        slot.fix.handle_connected(now.0);
+        if admission::refuse_logon(&mut slot.fix, message, proved, now) {
+            self.drain(index);
+        } else {
+            self.handle_message(index, message, now);
+        }
+        Ok(())
+    }
+
+    fn note_waiting(&mut self, index: usize, now: Timestamp) {
+        self.slots[index].fix.note_received(now.0);
+    }
+
+    /// Orders wait for a token.
+    #[inline]
+    fn wait_of(&mut self, index: usize, message: &[u8], now: Timestamp) -> Option<Timestamp> {
+        let until = self.slots[index].throttle.wait(&mut self.firms, now)?;
+        // MsgType is the third field of every message.
+        let msg_type = message.split(|byte| *byte == SOH).nth(2);
+        matches!(msg_type, Some(b"35=D" | b"35=G")).then_some(until)
+    }
+
+    #[inline]
+    fn handle_message(&mut self, index: usize, message: &Message<'_>, now: Timestamp) {
+        self.take(index, message, now);
+        self.release_held(index, now);
+    }
+
+    fn handle_garbled(&mut self, index: usize, now: Timestamp) {
+        self.slots[index].fix.handle_garbled(now.0);
+        self.drain(index);
+    }
+
+    fn handle_disconnected(&mut self, index: usize, now: Timestamp) {
+        let slot = &mut self.slots[index];
+        let cause = match slot.closing {
+            Some(DisconnectReason::LoggedOut) => DisconnectCause::Logout,
+            _ if self.stopping => DisconnectCause::VenueDown,
+            _ => DisconnectCause::Disconnect,
+        };
+        slot.absence.handle_lost(cause, now);
+        slot.lists.clear();
+        slot.fix.handle_disconnected();
+        slot.connection = None;
+        slot.live = false;
+        slot.closing = None;
+        slot.resends.clear();
+    }
+
+    fn wants_close(&self, index: usize) -> Option<DisconnectReason> {
+        let slot = &self.slots[index];
+        slot.closing.filter(|_| slot.sends_ahead == 0)
+    }
+
+    fn comp_id(&self, index: usize) -> &str {
+        &self.slots[index].setup.config.comp_id
     }
 }
 

@@ -25,6 +25,7 @@
 pub mod absence;
 pub mod acceptor;
 pub mod access;
+pub mod admission;
 pub mod agent;
 pub mod audit;
 pub mod client;
@@ -35,6 +36,7 @@ pub mod core;
 pub mod credentials;
 pub mod desk;
 pub mod follower;
+pub mod gateway;
 pub mod network;
 pub mod random;
 pub mod replay;

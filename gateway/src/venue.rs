@@ -25,7 +25,6 @@ use ironbook_journal::{
 use thiserror::Error;
 
 use crate::{
-    acceptor::{GatewayAgent, GatewayParts},
     agent::{Agent, AgentThread, Composed, IdleStrategy, keep_off, spawn, spawn_lowest},
     audit::Audit,
     clock::{Clock, SystemClock},
@@ -34,6 +33,7 @@ use crate::{
     credentials::Checker,
     desk::SessionSetup,
     follower::{self, Follower},
+    gateway::{GatewayAgent, GatewayParts},
     network::{Network, TcpNetwork},
     replay::{Counts, PlayError, ReplayError, Replayed, replay_on_two_threads},
     retention::{Delivered, Retention, describe_gone},

@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use ironbook_engine::Timestamp;
 use ironbook_fix::version::Version;
 use ironbook_gateway::{
-    acceptor::GatewayAgent,
     agent::Agent,
     clock::ManualClock,
     config::{Acknowledge, Config},
     core::CoreAgent,
+    gateway::GatewayAgent,
     network::TcpNetwork,
     replay::replay_on_one,
     venue::{Opened, Parts, Place, assemble},

@@ -7,13 +7,13 @@ use ironbook_engine::{
     command::{MassCancel, Origin},
 };
 use ironbook_gateway::{
-    acceptor::GatewayAgent,
     agent::Agent,
     audit::Audit,
     clock::{Clock, ManualClock},
     config::Config,
     core::CoreAgent,
     follower::Follower,
+    gateway::GatewayAgent,
     random::Random,
     replay::replay_on_one,
     simulated_network::{SimulatedListener, SimulatedNetwork},
