@@ -987,19 +987,10 @@ impl Slot {
         throttle: Throttle,
         now: Timestamp,
     ) -> Result<Self, ConfigError> {
-        let ms = 1_000_000_u64;
         let (next_in, next_out) =
             table.get(setup.id).map_or((1, 1), |numbers| (numbers.next_in, numbers.next_out));
         let presence = table.get(setup.id).map_or(Presence::Away, |known| known.presence);
-        let fix = FixSessionConfig {
-            heart_bt_int: 1..=u64::from(config.fix.heart_bt_int_max_s),
-            sending_time_tolerance_ns: u64::from(config.fix.sending_time_tolerance_s) * 1_000 * ms,
-            reset_on_logon: setup.config.reset_on_logon,
-            versions: setup.config.versions()?,
-            logon_timeout_ns: config.fix.logon_timeout_ms * ms,
-            logout_timeout_ns: config.fix.logout_timeout_ms * ms,
-            ..FixSessionConfig::new(Role::Acceptor, &config.venue.comp_id, &setup.config.comp_id)
-        };
+        let fix = fix_session(config, &setup.config, setup.config.reset_on_logon)?;
         Ok(Self {
             fix: Session::new(fix, MsgSeqNum::new(next_in), MsgSeqNum::new(next_out)),
             login: setup.config.login()?,
@@ -1019,6 +1010,28 @@ impl Slot {
     }
 }
 
+/// A session of the configuration as the session layer knows it; `reset` starts both numbers at 1 with each
+/// Logon.
+///
+/// # Errors
+/// [`ConfigError::Value`] for versions that are none.
+pub(crate) fn fix_session(
+    config: &Config,
+    session: &SessionConfig,
+    reset: bool,
+) -> Result<FixSessionConfig, ConfigError> {
+    let ms = 1_000_000_u64;
+    Ok(FixSessionConfig {
+        heart_bt_int: 1..=u64::from(config.fix.heart_bt_int_max_s),
+        sending_time_tolerance_ns: u64::from(config.fix.sending_time_tolerance_s) * 1_000 * ms,
+        reset_on_logon: reset,
+        versions: session.versions()?,
+        logon_timeout_ns: config.fix.logon_timeout_ms * ms,
+        logout_timeout_ns: config.fix.logout_timeout_ms * ms,
+        ..FixSessionConfig::new(Role::Acceptor, &config.venue.comp_id, &session.comp_id)
+    })
+}
+
 fn not_authorized<'a>() -> Refusal<'a> {
     Refusal::Business(BusinessReject {
         reason: BusinessRejectReason::NotAuthorized,
@@ -1034,11 +1047,12 @@ const CODES: [u32; 5] = [40, 54, 59, 380, 530];
 /// How to refuse a request of another version than its session's, if the session's has no words for the
 /// answer.
 #[cold]
-fn unanswerable<'a>(message: &Message<'a>, session: Version) -> Option<Refusal<'a>> {
+pub(crate) fn unanswerable<'a>(message: &Message<'a>, session: Version) -> Option<Refusal<'a>> {
     let answer = match message.msg_type() {
         Some(MsgType::ORDER_MASS_CANCEL_REQUEST) => MsgType::ORDER_MASS_CANCEL_REPORT,
         Some(MsgType::SECURITY_LIST_REQUEST) => MsgType::SECURITY_LIST,
         Some(MsgType::SECURITY_STATUS_REQUEST) => MsgType::SECURITY_STATUS,
+        Some(MsgType::MARKET_DATA_REQUEST) => MsgType::MARKET_DATA_SNAPSHOT,
         _ => MsgType::EXECUTION_REPORT,
     };
     (!has_words(session, answer, message)).then(|| {

@@ -37,6 +37,7 @@ pub mod credentials;
 pub mod desk;
 pub mod follower;
 pub mod gateway;
+pub mod market_data;
 pub mod network;
 pub mod random;
 pub mod replay;

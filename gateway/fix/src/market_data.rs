@@ -41,6 +41,9 @@ const _: () = {
     assert!(levels + trades + 1_024 <= crate::codec::MESSAGE_MAX);
 };
 
+/// Most bytes of an entry of an [`IncrementalRefresh`], but for those of its symbol.
+pub const ENTRY_BYTES_MAX: u64 = ((TRADE_FIELDS + UPDATE_FIELDS) * FIELD_MAX) as u64;
+
 /// MDUpdateType(265)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpdateType {
@@ -74,7 +77,7 @@ pub struct MarketDataRequest<'a> {
     pub update_type: UpdateType,
     /// MDEntryType(269)
     pub entry_types: EntryTypes,
-    /// Symbol(55), each once.
+    /// Symbol(55), at least one, each once.
     pub symbols: Vec<&'a [u8]>,
 }
 
@@ -188,6 +191,9 @@ impl<'a> MarketDataRequest<'a> {
             if !symbols.contains(&symbol) {
                 symbols.push(symbol);
             }
+        }
+        if symbols.is_empty() {
+            return Err(refuse(RejectReason::UnknownSymbol, "Symbol(55) is missing"));
         }
         Ok(Self { req_id, request_type, depth, update_type, entry_types, symbols })
     }

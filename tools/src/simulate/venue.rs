@@ -70,10 +70,10 @@ impl RunningVenue {
         let place = Place {
             clock: clock.clone(),
             storage,
-            listen: || Ok(network.listen()),
+            listen: |_| Ok(network.listen()),
             replay: replay_on_one,
         };
-        let Parts { gateway, core, follower, audit, durable, started } =
+        let Parts { gateway, core, follower, audit, durable, started, .. } =
             assemble(config, opened, place)?;
         Ok(Self {
             clock,
