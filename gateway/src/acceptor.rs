@@ -739,6 +739,13 @@ impl<S> Lines<S> {
     }
 }
 
+impl<S: Read + Write> Lines<S> {
+    /// Bytes that wait on all connections.
+    pub fn waiting_bytes(&self) -> usize {
+        self.lines.iter().flatten().map(|line| line.io.waiting()).sum()
+    }
+}
+
 impl<S: Read + Write> Outputs for Lines<S> {
     #[inline]
     fn output(&mut self, connection: usize) -> Option<&mut Vec<u8>> {

@@ -110,6 +110,11 @@ impl<C: Clock, N: Network> MarketDataAgent<C, N> {
         self.acceptor.tls_address()
     }
 
+    /// Bytes that wait for clients: no more than configured for each, and what one message has.
+    pub fn waiting_bytes(&self) -> usize {
+        self.acceptor.lines.waiting_bytes()
+    }
+
     /// Takes what the journal has, and may be told; says whether there may be more.
     fn follow(&mut self) -> bool {
         let mut taken = 0;
