@@ -26,8 +26,8 @@ use ironbook_fix::{
     field::{MsgSeqNum, Precision, TimestampText, write_u64},
     message::{BusinessReject, BusinessRejectReason, Fields, Message, MsgType, Refusal},
     reference::{
-        self, ListScope, ReferenceRequest, SECURITIES_MAX, SecurityList, SecurityListRequest,
-        SecurityStatus, SecurityStatusRequest, SubscriptionRequestType,
+        self, ReferenceRequest, SecurityList, SecurityStatus, SecurityStatusRequest,
+        SubscriptionRequestType,
     },
     report::ReportMessage,
     session::{
@@ -46,6 +46,7 @@ use crate::{
     network::Security,
     rights::Rights,
     ring::{Input, InputSender},
+    security_lists::SecurityLists,
     session_record::{Copies, SessionRecord},
     sessions::{Audience, Presence, SessionTable},
     throttle::{Bucket, Throttle},
@@ -58,9 +59,6 @@ pub const INPUTS_PER_TURN: usize = 2 + ironbook_fix::session::OUTPUTS_MAX + abse
 
 /// ResendRequests of one session that may wait for the one in progress.
 const RESENDS_MAX: usize = 8;
-
-/// Lists of securities that one session may wait for.
-const LISTS_MAX: usize = 4;
 
 /// Messages of lists that one session gets in one turn, so that others get their turn.
 const LIST_MESSAGES_PER_TURN: usize = 4;
@@ -99,19 +97,8 @@ struct Slot {
     /// What becomes of its orders without a connection.
     absence: Absence,
     /// Lists of securities that it is to be sent.
-    lists: VecDeque<ListAhead>,
+    lists: SecurityLists,
     resends: VecDeque<Resend>,
-}
-
-/// A list of securities, or what is left of it to send.
-#[derive(Clone, Debug)]
-struct ListAhead {
-    req_id: Vec<u8>,
-    response_id: Vec<u8>,
-    /// Securities of the list, by place.
-    places: std::ops::Range<usize>,
-    /// The next one to send.
-    next: usize,
 }
 
 /// A range of messages to be sent again.
@@ -158,33 +145,24 @@ pub struct Desk {
 
 /// The id of an answer that is no event: the time, or the number after that of the last one in the same
 /// turn, makes it unique; the letter tells it from those of events.
-struct AnswerId {
+pub(crate) struct AnswerId {
     text: [u8; 21],
     length: usize,
 }
 
 impl AnswerId {
     /// The next one; `last` is the number of the last one, and becomes that of this one.
-    fn next(last: &mut u64, now: Timestamp) -> Self {
+    pub(crate) fn next(last: &mut u64, now: Timestamp) -> Self {
         *last = now.0.max(*last + 1);
         let mut text = [b'G'; 21];
         let length = 1 + write_u64(&mut text[1..], *last);
         Self { text, length }
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.text[..self.length]
     }
 }
-
-/// SecurityRequestResult (560).
-const VALID: u8 = 0;
-/// It asks for something that is not supported here.
-const NOT_SUPPORTED: u8 = 1;
-/// There is no such instrument.
-const NONE_FOUND: u8 = 2;
-/// Temporarily unavailable: the session waits for as many lists as it may.
-const UNAVAILABLE: u8 = 4;
 
 impl Desk {
     /// The sessions of a configuration, as the journal left them; `now` is when the venue starts.
@@ -333,32 +311,12 @@ impl Desk {
                 let status = translate::trading_status(instrument);
                 self.send_reference(index, &SecurityStatus { req_id, symbol, status });
             }
-            ReferenceRequest::List(SecurityListRequest { req_id, scope }) => {
-                let answer_id = AnswerId::next(&mut self.last_answer, now);
-                let places = match scope {
-                    Some(ListScope::All) => Ok(0..self.instruments.len()),
-                    Some(ListScope::Symbol(symbol)) => {
-                        known(symbol).map(|place| place..place + 1).ok_or(NONE_FOUND)
-                    }
-                    None => Err(NOT_SUPPORTED),
-                };
-                let (response_id, req_id) = (answer_id.as_bytes().to_vec(), req_id.to_vec());
-                match places {
-                    Ok(places) if slot.lists.len() < LISTS_MAX => {
-                        let next = places.start;
-                        slot.lists.push_back(ListAhead { req_id, response_id, places, next });
-                    }
-                    refused => self.send_reference(
-                        index,
-                        &SecurityList {
-                            req_id: &req_id,
-                            response_id: &response_id,
-                            result: refused.err().unwrap_or(UNAVAILABLE),
-                            total: 0,
-                            last: true,
-                            securities: Vec::new(),
-                        },
-                    ),
+            ReferenceRequest::List(request) => {
+                let id = AnswerId::next(&mut self.last_answer, now);
+                let lists = &mut self.slots[index].lists;
+                let asked = lists.ask(&request, id.as_bytes(), self.instruments.len(), known);
+                if let Err(refused) = asked {
+                    self.send_reference(index, &refused);
                 }
             }
         }
@@ -390,25 +348,14 @@ impl Desk {
         let mut sent = 0;
         while sent < LIST_MESSAGES_PER_TURN
             && self.has_room()
-            && let Some(mut list) = self.slots[index].lists.pop_front()
+            && !self.slots[index].lists.is_empty()
         {
-            let end = list.places.end.min(list.next + SECURITIES_MAX);
-            let part = &self.instruments[list.next..end];
-            let answer = SecurityList {
-                req_id: &list.req_id,
-                response_id: &list.response_id,
-                result: VALID,
-                total: list.places.len() as u64,
-                last: end == list.places.end,
-                securities: part.iter().map(translate::security).collect(),
-            };
-            let body = encode_reference(&answer, &mut self.text);
+            let mut body = Vec::new();
+            let security = |place: usize| translate::security(&self.instruments[place]);
+            let encode = |list: &SecurityList<'_>| body = encode_reference(list, &mut self.text);
+            self.slots[index].lists.send_next(security, encode);
             self.send(index, MsgType::SECURITY_LIST, &body);
             sent += 1;
-            if end < list.places.end {
-                list.next = end;
-                self.slots[index].lists.push_front(list);
-            }
         }
         sent
     }
@@ -994,7 +941,7 @@ impl Slot {
         Ok(Self {
             fix: Session::new(fix, MsgSeqNum::new(next_in), MsgSeqNum::new(next_out)),
             login: setup.config.login()?,
-            lists: VecDeque::new(),
+            lists: SecurityLists::default(),
             absence: Absence::new(&setup.config, presence, now),
             rights: Rights::new(&setup.config, symbols)?,
             throttle,

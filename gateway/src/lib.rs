@@ -44,6 +44,7 @@ pub mod replay;
 pub mod retention;
 pub mod rights;
 pub mod ring;
+pub mod security_lists;
 pub mod session_record;
 pub mod sessions;
 pub mod simulated_network;

@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{
-    FixClient, Msg, SECRET_HASH, TestVenue, assert_valid, limit, session,
+    FixClient, Msg, SECRET_HASH, TestVenue, assert_valid, instrument, limit, session,
     stepped::{SECOND, Stepped},
     wait_for,
 };
@@ -993,4 +993,21 @@ fn who_may_connect_is_the_same_as_for_orders() {
     let mut orders = FixClient::connect(venue.address(), "A");
     orders.send("A", "98=0|108=60|554=secret");
     assert!(orders.receive().expect("an answer").matches("35=A"));
+}
+
+#[test]
+fn a_list_of_securities_comes_as_on_the_other_port() {
+    let mut venue = start(|config| {
+        config.instruments =
+            (0..95).map(|number| instrument(&format!("S{number:02}"), "0.01", "1")).collect();
+    });
+    let mut a = venue.watch("A");
+    venue.send(&mut a, "x", "320=l1|559=4");
+    let lists = venue.receive(&mut a, 3);
+    for (list, (count, last)) in lists.iter().zip([(40, "N"), (40, "N"), (15, "Y")]) {
+        let spec = format!("35=y|320=l1|322=*|560=0|393=95|893={last}|146={count}|561=1|562=1");
+        assert!(list.matches(&spec), "{list:?}");
+    }
+    venue.ask(&mut a, "x", "320=l2|559=0|55=NOSUCH", "35=y|320=l2|560=2|393=0");
+    venue.ask(&mut a, "x", "320=l3|559=0|55=S07", "35=y|320=l3|560=0|393=1|146=1|55=S07");
 }

@@ -12,8 +12,8 @@ use ironbook_fix::{
     },
     message::{BusinessReject, BusinessRejectReason, Fields, Message, Refusal},
     reference::{
-        ReferenceRequest, SecurityStatus, SecurityStatusRequest, SubscriptionRequestType,
-        TradingStatus,
+        ReferenceRequest, SecurityListRequest, SecurityStatus, SecurityStatusRequest,
+        SubscriptionRequestType, TradingStatus,
     },
     session::{DisconnectReason, Handled, Output, Session, State},
 };
@@ -27,10 +27,11 @@ use crate::{
     admission::{self, NotAdmitted},
     config::{Config, ConfigError, Login, MarketDataConfig, SessionConfig},
     credentials::Claim,
-    desk,
+    desk::{self, AnswerId},
     network::Security,
     rights::Rights,
-    translate::SymbolTable,
+    security_lists::SecurityLists,
+    translate::{self, SymbolTable},
 };
 
 /// A session and where it stands.
@@ -47,6 +48,7 @@ struct Slot {
     output: Vec<u8>,
     subscriptions: Vec<Subscription>,
     statuses: Vec<StatusSubscription>,
+    lists: SecurityLists,
     /// The subscription that is told of first the next time, so that each has its turn.
     next: usize,
     /// Since when more bytes wait for the client than let him be told of anything.
@@ -57,7 +59,11 @@ struct Slot {
 pub struct Desk {
     slots: Vec<Slot>,
     symbols: SymbolTable,
+    /// How many instruments there are.
+    instruments: usize,
     config: MarketDataConfig,
+    /// Number in the id of the last list.
+    last_answer: u64,
     /// Somebody has asked for something that he was told nothing of.
     has_new: bool,
     refresh: Refresh,
@@ -86,7 +92,9 @@ impl Desk {
         Ok(Self {
             slots: slots.collect::<Result<_, _>>()?,
             symbols,
+            instruments: board.instruments().len(),
             config: config.market_data.clone(),
+            last_answer: 0,
             has_new: false,
             refresh: Refresh::default(),
             changes: Vec::new(),
@@ -130,6 +138,9 @@ impl Desk {
             return;
         }
         let refusal = match ReferenceRequest::parse(message) {
+            Some(Ok(ReferenceRequest::List(request))) => {
+                return self.list(index, &request, now);
+            }
             Some(Ok(ReferenceRequest::Status(request))) => {
                 match self.follow_status(index, &request) {
                     Ok(()) => return,
@@ -137,9 +148,20 @@ impl Desk {
                 }
             }
             Some(Err(refusal)) => refusal,
-            Some(Ok(ReferenceRequest::List(_))) | None => Refusal::unsupported(),
+            None => Refusal::unsupported(),
         };
         self.slots[index].fix.refuse(now.0, message, &refusal);
+    }
+
+    /// Takes a request for a list of securities.
+    fn list(&mut self, index: usize, request: &SecurityListRequest<'_>, now: Timestamp) {
+        let id = AnswerId::next(&mut self.last_answer, now);
+        let find = |symbol: &[u8]| self.symbols.named(symbol).map(place_of);
+        let slot = &mut self.slots[index];
+        match slot.lists.ask(request, id.as_bytes(), self.instruments, find) {
+            Ok(()) => self.has_new = true,
+            Err(refused) => slot.send(now, &refused),
+        }
     }
 
     /// Begins a subscription, or ends one.
@@ -266,7 +288,8 @@ impl Desk {
         }
         let waits = |slot: &Slot| {
             let mut books = slot.subscriptions.iter();
-            slot.statuses.iter().any(|status| status.told.is_none())
+            !slot.lists.is_empty()
+                || slot.statuses.iter().any(|status| status.told.is_none())
                 || books.any(|known| (0..known.books.len()).any(|book| known.is_new(book)))
         };
         self.has_new = self.slots.iter().any(waits);
@@ -344,6 +367,7 @@ impl Teller<'_> {
         slot.next = if subscriptions.is_empty() { 0 } else { slot.next % subscriptions.len() };
         slot.subscriptions = subscriptions;
         self.tell_statuses(slot);
+        self.tell_lists(slot);
     }
 
     fn has_room(&self, slot: &Slot) -> bool {
@@ -428,6 +452,17 @@ impl Teller<'_> {
         statuses.retain(|known| known.updates || known.told.is_none());
         slot.statuses = statuses;
     }
+
+    fn tell_lists(&mut self, slot: &mut Slot) {
+        let mut lists = mem::take(&mut slot.lists);
+        while !lists.is_empty() && self.has_room(slot) {
+            let instruments = self.board.instruments();
+            let security = |place: usize| translate::security(&instruments[place].view);
+            lists.send_next(security, |list| slot.send(self.now, list));
+            self.told += 1;
+        }
+        slot.lists = lists;
+    }
 }
 
 impl Slot {
@@ -448,6 +483,7 @@ impl Slot {
             output: Vec::new(),
             subscriptions: Vec::new(),
             statuses: Vec::new(),
+            lists: SecurityLists::default(),
             next: 0,
             stalled_since: None,
         })
@@ -485,6 +521,7 @@ impl Slot {
                     log::info!("{comp_id} logged out of market data");
                     self.subscriptions.clear();
                     self.statuses.clear();
+                    self.lists.clear();
                 }
                 Output::Disconnect(reason) => self.closing = Some(reason),
             }
@@ -589,6 +626,7 @@ impl Sessions for Desk {
         slot.output = Vec::new();
         slot.subscriptions.clear();
         slot.statuses.clear();
+        slot.lists.clear();
         slot.stalled_since = None;
     }
 
