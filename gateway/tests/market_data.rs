@@ -1011,3 +1011,21 @@ fn a_list_of_securities_comes_as_on_the_other_port() {
     venue.ask(&mut a, "x", "320=l2|559=0|55=NOSUCH", "35=y|320=l2|560=2|393=0");
     venue.ask(&mut a, "x", "320=l3|559=0|55=S07", "35=y|320=l3|560=0|393=1|146=1|55=S07");
 }
+
+/// Nobody is told for true what is out of date.
+#[test]
+fn who_can_not_be_told_the_truth_is_logged_out() {
+    let mut venue = start(|_| {});
+    let mut a = venue.watch("A");
+    subscribe(&mut venue, &mut a, 5, "0");
+    let mut journal = venue.core.take().expect("a core").into_journal().1;
+    // An Execution that is none.
+    journal.append(0x0207, journal.next_sequence(), venue.now, &[0xff; 16]);
+    journal.commit();
+    venue.advance(TOLD);
+    let got = venue.receive(&mut a, 1);
+    assert!(got[0].matches("35=5|58=market data is not available"), "{got:?}");
+    let mut late = FixClient::connect(venue.market_data.as_ref().expect("it").address(), "B");
+    venue.settle();
+    late.expect_closed();
+}

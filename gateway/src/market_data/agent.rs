@@ -54,6 +54,8 @@ pub struct MarketDataAgent<C, N: Network> {
     next_publication: Timestamp,
     /// When timeouts and endings are looked at next.
     next_look: Timestamp,
+    /// The journal can't be followed any more: nobody is told of what is out of date.
+    broken: bool,
     /// When the venue began to stop.
     closing_since: Option<Timestamp>,
 }
@@ -86,6 +88,7 @@ impl<C: Clock, N: Network> MarketDataAgent<C, N> {
             interval_ns: config.market_data.interval_ms * 1_000_000,
             next_publication: Timestamp(0),
             next_look: Timestamp(0),
+            broken: false,
             closing_since: None,
         })
     }
@@ -118,7 +121,11 @@ impl<C: Clock, N: Network> MarketDataAgent<C, N> {
     /// Takes what the journal has, and may be told; says whether there may be more.
     fn follow(&mut self) -> bool {
         let mut taken = 0;
-        while taken < FRAMES_PER_TURN && !self.board.has_many_trades() {
+        // A group that began is taken to its end, as books are told between groups.
+        while (taken < FRAMES_PER_TURN || !self.board.is_whole())
+            && !self.board.has_many_trades()
+            && !self.broken
+        {
             if let Some(durable) = &self.durable
                 && self.tail.position() >= durable.get()
             {
@@ -130,23 +137,31 @@ impl<C: Clock, N: Network> MarketDataAgent<C, N> {
                 Err(error) => Err(error.to_string()),
             };
             if let Err(error) = applied {
-                log::error!("market data can't follow the journal: {error}");
-                break;
+                log::error!(
+                    "market data can't follow the journal: {error}; its clients are logged out, trading goes on"
+                );
+                self.broken = true;
+                self.acceptor.stop_accepting();
             }
             taken += 1;
         }
         if taken > 0 {
             self.delivered.set(self.tail.position());
         }
-        taken == FRAMES_PER_TURN || self.board.has_many_trades()
+        taken >= FRAMES_PER_TURN || self.board.has_many_trades()
     }
 
     /// Tells what is due.
     fn publish(&mut self, now: Timestamp) -> usize {
-        let due = now >= self.next_publication || self.board.has_many_trades();
+        if self.broken {
+            self.desk.logout_all(now, "market data is not available");
+            return 0;
+        }
+        let whole = self.board.is_whole();
+        let due = whole && now >= self.next_publication || self.board.has_many_trades();
         let scope = match due {
             true => Scope::All,
-            false if self.desk.has_new() => Scope::New,
+            false if whole && self.desk.has_new() => Scope::New,
             false => return 0,
         };
         let told = self.desk.publish(scope, &mut self.board, &self.acceptor.lines, now);
@@ -196,6 +211,6 @@ impl<C: Clock, N: Network> Agent for MarketDataAgent<C, N> {
             let reason = "the venue stops and can't wait any longer";
             self.acceptor.close_all(&mut self.desk, reason);
         }
-        self.desk.logout_all(now) || late
+        self.desk.logout_all(now, "the venue stops") || late
     }
 }

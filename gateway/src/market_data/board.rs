@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 
 use ironbook_engine::{
     Engine, Event, ExecType, LastLiquidity, OrdStatus, OrdType, OrderId, Side, TimeInForce,
+    Timestamp,
     engine::InstrumentView,
     event::{Execution, StatusChanged},
     record::{DecodeError, Record},
 };
 use ironbook_fix::{
-    field::{Decimal, MANTISSA_MAX},
     market_data::{PriceLevel, Trade},
     reference::TradingStatus,
 };
@@ -258,12 +258,7 @@ impl Listed {
         if self.trades.len() == TRADES_KEPT {
             self.trades.pop_front();
         }
-        self.trades.push_back(Trade {
-            id: execution.trade_id.0,
-            price: Decimal::new(execution.last_px, execution.price_scale),
-            size: Decimal::new(execution.last_qty, execution.qty_scale),
-            time_ns,
-        });
+        self.trades.push_back(translate::trade(execution, Timestamp(time_ns)));
         self.trade_count += 1;
         self.version += 1;
         (self.trade_count - self.trades_before) as usize
@@ -273,8 +268,10 @@ impl Listed {
     pub fn levels(&mut self) -> [&[PriceLevel]; 2] {
         if self.cached != Some(self.version) {
             self.cached = Some(self.version);
-            let scales = (self.view.definition.price_scale, self.view.definition.qty_scale);
-            let told = |(price, level): (&i64, &Level)| price_level(*price, level, scales);
+            let definition = &self.view.definition;
+            let told = |(price, level): (&i64, &Level)| {
+                translate::price_level(definition, *price, level.qty, level.orders)
+            };
             let [bids, offers] = &mut self.cache;
             bids.clear();
             bids.extend(self.sides[0].iter().rev().take(self.depth_max).map(told));
@@ -282,16 +279,5 @@ impl Listed {
             offers.extend(self.sides[1].iter().take(self.depth_max).map(told));
         }
         [&self.cache[0], &self.cache[1]]
-    }
-}
-
-/// A level as it is told. A sum of more than eighteen digits, which is more than a client's number may hold,
-/// is told as eighteen nines.
-fn price_level(price: i64, level: &Level, (price_scale, qty_scale): (u8, u8)) -> PriceLevel {
-    let size = level.qty.min(MANTISSA_MAX as u128) as i64;
-    PriceLevel {
-        price: Decimal::new(price, price_scale),
-        size: Decimal::new(size, qty_scale),
-        orders: level.orders,
     }
 }

@@ -318,12 +318,12 @@ impl Desk {
         done
     }
 
-    /// Logs everybody out: the venue stops. Says whether nobody has a connection any more.
-    pub fn logout_all(&mut self, now: Timestamp) -> bool {
+    /// Logs everybody out, and says why. Whether nobody has a connection any more.
+    pub fn logout_all(&mut self, now: Timestamp, text: &str) -> bool {
         let connected = self.slots.iter_mut().filter(|slot| slot.connection.is_some());
         let mut is_done = true;
         for slot in connected {
-            slot.fix.logout(now.0, Some("the venue stops"));
+            slot.fix.logout(now.0, Some(text));
             slot.drain(now);
             is_done = false;
         }
@@ -350,6 +350,7 @@ struct Teller<'a> {
 
 impl Teller<'_> {
     fn tell(&mut self, slot: &mut Slot) {
+        self.tell_statuses(slot);
         let mut subscriptions = mem::take(&mut slot.subscriptions);
         let count = subscriptions.len();
         for turn in 0..count {
@@ -366,7 +367,6 @@ impl Teller<'_> {
         });
         slot.next = if subscriptions.is_empty() { 0 } else { slot.next % subscriptions.len() };
         slot.subscriptions = subscriptions;
-        self.tell_statuses(slot);
         self.tell_lists(slot);
     }
 
@@ -377,7 +377,8 @@ impl Teller<'_> {
     /// Instrument by instrument, as long as there is room: what was told of is known to be.
     fn tell_subscription(&mut self, known: &mut Subscription, slot: &mut Slot) {
         self.changes.clear();
-        for book in 0..known.books.len() {
+        let count = known.books.len();
+        for book in (known.next..count).chain(0..known.next) {
             let place = known.books[book].place;
             let is_new = known.is_new(book);
             if !known.lags(book, self.board.listed_mut(place))
@@ -386,6 +387,7 @@ impl Teller<'_> {
                 continue;
             }
             if !self.has_room(slot) {
+                known.next = book;
                 break;
             }
             let is_whole = self.board.is_whole();

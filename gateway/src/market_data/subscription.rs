@@ -24,6 +24,8 @@ pub struct Subscription {
     entry_types: EntryTypes,
     /// What it is about.
     pub books: Vec<Followed>,
+    /// The book that is told of first the next time, so that each has its turn.
+    pub next: usize,
 }
 
 /// An instrument of a subscription.
@@ -68,6 +70,7 @@ impl Subscription {
             depth,
             entry_types: request.entry_types,
             books: places.into_iter().map(|place| Followed { place, told: None }).collect(),
+            next: 0,
         }
     }
 
