@@ -1,87 +1,131 @@
-//! The gateway: accepts connections, reads messages, writes what the journal says.
+//! Accepts connections, reads messages for sessions, writes what these have to say.
 //!
 //! It reads sockets without waiting. Connections that were busy a moment ago are read directly; all
 //! others are looked at through the system's poll, which costs the same for one as for a thousand.
 
 use std::{
     io::{self, Read, Write},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
-use ironbook_engine::{Timestamp, engine::InstrumentView};
+use ironbook_engine::Timestamp;
 use ironbook_fix::{
     codec::{Framed, Garbled, frame},
     message::{Fields, Message},
     session::DisconnectReason,
 };
-use ironbook_journal::{DurablePosition, Reader, Tail};
 
 use crate::{
     access::Guard,
-    agent::Agent,
+    admission::NotAdmitted,
     clock::Clock,
-    config::{Config, ConfigError},
+    config::FixConfig,
     connection::{Connection, ReadOutcome, WriteFailure},
-    credentials::{Checker, Handed, Verdict},
-    desk::{Desk, NotAdmitted, Outputs, SessionSetup},
-    network::{Network, Ready},
-    retention::Delivered,
-    ring::InputSender,
-    sessions::SessionTable,
+    credentials::{Checker, Claim, Handed, Verdict},
+    network::{Network, Ready, Security},
 };
 
-/// What a gateway is made of.
-pub struct GatewayParts {
-    /// Its end of the ring.
-    pub inputs: InputSender,
-    /// The journal, from where its sessions stand.
-    pub tail: Tail,
-    /// What reports wait for, or none when they wait for nothing but the journal.
-    pub durable: Option<DurablePosition>,
-    /// Sequence numbers of all sessions.
-    pub sessions: SessionTable,
-    /// Its sessions.
-    pub setups: Vec<SessionSetup>,
-    /// All instruments.
-    pub instruments: Vec<InstrumentView>,
-    /// The journal, for resends.
-    pub resend: Reader,
+/// The sessions that connections are of, as the acceptor sees them: by their place in the configuration.
+pub trait Sessions {
+    /// Whether there is room for what one message can bring about.
+    fn has_room(&self) -> bool;
+
+    /// The session that a first message is to log on to, if that may be from there.
+    ///
+    /// # Errors
+    /// Why it may not; nothing is answered then, so that a stranger learns nothing.
+    fn find(
+        &self,
+        message: &Message<'_>,
+        peer: IpAddr,
+        security: Security,
+    ) -> Result<usize, NotAdmitted>;
+
+    /// What a Logon to a session claims and has to prove first, if the session has a password.
+    fn claim(&self, index: usize, message: &Message<'_>) -> Option<Claim>;
+
+    /// Gives a connection the session that its Logon is to, and takes the Logon, or refuses it where what it
+    /// claimed did not prove to be true.
+    ///
+    /// # Errors
+    /// Another connection came first.
+    fn log_on(
+        &mut self,
+        index: usize,
+        connection: usize,
+        message: &Message<'_>,
+        proved: bool,
+        now: Timestamp,
+    ) -> Result<(), NotAdmitted>;
+
+    /// Messages of a session wait that are not read, as one among them has to wait: it isn't silent.
+    fn note_waiting(&mut self, index: usize, now: Timestamp);
+
+    /// When a message of a session may be read, if it has to wait.
+    fn wait_of(&mut self, index: usize, message: &[u8], now: Timestamp) -> Option<Timestamp>;
+
+    /// Takes a message of a session.
+    fn handle_message(&mut self, index: usize, message: &Message<'_>, now: Timestamp);
+
+    /// Bytes came that are no message.
+    fn handle_garbled(&mut self, index: usize, now: Timestamp);
+
+    /// The connection of a session is gone.
+    fn handle_disconnected(&mut self, index: usize, now: Timestamp);
+
+    /// Whether the connection of a session is to be closed, and everything requested is out.
+    fn wants_close(&self, index: usize) -> Option<DisconnectReason>;
+
+    /// Name of a session, for the log.
+    fn comp_id(&self, index: usize) -> &str;
 }
 
-/// The agent that owns the sockets.
-pub struct GatewayAgent<C, N: Network> {
+/// Bytes that go out on each connection; the acceptor owns the connections.
+pub trait Outputs {
+    /// Buffer of a connection; marks it to be written.
+    fn output(&mut self, connection: usize) -> Option<&mut Vec<u8>>;
+    /// Bytes that wait on a connection.
+    fn waiting(&self, connection: usize) -> usize;
+}
+
+/// Bytes that may wait for a client.
+#[derive(Clone, Copy, Debug)]
+pub struct OutputBound {
+    /// How many.
+    pub bytes: usize,
+    /// The key that says so, and what becomes of them: for the log.
+    pub reason: &'static str,
+}
+
+/// Owns the sockets of one network.
+pub struct Acceptor<C, N: Network> {
     clock: C,
     network: N,
-    tail: Tail,
-    delivered: Delivered,
-    durable: Option<DurablePosition>,
-    desk: Desk,
     guard: Guard,
     checker: Checker,
     tickets: u64,
-    lines: Lines<N::Stream>,
+    /// The connections.
+    pub lines: Lines<N::Stream>,
     fields: Box<Fields>,
-    turns: u32,
     /// More connections may wait to be accepted; the poll tells of new ones only.
     accepting: bool,
     /// When it is accepted again after the system had no place for one.
     accept_after: Timestamp,
     /// Where the look at connections that wait for a token begins.
     first_wait: usize,
-    /// When timeouts and endings are looked at next, ns.
-    next_look: u64,
-    /// When the venue began to stop.
-    closing_since: Option<Timestamp>,
+    /// No connection is accepted any more.
+    closing: bool,
     logon_timeout_ns: u64,
     logout_timeout_ns: u64,
     message_bytes_max: usize,
+    output_bound: OutputBound,
 }
 
 /// Connections by number. Lists hold numbers, each at most once, so that a turn looks only at
 /// connections with something to do.
 #[derive(Debug)]
-struct Lines<S> {
+pub struct Lines<S> {
     lines: Vec<Option<Line<S>>>,
     /// Connections that have something to write.
     dirty: Vec<usize>,
@@ -128,9 +172,6 @@ enum Hold {
     Token(Timestamp),
 }
 
-/// Frames of the journal that are delivered in one turn, so that sockets are read in between.
-const FRAMES_PER_TURN: usize = 256;
-
 /// Messages that one connection may have handled in one turn, so that all are served alike.
 const MESSAGES_PER_TURN: usize = 64;
 
@@ -148,76 +189,39 @@ const HOT_MAX: usize = 4;
 /// How long a connection stays hot after its last bytes.
 const HOT_NS: u64 = 2_000_000;
 
-/// Time between two looks at timeouts and ended sessions: short beside the shortest timeout, long
-/// beside a turn.
-const LOOK_NS: u64 = 1_000_000;
-
-/// Longest wait for clients when the venue stops, less than an agent is given to finish.
-const CLOSING_NS_MAX: u64 = 3_000_000_000;
-
-/// Turns between two polls while there are hot connections.
-const TURNS_PER_POLL: u32 = 16;
-
-impl<C: Clock, N: Network> GatewayAgent<C, N> {
-    /// A gateway for whoever connects over this network.
-    ///
-    /// # Errors
-    /// [`ConfigError::Value`] for a session that can't be as it is configured.
-    pub fn new(
-        config: &Config,
-        parts: GatewayParts,
-        clock: C,
-        network: N,
-    ) -> Result<Self, ConfigError> {
-        let lines = (0..config.fix.connections_max).map(|_| None).collect();
-        let now = clock.now();
-        Ok(Self {
+impl<C: Clock, N: Network> Acceptor<C, N> {
+    /// Accepts whoever connects over this network.
+    pub fn new(config: &FixConfig, output_bound: OutputBound, clock: C, network: N) -> Self {
+        let lines = (0..config.connections_max).map(|_| None).collect();
+        Self {
             clock,
             network,
-            delivered: Delivered::default(),
-            tail: parts.tail,
-            durable: parts.durable,
-            desk: Desk::new(
-                config,
-                parts.setups,
-                parts.sessions,
-                parts.inputs,
-                parts.instruments,
-                parts.resend,
-                now,
-            )?,
-            guard: Guard::new(&config.fix),
+            guard: Guard::new(config),
             checker: Checker::Inline,
             tickets: 0,
             lines: Lines {
                 lines,
-                dirty: Vec::with_capacity(config.fix.connections_max),
+                dirty: Vec::with_capacity(config.connections_max),
                 hot: Vec::with_capacity(HOT_MAX),
-                ready: Vec::with_capacity(config.fix.connections_max),
-                output_max: config.fix.out_buffer_bytes_max,
-                message_max: config.fix.message_bytes_max,
+                ready: Vec::with_capacity(config.connections_max),
+                output_max: output_bound.bytes,
+                message_max: config.message_bytes_max,
             },
             fields: Fields::new(),
-            turns: 0,
             accepting: false,
             accept_after: Timestamp(0),
             first_wait: 0,
-            next_look: 0,
-            closing_since: None,
-            logon_timeout_ns: config.fix.logon_timeout_ms * 1_000_000,
-            logout_timeout_ns: config.fix.logout_timeout_ms * 1_000_000,
-            message_bytes_max: config.fix.message_bytes_max,
-        })
+            closing: false,
+            logon_timeout_ns: config.logon_timeout_ms * 1_000_000,
+            logout_timeout_ns: config.logout_timeout_ms * 1_000_000,
+            message_bytes_max: config.message_bytes_max,
+            output_bound,
+        }
     }
 
     /// Checks passwords of Logons with this; until it is said, at once.
     pub fn check_passwords_with(&mut self, checker: Checker) {
         self.checker = checker;
-    }
-
-    /// How far it has delivered the journal, at any time from now on.
-    pub fn delivered(&self) -> Delivered {
-        self.delivered.clone()
     }
 
     /// Where it listens.
@@ -230,53 +234,38 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         self.network.tls_address()
     }
 
-    /// When to take a turn at the latest, however quiet journal and sockets are, for those who step
-    /// the gateway themselves.
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        let strangers = self.lines.lines.iter().flatten().filter(|line| line.session.is_none());
-        let logon = strangers.map(|line| line.accepted.0 + self.logon_timeout_ns + 1).min();
-        let closing = self.closing_since.map(|since| since.0 + CLOSING_NS_MAX + 1);
-        let sessions = self.desk.next_deadline().map(|due| due.0);
-        let waits = self.lines.lines.iter().flatten().filter_map(|line| match line.hold {
-            Hold::Token(until) => Some(until.0),
-            _ => None,
-        });
-        if self.accepting {
-            return Some(self.accept_after);
-        }
-        let due = [logon, closing, sessions, waits.min()].into_iter().flatten().min()?;
-        Some(Timestamp(due.max(self.next_look)))
+    /// Tells the time.
+    #[inline]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
-    /// Delivers what the journal has, and writes it.
-    #[inline]
-    fn deliver(&mut self) -> usize {
-        let mut delivered = 0;
-        while delivered < FRAMES_PER_TURN {
-            if let Some(durable) = &self.durable
-                && self.tail.position() >= durable.get()
-            {
-                break;
-            }
-            match self.tail.next() {
-                Ok(Some(frame)) => self.desk.deliver(&frame, &mut self.lines),
-                Ok(None) => break,
-                Err(error) => {
-                    log::error!("the gateway can't follow the journal: {error}");
-                    break;
-                }
-            }
-            delivered += 1;
-        }
-        if delivered > 0 {
-            self.delivered.set(self.tail.position());
-        }
-        delivered
+    /// Accepts nobody any more.
+    pub fn stop_accepting(&mut self) {
+        self.closing = true;
+    }
+
+    /// Whether connections wait to be accepted, and from when on they are.
+    pub fn accepts_at(&self) -> Option<Timestamp> {
+        self.accepting.then_some(self.accept_after)
+    }
+
+    /// When a connection without a Logon is closed, or one that waits for a token is looked at, if there is
+    /// one.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let lines = || self.lines.lines.iter().flatten();
+        let strangers = lines().filter(|line| line.session.is_none());
+        let logons = strangers.map(|line| Timestamp(line.accepted.0 + self.logon_timeout_ns + 1));
+        let waits = lines().filter_map(|line| match line.hold {
+            Hold::Token(until) => Some(until),
+            _ => None,
+        });
+        logons.chain(waits).min()
     }
 
     /// Writes to every connection that has something to write and takes it.
     #[inline]
-    fn flush(&mut self) {
+    pub fn flush(&mut self, sessions: &mut impl Sessions) {
         let mut index = 0;
         while index < self.lines.dirty.len() {
             let number = self.lines.dirty[index];
@@ -295,13 +284,16 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                     self.lines.dirty.swap_remove(index);
                 }
                 // Leaves the list with the connection.
-                Err(failure) => self.close(number, &describe(&failure)),
+                Err(failure) => {
+                    let reason = describe(&failure, self.output_bound);
+                    self.close(sessions, number, &reason);
+                }
             }
         }
     }
 
     /// Asks the system which sockets have something.
-    fn poll_sockets(&mut self, timeout: Duration, now: Timestamp) -> usize {
+    pub fn poll(&mut self, timeout: Duration, now: Timestamp) -> usize {
         let mut found = 0;
         let accepting = &mut self.accepting;
         let lines = &mut self.lines;
@@ -368,7 +360,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     /// The number of a new connection, if it may be; nothing but what TLS takes is allocated for one that may not.
     fn place(&self, peer: SocketAddr, now: Timestamp) -> Result<usize, &'static str> {
         self.guard.admit(peer.ip(), now)?;
-        if self.closing_since.is_some() {
+        if self.closing {
             return Err("the venue stops");
         }
         let free = self.lines.lines.iter().position(Option::is_none);
@@ -377,12 +369,12 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
 
     /// Reads the connections that may have something.
     #[inline]
-    fn read_all(&mut self, now: Timestamp) -> usize {
+    pub fn read_all(&mut self, sessions: &mut impl Sessions, now: Timestamp) -> usize {
         let mut done = 0;
         let mut index = 0;
         while index < self.lines.hot.len() {
             let number = self.lines.hot[index];
-            done += self.read(number, now).0;
+            done += self.read(sessions, number, now).0;
             // A connection that was closed has left the list already.
             let Some(line) = &self.lines.lines[number] else { continue };
             if line.hold == Hold::Room || line.last_read.0 + HOT_NS > now.0 {
@@ -394,7 +386,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         index = 0;
         while index < self.lines.ready.len() {
             let number = self.lines.ready[index];
-            let (handled, more) = self.read(number, now);
+            let (handled, more) = self.read(sessions, number, now);
             done += handled;
             let Some(line) = &mut self.lines.lines[number] else { continue };
             if more && !line.hot {
@@ -410,7 +402,12 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     /// Reads a connection and handles its messages; returns how many, and whether there may be
     /// more.
     #[inline]
-    fn read(&mut self, number: usize, now: Timestamp) -> (usize, bool) {
+    fn read(
+        &mut self,
+        sessions: &mut impl Sessions,
+        number: usize,
+        now: Timestamp,
+    ) -> (usize, bool) {
         let Some(line) = &mut self.lines.lines[number] else { return (0, false) };
         match line.hold {
             Hold::Room => {}
@@ -424,20 +421,20 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                 ReadOutcome::Nothing => return (0, false),
                 ReadOutcome::Full => {}
                 ReadOutcome::Closed => {
-                    self.close(number, "the client closed the connection");
+                    self.close(sessions, number, "the client closed the connection");
                     return (1, false);
                 }
             },
         }
-        (self.handle(number, now), true)
+        (self.handle(sessions, number, now), true)
     }
 
     /// Handles the messages that a connection has.
     #[inline]
-    fn handle(&mut self, number: usize, now: Timestamp) -> usize {
+    fn handle(&mut self, sessions: &mut impl Sessions, number: usize, now: Timestamp) -> usize {
         for handled in 0..MESSAGES_PER_TURN {
             let Some(line) = &mut self.lines.lines[number] else { return handled };
-            if !self.desk.has_room() {
+            if !sessions.has_room() {
                 line.hold = Hold::Room;
                 return handled;
             }
@@ -446,7 +443,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             let bytes = &bytes[..bytes.len().min(self.message_bytes_max + 1)];
             match frame(bytes) {
                 Framed::Incomplete if bytes.len() > self.message_bytes_max => {
-                    self.close(number, "a message longer than fix.message_bytes_max");
+                    self.close(sessions, number, "a message longer than fix.message_bytes_max");
                     return handled;
                 }
                 Framed::Incomplete => {
@@ -459,22 +456,22 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                     line.io.consume(skip);
                     let session = line.session;
                     match session {
-                        Some(session) if !too_long => self.desk.handle_garbled(session, now),
-                        _ => self.close(number, &format!("no FIX message: {reason}")),
+                        Some(session) if !too_long => sessions.handle_garbled(session, now),
+                        _ => self.close(sessions, number, &format!("no FIX message: {reason}")),
                     }
                 }
                 Framed::Message { len } if len > self.message_bytes_max => {
-                    self.close(number, "a message longer than fix.message_bytes_max");
+                    self.close(sessions, number, "a message longer than fix.message_bytes_max");
                     return handled;
                 }
                 Framed::Message { len } => {
                     if let Some(session) = line.session
-                        && let Some(until) = self.desk.wait_of_order(session, &bytes[..len], now)
+                        && let Some(until) = sessions.wait_of(session, &bytes[..len], now)
                     {
                         line.hold = Hold::Token(until);
                         return handled;
                     }
-                    if !self.handle_message(number, len, now) {
+                    if !self.handle_message(sessions, number, len, now) {
                         return handled;
                     }
                 }
@@ -488,14 +485,22 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
 
     /// Handles a message, and says whether it is done with.
     #[inline]
-    fn handle_message(&mut self, number: usize, len: usize, now: Timestamp) -> bool {
+    fn handle_message(
+        &mut self,
+        sessions: &mut impl Sessions,
+        number: usize,
+        len: usize,
+        now: Timestamp,
+    ) -> bool {
         let Some(line) = &mut self.lines.lines[number] else { return true };
-        let Some(session) = line.session else { return self.handle_first(number, len, now) };
+        let Some(session) = line.session else {
+            return self.handle_first(sessions, number, len, now);
+        };
         match Message::parse(&line.io.unused()[..len], &mut self.fields) {
-            Ok(message) => self.desk.handle_message(session, &message, now),
+            Ok(message) => sessions.handle_message(session, &message, now),
             Err(reason) => {
                 log::debug!("{}: {reason}", line.io.peer());
-                self.desk.handle_garbled(session, now);
+                sessions.handle_garbled(session, now);
             }
         }
         line.io.consume(len);
@@ -505,16 +510,22 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     /// Handles the first message of a connection: it must be a Logon, perhaps with a password. While that is
     /// checked the message stays where it is, and the connection is not read.
     #[cold]
-    fn handle_first(&mut self, number: usize, len: usize, now: Timestamp) -> bool {
+    fn handle_first(
+        &mut self,
+        sessions: &mut impl Sessions,
+        number: usize,
+        len: usize,
+        now: Timestamp,
+    ) -> bool {
         let Some(line) = &mut self.lines.lines[number] else { return true };
         let peer = line.io.peer().ip();
         let Ok(message) = Message::parse(&line.io.unused()[..len], &mut self.fields) else {
-            self.close(number, "the first message is garbled");
+            self.close(sessions, number, "the first message is garbled");
             return true;
         };
         let security = N::security(line.io.stream());
         let found = self.guard.check_failures(peer, now).map_err(NotAdmitted::reason);
-        let found = found.and_then(|()| self.desk.find(&message, peer, security));
+        let found = found.and_then(|()| sessions.find(&message, peer, security));
         if found.is_ok() && line.proved.is_none() && !self.checker.has_room() {
             line.hold = Hold::Room;
             return false;
@@ -522,7 +533,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         let logged_on = found.and_then(|session| {
             let claim = match line.proved {
                 Some(_) => None,
-                None => self.desk.claim(session, &message),
+                None => sessions.claim(session, &message),
             };
             let handed = match claim {
                 None => Handed::Checked(line.proved.unwrap_or(true)),
@@ -531,7 +542,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             let Handed::Checked(proved) = handed else { return Ok(handed) };
             line.proved = Some(proved);
             line.session = Some(session);
-            let logged_on = self.desk.log_on(session, number, &message, proved, now);
+            let logged_on = sessions.log_on(session, number, &message, proved, now);
             logged_on.inspect_err(|_| line.session = None).map(|()| handed)
         });
         match logged_on {
@@ -554,7 +565,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                 if not_admitted.is_failure {
                     self.guard.failed(peer, now);
                 }
-                self.close(number, not_admitted.reason);
+                self.close(sessions, number, not_admitted.reason);
                 true
             }
         }
@@ -562,7 +573,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
 
     /// Goes on with connections whose passwords were checked.
     #[inline]
-    fn take_verdicts(&mut self) -> usize {
+    pub fn take_verdicts(&mut self) -> usize {
         let mut taken = 0;
         while let Some(Verdict { ticket, passed }) = self.checker.verdict() {
             taken += 1;
@@ -580,12 +591,12 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         taken
     }
 
-    fn close(&mut self, number: usize, reason: &str) {
+    fn close(&mut self, sessions: &mut impl Sessions, number: usize, reason: &str) {
         let Some(mut line) = self.lines.lines[number].take() else { return };
         self.network.deregister(line.io.stream_mut());
         let peer = line.io.peer();
         self.guard.closed(peer.ip());
-        let comp_id = line.session.map_or("", |session| self.desk.comp_id(session));
+        let comp_id = line.session.map_or("", |session| sessions.comp_id(session));
         let now = self.clock.now();
         if line.session.is_some() && line.proved != Some(false) {
             log::info!("{comp_id} disconnected from {peer}: {reason}");
@@ -593,18 +604,31 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             self.guard.log(now, format_args!("{peer} disconnected: {reason} {comp_id}"));
         }
         if let Some(session) = line.session {
-            self.desk.handle_disconnected(session, now);
+            sessions.handle_disconnected(session, now);
         }
         self.lines.forget(number);
     }
 
+    /// Closes all connections.
+    pub fn close_all(&mut self, sessions: &mut impl Sessions, reason: &str) {
+        for number in 0..self.lines.lines.len() {
+            self.close(sessions, number, reason);
+        }
+    }
+
+    /// Whether connections were busy a moment ago: they are read without a poll.
+    #[inline]
+    pub fn has_hot(&self) -> bool {
+        !self.lines.hot.is_empty()
+    }
+
     /// Closes connections whose session has ended, or that never began one.
-    fn close_ended(&mut self, now: Timestamp) {
+    pub fn close_ended(&mut self, sessions: &mut impl Sessions, now: Timestamp) {
         for number in 0..self.lines.lines.len() {
             let Some(line) = &mut self.lines.lines[number] else { continue };
             match line.session {
                 Some(session) => {
-                    let Some(reason) = self.desk.wants_close(session) else { continue };
+                    let Some(reason) = sessions.wants_close(session) else { continue };
                     // A client that was silent for so long does not read the rest either.
                     let silent = |reason| {
                         let timeouts =
@@ -615,11 +639,11 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                     let since = *line.ending.get_or_insert(now);
                     let waits = line.io.has_output() && since.0 + self.logout_timeout_ns >= now.0;
                     if !waits || silent(reason) {
-                        self.close(number, &format!("{reason:?}"));
+                        self.close(sessions, number, &format!("{reason:?}"));
                     }
                 }
                 None if line.accepted.0 + self.logon_timeout_ns < now.0 => {
-                    self.close(number, "no Logon in time");
+                    self.close(sessions, number, "no Logon in time");
                 }
                 None => {}
             }
@@ -630,13 +654,13 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     ///
     /// A look begins behind the connection that came first in the one before, so that none takes all tokens
     /// of its firm.
-    fn end_waits(&mut self, now: Timestamp) {
+    pub fn end_waits(&mut self, sessions: &mut impl Sessions, now: Timestamp) {
         let mut first = None;
         for number in (self.first_wait..self.lines.lines.len()).chain(0..self.first_wait) {
             let Some(line) = &self.lines.lines[number] else { continue };
             let Hold::Token(until) = line.hold else { continue };
             if let Some(session) = line.session {
-                self.desk.note_waiting(session, now);
+                sessions.note_waiting(session, now);
             }
             if until <= now {
                 self.lines.make_ready(number);
@@ -647,69 +671,14 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             self.first_wait = (number + 1) % self.lines.lines.len();
         }
     }
-
-    /// What is done now and then: timeouts, endings, orders that waited.
-    fn keep_time(&mut self, now: Timestamp) -> usize {
-        if now.0 < self.next_look {
-            return 0;
-        }
-        self.next_look = now.0 + LOOK_NS;
-        self.close_ended(now);
-        self.end_waits(now);
-        let half = self.lines.output_max / 2;
-        self.desk.handle_timeouts(now) + self.desk.send_lists(&self.lines, half)
-    }
 }
 
-fn describe(failure: &WriteFailure) -> String {
+fn describe(failure: &WriteFailure, bound: OutputBound) -> String {
     match failure {
         WriteFailure::Broken(error) => error.to_string(),
-        WriteFailure::TooSlow { waiting } => format!(
-            "it reads too slowly: {waiting} bytes wait, more than fix.out_buffer_bytes_max; it gets them resent"
-        ),
-    }
-}
-
-impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
-    #[inline]
-    fn do_work(&mut self) -> usize {
-        let mut done = self.deliver();
-        if !self.lines.dirty.is_empty() {
-            self.flush();
+        WriteFailure::TooSlow { waiting } => {
+            format!("it reads too slowly: {waiting} bytes wait, more than {}", bound.reason)
         }
-        let now = self.clock.now();
-        self.turns = self.turns.wrapping_add(1);
-        let poll = self.lines.hot.is_empty() || self.turns.is_multiple_of(TURNS_PER_POLL);
-        if poll {
-            done += self.poll_sockets(Duration::ZERO, now);
-            done += self.take_verdicts();
-            done += self.keep_time(now);
-            let half = self.lines.output_max / 2;
-            done += self.desk.resend(&mut self.lines, now, half);
-        }
-        done += self.read_all(now);
-        self.desk.flush();
-        done
-    }
-
-    fn park(&mut self, limit: Duration) {
-        let now = self.clock.now();
-        self.poll_sockets(limit, now);
-    }
-
-    fn close(&mut self) -> bool {
-        let now = self.clock.now();
-        let since = *self.closing_since.get_or_insert(now);
-        let late = since.0 + CLOSING_NS_MAX < now.0;
-        if late {
-            for number in 0..self.lines.lines.len() {
-                self.close(number, "the venue stops and can't wait any longer");
-            }
-        }
-        // Again in each turn: the ring may have had no room for all of them.
-        let is_done = self.desk.logout_all(now);
-        self.desk.flush();
-        is_done || late
     }
 }
 
@@ -767,6 +736,13 @@ impl<S> Lines<S> {
         for list in [&mut self.dirty, &mut self.hot, &mut self.ready] {
             list.retain(|&other| other != number);
         }
+    }
+}
+
+impl<S: Read + Write> Lines<S> {
+    /// Bytes that wait on all connections.
+    pub fn waiting_bytes(&self) -> usize {
+        self.lines.iter().flatten().map(|line| line.io.waiting()).sum()
     }
 }
 

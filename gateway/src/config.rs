@@ -16,6 +16,7 @@ use ironbook_engine::{
 use ironbook_fix::{
     codec::MESSAGE_MAX,
     field::Decimal,
+    market_data::{DEPTH_COMMON, DEPTH_MAX, ENTRY_BYTES_MAX},
     version::{ApplVerId, ApplVerIds},
 };
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ use thiserror::Error;
 use crate::{
     access::AddressRange,
     credentials::PasswordHash,
+    market_data::TRADES_KEPT,
     throttle::{ORDERS_MAX, ThrottleAction, ThrottleTerms},
 };
 
@@ -33,6 +35,17 @@ const RING_SLOTS_MIN: u64 = crate::desk::INPUTS_PER_TURN as u64;
 /// Longest time to come back before orders are canceled: a day.
 const CANCEL_GRACE_MS_MAX: u64 = 86_400_000;
 
+/// Most instruments that a session of market data may follow at once.
+const SUBSCRIPTIONS_MAX: u64 = 1 << 20;
+
+/// Fewest bytes that wait for a client of market data: half of them, and what one instrument may add at once,
+/// all its levels and all its trades that are remembered, are fewer.
+const MARKET_DATA_BYTES_MIN: u64 = 2 << 20;
+const _: () = {
+    let entries = (4 * DEPTH_MAX + TRADES_KEPT) as u64;
+    assert!(MARKET_DATA_BYTES_MIN / 2 + entries * ENTRY_BYTES_MAX < MARKET_DATA_BYTES_MIN);
+};
+
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -41,6 +54,8 @@ pub struct Config {
     pub venue: VenueConfig,
     /// FIX sessions over TCP.
     pub fix: FixConfig,
+    /// Market data over FIX.
+    pub market_data: MarketDataConfig,
     /// Threads, processors and how idle threads wait.
     pub threads: ThreadsConfig,
     /// The journal.
@@ -106,6 +121,22 @@ pub struct FixConfig {
     pub message_bytes_max: usize,
     pub out_buffer_bytes_max: usize,
     pub resend_messages_per_turn: u32,
+}
+
+/// Market data over FIX: a port of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct MarketDataConfig {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_listen: Option<SocketAddr>,
+    pub interval_ms: u64,
+    pub depth_max: usize,
+    pub subscriptions_max: usize,
+    pub out_buffer_bytes_max: usize,
+    pub slow_timeout_ms: u64,
 }
 
 /// Threads, processors and how idle threads wait.
@@ -309,6 +340,7 @@ impl Default for Config {
         Self {
             venue: VenueConfig::default(),
             fix: FixConfig::default(),
+            market_data: MarketDataConfig::default(),
             threads: ThreadsConfig::default(),
             journal: JournalConfig::default(),
             snapshot: SnapshotConfig::default(),
@@ -350,6 +382,20 @@ impl Default for FixConfig {
             message_bytes_max: 8_192,
             out_buffer_bytes_max: 4 << 20,
             resend_messages_per_turn: 256,
+        }
+    }
+}
+
+impl Default for MarketDataConfig {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            tls_listen: None,
+            interval_ms: 10,
+            depth_max: DEPTH_COMMON,
+            subscriptions_max: 1_024,
+            out_buffer_bytes_max: 4 << 20,
+            slow_timeout_ms: 10_000,
         }
     }
 }
@@ -528,6 +574,7 @@ impl Config {
         comp_id("venue.comp_id", &self.venue.comp_id)?;
         self.check_bounds()?;
         self.fix.tls()?;
+        self.check_market_data()?;
         let mut symbols = Vec::new();
         for instrument in &self.instruments {
             let key = format!("instrument {}", instrument.symbol);
@@ -594,6 +641,18 @@ impl Config {
         }
     }
 
+    /// Its TLS is that of the other port, and of no use without its own plain one.
+    fn check_market_data(&self) -> Result<(), ConfigError> {
+        let Some(listen) = self.market_data.tls_listen else { return Ok(()) };
+        let needed = match (self.market_data.listen, self.fix.tls_listen) {
+            (None, _) => "market_data.listen",
+            (_, None) => "fix.tls_listen, whose certificate and key it uses",
+            _ => return Ok(()),
+        };
+        let reason = format!("needs {needed}");
+        Err(value("market_data.tls_listen", &listen.to_string(), &reason))
+    }
+
     fn check_firms(&self) -> Result<(), ConfigError> {
         for (index, firm) in self.firms.iter().enumerate() {
             if self.firms[..index].iter().any(|other| other.name == firm.name) {
@@ -609,7 +668,7 @@ impl Config {
 
     fn check_bounds(&self) -> Result<(), ConfigError> {
         let (fix, threads, journal) = (&self.fix, &self.threads, &self.journal);
-        let engine = &self.engine;
+        let (market_data, engine) = (&self.market_data, &self.engine);
         let instruments = self.instruments.len() as u64;
         let sessions = self.sessions.len() as u64;
         let within = [
@@ -624,6 +683,21 @@ impl Config {
             ("fix.message_bytes_max", fix.message_bytes_max as u64, 512, MESSAGE_MAX as u64),
             ("fix.out_buffer_bytes_max", fix.out_buffer_bytes_max as u64, 65_536, 1 << 30),
             ("fix.resend_messages_per_turn", fix.resend_messages_per_turn.into(), 1, 65_536),
+            ("market_data.interval_ms", market_data.interval_ms, 1, 60_000),
+            ("market_data.depth_max", market_data.depth_max as u64, 1, DEPTH_MAX as u64),
+            (
+                "market_data.subscriptions_max",
+                market_data.subscriptions_max as u64,
+                1,
+                SUBSCRIPTIONS_MAX,
+            ),
+            (
+                "market_data.out_buffer_bytes_max",
+                market_data.out_buffer_bytes_max as u64,
+                MARKET_DATA_BYTES_MIN,
+                1 << 30,
+            ),
+            ("market_data.slow_timeout_ms", market_data.slow_timeout_ms, 1, 3_600_000),
             ("threads.ring_slots", threads.ring_slots as u64, RING_SLOTS_MIN, 1 << 20),
             ("threads.park_us", threads.park_us, 1, 1_000_000),
             ("journal.segment_bytes", journal.segment_bytes, 1 << 16, 1 << 30),
@@ -1002,6 +1076,41 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "Messages resent in one turn, so that a long resend delays nobody else.",
     ),
     (
+        "market_data",
+        "listen",
+        "Address and port for market data: the same comp ids, passwords and addresses as fix. Default: none.",
+    ),
+    (
+        "market_data",
+        "tls_listen",
+        "Address and port for the same over TLS, with the certificates of fix.tls_listen. Default: none.",
+    ),
+    (
+        "market_data",
+        "interval_ms",
+        "Milliseconds between two messages of changes; what happens in between is told as its outcome, but every trade.",
+    ),
+    (
+        "market_data",
+        "depth_max",
+        "Most price levels of a side; above 40 a snapshot has more than the 512 fields that some clients take.",
+    ),
+    (
+        "market_data",
+        "subscriptions_max",
+        "Most instruments that a session may follow at once, those of each request counted.",
+    ),
+    (
+        "market_data",
+        "out_buffer_bytes_max",
+        "Bytes that wait for a client who reads slowly; from half of them on, changes are told when there is room again.",
+    ),
+    (
+        "market_data",
+        "slow_timeout_ms",
+        "Milliseconds for which half of them may wait before he is logged out.",
+    ),
+    (
         "threads",
         "layout",
         "\"shared\": gateway and core on one thread; \"dedicated\": one each; \"auto\": shared on up to three processors.",
@@ -1222,6 +1331,9 @@ mod tests {
         config.sessions[0].username = Some("somebody".to_owned());
         config.sessions[0].password = Some(PasswordHash::of(b"x").unwrap().to_string());
         config.fix.tls_listen = Some(SocketAddr::from(([127, 0, 0, 1], 9879)));
+        config.market_data.listen = Some(SocketAddr::from(([127, 0, 0, 1], 9880)));
+        config.market_data.tls_listen = Some(SocketAddr::from(([127, 0, 0, 1], 9881)));
+        config.market_data.depth_max = 5;
         config.fix.tls_certificate = Some("venue.pem".into());
         config.fix.tls_key = Some("venue.key".into());
         config.fix.tls_client_ca = Some("clients.pem".into());
@@ -1338,6 +1450,18 @@ mod tests {
             (
                 "[[session]]\ncomp_id = \"A\"\nread_only = true\ncopies = [\"B\"]\n",
                 "session A: copies = B: is no [[session]] that sends orders",
+            ),
+            (
+                "[market_data]\ndepth_max = 301\n",
+                "market_data.depth_max = 301: 1 to 300 is allowed",
+            ),
+            (
+                "[market_data]\ntls_listen = \"127.0.0.1:1\"\n",
+                "market_data.tls_listen = 127.0.0.1:1: needs market_data.listen",
+            ),
+            (
+                "[market_data]\nlisten = \"127.0.0.1:1\"\ntls_listen = \"127.0.0.1:2\"\n",
+                "needs fix.tls_listen, whose certificate and key it uses",
             ),
             ("[fix]\nlockout_s = 0\n", "fix.lockout_s = 0: 1 to 86400"),
         ] {

@@ -26,8 +26,8 @@ use ironbook_fix::{
     field::{MsgSeqNum, Precision, TimestampText, write_u64},
     message::{BusinessReject, BusinessRejectReason, Fields, Message, MsgType, Refusal},
     reference::{
-        self, ListScope, ReferenceRequest, SECURITIES_MAX, SecurityList, SecurityListRequest,
-        SecurityStatus, SecurityStatusRequest,
+        self, ReferenceRequest, SecurityList, SecurityStatus, SecurityStatusRequest,
+        SubscriptionRequestType,
     },
     report::ReportMessage,
     session::{
@@ -39,11 +39,14 @@ use ironbook_journal::{Frame, Position, ReadError, Reader};
 
 use crate::{
     absence::{self, Absence, Step},
+    acceptor::{Outputs, Sessions},
+    admission::{self, NotAdmitted},
     config::{Config, ConfigError, Login, SessionConfig},
     credentials::Claim,
     network::Security,
     rights::Rights,
     ring::{Input, InputSender},
+    security_lists::SecurityLists,
     session_record::{Copies, SessionRecord},
     sessions::{Audience, Presence, SessionTable},
     throttle::{Bucket, Throttle},
@@ -56,9 +59,6 @@ pub const INPUTS_PER_TURN: usize = 2 + ironbook_fix::session::OUTPUTS_MAX + abse
 
 /// ResendRequests of one session that may wait for the one in progress.
 const RESENDS_MAX: usize = 8;
-
-/// Lists of securities that one session may wait for.
-const LISTS_MAX: usize = 4;
 
 /// Messages of lists that one session gets in one turn, so that others get their turn.
 const LIST_MESSAGES_PER_TURN: usize = 4;
@@ -97,19 +97,8 @@ struct Slot {
     /// What becomes of its orders without a connection.
     absence: Absence,
     /// Lists of securities that it is to be sent.
-    lists: VecDeque<ListAhead>,
+    lists: SecurityLists,
     resends: VecDeque<Resend>,
-}
-
-/// A list of securities, or what is left of it to send.
-#[derive(Clone, Debug)]
-struct ListAhead {
-    req_id: Vec<u8>,
-    response_id: Vec<u8>,
-    /// Securities of the list, by place.
-    places: std::ops::Range<usize>,
-    /// The next one to send.
-    next: usize,
 }
 
 /// A range of messages to be sent again.
@@ -156,60 +145,23 @@ pub struct Desk {
 
 /// The id of an answer that is no event: the time, or the number after that of the last one in the same
 /// turn, makes it unique; the letter tells it from those of events.
-struct AnswerId {
+pub(crate) struct AnswerId {
     text: [u8; 21],
     length: usize,
 }
 
 impl AnswerId {
     /// The next one; `last` is the number of the last one, and becomes that of this one.
-    fn next(last: &mut u64, now: Timestamp) -> Self {
+    pub(crate) fn next(last: &mut u64, now: Timestamp) -> Self {
         *last = now.0.max(*last + 1);
         let mut text = [b'G'; 21];
         let length = 1 + write_u64(&mut text[1..], *last);
         Self { text, length }
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.text[..self.length]
     }
-}
-
-/// SecurityRequestResult (560).
-const VALID: u8 = 0;
-/// It asks for something that is not supported here.
-const NOT_SUPPORTED: u8 = 1;
-/// There is no such instrument.
-const NONE_FOUND: u8 = 2;
-/// Temporarily unavailable: the session waits for as many lists as it may.
-const UNAVAILABLE: u8 = 4;
-
-/// Why a connection becomes none of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotAdmitted {
-    /// For the log.
-    pub reason: &'static str,
-    /// Whether it counts as a failed Logon of its address: it named somebody who it is not.
-    pub is_failure: bool,
-}
-
-impl NotAdmitted {
-    /// It may be that nobody did anything wrong.
-    pub const fn reason(reason: &'static str) -> Self {
-        Self { reason, is_failure: false }
-    }
-
-    const fn failure(reason: &'static str) -> Self {
-        Self { reason, is_failure: true }
-    }
-}
-
-/// Bytes that go out on each connection; the gateway owns the connections.
-pub trait Outputs {
-    /// Buffer of a connection; marks it to be written.
-    fn output(&mut self, connection: usize) -> Option<&mut Vec<u8>>;
-    /// Bytes that wait on a connection.
-    fn waiting(&self, connection: usize) -> usize;
 }
 
 impl Desk {
@@ -252,12 +204,6 @@ impl Desk {
         })
     }
 
-    /// Whether the ring has room for what one message can bring about.
-    #[inline]
-    pub fn has_room(&self) -> bool {
-        self.inputs.room() >= INPUTS_PER_TURN
-    }
-
     fn put(&mut self, input: Input) {
         self.inputs.push(input);
     }
@@ -266,121 +212,6 @@ impl Desk {
     #[inline]
     pub fn flush(&mut self) {
         self.inputs.flush();
-    }
-
-    /// The session that a first message is to log on to, if that may be from there.
-    ///
-    /// # Errors
-    /// Why it may not; nothing is answered then, so that a stranger learns nothing.
-    pub fn find(
-        &self,
-        message: &Message<'_>,
-        peer: IpAddr,
-        security: Security,
-    ) -> Result<usize, NotAdmitted> {
-        if message.msg_type() != Some(MsgType::LOGON) {
-            return Err(NotAdmitted::reason("the first message is not a Logon"));
-        }
-        let comp_id = message.sender_comp_id().unwrap_or_default();
-        let found =
-            self.slots.iter().position(|slot| slot.setup.config.comp_id.as_bytes() == comp_id);
-        let index = found.ok_or(NotAdmitted::failure("unknown SenderCompID"))?;
-        let slot = &self.slots[index];
-        if !slot.setup.config.allow_from.iter().any(|range| range.contains(peer)) {
-            return Err(NotAdmitted::failure("this comp id may not connect from there"));
-        }
-        if slot.setup.config.tls && !security.encrypted {
-            return Err(NotAdmitted::failure("this comp id may connect over TLS only"));
-        }
-        let wanted = slot.setup.config.certificate;
-        if wanted.is_some() && wanted != security.certificate {
-            return Err(NotAdmitted::failure("its certificate is not that of this comp id"));
-        }
-        if slot.connection.is_some() {
-            return Err(NotAdmitted::reason("the session is connected already"));
-        }
-        Ok(index)
-    }
-
-    /// What a Logon to a session claims and has to prove first, if the session has a password. The version
-    /// decides where a Logon has it: before FIX 4.3 there is RawData (96) and no user.
-    pub fn claim(&self, index: usize, message: &Message<'_>) -> Option<Claim> {
-        let Login { username, password } = self.slots[index].login.as_ref()?;
-        let version = Version::of_logon(message.begin_string(), message.get(1137));
-        let has = |tag| version.is_some_and(|it| it.dictionary().has(MsgType::LOGON, tag));
-        let wanted = username.as_ref().filter(|_| has(553));
-        let tag = if has(554) { 554 } else { 96 };
-        Some(Claim {
-            hash: password.clone(),
-            user_matches: wanted.is_none_or(|name| message.get(553) == Some(name.as_bytes())),
-            password: message.get(tag).map(<[u8]>::to_vec),
-        })
-    }
-
-    /// Gives a connection the session that its Logon is to, and takes the Logon, or refuses it where what it
-    /// claimed did not prove to be true.
-    ///
-    /// # Errors
-    /// Another connection came first.
-    pub fn log_on(
-        &mut self,
-        index: usize,
-        connection: usize,
-        message: &Message<'_>,
-        proved: bool,
-        now: Timestamp,
-    ) -> Result<(), NotAdmitted> {
-        /// SessionStatus (1409): invalid user or password.
-        const INVALID_LOGIN: u64 = 5;
-        let slot = &mut self.slots[index];
-        if slot.connection.is_some() {
-            return Err(NotAdmitted::reason("the session is connected already"));
-        }
-        slot.connection = Some(connection);
-        slot.live = false;
-        slot.closing = None;
-        self.journal_absence(index, now);
-        let slot = &mut self.slots[index];
-        slot.stale_ahead = slot.sends_ahead;
-        slot.fix.handle_connected(now.0);
-        if !proved {
-            let text = "Username (553) or Password (554) is wrong";
-            slot.fix.refuse_logon(now.0, message, text, Some(INVALID_LOGIN));
-        } else if message.get(925).is_some() {
-            let text = "NewPassword (925) is not taken here: ask the venue for another password";
-            slot.fix.refuse_logon(now.0, message, text, None);
-        } else {
-            self.handle_message(index, message, now);
-            return Ok(());
-        }
-        self.drain(index);
-        Ok(())
-    }
-
-    /// Messages of a session wait that are not read, as an order among them has to wait: it isn't silent.
-    pub fn note_waiting(&mut self, index: usize, now: Timestamp) {
-        self.slots[index].fix.note_received(now.0);
-    }
-
-    /// When a message of a session may be read, if it is an order that has to wait.
-    #[inline]
-    pub fn wait_of_order(
-        &mut self,
-        index: usize,
-        message: &[u8],
-        now: Timestamp,
-    ) -> Option<Timestamp> {
-        let until = self.slots[index].throttle.wait(&mut self.firms, now)?;
-        // MsgType is the third field of every message.
-        let msg_type = message.split(|byte| *byte == SOH).nth(2);
-        matches!(msg_type, Some(b"35=D" | b"35=G")).then_some(until)
-    }
-
-    /// Takes a message of a session.
-    #[inline]
-    pub fn handle_message(&mut self, index: usize, message: &Message<'_>, now: Timestamp) {
-        self.take(index, message, now);
-        self.release_held(index, now);
     }
 
     /// Takes what came past a gap that is filled now, as far as the ring has room.
@@ -470,37 +301,22 @@ impl Desk {
             (place < self.instruments.len()).then_some(place)
         };
         match request {
-            ReferenceRequest::Status(SecurityStatusRequest { req_id, symbol }) => {
+            ReferenceRequest::Status(request)
+                if request.request_type != SubscriptionRequestType::Snapshot =>
+            {
+                self.slots[index].fix.refuse(now.0, message, &request.no_updates());
+            }
+            ReferenceRequest::Status(SecurityStatusRequest { req_id, symbol, .. }) => {
                 let instrument = known(symbol).map(|place| &self.instruments[place]);
                 let status = translate::trading_status(instrument);
                 self.send_reference(index, &SecurityStatus { req_id, symbol, status });
             }
-            ReferenceRequest::List(SecurityListRequest { req_id, scope }) => {
-                let answer_id = AnswerId::next(&mut self.last_answer, now);
-                let places = match scope {
-                    Some(ListScope::All) => Ok(0..self.instruments.len()),
-                    Some(ListScope::Symbol(symbol)) => {
-                        known(symbol).map(|place| place..place + 1).ok_or(NONE_FOUND)
-                    }
-                    None => Err(NOT_SUPPORTED),
-                };
-                let (response_id, req_id) = (answer_id.as_bytes().to_vec(), req_id.to_vec());
-                match places {
-                    Ok(places) if slot.lists.len() < LISTS_MAX => {
-                        let next = places.start;
-                        slot.lists.push_back(ListAhead { req_id, response_id, places, next });
-                    }
-                    refused => self.send_reference(
-                        index,
-                        &SecurityList {
-                            req_id: &req_id,
-                            response_id: &response_id,
-                            result: refused.err().unwrap_or(UNAVAILABLE),
-                            total: 0,
-                            last: true,
-                            securities: Vec::new(),
-                        },
-                    ),
+            ReferenceRequest::List(request) => {
+                let id = AnswerId::next(&mut self.last_answer, now);
+                let lists = &mut self.slots[index].lists;
+                let asked = lists.ask(&request, id.as_bytes(), self.instruments.len(), known);
+                if let Err(refused) = asked {
+                    self.send_reference(index, &refused);
                 }
             }
         }
@@ -532,25 +348,14 @@ impl Desk {
         let mut sent = 0;
         while sent < LIST_MESSAGES_PER_TURN
             && self.has_room()
-            && let Some(mut list) = self.slots[index].lists.pop_front()
+            && !self.slots[index].lists.is_empty()
         {
-            let end = list.places.end.min(list.next + SECURITIES_MAX);
-            let part = &self.instruments[list.next..end];
-            let answer = SecurityList {
-                req_id: &list.req_id,
-                response_id: &list.response_id,
-                result: VALID,
-                total: list.places.len() as u64,
-                last: end == list.places.end,
-                securities: part.iter().map(translate::security).collect(),
-            };
-            let body = encode_reference(&answer, &mut self.text);
+            let mut body = Vec::new();
+            let security = |place: usize| translate::security(&self.instruments[place]);
+            let encode = |list: &SecurityList<'_>| body = encode_reference(list, &mut self.text);
+            self.slots[index].lists.send_next(security, encode);
             self.send(index, MsgType::SECURITY_LIST, &body);
             sent += 1;
-            if end < list.places.end {
-                list.next = end;
-                self.slots[index].lists.push_front(list);
-            }
         }
         sent
     }
@@ -649,29 +454,6 @@ impl Desk {
         self.put(Input::Session(Box::new(record)));
     }
 
-    /// Bytes came that are no message.
-    pub fn handle_garbled(&mut self, index: usize, now: Timestamp) {
-        self.slots[index].fix.handle_garbled(now.0);
-        self.drain(index);
-    }
-
-    /// The connection of a session is gone.
-    pub fn handle_disconnected(&mut self, index: usize, now: Timestamp) {
-        let slot = &mut self.slots[index];
-        let cause = match slot.closing {
-            Some(DisconnectReason::LoggedOut) => DisconnectCause::Logout,
-            _ if self.stopping => DisconnectCause::VenueDown,
-            _ => DisconnectCause::Disconnect,
-        };
-        slot.absence.handle_lost(cause, now);
-        slot.lists.clear();
-        slot.fix.handle_disconnected();
-        slot.connection = None;
-        slot.live = false;
-        slot.closing = None;
-        slot.resends.clear();
-    }
-
     /// Journals what is due of a session that lost its connection, as far as the ring has room.
     fn journal_absence(&mut self, index: usize, now: Timestamp) -> usize {
         let mut done = 0;
@@ -730,12 +512,6 @@ impl Desk {
         self.slots.iter().filter_map(due).min().map(Timestamp)
     }
 
-    /// Whether the connection of a session is to be closed, and everything requested is out.
-    pub fn wants_close(&self, index: usize) -> Option<DisconnectReason> {
-        let slot = &self.slots[index];
-        slot.closing.filter(|_| slot.sends_ahead == 0)
-    }
-
     /// Logs everybody out: the venue stops. Says whether nobody has a connection any more, and the core was
     /// told all that is due.
     pub fn logout_all(&mut self, now: Timestamp) -> bool {
@@ -752,11 +528,6 @@ impl Desk {
             slot.connection.is_none() && absent.is_none_or(|due| due > now)
         };
         self.slots.iter().all(is_done)
-    }
-
-    /// Name of a session, for the log.
-    pub fn comp_id(&self, index: usize) -> &str {
-        &self.slots[index].setup.config.comp_id
     }
 
     /// Sends what a frame of the journal has to say to sessions of this gateway.
@@ -933,6 +704,108 @@ impl Desk {
     }
 }
 
+impl Sessions for Desk {
+    /// Whether the ring has room for what one message can bring about.
+    #[inline]
+    fn has_room(&self) -> bool {
+        self.inputs.room() >= INPUTS_PER_TURN
+    }
+
+    fn find(
+        &self,
+        message: &Message<'_>,
+        peer: IpAddr,
+        security: Security,
+    ) -> Result<usize, NotAdmitted> {
+        let configs = self.slots.iter().map(|slot| &slot.setup.config);
+        let index = admission::find(configs, message, peer, security)?;
+        match self.slots[index].connection {
+            Some(_) => Err(NotAdmitted::CONNECTED),
+            None => Ok(index),
+        }
+    }
+
+    fn claim(&self, index: usize, message: &Message<'_>) -> Option<Claim> {
+        self.slots[index].login.as_ref().map(|login| admission::claim(login, message))
+    }
+
+    fn log_on(
+        &mut self,
+        index: usize,
+        connection: usize,
+        message: &Message<'_>,
+        proved: bool,
+        now: Timestamp,
+    ) -> Result<(), NotAdmitted> {
+        let slot = &mut self.slots[index];
+        if slot.connection.is_some() {
+            return Err(NotAdmitted::CONNECTED);
+        }
+        slot.connection = Some(connection);
+        slot.live = false;
+        slot.closing = None;
+        self.journal_absence(index, now);
+        let slot = &mut self.slots[index];
+        slot.stale_ahead = slot.sends_ahead;
+        slot.fix.handle_connected(now.0);
+        if admission::refuse_logon(&mut slot.fix, message, proved, now) {
+            self.drain(index);
+        } else {
+            self.handle_message(index, message, now);
+        }
+        Ok(())
+    }
+
+    fn note_waiting(&mut self, index: usize, now: Timestamp) {
+        self.slots[index].fix.note_received(now.0);
+    }
+
+    /// Orders wait for a token.
+    #[inline]
+    fn wait_of(&mut self, index: usize, message: &[u8], now: Timestamp) -> Option<Timestamp> {
+        let until = self.slots[index].throttle.wait(&mut self.firms, now)?;
+        // MsgType is the third field of every message.
+        let msg_type = message.split(|byte| *byte == SOH).nth(2);
+        matches!(msg_type, Some(b"35=D" | b"35=G")).then_some(until)
+    }
+
+    #[inline]
+    fn handle_message(&mut self, index: usize, message: &Message<'_>, now: Timestamp) {
+        self.take(index, message, now);
+        self.release_held(index, now);
+    }
+
+    fn handle_garbled(&mut self, index: usize, now: Timestamp) {
+        self.slots[index].fix.handle_garbled(now.0);
+        self.drain(index);
+    }
+
+    fn handle_disconnected(&mut self, index: usize, now: Timestamp) {
+        let slot = &mut self.slots[index];
+        let cause = match slot.closing {
+            Some(DisconnectReason::LoggedOut) => DisconnectCause::Logout,
+            _ if self.stopping => DisconnectCause::VenueDown,
+            _ => DisconnectCause::Disconnect,
+        };
+        slot.absence.handle_lost(cause, now);
+        slot.lists.clear();
+        slot.fix.handle_disconnected();
+        slot.connection = None;
+        slot.live = false;
+        slot.closing = None;
+        slot.resends.clear();
+    }
+
+    fn wants_close(&self, index: usize) -> Option<DisconnectReason> {
+        let slot = &self.slots[index];
+        slot.closing.filter(|_| slot.sends_ahead == 0)
+    }
+
+    fn comp_id(&self, index: usize) -> &str {
+        &self.slots[index].setup.config.comp_id
+    }
+}
+
 /// How far a turn of a resend came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
@@ -1061,23 +934,14 @@ impl Slot {
         throttle: Throttle,
         now: Timestamp,
     ) -> Result<Self, ConfigError> {
-        let ms = 1_000_000_u64;
         let (next_in, next_out) =
             table.get(setup.id).map_or((1, 1), |numbers| (numbers.next_in, numbers.next_out));
         let presence = table.get(setup.id).map_or(Presence::Away, |known| known.presence);
-        let fix = FixSessionConfig {
-            heart_bt_int: 1..=u64::from(config.fix.heart_bt_int_max_s),
-            sending_time_tolerance_ns: u64::from(config.fix.sending_time_tolerance_s) * 1_000 * ms,
-            reset_on_logon: setup.config.reset_on_logon,
-            versions: setup.config.versions()?,
-            logon_timeout_ns: config.fix.logon_timeout_ms * ms,
-            logout_timeout_ns: config.fix.logout_timeout_ms * ms,
-            ..FixSessionConfig::new(Role::Acceptor, &config.venue.comp_id, &setup.config.comp_id)
-        };
+        let fix = fix_session(config, &setup.config, setup.config.reset_on_logon)?;
         Ok(Self {
             fix: Session::new(fix, MsgSeqNum::new(next_in), MsgSeqNum::new(next_out)),
             login: setup.config.login()?,
-            lists: VecDeque::new(),
+            lists: SecurityLists::default(),
             absence: Absence::new(&setup.config, presence, now),
             rights: Rights::new(&setup.config, symbols)?,
             throttle,
@@ -1091,6 +955,28 @@ impl Slot {
             resends: VecDeque::with_capacity(RESENDS_MAX),
         })
     }
+}
+
+/// A session of the configuration as the session layer knows it; `reset` starts both numbers at 1 with each
+/// Logon.
+///
+/// # Errors
+/// [`ConfigError::Value`] for versions that are none.
+pub(crate) fn fix_session(
+    config: &Config,
+    session: &SessionConfig,
+    reset: bool,
+) -> Result<FixSessionConfig, ConfigError> {
+    let ms = 1_000_000_u64;
+    Ok(FixSessionConfig {
+        heart_bt_int: 1..=u64::from(config.fix.heart_bt_int_max_s),
+        sending_time_tolerance_ns: u64::from(config.fix.sending_time_tolerance_s) * 1_000 * ms,
+        reset_on_logon: reset,
+        versions: session.versions()?,
+        logon_timeout_ns: config.fix.logon_timeout_ms * ms,
+        logout_timeout_ns: config.fix.logout_timeout_ms * ms,
+        ..FixSessionConfig::new(Role::Acceptor, &config.venue.comp_id, &session.comp_id)
+    })
 }
 
 fn not_authorized<'a>() -> Refusal<'a> {
@@ -1108,11 +994,12 @@ const CODES: [u32; 5] = [40, 54, 59, 380, 530];
 /// How to refuse a request of another version than its session's, if the session's has no words for the
 /// answer.
 #[cold]
-fn unanswerable<'a>(message: &Message<'a>, session: Version) -> Option<Refusal<'a>> {
+pub(crate) fn unanswerable<'a>(message: &Message<'a>, session: Version) -> Option<Refusal<'a>> {
     let answer = match message.msg_type() {
         Some(MsgType::ORDER_MASS_CANCEL_REQUEST) => MsgType::ORDER_MASS_CANCEL_REPORT,
         Some(MsgType::SECURITY_LIST_REQUEST) => MsgType::SECURITY_LIST,
         Some(MsgType::SECURITY_STATUS_REQUEST) => MsgType::SECURITY_STATUS,
+        Some(MsgType::MARKET_DATA_REQUEST) => MsgType::MARKET_DATA_SNAPSHOT,
         _ => MsgType::EXECUTION_REPORT,
     };
     (!has_words(session, answer, message)).then(|| {

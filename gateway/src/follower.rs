@@ -91,8 +91,8 @@ pub struct Settings {
     pub segment_bytes: u64,
     /// What becomes of old snapshots and segments.
     pub retention: Retention,
-    /// How far the gateway is.
-    pub delivered: Delivered,
+    /// How far those are who tell clients of the journal.
+    pub delivered: Vec<Delivered>,
     /// Keeps others away from the directory until the last snapshot is written.
     pub lock: DirectoryLock,
 }
@@ -200,7 +200,9 @@ impl<F: Frames, C: Clock> Follower<F, C> {
             Ok(file) => {
                 log::info!("snapshot {} up to sequence {}", file.display(), checkpoint.sequence);
                 let Settings { storage, retention, delivered, segment_bytes, .. } = &self.settings;
-                retention.apply(&**storage, delivered.get().get() / segment_bytes);
+                let delivered = delivered.iter().map(|known| known.get().get()).min();
+                let delivered = delivered.unwrap_or_default();
+                retention.apply(&**storage, delivered / segment_bytes);
             }
             Err(error) => log::error!("{error}; trading goes on, a start will take longer"),
         }

@@ -19,7 +19,7 @@ use mio::{
 use rustls::ServerConfig;
 
 use crate::{
-    config::{FixConfig, Sha256},
+    config::{Config, Sha256},
     tls::{self, TlsStream},
     venue::StartError,
 };
@@ -65,6 +65,15 @@ pub trait Network: Send + 'static {
     fn security(_: &Self::Stream) -> Security {
         Security::default()
     }
+}
+
+/// What clients connect for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// To send orders.
+    Orders,
+    /// To be told of the market, at this address.
+    MarketData(SocketAddr),
 }
 
 /// What a connection is beside its bytes.
@@ -153,15 +162,19 @@ impl TcpNetwork {
         })
     }
 
-    /// Listens for TLS too, where the configuration says so.
+    /// Listens for clients of a port, for TLS too where the configuration says so.
     ///
     /// # Errors
     /// As [`listen`](Self::listen), and [`StartError::Config`] for certificates and keys that are none.
-    pub fn listen_as(config: &FixConfig) -> Result<Self, StartError> {
-        let mut network = Self::listen(config.listen)?;
-        if let Some(tls) = config.tls()? {
+    pub fn listen_as(config: &Config, port: Port) -> Result<Self, StartError> {
+        let (listen, tls_listen) = match port {
+            Port::Orders => (config.fix.listen, config.fix.tls_listen),
+            Port::MarketData(listen) => (listen, config.market_data.tls_listen),
+        };
+        let mut network = Self::listen(listen)?;
+        if let (Some(listen), Some(tls)) = (tls_listen, config.fix.tls()?) {
             let encrypted = tls::server_config(&tls)?;
-            let listener = Listener::new(&network.poll, TLS_LISTENER, tls.listen)?;
+            let listener = Listener::new(&network.poll, TLS_LISTENER, listen)?;
             network.tls = Some((listener, encrypted));
         }
         Ok(network)

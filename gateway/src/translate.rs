@@ -17,7 +17,8 @@ use ironbook_engine::{
 };
 use ironbook_fix::{
     encode::Body,
-    field::{Decimal, INTEGER_TEXT_MAX, parse_u64, write_u64},
+    field::{Decimal, INTEGER_TEXT_MAX, MANTISSA_MAX, parse_u64, write_u64},
+    market_data::{PriceLevel, Trade},
     message::{BusinessReject, BusinessRejectReason, Message, MsgType, Refusal},
     order::{
         self as fix, MassCancelRequestType, NewOrderSingle, OrderCancelReplaceRequest,
@@ -918,6 +919,32 @@ pub fn security(known: &InstrumentView) -> Security<'_> {
         lot: Decimal::new(lot, qty_scale),
         order_qty_max: Decimal::new(known.definition.order_qty_max, qty_scale),
         price_max: Decimal::new(known.definition.price_max, price_scale),
+    }
+}
+
+/// A price level as it is told, of a sum of quantities. More than eighteen digits, which is more than a
+/// client's number may hold, are told as eighteen nines.
+pub fn price_level(
+    definition: &DefineInstrument,
+    price: i64,
+    qty: u128,
+    orders: u32,
+) -> PriceLevel {
+    let size = qty.min(MANTISSA_MAX as u128) as i64;
+    PriceLevel {
+        price: Decimal::new(price, definition.price_scale),
+        size: Decimal::new(size, definition.qty_scale),
+        orders,
+    }
+}
+
+/// A trade as it is told, from the report of one of its sides.
+pub fn trade(execution: &Execution, time: Timestamp) -> Trade {
+    Trade {
+        id: execution.trade_id.0,
+        price: Decimal::new(execution.last_px, execution.price_scale),
+        size: Decimal::new(execution.last_qty, execution.qty_scale),
+        time_ns: time.0,
     }
 }
 

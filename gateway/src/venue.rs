@@ -25,7 +25,6 @@ use ironbook_journal::{
 use thiserror::Error;
 
 use crate::{
-    acceptor::{GatewayAgent, GatewayParts},
     agent::{Agent, AgentThread, Composed, IdleStrategy, keep_off, spawn, spawn_lowest},
     audit::Audit,
     clock::{Clock, SystemClock},
@@ -34,9 +33,11 @@ use crate::{
     credentials::Checker,
     desk::SessionSetup,
     follower::{self, Follower},
-    network::{Network, TcpNetwork},
+    gateway::{GatewayAgent, GatewayParts},
+    market_data::{MarketDataAgent, MarketDataParts},
+    network::{Network, Port, TcpNetwork},
     replay::{Counts, PlayError, ReplayError, Replayed, replay_on_two_threads},
-    retention::{Delivered, Retention, describe_gone},
+    retention::{Retention, describe_gone},
     ring::ring,
     session_record::{Copies, SessionRecord},
     sessions::{Presence, SessionTable},
@@ -90,7 +91,7 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
     /// The port can't be listened on.
-    #[error("can't listen on {address}: {source}; choose another with --fix or stop what uses it")]
+    #[error("can't listen on {address}: {source}; choose another address or stop what uses it")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -113,10 +114,18 @@ impl StartError {
     }
 }
 
+/// Where a port listens.
+#[derive(Clone, Copy, Debug)]
+struct Listening {
+    address: SocketAddr,
+    /// For TLS, if it does.
+    tls: Option<SocketAddr>,
+}
+
 /// A venue that runs until it is stopped.
 pub struct Venue {
-    address: SocketAddr,
-    tls_address: Option<SocketAddr>,
+    orders: Listening,
+    market: Option<Listening>,
     stop: Arc<AtomicBool>,
     threads: Vec<AgentThread>,
     ended: Arc<Mutex<Option<Ended>>>,
@@ -180,32 +189,54 @@ impl Venue {
         let place = Place {
             clock: SystemClock,
             storage,
-            listen: || TcpNetwork::listen_as(&config.fix),
+            listen: |port| TcpNetwork::listen_as(config, port),
             replay: |readers, from, sessions| replay_on_two_threads(readers, from, sessions, None),
         };
-        let Parts { mut gateway, core, follower, audit, durable, mut started } =
+        let Parts { mut gateway, mut market_data, core, follower, audit, durable, mut started } =
             assemble(config, opened, place)?;
         if config.sessions.iter().any(|session| session.password.is_some()) {
             gateway.check_passwords_with(Checker::aside()?);
+            if let Some(agent) = &mut market_data {
+                agent.check_passwords_with(Checker::aside()?);
+            }
         }
-        let (address, tls_address) = (gateway.address(), gateway.tls_address());
+        let orders = Listening { address: gateway.address(), tls: gateway.tls_address() };
+        let market = market_data
+            .as_ref()
+            .map(|agent| Listening { address: agent.address(), tls: agent.tls_address() });
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::new(Mutex::new(None));
         let core = CoreThread { core: Some(core), ended: ended.clone() };
         let cpus = (core_cpu, processors);
         let agents = (gateway, core, follower);
-        let threads = start_threads(config, agents, &stop, &mut started, cpus)?;
-        Ok(Self { address, tls_address, stop, threads, ended, durable, audit, started })
+        let mut threads = start_threads(config, agents, &stop, &mut started, cpus)?;
+        if let Some(agent) = market_data {
+            let name = "market data";
+            let idle = IdleStrategy::parking(Duration::from_millis(config.market_data.interval_ms));
+            threads.push(spawn(name, agent, idle, None, stop.clone())?);
+            started.threads.push((name.to_owned(), None));
+        }
+        Ok(Self { orders, market, stop, threads, ended, durable, audit, started })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.orders.address
     }
 
     /// Where it listens for TLS, if it does.
     pub fn tls_address(&self) -> Option<SocketAddr> {
-        self.tls_address
+        self.orders.tls
+    }
+
+    /// Where it listens for market data, if it does.
+    pub fn market_data_address(&self) -> Option<SocketAddr> {
+        Some(self.market?.address)
+    }
+
+    /// Where it listens for market data over TLS, if it does.
+    pub fn market_data_tls_address(&self) -> Option<SocketAddr> {
+        self.market?.tls
     }
 
     /// What it found and made at its start.
@@ -313,7 +344,7 @@ pub struct Place<C, L, P> {
     pub clock: C,
     /// Holds the journal.
     pub storage: Arc<dyn Storage>,
-    /// Opens the network, once all else is ready.
+    /// Opens a network, once all else is ready.
     pub listen: L,
     /// Plays back what a journal holds behind a state: [`replay_on_two_threads`], or
     /// [`replay_on_one`](crate::replay::replay_on_one).
@@ -322,8 +353,10 @@ pub struct Place<C, L, P> {
 
 /// A venue put together, to be given threads or to be stepped by hand.
 pub struct Parts<C, N: Network> {
-    /// Sessions and connections.
+    /// Sessions that send orders, and their connections.
     pub gateway: GatewayAgent<C, N>,
+    /// Those that are told of the market, if there are any.
+    pub market_data: Option<MarketDataAgent<C, N>>,
     /// Engine and journal.
     pub core: CoreAgent<C>,
     /// A second engine behind the first, which writes snapshots.
@@ -349,10 +382,10 @@ pub fn assemble<C, N, L, P>(
 where
     C: Clock,
     N: Network,
-    L: FnOnce() -> Result<N, StartError>,
+    L: FnMut(Port) -> Result<N, StartError>,
     P: FnOnce([Reader; 2], Replayed, SessionTable) -> Result<(Replayed, SessionTable), PlayError>,
 {
-    let Place { clock, storage, listen, replay } = place;
+    let Place { clock, storage, mut listen, replay } = place;
     let Opened { journal, recovery, restored, refused } = opened;
     let snapshot = restored.as_ref().map(|restored| restored.checkpoint.sequence);
     let (from, sessions) =
@@ -370,7 +403,7 @@ where
     let mut settings = follower_settings(config, storage.clone(), &journal);
     let (inputs, outputs) = ring(config.threads.ring_slots);
     let durable = journal.durable();
-    let (mut tail, mut followed) = (journal.tail(), journal.tail());
+    let (mut tail, mut followed, mut watched) = (journal.tail(), journal.tail(), journal.tail());
     let limits = config.engine_limits();
     let engine = replayed.engine.unwrap_or_else(|| Engine::new(limits));
     let mut core = CoreAgent::new(outputs, replayed.sequencer, engine, journal, clock.clone());
@@ -407,12 +440,24 @@ where
         instruments,
         resend: Reader::open_in(storage)?,
     };
-    let gateway = GatewayAgent::new(config, parts, clock.clone(), listen()?)?;
-    settings.delivered = gateway.delivered();
+    let (observed, shown) = (parts.tail.position(), parts.durable.clone());
+    let gateway = GatewayAgent::new(config, parts, clock.clone(), listen(Port::Orders)?)?;
+    settings.delivered.push(gateway.delivered());
+    let market_data = match config.market_data.listen {
+        None => None,
+        Some(address) => {
+            watched.seek(observed);
+            let parts = MarketDataParts { engine: core.engine(), tail: watched, durable: shown };
+            let network = listen(Port::MarketData(address))?;
+            let agent = MarketDataAgent::new(config, parts, clock.clone(), network)?;
+            settings.delivered.push(agent.delivered());
+            Some(agent)
+        }
+    };
     let audit = core.audit();
     let (audited, synced) = (audit.clone(), durable.clone());
     let follower = Follower::new(follower, followed, clock, audited, synced, settings);
-    Ok(Parts { gateway, core, follower, audit, durable, started })
+    Ok(Parts { gateway, market_data, core, follower, audit, durable, started })
 }
 
 /// A reader of what was just opened, which has checked every byte.
@@ -479,7 +524,7 @@ fn follower_settings(
             keep: config.snapshot.keep,
             old_segments: config.journal.old_segments,
         },
-        delivered: Delivered::default(),
+        delivered: Vec::new(),
         lock: journal.hold_lock(),
     }
 }

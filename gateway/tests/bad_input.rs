@@ -42,7 +42,13 @@ fn session_rows() -> Vec<Row> {
     let long = "x".repeat(37);
     vec![
         row("unknown MsgType", "ZZ", String::new(), "35=3|373=11|372=ZZ|58=Invalid MsgType"),
-        row("type not served", "V", "262=1".into(), "35=j|380=3|372=V|58=Unsupported Message Type"),
+        row("type not served", "6", "23=1".into(), "35=j|380=3|372=6|58=Unsupported Message Type"),
+        row(
+            "type served on another port",
+            "V",
+            "262=1|263=0|264=1|267=1|269=0|146=1|55=AAPL".into(),
+            "35=j|380=3|372=V|58=Unsupported Message Type",
+        ),
         row("unknown tag", "D", with("9999=x"), "35=3|373=0|371=9999|372=D|58=Invalid tag number"),
         row(
             "tag of another type",

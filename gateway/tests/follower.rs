@@ -85,7 +85,7 @@ impl<F: Frames + Send> Stepped<F> {
             storage: Arc::new(FileStorage::new(dir.path())),
             segment_bytes: journal.segment_bytes(),
             retention: Retention { keep: 2, old_segments: OldSegments::Remove },
-            delivered: delivered.clone(),
+            delivered: vec![delivered.clone()],
             lock: journal.hold_lock(),
         };
         let limits = EngineLimits { state_hash_interval: 20, ..limits() };
@@ -329,7 +329,7 @@ fn a_follower_goes_on_from_a_state() {
         storage: Arc::new(FileStorage::new(dir.path())),
         segment_bytes: journal.segment_bytes(),
         retention: Retention { keep: 2, old_segments: OldSegments::Keep },
-        delivered: Delivered::default(),
+        delivered: vec![Delivered::default()],
         lock: journal.hold_lock(),
     };
     let mut tail = journal.tail();

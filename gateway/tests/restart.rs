@@ -34,7 +34,7 @@ fn eventful(venue: &TestVenue) -> (FixClient, BTreeMap<u64, Msg>) {
     keep(&mut a, kept, "35=8|150=8|103=99");
     a.send("D", &format!("{}|110=1", limit("r2", "AAPL", "1", "1", "1.00")));
     keep(&mut a, kept, "35=8|150=8|103=11");
-    a.send("V", "262=1");
+    a.send("6", "23=1");
     keep(&mut a, kept, "35=j|380=3");
     a.send("ZZ", "");
     keep(&mut a, kept, "35=3|373=11");

@@ -184,6 +184,28 @@ fn sessions_are_the_same_over_tls() {
     assert!(matches!(end, Ok(0)), "the end is said, not a cut: {end:?}");
 }
 
+#[test]
+fn market_data_is_the_same_over_tls() {
+    let authority = Authority::new();
+    let (venue, _) = start(&authority, |config, _| {
+        config.sessions[0].tls = true;
+        config.market_data.listen = Some("127.0.0.1:0".parse().expect("an address"));
+        config.market_data.tls_listen = Some("127.0.0.1:0".parse().expect("an address"));
+    });
+    let plain = venue.venue().market_data_address().expect("market data");
+    let mut refused = FixClient::connect(plain, "A");
+    refused.send("A", "98=0|108=60");
+    refused.expect_closed();
+    let address = venue.venue().market_data_tls_address().expect("market data over TLS");
+    let mut a = TlsClient::connect((&venue, address), "A", &authority, None);
+    assert!(a.log_on().expect("an answer").matches("35=A|34=1"));
+    let request = "262=m|263=1|264=5|265=1|267=1|269=0|146=1|55=AAPL";
+    a.send("V", request).expect("sent");
+    a.expect("35=W|262=m|268=0");
+    venue.client("B").rest("b1", "AAPL", "1", "5", "10.00");
+    a.expect("35=X|262=m|268=1|279=0|269=0|270=10.00|271=5");
+}
+
 /// More than the system's buffers hold waits for a client that does not read; all of it comes, in order.
 #[test]
 fn nothing_is_lost_when_a_client_does_not_read() {

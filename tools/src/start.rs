@@ -30,6 +30,9 @@ pub struct Arguments {
     /// Address and port for FIX, instead of the configured one; port 0 picks a free one
     #[arg(long, value_name = "ADDR")]
     fix: Option<SocketAddr>,
+    /// Address and port for market data over FIX, instead of the configured one; without either there is none
+    #[arg(long, value_name = "ADDR")]
+    market_data: Option<SocketAddr>,
 }
 
 /// How often the signals are looked at.
@@ -45,6 +48,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
     }
     if let Some(fix) = arguments.fix {
         config.fix.listen = fix;
+    }
+    if let Some(address) = arguments.market_data {
+        config.market_data.listen = Some(address);
     }
     let stop = stop_on_signals()?;
     let venue = Venue::start(&config)?;
@@ -119,6 +125,12 @@ fn print_started(config: &Config, venue: &Venue) {
     say!("Ironbook {} is ready.\n", env!("CARGO_PKG_VERSION"));
     say!("  FIX          {address}, FIX.4.0 to FIX.5.0SP2, venue comp id {}", config.venue.comp_id);
     if let Some(address) = venue.tls_address() {
+        say!("               {address} over TLS");
+    }
+    if let Some(address) = venue.market_data_address() {
+        say!("  Market data  {address}, the same comp ids");
+    }
+    if let Some(address) = venue.market_data_tls_address() {
         say!("               {address} over TLS");
     }
     say!("  Instruments  {symbols}");

@@ -19,6 +19,7 @@ pub mod codec;
 pub mod dictionary;
 pub mod encode;
 pub mod field;
+pub mod market_data;
 pub mod message;
 pub mod order;
 pub mod reference;

@@ -51,6 +51,14 @@ impl MsgType {
     /// OrderMassCancelReport
     pub const ORDER_MASS_CANCEL_REPORT: Self = Self::of(b"r");
 
+    /// MarketDataRequest
+    pub const MARKET_DATA_REQUEST: Self = Self::of(b"V");
+    /// MarketDataSnapshotFullRefresh
+    pub const MARKET_DATA_SNAPSHOT: Self = Self::of(b"W");
+    /// MarketDataIncrementalRefresh
+    pub const MARKET_DATA_INCREMENTAL: Self = Self::of(b"X");
+    /// MarketDataRequestReject
+    pub const MARKET_DATA_REQUEST_REJECT: Self = Self::of(b"Y");
     /// SecurityStatusRequest
     pub const SECURITY_STATUS_REQUEST: Self = Self::of(b"e");
     /// SecurityStatus

@@ -50,11 +50,36 @@ pub enum ListScope<'a> {
     All,
 }
 
+/// SubscriptionRequestType(263)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubscriptionRequestType {
+    /// 0: how it is now, and no more.
+    Snapshot,
+    /// 1: how it is now, and what changes from then on.
+    Subscribe,
+    /// 2: no more of an earlier request.
+    Unsubscribe,
+}
+
+impl SubscriptionRequestType {
+    /// What a message asks for; [`SubscriptionRequestType::Snapshot`] where it does not say.
+    #[must_use]
+    pub fn of(message: &Message<'_>) -> Self {
+        match message.get(263) {
+            Some(b"1") => Self::Subscribe,
+            Some(b"2") => Self::Unsubscribe,
+            _ => Self::Snapshot,
+        }
+    }
+}
+
 /// SecurityStatusRequest(e)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SecurityStatusRequest<'a> {
     /// SecurityStatusReqID(324)
     pub req_id: &'a [u8],
+    /// SubscriptionRequestType(263)
+    pub request_type: SubscriptionRequestType,
     /// Symbol(55)
     pub symbol: &'a [u8],
 }
@@ -77,7 +102,7 @@ impl<'a> ReferenceRequest<'a> {
 fn list<'a>(message: &Message<'a>) -> Result<SecurityListRequest<'a>, Refusal<'a>> {
     let req_id = req_id(message, 320)?;
     let scope = match (message.get(559), message.get(55)) {
-        _ if !is_snapshot(message) => None,
+        _ if SubscriptionRequestType::of(message) != SubscriptionRequestType::Snapshot => None,
         (Some(b"0"), Some(symbol)) => Some(ListScope::Symbol(symbol)),
         (Some(b"4"), _) => Some(ListScope::All),
         _ => None,
@@ -87,19 +112,29 @@ fn list<'a>(message: &Message<'a>) -> Result<SecurityListRequest<'a>, Refusal<'a
 
 fn status<'a>(message: &Message<'a>) -> Result<SecurityStatusRequest<'a>, Refusal<'a>> {
     let req_id = req_id(message, 324)?;
-    let refuse =
-        |reason, text| Refusal::Business(BusinessReject { reason, ref_id: Some(req_id), text });
-    if !is_snapshot(message) {
-        let text = "SubscriptionRequestType(263) is not supported here but for 0: ask again";
-        return Err(refuse(BusinessRejectReason::Other, text));
+    let symbol = message.get(55).ok_or(Refusal::Business(BusinessReject {
+        reason: BusinessRejectReason::ConditionallyRequiredFieldMissing,
+        ref_id: Some(req_id),
+        text: "Symbol(55) is missing",
+    }))?;
+    let request_type = SubscriptionRequestType::of(message);
+    Ok(SecurityStatusRequest { req_id, request_type, symbol })
+}
+
+impl<'a> SecurityStatusRequest<'a> {
+    /// How to refuse one for updates, where there are none.
+    #[must_use]
+    pub fn no_updates(&self) -> Refusal<'a> {
+        Refusal::Business(BusinessReject {
+            reason: BusinessRejectReason::Other,
+            ref_id: Some(self.req_id),
+            text: "SubscriptionRequestType(263) is not supported here but for 0: ask again",
+        })
     }
-    let missing = BusinessRejectReason::ConditionallyRequiredFieldMissing;
-    let symbol = message.get(55).ok_or(refuse(missing, "Symbol(55) is missing"))?;
-    Ok(SecurityStatusRequest { req_id, symbol })
 }
 
 /// The id of a request, which is sent back.
-fn req_id<'a>(message: &Message<'a>, tag: u32) -> Result<&'a [u8], Refusal<'a>> {
+pub(crate) fn req_id<'a>(message: &Message<'a>, tag: u32) -> Result<&'a [u8], Refusal<'a>> {
     match message.get(tag) {
         None => Err(Reject::new(SessionRejectReason::RequiredTagMissing, Some(tag)).into()),
         Some(id) if id.len() > REQ_ID_MAX => {
@@ -108,11 +143,6 @@ fn req_id<'a>(message: &Message<'a>, tag: u32) -> Result<&'a [u8], Refusal<'a>> 
         }
         Some(id) => Ok(id),
     }
-}
-
-/// Whether no updates are asked for.
-fn is_snapshot(message: &Message<'_>) -> bool {
-    message.get(263).is_none_or(|value| value == b"0")
 }
 
 /// A security of a [`SecurityList`].

@@ -1,15 +1,16 @@
 //! Gateway and core stepped by hand on one thread, under a clock that only the test moves.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use ironbook_engine::Timestamp;
 use ironbook_fix::version::Version;
 use ironbook_gateway::{
-    acceptor::GatewayAgent,
     agent::Agent,
     clock::ManualClock,
     config::{Acknowledge, Config},
     core::CoreAgent,
+    gateway::GatewayAgent,
+    market_data::MarketDataAgent,
     network::TcpNetwork,
     replay::replay_on_one,
     venue::{Opened, Parts, Place, assemble},
@@ -32,6 +33,8 @@ pub struct Stepped {
     pub clock: ManualClock,
     pub now: u64,
     pub gateway: GatewayAgent<ManualClock, TcpNetwork>,
+    /// None where it is not configured.
+    pub market_data: Option<MarketDataAgent<ManualClock, TcpNetwork>>,
     /// None once the journal was closed under the gateway.
     pub core: Option<CoreAgent<ManualClock>>,
     pub durable: DurablePosition,
@@ -53,16 +56,16 @@ impl Stepped {
         change(&mut config);
         let clock = ManualClock::default();
         clock.set(Timestamp(START));
-        let (gateway, core, durable) = open(&config, &clock);
-        Self { config, clock, now: START, gateway, core: Some(core), durable, dir }
+        let Parts { gateway, market_data, core, durable, .. } = open(&config, &clock);
+        Self { config, clock, now: START, gateway, market_data, core: Some(core), durable, dir }
     }
 
     /// The process dies and another one starts, perhaps with another configuration.
     pub fn crash(mut self, change: impl FnOnce(&mut Config)) -> Self {
-        drop((self.gateway, self.core));
+        drop((self.gateway, self.market_data, self.core));
         change(&mut self.config);
-        let (gateway, core, durable) = open(&self.config, &self.clock);
-        Self { gateway, core: Some(core), durable, ..self }
+        let Parts { gateway, market_data, core, durable, .. } = open(&self.config, &self.clock);
+        Self { gateway, market_data, core: Some(core), durable, ..self }
     }
 
     /// Stops in order, with clients that answer the Logout, and starts again.
@@ -88,6 +91,9 @@ impl Stepped {
             core.do_work();
         }
         self.gateway.do_work();
+        if let Some(market_data) = &mut self.market_data {
+            market_data.do_work();
+        }
     }
 
     /// Turns enough for a poll, a look at the time, and what follows from it.
@@ -148,9 +154,33 @@ impl Stepped {
         &mut self,
         comp_id: &str,
         version: Version,
+        numbers: (u64, u64),
+    ) -> FixClient {
+        self.log_on_at(self.gateway.address(), comp_id, version, numbers)
+    }
+
+    /// Logs on for market data with a version.
+    #[track_caller]
+    pub fn watch_in(&mut self, comp_id: &str, version: Version) -> FixClient {
+        let market_data = self.market_data.as_ref().expect("market data is configured");
+        self.log_on_at(market_data.address(), comp_id, version, (1, 1))
+    }
+
+    /// The same with FIX 4.4.
+    #[track_caller]
+    pub fn watch(&mut self, comp_id: &str) -> FixClient {
+        self.watch_in(comp_id, Version::FIX44)
+    }
+
+    #[track_caller]
+    fn log_on_at(
+        &mut self,
+        address: SocketAddr,
+        comp_id: &str,
+        version: Version,
         (next_out, next_in): (u64, u64),
     ) -> FixClient {
-        let mut client = FixClient::connect(self.gateway.address(), comp_id);
+        let mut client = FixClient::connect(address, comp_id);
         client.begin_string = version.begin_string();
         (client.next_out, client.next_in) = (next_out, next_in);
         let code = char::from(version.application.code());
@@ -176,10 +206,7 @@ impl Stepped {
 }
 
 /// A venue on the journal of a configuration, as far as it goes.
-fn open(
-    config: &Config,
-    clock: &ManualClock,
-) -> (GatewayAgent<ManualClock, TcpNetwork>, CoreAgent<ManualClock>, DurablePosition) {
+fn open(config: &Config, clock: &ManualClock) -> Parts<ManualClock, TcpNetwork> {
     let storage: Arc<dyn Storage> = Arc::new(FileStorage::new(&config.venue.data_dir));
     let options = Options {
         segment_bytes: config.journal.segment_bytes,
@@ -189,9 +216,7 @@ fn open(
     let (journal, recovery) =
         ironbook_journal::open_in(storage.clone(), options).expect("a journal");
     let opened = Opened { journal, recovery, restored: None, refused: Vec::new() };
-    let listen = || Ok(TcpNetwork::listen(config.fix.listen).expect("a free port"));
+    let listen = |port| TcpNetwork::listen_as(config, port);
     let place = Place { clock: clock.clone(), storage, listen, replay: replay_on_one };
-    let Parts { gateway, core, durable, .. } =
-        assemble(config, opened, place).unwrap_or_else(|error| panic!("{error}"));
-    (gateway, core, durable)
+    assemble(config, opened, place).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -7,13 +7,13 @@ use ironbook_engine::{
     command::{MassCancel, Origin},
 };
 use ironbook_gateway::{
-    acceptor::GatewayAgent,
     agent::Agent,
     audit::Audit,
     clock::{Clock, ManualClock},
     config::Config,
     core::CoreAgent,
     follower::Follower,
+    gateway::GatewayAgent,
     random::Random,
     replay::replay_on_one,
     simulated_network::{SimulatedListener, SimulatedNetwork},
@@ -70,10 +70,10 @@ impl RunningVenue {
         let place = Place {
             clock: clock.clone(),
             storage,
-            listen: || Ok(network.listen()),
+            listen: |_| Ok(network.listen()),
             replay: replay_on_one,
         };
-        let Parts { gateway, core, follower, audit, durable, started } =
+        let Parts { gateway, core, follower, audit, durable, started, .. } =
             assemble(config, opened, place)?;
         Ok(Self {
             clock,

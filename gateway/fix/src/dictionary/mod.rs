@@ -15,8 +15,9 @@ use crate::version::Version;
 /// Tags the tables cover: 0 to 1663, more than FIX 5.0 SP2 defines without later extension packs (1621).
 pub const TAGS: usize = 1664;
 
-/// Deepest nesting of repeating groups there is: legs, their allocations, parties of those, their sub-ids.
-const GROUP_DEPTH_MAX: usize = 4;
+/// Deepest nesting of repeating groups there is: entries of market data, their legs, allocations of those,
+/// parties of these, their sub-ids.
+const GROUP_DEPTH_MAX: usize = 5;
 
 /// A set of tags, a bit each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,8 +199,8 @@ pub struct MessageDef {
 struct GroupDef {
     /// The field of data type NumInGroup that starts it.
     count: u16,
-    /// Its members: first the one every instance starts with, then the others and the counts of the groups
-    /// within it.
+    /// Its members and the counts of the groups within it. An instance starts with the first of them that
+    /// the type of message has.
     members: Box<[u16]>,
 }
 
@@ -434,7 +435,9 @@ impl Group<'_> {
         let count = u32::from(group.count);
         let wrong = |reason, tag| Err(Reject::new(reason, Some(tag)));
         let expected = field::parse_u64(self.message.value(at - 1)).unwrap_or(u64::MAX);
-        let first = u32::from(group.members[0]);
+        let known = |tag| self.def.body.as_ref().is_none_or(|body| body.has(tag));
+        let mut firsts = group.members.iter().map(|member| u32::from(*member));
+        let first = firsts.find(|tag| known(*tag)).unwrap_or(0);
         let mut instances = 0;
         let mut seen = TagSet::EMPTY;
         while at < self.message.len() {

@@ -1,0 +1,214 @@
+//! The gateway: hands sessions what sockets bring, and sockets what the journal says.
+
+use std::{net::SocketAddr, time::Duration};
+
+use ironbook_engine::{Timestamp, engine::InstrumentView};
+use ironbook_journal::{DurablePosition, Reader, Tail};
+
+use crate::{
+    acceptor::{Acceptor, OutputBound},
+    agent::Agent,
+    clock::Clock,
+    config::{Config, ConfigError},
+    credentials::Checker,
+    desk::{Desk, SessionSetup},
+    network::Network,
+    retention::Delivered,
+    ring::InputSender,
+    sessions::SessionTable,
+};
+
+/// What a gateway is made of.
+pub struct GatewayParts {
+    /// Its end of the ring.
+    pub inputs: InputSender,
+    /// The journal, from where its sessions stand.
+    pub tail: Tail,
+    /// What reports wait for, or none when they wait for nothing but the journal.
+    pub durable: Option<DurablePosition>,
+    /// Sequence numbers of all sessions.
+    pub sessions: SessionTable,
+    /// Its sessions.
+    pub setups: Vec<SessionSetup>,
+    /// All instruments.
+    pub instruments: Vec<InstrumentView>,
+    /// The journal, for resends.
+    pub resend: Reader,
+}
+
+/// The agent of the sessions that send orders.
+pub struct GatewayAgent<C, N: Network> {
+    acceptor: Acceptor<C, N>,
+    tail: Tail,
+    delivered: Delivered,
+    durable: Option<DurablePosition>,
+    desk: Desk,
+    turns: u32,
+    /// When timeouts and endings are looked at next, ns.
+    next_look: u64,
+    /// When the venue began to stop.
+    closing_since: Option<Timestamp>,
+    output_max: usize,
+}
+
+/// Frames of the journal that are delivered in one turn, so that sockets are read in between.
+const FRAMES_PER_TURN: usize = 256;
+
+/// Time between two looks at timeouts and ended sessions: short beside the shortest timeout, long
+/// beside a turn.
+const LOOK_NS: u64 = 1_000_000;
+
+/// Longest wait for clients when the venue stops, less than an agent is given to finish.
+const CLOSING_NS_MAX: u64 = 3_000_000_000;
+
+/// Turns between two polls while there are hot connections.
+const TURNS_PER_POLL: u32 = 16;
+
+impl<C: Clock, N: Network> GatewayAgent<C, N> {
+    /// A gateway for whoever connects over this network.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a session that can't be as it is configured.
+    pub fn new(
+        config: &Config,
+        parts: GatewayParts,
+        clock: C,
+        network: N,
+    ) -> Result<Self, ConfigError> {
+        let now = clock.now();
+        let output_bound = OutputBound {
+            bytes: config.fix.out_buffer_bytes_max,
+            reason: "fix.out_buffer_bytes_max; it gets them resent",
+        };
+        Ok(Self {
+            acceptor: Acceptor::new(&config.fix, output_bound, clock, network),
+            delivered: Delivered::default(),
+            tail: parts.tail,
+            durable: parts.durable,
+            desk: Desk::new(
+                config,
+                parts.setups,
+                parts.sessions,
+                parts.inputs,
+                parts.instruments,
+                parts.resend,
+                now,
+            )?,
+            turns: 0,
+            next_look: 0,
+            closing_since: None,
+            output_max: output_bound.bytes,
+        })
+    }
+
+    /// Checks passwords of Logons with this; until it is said, at once.
+    pub fn check_passwords_with(&mut self, checker: Checker) {
+        self.acceptor.check_passwords_with(checker);
+    }
+
+    /// How far it has delivered the journal, at any time from now on.
+    pub fn delivered(&self) -> Delivered {
+        self.delivered.clone()
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.acceptor.address()
+    }
+
+    /// Where it listens for TLS, if it does.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.acceptor.tls_address()
+    }
+
+    /// When to take a turn at the latest, however quiet journal and sockets are, for those who step
+    /// the gateway themselves.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        if let Some(at) = self.acceptor.accepts_at() {
+            return Some(at);
+        }
+        let closing = self.closing_since.map(|since| Timestamp(since.0 + CLOSING_NS_MAX + 1));
+        let due = [self.acceptor.next_deadline(), closing, self.desk.next_deadline()];
+        let due = due.into_iter().flatten().min()?;
+        Some(Timestamp(due.0.max(self.next_look)))
+    }
+
+    /// Delivers what the journal has, and writes it.
+    #[inline]
+    fn deliver(&mut self) -> usize {
+        let mut delivered = 0;
+        while delivered < FRAMES_PER_TURN {
+            if let Some(durable) = &self.durable
+                && self.tail.position() >= durable.get()
+            {
+                break;
+            }
+            match self.tail.next() {
+                Ok(Some(frame)) => self.desk.deliver(&frame, &mut self.acceptor.lines),
+                Ok(None) => break,
+                Err(error) => {
+                    log::error!("the gateway can't follow the journal: {error}");
+                    break;
+                }
+            }
+            delivered += 1;
+        }
+        if delivered > 0 {
+            self.delivered.set(self.tail.position());
+        }
+        delivered
+    }
+
+    /// What is done now and then: timeouts, endings, orders that waited.
+    fn keep_time(&mut self, now: Timestamp) -> usize {
+        if now.0 < self.next_look {
+            return 0;
+        }
+        self.next_look = now.0 + LOOK_NS;
+        self.acceptor.close_ended(&mut self.desk, now);
+        self.acceptor.end_waits(&mut self.desk, now);
+        let half = self.output_max / 2;
+        self.desk.handle_timeouts(now) + self.desk.send_lists(&self.acceptor.lines, half)
+    }
+}
+
+impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
+    #[inline]
+    fn do_work(&mut self) -> usize {
+        let mut done = self.deliver();
+        self.acceptor.flush(&mut self.desk);
+        let now = self.acceptor.now();
+        self.turns = self.turns.wrapping_add(1);
+        let poll = !self.acceptor.has_hot() || self.turns.is_multiple_of(TURNS_PER_POLL);
+        if poll {
+            done += self.acceptor.poll(Duration::ZERO, now);
+            done += self.acceptor.take_verdicts();
+            done += self.keep_time(now);
+            let half = self.output_max / 2;
+            done += self.desk.resend(&mut self.acceptor.lines, now, half);
+        }
+        done += self.acceptor.read_all(&mut self.desk, now);
+        self.desk.flush();
+        done
+    }
+
+    fn park(&mut self, limit: Duration) {
+        let now = self.acceptor.now();
+        self.acceptor.poll(limit, now);
+    }
+
+    fn close(&mut self) -> bool {
+        let now = self.acceptor.now();
+        self.acceptor.stop_accepting();
+        let since = *self.closing_since.get_or_insert(now);
+        let late = since.0 + CLOSING_NS_MAX < now.0;
+        if late {
+            let reason = "the venue stops and can't wait any longer";
+            self.acceptor.close_all(&mut self.desk, reason);
+        }
+        // Again in each turn: the ring may have had no room for all of them.
+        let is_done = self.desk.logout_all(now);
+        self.desk.flush();
+        is_done || late
+    }
+}
