@@ -154,6 +154,8 @@ struct Line<S> {
     ending: Option<Timestamp>,
     /// The socket takes no more bytes until the system says so.
     blocked: bool,
+    /// The system was asked to say so.
+    waits_for_room: bool,
     dirty: bool,
     hot: bool,
     ready: bool,
@@ -274,8 +276,17 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
                 continue;
             };
             let outcome = if line.blocked { line.io.check_waiting() } else { line.io.write() };
+            let waits = outcome.is_ok() && line.io.has_output();
+            let outcome = match outcome {
+                Ok(()) if waits != line.waits_for_room => {
+                    line.waits_for_room = waits;
+                    let told = self.network.tell_of_room(line.io.stream_mut(), number, waits);
+                    told.map_err(WriteFailure::Broken)
+                }
+                outcome => outcome,
+            };
             match outcome {
-                Ok(()) if line.io.has_output() => {
+                Ok(()) if waits => {
                     line.blocked = true;
                     index += 1;
                 }
@@ -694,6 +705,7 @@ impl<S> Line<S> {
             proved: None,
             ending: None,
             blocked: false,
+            waits_for_room: false,
             dirty: false,
             hot: false,
             ready: false,

@@ -52,11 +52,23 @@ pub trait Network: Send + 'static {
     /// [`io::ErrorKind::WouldBlock`] when there is none.
     fn accept(&mut self) -> io::Result<(Self::Stream, SocketAddr)>;
 
-    /// From now on [`poll`](Self::poll) tells of this connection under this number.
+    /// From now on [`poll`](Self::poll) tells under this number when this connection has something to read.
     ///
     /// # Errors
     /// What the system says; the connection is of no use then.
     fn register(&mut self, stream: &mut Self::Stream, number: usize) -> io::Result<()>;
+
+    /// Whether [`poll`](Self::poll) is to tell when this connection takes bytes again; not before it was
+    /// asked for, as the system would tell it with every answer of the other end.
+    ///
+    /// # Errors
+    /// What the system says; the connection is of no use then.
+    fn tell_of_room(
+        &mut self,
+        stream: &mut Self::Stream,
+        number: usize,
+        wanted: bool,
+    ) -> io::Result<()>;
 
     /// Nothing more is told of this connection.
     fn deregister(&mut self, stream: &mut Self::Stream);
@@ -276,8 +288,15 @@ impl Network for TcpNetwork {
     fn register(&mut self, stream: &mut Socket, number: usize) -> io::Result<()> {
         let socket = stream.tcp();
         socket.set_nodelay(true)?;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(socket, Token(number), interest)
+        self.poll.registry().register(socket, Token(number), Interest::READABLE)
+    }
+
+    fn tell_of_room(&mut self, stream: &mut Socket, number: usize, wanted: bool) -> io::Result<()> {
+        let interest = match wanted {
+            true => Interest::READABLE | Interest::WRITABLE,
+            false => Interest::READABLE,
+        };
+        self.poll.registry().reregister(stream.tcp(), Token(number), interest)
     }
 
     fn deregister(&mut self, stream: &mut Socket) {

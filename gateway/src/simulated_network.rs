@@ -109,6 +109,8 @@ struct Wire {
     broken: bool,
     /// The venue was not told yet that it broke.
     broken_edge: bool,
+    /// The venue wants to know when it may write again.
+    tells_of_room: bool,
     to_venue: Pipe,
     to_client: Pipe,
     /// Which ends exist still: client, venue.
@@ -182,6 +184,7 @@ impl SimulatedNetwork {
             number: None,
             broken: false,
             broken_edge: false,
+            tells_of_room: false,
             to_venue: Pipe::default(),
             to_client: Pipe::default(),
             held: [true, true],
@@ -350,8 +353,13 @@ impl Wire {
     /// Whether there is something to tell the venue of this connection.
     fn has_news(&mut self, now: u64) -> bool {
         self.to_venue.arrive(now);
-        let news = self.broken_edge || self.to_venue.readable_edge || self.to_client.is_free(now);
+        let news = self.broken_edge || self.to_venue.readable_edge || self.has_room(now);
         self.number.is_some() && self.held[End::Venue as usize] && news
+    }
+
+    /// Whether it takes bytes of the venue again, who wants to know.
+    fn has_room(&self, now: u64) -> bool {
+        self.tells_of_room && self.to_client.is_free(now)
     }
 
     /// What the venue is to be told of this connection, once.
@@ -363,7 +371,7 @@ impl Wire {
         }
         self.to_venue.arrive(now);
         let readable = std::mem::take(&mut self.to_venue.readable_edge);
-        let writable = self.to_client.is_free(now);
+        let writable = self.has_room(now);
         self.to_client.refused &= !writable;
         (readable || writable).then_some(Ready::Connection { number, readable, writable })
     }
@@ -474,6 +482,18 @@ impl Network for SimulatedListener {
         let mut state = self.network.state();
         if let Some(wire) = state.wires.get_mut(&stream.wire) {
             wire.number = Some(number);
+        }
+        Ok(())
+    }
+
+    fn tell_of_room(
+        &mut self,
+        stream: &mut SimulatedStream,
+        _: usize,
+        wanted: bool,
+    ) -> io::Result<()> {
+        if let Some(wire) = self.network.state().wires.get_mut(&stream.wire) {
+            wire.tells_of_room = wanted;
         }
         Ok(())
     }
@@ -601,6 +621,7 @@ mod tests {
         for seed in 0..200 {
             let mut world = World::new(seed);
             let (mut client, mut venue) = world.connect();
+            world.listener.tell_of_room(&mut venue, 7, true).expect("a connection");
             assert_eq!(world.network.next_event_ns(), None, "all is told");
             let refused = (0..100).any(|_| venue.write(b"x").is_err());
             if !refused {
@@ -649,6 +670,8 @@ mod tests {
         }
         assert_eq!(world.poll(), []);
         assert!(!read(&mut client).expect("no break").is_empty());
+        assert_eq!(world.poll(), [], "nobody wants to know");
+        world.listener.tell_of_room(&mut venue, 7, true).expect("a connection");
         let writable = Ready::Connection { number: 7, readable: false, writable: true };
         assert_eq!(world.poll(), [writable]);
         assert_eq!(world.poll(), []);
