@@ -16,7 +16,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{self, Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     path::Path,
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -48,7 +48,7 @@ const SKEW_MAX: Duration = Duration::from_secs(60);
 const WAIT: Duration = Duration::from_secs(20);
 /// Scripts that wait for heartbeats have no longer interval.
 const HEARTBEAT_MAX: u64 = 10;
-/// After a connection is closed, until its session is free again.
+/// After an acceptor has closed its end of a connection, until its session is free again.
 const GAP: Duration = Duration::from_millis(20);
 const SOH: u8 = 1;
 
@@ -151,6 +151,10 @@ fn checksum(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0, |sum, byte| sum.wrapping_add(*byte))
 }
 
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
 fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock")
 }
@@ -210,6 +214,25 @@ impl Connection {
         Ok(Self { stream, input: Vec::new(), is_closed: false, heartbeat: 0, test_request: None })
     }
 
+    /// Ends it, and waits until the acceptor has noticed: it closes its end.
+    fn close(mut self) -> Result<(), String> {
+        let end = Instant::now() + WAIT;
+        // Who was disconnected already hears that there is nothing to end.
+        let _ = self.stream.shutdown(Shutdown::Write);
+        let mut bytes = [0; 4_096];
+        while Instant::now() < end {
+            match self.stream.read(&mut bytes) {
+                Ok(1..) => {}
+                Err(error) if is_timeout(&error) => {}
+                Ok(0) | Err(_) => {
+                    thread::sleep(GAP);
+                    return Ok(());
+                }
+            }
+        }
+        Err("the acceptor does not notice that the connection was closed".to_owned())
+    }
+
     fn patience(&self) -> Duration {
         match self.heartbeat {
             short @ 1..=HEARTBEAT_MAX => WAIT.max(Duration::from_secs(3 * short + 3)),
@@ -235,11 +258,7 @@ impl Connection {
             match self.stream.read(&mut bytes) {
                 Ok(0) => self.is_closed = true,
                 Ok(len) => self.input.extend_from_slice(&bytes[..len]),
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-                    ) => {}
+                Err(error) if is_timeout(&error) => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
                     self.is_closed = true
                 }
@@ -378,11 +397,7 @@ fn play(script: &Script, address: SocketAddr) -> Result<(), String> {
             (Step::Connect, _) => Connection::open(address)
                 .map(|opened| drop(connections.insert(*number, opened)))
                 .map_err(|error| error.to_string()),
-            (Step::Disconnect, _) => {
-                connections.remove(number);
-                thread::sleep(GAP);
-                Ok(())
-            }
+            (Step::Disconnect, _) => connections.remove(number).map_or(Ok(()), Connection::close),
             (_, None) => Err(format!("connection {number} is not open")),
             (Step::ExpectDisconnect, Some(connection)) => connection.expect_closed(),
             (Step::Send(message), Some(connection)) => connection.send(message),
@@ -393,9 +408,8 @@ fn play(script: &Script, address: SocketAddr) -> Result<(), String> {
             break;
         }
     }
-    drop(connections);
-    thread::sleep(GAP);
-    result
+    let closed = connections.into_values().map(Connection::close).collect::<Result<(), _>>();
+    result.and(closed)
 }
 
 /// Plays all scripts of a version of some classes, one after the other: they share a session.
