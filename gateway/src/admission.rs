@@ -47,7 +47,7 @@ impl NotAdmitted {
 /// # Errors
 /// Why it may not; nothing is answered then, so that a stranger learns nothing.
 pub fn find<'a>(
-    mut sessions: impl Iterator<Item = &'a SessionConfig>,
+    sessions: impl Iterator<Item = &'a SessionConfig>,
     message: &Message<'_>,
     peer: IpAddr,
     security: Security,
@@ -56,8 +56,8 @@ pub fn find<'a>(
         return Err(NotAdmitted::reason("the first message is not a Logon"));
     }
     let comp_id = message.sender_comp_id().unwrap_or_default();
-    let mut found = sessions.by_ref().enumerate();
-    let (index, config) = found
+    let (index, config) = sessions
+        .enumerate()
         .find(|(_, config)| config.comp_id.as_bytes() == comp_id)
         .ok_or(NotAdmitted::failure("unknown SenderCompID"))?;
     if !config.allow_from.iter().any(|range| range.contains(peer)) {

@@ -1214,7 +1214,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     (
         "session",
         "symbols",
-        "Instruments in which it may send orders, such as [\"AAPL\", \"MSFT\"]; default: all.",
+        "Instruments in which it may send orders and whose market data it may see, such as [\"AAPL\", \"MSFT\"]; default: all.",
     ),
     ("session", "accounts", "Accounts (1) that its orders may be for; default: any, and none."),
     ("session", "firm", "Firm that it belongs to. Default: none."),

@@ -1,15 +1,18 @@
 //! The venue put together: the only package with sockets, clocks and threads.
 //!
 //! ```text
-//! clients -- acceptor -- desk -- ring --> core --> journal
+//! clients -- gateway --- desk -- ring --> core --> journal
 //!               ^          ^                          |
 //!               +----------+---------- tail ----------+
 //! ```
 //!
 //! - [`config`]: what can be set.
 //! - [`venue`]: the composition root.
-//! - [`network`], [`tls`], [`acceptor`], [`connection`], [`desk`]: sockets, bytes, sessions.
-//! - [`access`], [`credentials`]: who may connect, and who he is.
+//! - [`network`], [`tls`], [`acceptor`], [`connection`]: sockets and bytes of a port.
+//! - [`access`], [`credentials`], [`admission`]: who may connect, and who he is.
+//! - [`gateway`], [`desk`]: sessions that send orders.
+//! - [`market_data`]: sessions that are told of the market, on a port of their own.
+//! - [`security_lists`]: what sessions of both are told of instruments.
 //! - [`rights`], [`throttle`]: what a session may do, and how often.
 //! - [`absence`]: what becomes of its orders when it loses its connection.
 //! - [`translate`]: the one file that names both FIX messages and engine types.

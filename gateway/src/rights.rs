@@ -1,4 +1,5 @@
-//! What a session may do beyond logging on: trade at all, in which instruments, for which accounts.
+//! What a session may do beyond logging on: trade at all, in which instruments, for which accounts. The
+//! instruments bind the market data that it may see, too.
 //!
 //! Rights are looked at before a request becomes a command, so they are no part of the engine's state, and a
 //! replay does not ask for them: what was refused is in the journal as the answer that was given. They bind

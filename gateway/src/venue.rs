@@ -91,7 +91,9 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
     /// The port can't be listened on.
-    #[error("can't listen on {address}: {source}; choose another address or stop what uses it")]
+    #[error(
+        "can't listen on {address}: {source}; choose another with --fix or --market-data, or stop what uses it"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,

@@ -200,6 +200,10 @@ fn a_directory_in_use_names_its_user() {
     let taken = expect_exit(&["start", "--data", &data, "--fix", &address], 1);
     let message = stderr(&taken);
     assert!(message.contains(&address) && message.contains("--fix"), "{message}");
+    let ports = ["--fix", "127.0.0.1:0", "--market-data", &address];
+    let taken = expect_exit(&[&["start", "--data", &data], &ports[..]].concat(), 1);
+    let message = stderr(&taken);
+    assert!(message.contains(&address) && message.contains("--market-data"), "{message}");
 }
 
 #[test]
