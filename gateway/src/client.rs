@@ -233,6 +233,10 @@ impl Client {
                 Output::Resend { begin, end } => {
                     self.session.encode_gap_fill(begin, end.next(), now, &mut self.output);
                 }
+                Output::ResendThroughLogon { begin } => {
+                    let next = self.session.next_out();
+                    self.session.encode_gap_fill(begin, next, now, &mut self.output);
+                }
                 Output::ResetSequence => self.session.reset_outbound(),
                 Output::Disconnect(reason) => self.ended = Some(reason),
                 Output::LoggedOn | Output::LoggedOut => {}

@@ -106,6 +106,7 @@ pub struct FixConfig {
     pub message_bytes_max: usize,
     pub out_buffer_bytes_max: usize,
     pub resend_messages_per_turn: u32,
+    pub resend_request_chunk: u32,
 }
 
 /// Threads, processors and how idle threads wait.
@@ -246,6 +247,10 @@ pub struct SessionConfig {
     #[serde(default)]
     pub reset_on_logon: bool,
     #[serde(default)]
+    pub next_expected_msg_seq_num: bool,
+    #[serde(default)]
+    pub last_msg_seq_num_processed: bool,
+    #[serde(default)]
     pub read_only: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<String>,
@@ -350,6 +355,7 @@ impl Default for FixConfig {
             message_bytes_max: 8_192,
             out_buffer_bytes_max: 4 << 20,
             resend_messages_per_turn: 256,
+            resend_request_chunk: 0,
         }
     }
 }
@@ -428,6 +434,8 @@ fn default_sessions() -> Vec<SessionConfig> {
             comp_id,
             allow_from: loopback(),
             reset_on_logon: false,
+            next_expected_msg_seq_num: false,
+            last_msg_seq_num_processed: false,
             copies: Vec::new(),
             versions: Vec::new(),
             username: None,
@@ -1002,6 +1010,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "Messages resent in one turn, so that a long resend delays nobody else.",
     ),
     (
+        "fix",
+        "resend_request_chunk",
+        "Messages that the venue asks a client for at once when it misses many, part by part; 0 asks for all.",
+    ),
+    (
         "threads",
         "layout",
         "\"shared\": gateway and core on one thread; \"dedicated\": one each; \"auto\": shared on up to three processors.",
@@ -1076,6 +1089,16 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ("session", "comp_id", "Comp id of the client: his SenderCompID (49)."),
     ("session", "allow_from", "Addresses and ranges that he may connect from."),
     ("session", "reset_on_logon", "Whether each Logon starts both sequence numbers at 1."),
+    (
+        "session",
+        "next_expected_msg_seq_num",
+        "Whether the answer to each of its Logons has NextExpectedMsgSeqNum (789), from FIX 4.4 on; if not, where the Logon has it.",
+    ),
+    (
+        "session",
+        "last_msg_seq_num_processed",
+        "Whether headers of messages to it have LastMsgSeqNumProcessed (369), from FIX 4.2 on: the last message from it that the journal has counted.",
+    ),
     (
         "session",
         "versions",

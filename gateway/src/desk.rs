@@ -99,6 +99,10 @@ struct Slot {
     /// Lists of securities that it is to be sent.
     lists: VecDeque<ListAhead>,
     resends: VecDeque<Resend>,
+    /// From where on messages are sent again when the answer to the Logon is out.
+    resend_through_logon: Option<u64>,
+    /// Whether headers say what has been processed.
+    tells_processed: bool,
 }
 
 /// A list of securities, or what is left of it to send.
@@ -125,6 +129,12 @@ struct Resend {
     gap_from: Option<u64>,
 }
 
+impl Resend {
+    fn new(next: u64, end: u64) -> Self {
+        Self { next, end, at: None, gap_from: None }
+    }
+}
+
 /// A place in the journal from which a resend reads on.
 #[derive(Clone, Debug)]
 struct ResendAt {
@@ -147,6 +157,8 @@ pub struct Desk {
     firms: Vec<Bucket>,
     resend_reader: Reader,
     resend_per_turn: u32,
+    /// The session that is looked at first for a resend in the next turn.
+    next_resend: usize,
     text: TimestampText,
     /// Number in the id of the last answer that was no event.
     last_answer: u64,
@@ -246,6 +258,7 @@ impl Desk {
             firms: firms.into_iter().map(|(_, terms)| Bucket::new(terms)).collect(),
             resend_reader,
             resend_per_turn: config.fix.resend_messages_per_turn,
+            next_resend: 0,
             text: TimestampText::new(Precision::Millis),
             last_answer: 0,
             stopping: false,
@@ -341,6 +354,10 @@ impl Desk {
         slot.closing = None;
         self.journal_absence(index, now);
         let slot = &mut self.slots[index];
+        // Reports that came while nobody was connected were counted by the table alone.
+        if let Some(numbers) = self.table.get(slot.setup.id) {
+            slot.fix.resume_outbound(MsgSeqNum::new(numbers.next_out));
+        }
         slot.stale_ahead = slot.sends_ahead;
         slot.fix.handle_connected(now.0);
         if !proved {
@@ -387,9 +404,14 @@ impl Desk {
     #[inline]
     fn release_held(&mut self, index: usize, now: Timestamp) -> usize {
         let (mut held, mut done) = (Vec::new(), 0);
+        let before = self.slots[index].fix.next_in();
         while self.has_room() && self.slots[index].fix.release_held(&mut held) {
             self.take_held(index, &held, now);
             done += 1;
+        }
+        if self.slots[index].fix.next_in() != before {
+            // A number without a message may have been passed last.
+            self.drain(index);
         }
         done
     }
@@ -618,15 +640,17 @@ impl Desk {
             Output::ResetSequence => {
                 slot.told_next_in = 1;
                 slot.resends.clear();
+                slot.resend_through_logon = None;
                 let session = slot.setup.id;
                 self.put(Input::Session(Box::new(SessionRecord::Reset { session })));
             }
             Output::Resend { begin, end } => {
-                let resend = Resend { next: begin.get(), end: end.get(), at: None, gap_from: None };
+                let resend = Resend::new(begin.get(), end.get());
                 if slot.resends.len() < RESENDS_MAX && resend.next <= resend.end {
                     slot.resends.push_back(resend);
                 }
             }
+            Output::ResendThroughLogon { begin } => slot.resend_through_logon = Some(begin.get()),
             Output::LoggedOn => {
                 slot.absence.handle_logged_on();
                 log::info!("{} logged on, {}", slot.setup.config.comp_id, slot.fix.version());
@@ -670,6 +694,7 @@ impl Desk {
         slot.live = false;
         slot.closing = None;
         slot.resends.clear();
+        slot.resend_through_logon = None;
     }
 
     /// Journals what is due of a session that lost its connection, as far as the ring has room.
@@ -825,6 +850,9 @@ impl Desk {
         };
         let time = Timestamp(frame.time_ns);
         let version = slot.fix.version();
+        if slot.tells_processed {
+            note_processed(&mut slot.fix, &self.table, session);
+        }
         visit(frame, &self.symbols, version, &mut Transmit { fix: &mut slot.fix, time, output });
     }
 
@@ -842,25 +870,35 @@ impl Desk {
             slot.stale_ahead -= 1;
         } else if slot.connection.is_some() {
             slot.live = true;
+            if let Some(next) = slot.resend_through_logon.take()
+                && next < numbers
+            {
+                // The answer to the Logon is message `numbers - 1`.
+                slot.resends.push_back(Resend::new(next, numbers - 1));
+            }
         }
         // The table has counted this message already.
         slot.fix.resume_outbound(MsgSeqNum::new(numbers - 1));
     }
 
-    /// Sends messages again where that was asked for, a bounded number in one turn.
+    /// Sends messages again to one session that asked for them, a bounded number; the next turn begins with
+    /// the session behind it. So a turn takes as long for one resend as for a thousand.
     pub fn resend(
         &mut self,
         outputs: &mut impl Outputs,
         now: Timestamp,
         waiting_max: usize,
     ) -> usize {
-        let mut done = 0;
-        for index in 0..self.slots.len() {
+        for index in (self.next_resend..self.slots.len()).chain(0..self.next_resend) {
             if !self.slots[index].resends.is_empty() && self.slots[index].live {
-                done += self.resend_turn(index, outputs, now, waiting_max);
+                let done = self.resend_turn(index, outputs, now, waiting_max);
+                if done > 0 {
+                    self.next_resend = index + 1;
+                    return done;
+                }
             }
         }
-        done
+        0
     }
 
     #[cold]
@@ -880,6 +918,9 @@ impl Desk {
         }
         let Some(output) = outputs.output(connection) else { return 0 };
         let session = slot.setup.id;
+        if slot.tells_processed {
+            note_processed(&mut slot.fix, &self.table, session);
+        }
         let start = resend.at.clone().or_else(|| {
             let numbers = self.table.get(session)?;
             let (number, position) = numbers.sent.at_or_before(resend.next)?;
@@ -1072,6 +1113,9 @@ impl Slot {
             versions: setup.config.versions()?,
             logon_timeout_ns: config.fix.logon_timeout_ms * ms,
             logout_timeout_ns: config.fix.logout_timeout_ms * ms,
+            next_expected_msg_seq_num: setup.config.next_expected_msg_seq_num,
+            last_msg_seq_num_processed: setup.config.last_msg_seq_num_processed,
+            resend_request_chunk: config.fix.resend_request_chunk.into(),
             ..FixSessionConfig::new(Role::Acceptor, &config.venue.comp_id, &setup.config.comp_id)
         };
         Ok(Self {
@@ -1079,6 +1123,7 @@ impl Slot {
             login: setup.config.login()?,
             lists: VecDeque::new(),
             absence: Absence::new(&setup.config, presence, now),
+            tells_processed: setup.config.last_msg_seq_num_processed,
             rights: Rights::new(&setup.config, symbols)?,
             throttle,
             setup,
@@ -1089,8 +1134,18 @@ impl Slot {
             closing: None,
             told_next_in: next_in,
             resends: VecDeque::with_capacity(RESENDS_MAX),
+            resend_through_logon: None,
         })
     }
+}
+
+/// Has the next messages say what was processed: what the journal has counted where it was delivered. What is
+/// in the ring is not processed yet, as a crash may take it. An answer to a session message stands before
+/// the record that counts it, and may name the message before.
+#[inline]
+fn note_processed(fix: &mut Session, table: &SessionTable, session: SessionId) {
+    let next_in = table.get(session).map_or(1, |numbers| numbers.next_in);
+    fix.note_processed(MsgSeqNum::new(next_in - 1));
 }
 
 fn not_authorized<'a>() -> Refusal<'a> {
