@@ -18,12 +18,14 @@ use ironbook_fix::{
     field::Decimal,
     version::{ApplVerId, ApplVerIds},
 };
+use jiff::civil::Weekday;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
     access::AddressRange,
     credentials::PasswordHash,
+    schedule::Schedule,
     throttle::{ORDERS_MAX, ThrottleAction, ThrottleTerms},
 };
 
@@ -41,6 +43,8 @@ pub struct Config {
     pub venue: VenueConfig,
     /// FIX sessions over TCP.
     pub fix: FixConfig,
+    /// When sessions may be logged on that have no schedule of their own.
+    pub schedule: ScheduleConfig,
     /// Threads, processors and how idle threads wait.
     pub threads: ThreadsConfig,
     /// The journal.
@@ -107,6 +111,47 @@ pub struct FixConfig {
     pub out_buffer_bytes_max: usize,
     pub resend_messages_per_turn: u32,
     pub resend_request_chunk: u32,
+}
+
+/// When sessions may be logged on, and when their numbers start anew: always, and never, if nothing is said.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct ScheduleConfig {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+    pub days: Vec<Day>,
+    pub time_zone: String,
+    pub reset: ResetConfig,
+}
+
+/// A day of the week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Day {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+/// How often both sequence numbers start at 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResetConfig {
+    /// They go on.
+    #[default]
+    Never,
+    /// With every opening.
+    Daily,
+    /// With the opening on the day that is listed first.
+    Weekly,
 }
 
 /// Threads, processors and how idle threads wait.
@@ -284,6 +329,8 @@ pub struct SessionConfig {
     pub cancel_grace_ms: u64,
     #[serde(default)]
     pub cancel_gtc: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleConfig>,
 }
 
 /// When orders of a session are canceled because it is gone.
@@ -314,6 +361,7 @@ impl Default for Config {
         Self {
             venue: VenueConfig::default(),
             fix: FixConfig::default(),
+            schedule: ScheduleConfig::default(),
             threads: ThreadsConfig::default(),
             journal: JournalConfig::default(),
             snapshot: SnapshotConfig::default(),
@@ -357,6 +405,34 @@ impl Default for FixConfig {
             resend_messages_per_turn: 256,
             resend_request_chunk: 0,
         }
+    }
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        Self {
+            start: None,
+            end: None,
+            days: Vec::new(),
+            time_zone: "UTC".to_owned(),
+            reset: ResetConfig::Never,
+        }
+    }
+}
+
+impl Day {
+    /// All of them, in the order of the calendar's week.
+    pub const ALL: [Self; 7] =
+        [Self::Mon, Self::Tue, Self::Wed, Self::Thu, Self::Fri, Self::Sat, Self::Sun];
+
+    /// As the calendar has it.
+    pub fn weekday(self) -> Weekday {
+        Weekday::from_monday_zero_offset(self as i8).expect("a week has seven days")
+    }
+
+    /// The day that the calendar says.
+    pub fn of(weekday: Weekday) -> Self {
+        Self::ALL[weekday.to_monday_zero_offset() as usize]
     }
 }
 
@@ -452,6 +528,7 @@ fn default_sessions() -> Vec<SessionConfig> {
             cancel_on_disconnect: CancelOnDisconnect::None,
             cancel_grace_ms: 0,
             cancel_gtc: false,
+            schedule: None,
         })
         .collect()
 }
@@ -560,6 +637,7 @@ impl Config {
             session.login()?;
             session.accounts()?;
             session.throttle()?;
+            self.schedule_of(session)?;
             self.check_copies(session)?;
             if session.cancel_grace_ms > CANCEL_GRACE_MS_MAX {
                 let key = format!("session {}: cancel_grace_ms", session.comp_id);
@@ -668,6 +746,17 @@ impl Config {
             firm.throttle().map(|terms| Some((firm.name.as_str(), terms?))).transpose()
         });
         bounded.collect()
+    }
+
+    /// When a session may be logged on, if not always.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a schedule that is none.
+    pub fn schedule_of(&self, session: &SessionConfig) -> Result<Option<Schedule>, ConfigError> {
+        match &session.schedule {
+            None => Schedule::new(&self.schedule, "schedule."),
+            Some(own) => Schedule::new(own, &format!("session {}: schedule.", session.comp_id)),
+        }
     }
 
     /// The engine's bounds.
@@ -947,7 +1036,8 @@ fn comp_id(key: &str, text: &str) -> Result<CompId, ConfigError> {
     }
 }
 
-fn value(key: &str, value: &str, reason: &dyn std::fmt::Display) -> ConfigError {
+/// A value that can't be.
+pub(crate) fn value(key: &str, value: &str, reason: &dyn std::fmt::Display) -> ConfigError {
     ConfigError::Value { key: key.to_owned(), value: value.to_owned(), reason: reason.to_string() }
 }
 
@@ -1013,6 +1103,31 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "fix",
         "resend_request_chunk",
         "Messages that the venue asks a client for at once when it misses many, part by part; 0 asks for all.",
+    ),
+    (
+        "schedule",
+        "start",
+        "Time of the day from which on sessions may be logged on, such as \"08:00\" or \"17:30:15\"; default: always.",
+    ),
+    (
+        "schedule",
+        "end",
+        "Time at which they are logged out, on the next day if it is not after start. Hours that touch are not interrupted, unless numbers start anew. Orders stay as after any loss of the connection: see cancel_on_disconnect.",
+    ),
+    (
+        "schedule",
+        "days",
+        "Days on which they begin, such as [\"mon\", \"tue\"]; with the first one listed a week begins. Empty for all, from Monday on.",
+    ),
+    (
+        "schedule",
+        "time_zone",
+        "Time zone of the times in the IANA database. A time that the clock skips is the moment of the skip, of one that comes twice it is the first.",
+    ),
+    (
+        "schedule",
+        "reset",
+        "When both sequence numbers start at 1: \"never\", \"daily\" with each start, \"weekly\" with that on the first day. Once, also if the venue was down then.",
     ),
     (
         "threads",
@@ -1164,6 +1279,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ),
     (
         "session",
+        "schedule",
+        "A schedule of its own in place of [schedule], with the same keys: {start = \"08:00\", end = \"17:00\"}; {} for always.",
+    ),
+    (
+        "session",
         "read_only",
         "Whether requests of this session are refused: a drop copy, of the reports of all sessions or, if it has a firm, of that firm's.",
     ),
@@ -1215,7 +1335,11 @@ fn render_list(text: &mut String, section: &str, values: &toml::Table) {
     }
     let entries = values.get(section).and_then(toml::Value::as_array);
     for entry in entries.into_iter().flatten() {
-        let _ = write!(text, "[[{section}]]\n{}", toml::to_string(entry).unwrap_or_default());
+        let _ = writeln!(text, "[[{section}]]");
+        // A table within it stands on one line, as it would otherwise have to come last.
+        for (key, value) in entry.as_table().into_iter().flatten() {
+            let _ = writeln!(text, "{key} = {value}");
+        }
     }
 }
 
@@ -1266,6 +1390,15 @@ mod tests {
         config.sessions[0].cancel_on_disconnect = CancelOnDisconnect::Both;
         config.sessions[0].cancel_grace_ms = 3_000;
         config.sessions[0].cancel_gtc = true;
+        config.schedule.start = Some("00:00".to_owned());
+        config.schedule.end = config.schedule.start.clone();
+        config.sessions[0].schedule = Some(ScheduleConfig {
+            start: Some("17:00".to_owned()),
+            end: Some("16:00".to_owned()),
+            days: vec![Day::Sun, Day::Mon],
+            time_zone: "America/New_York".to_owned(),
+            reset: ResetConfig::Weekly,
+        });
         config.sessions[1].versions = vec!["FIX.4.2".to_owned(), "FIX.5.0SP2".to_owned()];
         assert_eq!(parse(&render(&config)).unwrap(), config);
     }
@@ -1363,6 +1496,11 @@ mod tests {
                 "session A: copies = B: is no [[session]] that sends orders",
             ),
             ("[fix]\nlockout_s = 0\n", "fix.lockout_s = 0: 1 to 86400"),
+            ("[schedule]\nreset = \"daily\"\n", "schedule.start = : days and reset need"),
+            (
+                "[[session]]\ncomp_id = \"A\"\nschedule = {start = \"9\", end = \"10:00\"}\n",
+                "session A: schedule.start = 9: must be a time of the day",
+            ),
         ] {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");

@@ -10,7 +10,11 @@
 //! Nothing is sent that the journal does not hold, so a MsgSeqNum is the same before and after a
 //! restart, and a resend reads the journal.
 
-use std::{collections::VecDeque, error::Error, net::IpAddr};
+use std::{
+    collections::{HashMap, VecDeque},
+    error::Error,
+    net::IpAddr,
+};
 
 use ironbook_engine::{
     Event, Sequence, SessionId, Timestamp,
@@ -31,7 +35,7 @@ use ironbook_fix::{
     },
     report::ReportMessage,
     session::{
-        DisconnectReason, Handled, Output, Role, Session, SessionConfig as FixSessionConfig,
+        DisconnectReason, Handled, Output, Role, Session, SessionConfig as FixSessionConfig, State,
     },
     version::{ApplVerId, Version},
 };
@@ -44,15 +48,17 @@ use crate::{
     network::Security,
     rights::Rights,
     ring::{Input, InputSender},
+    schedule::{Hours, Phase},
     session_record::{Copies, SessionRecord},
     sessions::{Audience, Presence, SessionTable},
     throttle::{Bucket, Throttle},
     translate::{self, MessageVisitor, SymbolTable, Unserved},
 };
 
-/// Inputs that one message, or one timeout, can bring about at the most: a reset, a command, one for each
-/// output of the session, and what an earlier connection of the session left to be told.
-pub const INPUTS_PER_TURN: usize = 2 + ironbook_fix::session::OUTPUTS_MAX + absence::STEPS_MAX;
+/// Inputs that one message, or one timeout, can bring about at the most: a reset by schedule and one by the
+/// Logon, a command, one for each output of the session, and what an earlier connection of the session left
+/// to be told.
+pub const INPUTS_PER_TURN: usize = 3 + ironbook_fix::session::OUTPUTS_MAX + absence::STEPS_MAX;
 
 /// ResendRequests of one session that may wait for the one in progress.
 const RESENDS_MAX: usize = 8;
@@ -94,6 +100,12 @@ struct Slot {
     closing: Option<DisconnectReason>,
     /// MsgSeqNum expected next, as it was last put into the ring.
     told_next_in: u64,
+    /// Resets of its numbers that are in the ring or the journal ahead.
+    resets_ahead: u32,
+    /// Its schedule, by place.
+    hours: Option<usize>,
+    /// Its numbers are those of the period that began then, or of a later one.
+    period: Timestamp,
     /// What becomes of its orders without a connection.
     absence: Absence,
     /// Lists of securities that it is to be sent.
@@ -151,6 +163,8 @@ pub struct Desk {
     table: SessionTable,
     inputs: InputSender,
     symbols: SymbolTable,
+    /// Schedules of sessions, each once.
+    hours: Vec<Hours>,
     /// All instruments by id, as far as the journal was delivered.
     instruments: Vec<InstrumentView>,
     /// What firms may send that have a bound, in the order of the configuration.
@@ -243,17 +257,20 @@ impl Desk {
         let named = |known: &InstrumentView| (known.definition.symbol, known.definition.instrument);
         let symbols = SymbolTable::from_iter(instruments.iter().map(named));
         let firms = config.throttled_firms()?;
-        let slots = setups.into_iter().map(|setup| {
+        let (hours, hours_of) = hours(config, &setups, now)?;
+        let slots = setups.into_iter().zip(hours_of).map(|(setup, hours)| {
             let own = setup.config.throttle()?;
             let is_its = |(name, _): &(&str, _)| setup.config.firm.as_deref() == Some(name);
             let throttle = Throttle::new(own, firms.iter().position(is_its));
-            Slot::new(config, setup, (&table, &symbols), throttle, now)
+            let slot = Slot::new(config, setup, (&table, &symbols), throttle, now)?;
+            Ok(Slot { hours, ..slot })
         });
         Ok(Self {
             slots: slots.collect::<Result<_, _>>()?,
             table,
             inputs,
             symbols,
+            hours,
             instruments,
             firms: firms.into_iter().map(|(_, terms)| Bucket::new(terms)).collect(),
             resend_reader,
@@ -345,19 +362,27 @@ impl Desk {
     ) -> Result<(), NotAdmitted> {
         /// SessionStatus (1409): invalid user or password.
         const INVALID_LOGIN: u64 = 5;
-        let slot = &mut self.slots[index];
-        if slot.connection.is_some() {
+        /// SessionStatus (1409): logons are not allowed at this time.
+        const NOT_NOW: u64 = 7;
+        if self.slots[index].connection.is_some() {
             return Err(NotAdmitted::reason("the session is connected already"));
         }
+        self.keep_hours_of(index, now);
+        let closed = self.slots[index].hours.map(|place| &self.hours[place]);
+        let closed = closed.filter(|hours| !hours.phase().open).map(Hours::reason);
+        let slot = &mut self.slots[index];
         slot.connection = Some(connection);
         slot.live = false;
         slot.closing = None;
         self.journal_absence(index, now);
         let slot = &mut self.slots[index];
-        // Reports that came while nobody was connected were counted by the table alone.
-        if let Some(numbers) = self.table.get(slot.setup.id) {
-            slot.fix.resume_outbound(MsgSeqNum::new(numbers.next_out));
-        }
+        // Reports that came while nobody was connected were counted by the table alone, and it knows of no
+        // reset ahead.
+        let next_out = match self.table.get(slot.setup.id) {
+            Some(numbers) if slot.resets_ahead == 0 => numbers.next_out,
+            _ => 1,
+        };
+        slot.fix.resume_outbound(MsgSeqNum::new(next_out));
         slot.stale_ahead = slot.sends_ahead;
         slot.fix.handle_connected(now.0);
         if !proved {
@@ -366,6 +391,8 @@ impl Desk {
         } else if message.get(925).is_some() {
             let text = "NewPassword (925) is not taken here: ask the venue for another password";
             slot.fix.refuse_logon(now.0, message, text, None);
+        } else if let Some(text) = closed {
+            slot.fix.refuse_logon(now.0, message, &text, Some(NOT_NOW));
         } else {
             self.handle_message(index, message, now);
             return Ok(());
@@ -641,6 +668,7 @@ impl Desk {
                 slot.told_next_in = 1;
                 slot.resends.clear();
                 slot.resend_through_logon = None;
+                slot.resets_ahead += 1;
                 let session = slot.setup.id;
                 self.put(Input::Session(Box::new(SessionRecord::Reset { session })));
             }
@@ -723,6 +751,10 @@ impl Desk {
     /// that were asked for, and messages past a filled gap that the ring had no room for.
     pub fn handle_timeouts(&mut self, now: Timestamp) -> usize {
         let mut done = 0;
+        if !self.hours.is_empty() {
+            done +=
+                (0..self.slots.len()).map(|index| self.keep_hours_of(index, now)).sum::<usize>();
+        }
         for index in 0..self.slots.len() {
             let due = self.slots[index].fix.next_deadline().is_some_and(|due| due <= now.0);
             if due && self.has_room() {
@@ -741,6 +773,34 @@ impl Desk {
         done
     }
 
+    /// Does what the schedule of a session asks for, as far as the ring has room: it is logged out when its
+    /// hours end or its numbers are to start anew, which they do when its connection is gone.
+    fn keep_hours_of(&mut self, index: usize, now: Timestamp) -> usize {
+        let Some(place) = self.slots[index].hours else { return 0 };
+        let Phase { open, period, .. } = self.hours[place].at(now);
+        let slot = &self.slots[index];
+        let due = period.filter(|period| *period > slot.period);
+        if (open && due.is_none()) || !self.has_room() {
+            return 0;
+        }
+        let slot = &mut self.slots[index];
+        if slot.connection.is_some() {
+            if slot.fix.state() != State::LoggedOn {
+                return 0;
+            }
+            slot.fix.logout(now.0, Some(&self.hours[place].reason()));
+            self.drain(index);
+        } else if let Some(period) = due {
+            slot.period = period;
+            slot.fix.reset_inbound();
+            self.carry_out(index, Output::ResetSequence);
+            log::info!("{}: its numbers start at 1 by schedule", self.comp_id(index));
+        } else {
+            return 0;
+        }
+        1
+    }
+
     /// When the first of the timeouts is due, or an ending that waits for its last message, or what the
     /// ring had no room for; none when only a message can bring something about.
     pub fn next_deadline(&self) -> Option<Timestamp> {
@@ -752,7 +812,8 @@ impl Desk {
                 slot.fix.next_deadline().into_iter().chain(absent).min()
             }
         };
-        self.slots.iter().filter_map(due).min().map(Timestamp)
+        let boundaries = self.hours.iter().map(|hours| hours.phase().until.0);
+        self.slots.iter().filter_map(due).chain(boundaries).min().map(Timestamp)
     }
 
     /// Whether the connection of a session is to be closed, and everything requested is out.
@@ -823,6 +884,7 @@ impl Desk {
             && let Some(slot) = self.slots.iter_mut().find(|slot| slot.setup.id == session)
         {
             slot.fix.reset_outbound();
+            slot.resets_ahead = slot.resets_ahead.saturating_sub(1);
         }
     }
 
@@ -1106,6 +1168,7 @@ impl Slot {
         let (next_in, next_out) =
             table.get(setup.id).map_or((1, 1), |numbers| (numbers.next_in, numbers.next_out));
         let presence = table.get(setup.id).map_or(Presence::Away, |known| known.presence);
+        let reset = Timestamp(table.get(setup.id).map_or(0, |known| known.reset_ns));
         let fix = FixSessionConfig {
             heart_bt_int: 1..=u64::from(config.fix.heart_bt_int_max_s),
             sending_time_tolerance_ns: u64::from(config.fix.sending_time_tolerance_s) * 1_000 * ms,
@@ -1133,10 +1196,34 @@ impl Slot {
             stale_ahead: 0,
             closing: None,
             told_next_in: next_in,
+            resets_ahead: 0,
+            hours: None,
+            period: reset,
             resends: VecDeque::with_capacity(RESENDS_MAX),
             resend_through_logon: None,
         })
     }
+}
+
+/// The hours of all schedules, each once, and for each session the place of its own.
+fn hours(
+    config: &Config,
+    setups: &[SessionSetup],
+    now: Timestamp,
+) -> Result<(Vec<Hours>, Vec<Option<usize>>), ConfigError> {
+    let (mut hours, mut places) = (Vec::new(), HashMap::new());
+    let mut place_of = |setup: &SessionSetup| {
+        let configured = setup.config.schedule.as_ref().unwrap_or(&config.schedule);
+        if let Some(place) = places.get(configured) {
+            return Ok(Some(*place));
+        }
+        let Some(schedule) = config.schedule_of(&setup.config)? else { return Ok(None) };
+        places.insert(configured.clone(), hours.len());
+        hours.push(Hours::new(schedule, now));
+        Ok(Some(hours.len() - 1))
+    };
+    let of = setups.iter().map(&mut place_of).collect::<Result<_, ConfigError>>()?;
+    Ok((hours, of))
 }
 
 /// Has the next messages say what was processed: what the journal has counted where it was delivered. What is

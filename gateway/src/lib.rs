@@ -41,6 +41,7 @@ pub mod replay;
 pub mod retention;
 pub mod rights;
 pub mod ring;
+pub mod schedule;
 pub mod session_record;
 pub mod sessions;
 pub mod simulated_network;

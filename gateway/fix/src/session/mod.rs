@@ -501,6 +501,13 @@ impl Session {
         self.transmit(sending_time_ns, MsgType::SEQUENCE_RESET, body.body(), out)
     }
 
+    /// Both numbers start at 1 because the driver says so, while there is no connection: the inbound one at
+    /// once, the outbound one with [`Session::reset_outbound`].
+    pub fn reset_inbound(&mut self) {
+        assert!(self.state == State::Disconnected, "nobody counts on the old numbers");
+        self.next_in = MsgSeqNum::FIRST;
+    }
+
     /// Carries out [`Output::ResetSequence`] for the outbound side: the next message transmitted is number 1.
     /// A driver with a journal calls it when its journal has passed the reset, before it transmits what
     /// came after.
