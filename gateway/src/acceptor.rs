@@ -25,7 +25,7 @@ use crate::{
     connection::{Connection, ReadOutcome, WriteFailure},
     credentials::{Checker, Handed, Verdict},
     desk::{Desk, NotAdmitted, Outputs, SessionSetup},
-    network::{Network, Ready},
+    network::{Handshake, Network, Ready},
     retention::Delivered,
     ring::InputSender,
     sessions::SessionTable,
@@ -69,6 +69,8 @@ pub struct GatewayAgent<C, N: Network> {
     accept_after: Timestamp,
     /// Where the look at connections that wait for a token begins.
     first_wait: usize,
+    /// Handshakes that may go on in this turn.
+    handshakes_left: usize,
     /// When timeouts and endings are looked at next, ns.
     next_look: u64,
     /// When the venue began to stop.
@@ -138,6 +140,10 @@ const MESSAGES_PER_TURN: usize = 64;
 /// everybody else.
 pub const ACCEPTS_PER_TURN: usize = 16;
 
+/// Handshakes of TLS that go on in one turn: each step takes as long as hundreds of orders, and whoever begins
+/// many must not keep the gateway from everybody else.
+pub const HANDSHAKES_PER_TURN: usize = 2;
+
 /// When connections are accepted again after the system gave none for want of something, files perhaps.
 const ACCEPT_RETRY_NS: u64 = 100_000_000;
 
@@ -202,6 +208,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             accepting: false,
             accept_after: Timestamp(0),
             first_wait: 0,
+            handshakes_left: 0,
             next_look: 0,
             closing_since: None,
             logon_timeout_ns: config.fix.logon_timeout_ms * 1_000_000,
@@ -380,6 +387,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     fn read_all(&mut self, now: Timestamp) -> usize {
         let mut done = 0;
         let mut index = 0;
+        self.handshakes_left = HANDSHAKES_PER_TURN;
         while index < self.lines.hot.len() {
             let number = self.lines.hot[index];
             done += self.read(number, now).0;
@@ -416,18 +424,27 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             Hold::Room => {}
             Hold::Token(until) if until <= now => {}
             Hold::Check | Hold::Token(_) => return (0, false),
-            Hold::None => match line.io.read() {
-                ReadOutcome::Bytes(_) => {
-                    line.last_read = now;
-                    self.lines.heat(number);
+            Hold::None => {
+                let shakes_hands = N::handshake(line.io.stream()) != Handshake::Done;
+                if shakes_hands && self.handshakes_left == 0 {
+                    return (0, true);
                 }
-                ReadOutcome::Nothing => return (0, false),
-                ReadOutcome::Full => {}
-                ReadOutcome::Closed => {
-                    self.close(number, "the client closed the connection");
-                    return (1, false);
+                let outcome = line.io.read();
+                let goes_on = shakes_hands && N::handshake(line.io.stream()) != Handshake::Awaited;
+                self.handshakes_left -= usize::from(goes_on);
+                match outcome {
+                    ReadOutcome::Bytes(_) => {
+                        line.last_read = now;
+                        self.lines.heat(number);
+                    }
+                    ReadOutcome::Nothing => return (usize::from(goes_on), false),
+                    ReadOutcome::Full => {}
+                    ReadOutcome::Closed => {
+                        self.close(number, "the client closed the connection");
+                        return (1, false);
+                    }
                 }
-            },
+            }
         }
         (self.handle(number, now), true)
     }
@@ -587,6 +604,9 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         self.guard.closed(peer.ip());
         let comp_id = line.session.map_or("", |session| self.desk.comp_id(session));
         let now = self.clock.now();
+        if N::handshake(line.io.stream()) == Handshake::UnderWay {
+            self.guard.failed(peer.ip(), now);
+        }
         if line.session.is_some() && line.proved != Some(false) {
             log::info!("{comp_id} disconnected from {peer}: {reason}");
         } else {

@@ -18,7 +18,10 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 
-use crate::config::{ConfigError, Sha256, Tls};
+use crate::{
+    config::{ConfigError, Sha256, Tls},
+    network::Handshake,
+};
 
 /// Most bytes that are encrypted at once: those of one record.
 const RECORD_BYTES_MAX: usize = 16 * 1024;
@@ -76,6 +79,8 @@ fn refuse(key: &str, path: &Path, reason: &dyn fmt::Display) -> ConfigError {
 pub struct TlsStream {
     socket: TcpStream,
     tls: ServerConnection,
+    /// Bytes have come.
+    begun: bool,
     /// Bytes of the writer that were encrypted, and are not all sent. They are told as written when they
     /// are, so that what waits is counted where the writer counts it.
     encrypted: usize,
@@ -88,7 +93,7 @@ impl TlsStream {
     /// What TLS says to its configuration.
     pub fn new(socket: TcpStream, config: Arc<ServerConfig>) -> io::Result<Self> {
         let tls = ServerConnection::new(config).map_err(io::Error::other)?;
-        Ok(Self { socket, tls, encrypted: 0 })
+        Ok(Self { socket, tls, begun: false, encrypted: 0 })
     }
 
     /// The socket, to be registered.
@@ -99,6 +104,15 @@ impl TlsStream {
     /// Fingerprint of the client's certificate, once the handshake has shown one.
     pub fn certificate(&self) -> Option<Sha256> {
         self.tls.peer_certificates()?.first().map(fingerprint)
+    }
+
+    /// How far the handshake is.
+    pub fn handshake(&self) -> Handshake {
+        match (self.tls.is_handshaking(), self.begun) {
+            (false, _) => Handshake::Done,
+            (true, false) => Handshake::Awaited,
+            (true, true) => Handshake::UnderWay,
+        }
     }
 
     /// Sends the records that wait.
@@ -129,6 +143,7 @@ impl Read for TlsStream {
             if self.tls.read_tls(&mut self.socket)? == 0 {
                 return Ok(0);
             }
+            self.begun = true;
             let processed = self.tls.process_new_packets();
             // An answer of the handshake, or why there will be none. What the socket does not take goes
             // with the next bytes.

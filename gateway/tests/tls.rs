@@ -4,72 +4,22 @@ mod common;
 
 use std::{
     fs,
-    io::{self, Read, Write},
+    io::{Read, Write},
     net::{SocketAddr, TcpStream},
     path::Path,
-    sync::Arc,
 };
 
-use common::{FixClient, Flaw, Msg, TestVenue, WAIT_MAX, limit};
+use common::{
+    FixClient, Flaw, TestVenue, limit,
+    stepped::{LOOK, SECOND, Stepped},
+    tls::{Authority, TlsClient, connection, encrypt},
+    wait_for,
+};
 use ironbook_gateway::{
-    config::{Config, Sha256},
-    tls::fingerprint,
+    acceptor::HANDSHAKES_PER_TURN,
+    config::Config,
     venue::{StartError, Venue},
 };
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    crypto::ring::default_provider,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
-};
-
-/// Certificates of a test: an authority, and whom it knows.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    certificate: CertificateDer<'static>,
-    pem: String,
-}
-
-/// A certificate and its key.
-struct Identity {
-    certificate: CertificateDer<'static>,
-    pem: String,
-    key: KeyPair,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("no names");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let own = params.self_signed(&key).expect("a certificate");
-        let (certificate, pem) = (own.der().clone(), own.pem());
-        Self { issuer: Issuer::new(params, key), certificate, pem }
-    }
-
-    fn issue(&self) -> Identity {
-        let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
-        let own = params.signed_by(&key, &self.issuer).expect("a certificate");
-        Identity { certificate: own.der().clone(), pem: own.pem(), key }
-    }
-}
-
-impl Identity {
-    fn fingerprint(&self) -> Sha256 {
-        fingerprint(&self.certificate)
-    }
-}
-
-/// Listens for TLS with a certificate of the authority.
-fn encrypt(config: &mut Config, dir: &Path, authority: &Authority) {
-    let own = authority.issue();
-    fs::write(dir.join("venue.pem"), &own.pem).expect("a file");
-    fs::write(dir.join("venue.key"), own.key.serialize_pem()).expect("a file");
-    config.fix.tls_listen = Some("127.0.0.1:0".parse().expect("an address"));
-    config.fix.tls_certificate = Some(dir.join("venue.pem"));
-    config.fix.tls_key = Some(dir.join("venue.key"));
-}
 
 /// A venue that listens for TLS, and the address.
 fn start(
@@ -83,82 +33,6 @@ fn start(
     });
     let address = venue.venue().tls_address().expect("it listens for TLS");
     (venue, address)
-}
-
-/// A client over TLS, whose messages a [`FixClient`] builds.
-struct TlsClient {
-    stream: StreamOwned<ClientConnection, TcpStream>,
-    fix: FixClient,
-    input: Vec<u8>,
-}
-
-impl TlsClient {
-    /// Connects; the client trusts the authority, and shows a certificate if it has one.
-    fn connect(
-        (venue, address): (&TestVenue, SocketAddr),
-        comp_id: &str,
-        authority: &Authority,
-        identity: Option<&Identity>,
-    ) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.certificate.clone()).expect("an authority");
-        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_root_certificates(roots);
-        let config = match identity {
-            None => config.with_no_client_auth(),
-            Some(identity) => {
-                let key = PrivateKeyDer::try_from(identity.key.serialize_der()).expect("a key");
-                let chain = vec![identity.certificate.clone()];
-                config.with_client_auth_cert(chain, key).expect("key and certificate")
-            }
-        };
-        let name = ServerName::try_from("localhost").expect("a name");
-        let tls = ClientConnection::new(Arc::new(config), name).expect("a client");
-        let socket = TcpStream::connect(address).expect("a connection");
-        socket.set_read_timeout(Some(WAIT_MAX)).expect("a read timeout");
-        // Builds messages, and says nothing on its own connection.
-        let fix = FixClient::connect(venue.address(), comp_id);
-        Self { stream: StreamOwned::new(tls, socket), fix, input: Vec::new() }
-    }
-
-    fn send(&mut self, kind: &str, body: &str) -> io::Result<()> {
-        let bytes = self.fix.build(kind, self.fix.next_out, body, Flaw::None);
-        self.fix.next_out += 1;
-        self.stream.write_all(&bytes)
-    }
-
-    /// The next message; none at the end, whatever ended it.
-    fn receive(&mut self) -> Option<Msg> {
-        loop {
-            let sum = self.input.windows(4).position(|bytes| bytes == b"\x0110=");
-            if let Some(end) = sum.map(|at| at + 8).filter(|end| *end <= self.input.len()) {
-                return Some(Msg(self.input.drain(..end).collect()));
-            }
-            let mut bytes = [0; 16_384];
-            match self.stream.read(&mut bytes) {
-                Ok(count @ 1..) => self.input.extend(&bytes[..count]),
-                Ok(0) => return None,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => panic!("nothing came"),
-                Err(_) => return None,
-            }
-        }
-    }
-
-    #[track_caller]
-    fn expect(&mut self, spec: &str) -> Msg {
-        let message = self.receive().unwrap_or_else(|| panic!("the end before {spec}"));
-        assert!(message.matches(spec), "expected {spec}, got {message:?}");
-        message
-    }
-
-    /// Logs on; gives what is said to it.
-    fn log_on(&mut self) -> Option<Msg> {
-        // The handshake may have failed already.
-        let _ = self.send("A", "98=0|108=60|141=Y");
-        self.receive()
-    }
 }
 
 #[test]
@@ -292,4 +166,98 @@ fn files_that_are_no_keys_are_named() {
         assert!(error.contains(&format!("fix.{key} = {}: ", path.display())), "{error}");
     }
     Venue::start(&good).expect("it starts").stop();
+}
+
+/// A venue under virtual time that listens for TLS, and the address.
+fn step(authority: &Authority, change: impl FnOnce(&mut Config)) -> (Stepped, SocketAddr) {
+    let venue = Stepped::start(|config| {
+        let dir = config.venue.data_dir.parent().expect("a directory").to_owned();
+        encrypt(config, &dir, authority);
+        change(config);
+    });
+    let address = venue.gateway.tls_address().expect("it listens for TLS");
+    (venue, address)
+}
+
+/// A connection that has sent the first bytes of a handshake.
+fn begin(authority: &Authority, address: SocketAddr) -> TcpStream {
+    let mut socket = TcpStream::connect(address).expect("a connection");
+    connection(authority, None).write_tls(&mut socket).expect("bytes are sent");
+    socket.set_nonblocking(true).expect("a socket");
+    socket
+}
+
+#[test]
+fn whoever_begins_many_handshakes_gets_a_part_of_each_turn() {
+    const SOCKETS: usize = 8 * HANDSHAKES_PER_TURN;
+    let authority = Authority::new();
+    let (mut venue, address) = step(&authority, |_| {});
+    let mut b = venue.log_on("B", 30);
+    // So long after its last bytes it is found by the poll, as all others are.
+    venue.advance(SECOND);
+    let mut sockets: Vec<_> = (0..SOCKETS).map(|_| begin(&authority, address)).collect();
+    venue.send(&mut b, "1", "112=b");
+    let (mut done, mut answered_at) = (0, None);
+    for turn in 0.. {
+        venue.turn();
+        let answered = sockets.iter_mut().filter(|socket| socket.peek(&mut [0]).is_ok()).count();
+        // A turn of the venue is two of the gateway.
+        assert!(answered - done <= 2 * HANDSHAKES_PER_TURN, "{} in one turn", answered - done);
+        done = answered;
+        if b.pending().iter().any(|message| message.matches("35=0|112=b")) {
+            answered_at.get_or_insert(done);
+        }
+        if done == SOCKETS && answered_at.is_some() {
+            break;
+        }
+        assert!(turn < 1_000, "{done} of {SOCKETS}");
+    }
+    assert!(answered_at < Some(SOCKETS), "nobody waits for all of them");
+}
+
+#[test]
+fn handshakes_that_fail_are_failed_logons() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let (mut venue, address) = step(&authority, |config| {
+        config.fix.logon_failures_max = 3;
+        config.fix.logon_timeout_ms = 1_000;
+    });
+    let close = |venue: &mut Stepped, mut socket: TcpStream| {
+        socket.set_nonblocking(true).expect("a socket");
+        wait_for("the venue closes", || {
+            venue.advance(LOOK);
+            let mut bytes = [0; 4_096];
+            loop {
+                match socket.read(&mut bytes) {
+                    Ok(0) => return true,
+                    Ok(_) => {}
+                    Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
+                }
+            }
+        });
+    };
+    // Whoever only looks whether somebody listens has done nothing wrong.
+    for _ in 0..5 {
+        drop(TcpStream::connect(address).expect("a connection"));
+        venue.advance(LOOK);
+    }
+    let silent = TcpStream::connect(address).expect("a connection");
+    venue.advance(SECOND);
+    close(&mut venue, silent);
+    // One that is none, one that is broken off, one that is not gone on with.
+    let mut plain = TcpStream::connect(address).expect("a connection");
+    plain.write_all(b"8=FIX.4.4").expect("sent");
+    close(&mut venue, plain);
+    drop(begin(&other, address));
+    venue.advance(LOOK);
+    assert!(venue.log_on("A", 30).next_out == 2, "not too many yet");
+    let late = begin(&authority, address);
+    venue.advance(2 * SECOND);
+    close(&mut venue, late);
+    let mut locked = FixClient::connect(venue.gateway.address(), "B");
+    venue.settle();
+    wait_for("the address is locked", || {
+        venue.settle();
+        locked.is_closed()
+    });
 }

@@ -189,7 +189,7 @@ fn open(
     let (journal, recovery) =
         ironbook_journal::open_in(storage.clone(), options).expect("a journal");
     let opened = Opened { journal, recovery, restored: None, refused: Vec::new() };
-    let listen = || Ok(TcpNetwork::listen(config.fix.listen).expect("a free port"));
+    let listen = || TcpNetwork::listen_as(&config.fix);
     let place = Place { clock: clock.clone(), storage, listen, replay: replay_on_one };
     let Parts { gateway, core, durable, .. } =
         assemble(config, opened, place).unwrap_or_else(|error| panic!("{error}"));
