@@ -1,6 +1,8 @@
 //! Sessions over TLS, and certificates that clients must have.
 
 mod common;
+#[path = "common/tls.rs"]
+mod tls;
 
 use std::{
     fs,
@@ -10,16 +12,24 @@ use std::{
 };
 
 use common::{
-    FixClient, Flaw, TestVenue, limit,
+    FixClient, Flaw, SECRET_HASH, TestVenue, WAIT_MAX, limit,
     stepped::{LOOK, SECOND, Stepped},
-    tls::{Authority, TlsClient, connection, encrypt},
     wait_for,
+};
+use ironbook_fix::{
+    field::Decimal,
+    order::{NewOrderSingle, Side},
+    report::ReportMessage,
 };
 use ironbook_gateway::{
     acceptor::HANDSHAKES_PER_TURN,
+    client::{Access, Client, ClientError, Login},
+    clock::{Clock, SystemClock},
     config::Config,
+    tls::{ClientFiles, ClientTls},
     venue::{StartError, Venue},
 };
+use tls::{Authority, TlsClient, connection, encrypt};
 
 /// A venue that listens for TLS, and the address.
 fn start(
@@ -260,4 +270,68 @@ fn handshakes_that_fail_are_failed_logons() {
         venue.settle();
         locked.is_closed()
     });
+}
+
+#[test]
+fn the_tools_client_reaches_a_venue_over_tls_with_a_password() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let own = authority.issue();
+    let (venue, address) = start(&authority, |config, dir| {
+        fs::write(dir.join("ca.pem"), &authority.pem).expect("a file");
+        fs::write(dir.join("other.pem"), &other.pem).expect("a file");
+        fs::write(dir.join("own.pem"), &own.pem).expect("a file");
+        fs::write(dir.join("own.key"), own.key.serialize_pem()).expect("a file");
+        config.fix.tls_client_ca = Some(dir.join("ca.pem"));
+        config.sessions[0].certificate = Some(own.fingerprint());
+        config.sessions[0].password = Some(SECRET_HASH.to_owned());
+        config.sessions[0].username = Some("trader".to_owned());
+    });
+    let dir = venue.scratch();
+    let (certificate, key) = (dir.join("own.pem"), dir.join("own.key"));
+    let log_on = |ca: &str, identified: bool, name: &str, login: Option<(&str, &str)>| {
+        let identity = identified.then_some((certificate.as_path(), key.as_path()));
+        let files = ClientFiles { ca: &dir.join(ca), identity };
+        let tls = Some(ClientTls::new(files, name).expect("files of TLS"));
+        let login = login.map(|(username, password)| Login {
+            username: Some(username.to_owned()),
+            password: password.to_owned(),
+        });
+        Client::log_on(address, "A", "IRONBOOK", &Access { tls, login }, WAIT_MAX)
+    };
+    let right = Some(("trader", "secret"));
+    for (ca, identified, name, login, expected) in [
+        ("other.pem", true, "localhost", right, "invalid peer certificate"),
+        ("ca.pem", true, "elsewhere", right, "not valid for name"),
+        ("ca.pem", false, "localhost", right, "ertificate"),
+        ("ca.pem", true, "localhost", None, "Password (554) is wrong"),
+        ("ca.pem", true, "localhost", Some(("nobody", "secret")), "Password (554) is wrong"),
+        ("ca.pem", true, "localhost", Some(("trader", "else")), "Password (554) is wrong"),
+    ] {
+        let error = match log_on(ca, identified, name, login) {
+            Err(error) => error.to_string(),
+            Ok(_) => panic!("{ca} {name} {login:?} is let in"),
+        };
+        assert!(error.contains(expected), "{error}, not {expected}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+    let mut client = log_on("ca.pem", true, "localhost", right).expect("it is let in");
+    let now = SystemClock.now().0;
+    let (qty, price) = (Decimal::new(10, 0), Decimal::new(100, 2));
+    client.queue(&NewOrderSingle::limit(b"a1", b"AAPL", Side::Buy, qty, price, now), now);
+    client.flush().expect("sent");
+    let mut reports = 0;
+    wait_for("the report comes", || {
+        let polled = client.poll(|message| {
+            let report = ReportMessage::parse(message);
+            reports += u32::from(matches!(report, Ok(ReportMessage::Execution(_))));
+        });
+        polled.expect("the session goes on");
+        reports == 1
+    });
+    client.log_out(WAIT_MAX).expect("it logs out");
+    let missing = ClientFiles { ca: Path::new("/no/such.pem"), identity: None };
+    let error = ClientTls::new(missing, "localhost").expect_err("no file").to_string();
+    assert!(error.contains("tls-ca = /no/such.pem: "), "{error}");
+    let plain = Client::log_on(address, "A", "IRONBOOK", &Access::default(), WAIT_MAX);
+    assert!(matches!(plain, Err(ClientError::Ended { .. } | ClientError::Broken(_))));
 }

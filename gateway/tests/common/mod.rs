@@ -5,7 +5,6 @@
 #![allow(dead_code, reason = "each test file uses its own part of these helpers")]
 
 pub mod stepped;
-pub mod tls;
 
 use std::{
     collections::BTreeMap,
