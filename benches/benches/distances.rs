@@ -134,6 +134,7 @@ fn open_loop(pace: Pace, count: usize, name: &str) -> Result<(), MeasureError> {
         address: venue.address(),
         comp_id: "LOADGEN".to_owned(),
         venue: "IRONBOOK".to_owned(),
+        access: Default::default(),
         symbols: vec!["AAPL".to_owned()],
         pace,
         in_flight_max: 4_096,

@@ -107,6 +107,7 @@ fn sockets(
             address: venue.address(),
             comp_id: "LOADGEN".to_owned(),
             venue: "IRONBOOK".to_owned(),
+            access: Default::default(),
             symbols: vec!["AAPL".to_owned()],
             pace: Pace::Unlimited,
             in_flight_max: 4_096,

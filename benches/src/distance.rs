@@ -21,7 +21,7 @@ use ironbook_fix::{
     order::{NewOrderSingle, Side},
 };
 use ironbook_gateway::{
-    client::{Client, ClientError},
+    client::{Access, Client, ClientError},
     clock::{Clock, SystemClock},
     config::{Config, Cpu},
     venue::{StartError, Venue},
@@ -296,7 +296,8 @@ pub fn config(dir: &Path) -> Config {
 /// When the venue refuses the client.
 pub fn socket(address: SocketAddr, rounds: u64) -> Result<Histogram<u64>, MeasureError> {
     pin(NEAR_CPU);
-    let mut client = Client::log_on(address, "LOADGEN", "IRONBOOK", Duration::from_secs(5))?;
+    let mut client =
+        Client::log_on(address, "LOADGEN", "IRONBOOK", &Access::default(), Duration::from_secs(5))?;
     let mut latency = latency_histogram();
     let run = SystemClock.now().0 / 1_000_000 % 1_000_000_000;
     let prefix = format!("R{run}-");

@@ -14,7 +14,7 @@ use ironbook_fix::{
     },
 };
 use ironbook_gateway::{
-    client::{Client, ClientError},
+    client::{Access, Client, ClientError},
     clock::{Clock, SystemClock},
 };
 
@@ -32,6 +32,8 @@ pub struct LoadOptions {
     pub comp_id: String,
     /// Comp id of the venue.
     pub venue: String,
+    /// How to reach the venue, and to prove who it is.
+    pub access: Access,
     /// Symbols of the flow's instruments; more instruments than symbols share them.
     pub symbols: Vec<String>,
     /// When each request is meant to be sent.
@@ -142,7 +144,8 @@ pub fn run(
     options: &LoadOptions,
     mut progress: impl FnMut(u64),
 ) -> Result<LoadReport, ClientError> {
-    let client = Client::log_on(options.address, &options.comp_id, &options.venue, SILENCE_MAX)?;
+    let LoadOptions { address, comp_id, venue, access, .. } = options;
+    let client = Client::log_on(*address, comp_id, venue, access, SILENCE_MAX)?;
     let start = SystemClock.now().0;
     let mut load = Load::new(client, options, start);
     let mut flow = flow.peekable();

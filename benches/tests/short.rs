@@ -71,6 +71,7 @@ fn socket_and_load_answer_every_request() {
         address: venue.address(),
         comp_id: "LOADGEN".to_owned(),
         venue: "IRONBOOK".to_owned(),
+        access: Default::default(),
         symbols: vec!["MSFT".to_owned()],
         pace: Pace::Unlimited,
         in_flight_max: 64,

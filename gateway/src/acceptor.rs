@@ -23,7 +23,7 @@ use crate::{
     config::FixConfig,
     connection::{Connection, ReadOutcome, WriteFailure},
     credentials::{Checker, Claim, Handed, Verdict},
-    network::{Network, Ready, Security},
+    network::{Handshake, Network, Ready, Security},
 };
 
 /// The sessions that connections are of, as the acceptor sees them: by their place in the configuration.
@@ -116,6 +116,8 @@ pub struct Acceptor<C, N: Network> {
     first_wait: usize,
     /// No connection is accepted any more.
     closing: bool,
+    /// Handshakes that may go on in this turn.
+    handshakes_left: usize,
     logon_timeout_ns: u64,
     logout_timeout_ns: u64,
     message_bytes_max: usize,
@@ -181,6 +183,10 @@ const MESSAGES_PER_TURN: usize = 64;
 /// everybody else.
 pub const ACCEPTS_PER_TURN: usize = 16;
 
+/// Handshakes of TLS that go on in one turn: each step takes as long as hundreds of orders, and whoever begins
+/// many must not keep the gateway from everybody else.
+pub const HANDSHAKES_PER_TURN: usize = 2;
+
 /// When connections are accepted again after the system gave none for want of something, files perhaps.
 const ACCEPT_RETRY_NS: u64 = 100_000_000;
 
@@ -214,6 +220,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             accept_after: Timestamp(0),
             first_wait: 0,
             closing: false,
+            handshakes_left: 0,
             logon_timeout_ns: config.logon_timeout_ms * 1_000_000,
             logout_timeout_ns: config.logout_timeout_ms * 1_000_000,
             message_bytes_max: config.message_bytes_max,
@@ -383,6 +390,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
     pub fn read_all(&mut self, sessions: &mut impl Sessions, now: Timestamp) -> usize {
         let mut done = 0;
         let mut index = 0;
+        self.handshakes_left = HANDSHAKES_PER_TURN;
         while index < self.lines.hot.len() {
             let number = self.lines.hot[index];
             done += self.read(sessions, number, now).0;
@@ -424,18 +432,27 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             Hold::Room => {}
             Hold::Token(until) if until <= now => {}
             Hold::Check | Hold::Token(_) => return (0, false),
-            Hold::None => match line.io.read() {
-                ReadOutcome::Bytes(_) => {
-                    line.last_read = now;
-                    self.lines.heat(number);
+            Hold::None => {
+                let shakes_hands = N::handshake(line.io.stream()) != Handshake::Done;
+                if shakes_hands && self.handshakes_left == 0 {
+                    return (0, true);
                 }
-                ReadOutcome::Nothing => return (0, false),
-                ReadOutcome::Full => {}
-                ReadOutcome::Closed => {
-                    self.close(sessions, number, "the client closed the connection");
-                    return (1, false);
+                let outcome = line.io.read();
+                let goes_on = shakes_hands && N::handshake(line.io.stream()) != Handshake::Awaited;
+                self.handshakes_left -= usize::from(goes_on);
+                match outcome {
+                    ReadOutcome::Bytes(_) => {
+                        line.last_read = now;
+                        self.lines.heat(number);
+                    }
+                    ReadOutcome::Nothing => return (usize::from(goes_on), false),
+                    ReadOutcome::Full => {}
+                    ReadOutcome::Closed => {
+                        self.close(sessions, number, "the client closed the connection");
+                        return (1, false);
+                    }
                 }
-            },
+            }
         }
         (self.handle(sessions, number, now), true)
     }
@@ -609,6 +626,9 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
         self.guard.closed(peer.ip());
         let comp_id = line.session.map_or("", |session| sessions.comp_id(session));
         let now = self.clock.now();
+        if N::handshake(line.io.stream()) == Handshake::UnderWay {
+            self.guard.failed(peer.ip(), now);
+        }
         if line.session.is_some() && line.proved != Some(false) {
             log::info!("{comp_id} disconnected from {peer}: {reason}");
         } else {

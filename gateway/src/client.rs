@@ -5,6 +5,7 @@
 //! did not arrive in time is not wanted later.
 
 use std::{
+    fmt,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
@@ -14,18 +15,55 @@ use ironbook_fix::{
     codec::{Framed, frame},
     encode::Body,
     field::MsgSeqNum,
-    message::{Fields, Message},
+    message::{Fields, Message, MsgType},
     session::{DisconnectReason, Handled, Output, Role, Session, SessionConfig, State},
 };
 use thiserror::Error;
 
-use crate::clock::{Clock, SystemClock};
+use crate::{
+    clock::{Clock, SystemClock},
+    network::Socket,
+    tls::{ClientTls, TlsStream},
+};
 
 /// Room for what comes in.
 const IN_BYTES: usize = 256 * 1024;
 
 /// Room for what goes out.
 const OUT_BYTES: usize = 64 * 1024;
+
+/// How a client reaches a venue, and proves who it is: as it is and by its name alone, if nothing is said.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// Over TLS.
+    pub tls: Option<ClientTls>,
+    /// What its Logon has to prove.
+    pub login: Option<Login>,
+}
+
+/// Username (553) and Password (554) of a Logon.
+#[derive(Clone)]
+pub struct Login {
+    /// Left out, if there is none.
+    pub username: Option<String>,
+    /// Shown to nobody but the venue.
+    pub password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+impl Login {
+    /// The fields behind those of the session.
+    fn fields(&self) -> String {
+        let username =
+            self.username.as_ref().map_or(String::new(), |name| format!("553={name}\x01"));
+        format!("{username}554={}\x01", self.password)
+    }
+}
 
 /// Why a client can't go on.
 #[derive(Debug, Error)]
@@ -68,7 +106,9 @@ fn describe(reason: &Option<DisconnectReason>, text: &str) -> String {
 
 /// A FIX client.
 pub struct Client {
-    stream: TcpStream,
+    stream: Socket,
+    /// Fields of its Logon beside those of the session.
+    login: Vec<u8>,
     session: Session,
     input: Vec<u8>,
     used: usize,
@@ -90,18 +130,25 @@ impl Client {
         address: SocketAddr,
         comp_id: &str,
         venue: &str,
+        access: &Access,
         timeout: Duration,
     ) -> Result<Self, ClientError> {
         let failed = |source| ClientError::Connect { address, source };
         let stream = TcpStream::connect_timeout(&address, timeout).map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         stream.set_nonblocking(true).map_err(failed)?;
+        let stream = mio::net::TcpStream::from_std(stream);
+        let stream = match &access.tls {
+            None => Socket::Plain(stream),
+            Some(tls) => Socket::Tls(Box::new(TlsStream::connect(stream, tls).map_err(failed)?)),
+        };
         let config = SessionConfig {
             reset_on_logon: true,
             ..SessionConfig::new(Role::Initiator, comp_id, venue)
         };
         let mut client = Self {
             stream,
+            login: access.login.as_ref().map_or_else(Vec::new, |login| login.fields().into()),
             session: Session::new(config, MsgSeqNum::FIRST, MsgSeqNum::FIRST),
             input: vec![0; IN_BYTES],
             used: 0,
@@ -170,7 +217,7 @@ impl Client {
                 Framed::Message { len } => {
                     let bytes = &self.input[self.used..self.used + len];
                     if let Ok(message) = Message::parse(bytes, &mut self.fields) {
-                        if message.msg_type() == Some(ironbook_fix::message::MsgType::LOGOUT) {
+                        if message.msg_type() == Some(MsgType::LOGOUT) {
                             let text = message.get(58).unwrap_or_default();
                             self.logout_text = String::from_utf8_lossy(text).into_owned();
                         }
@@ -223,15 +270,18 @@ impl Client {
         while let Some(output) = self.session.poll() {
             match output {
                 Output::Send(request) => {
-                    self.session.transmit(
-                        now,
-                        request.msg_type(),
-                        request.body(),
-                        &mut self.output,
-                    );
+                    let (msg_type, mut body) = (request.msg_type(), request.body().to_vec());
+                    if msg_type == MsgType::LOGON {
+                        body.extend_from_slice(&self.login);
+                    }
+                    self.session.transmit(now, msg_type, &body, &mut self.output);
                 }
                 Output::Resend { begin, end } => {
                     self.session.encode_gap_fill(begin, end.next(), now, &mut self.output);
+                }
+                Output::ResendThroughLogon { begin } => {
+                    let next = self.session.next_out();
+                    self.session.encode_gap_fill(begin, next, now, &mut self.output);
                 }
                 Output::ResetSequence => self.session.reset_outbound(),
                 Output::Disconnect(reason) => self.ended = Some(reason),

@@ -19,6 +19,7 @@ use ironbook_fix::{
     market_data::{DEPTH_COMMON, DEPTH_MAX, ENTRY_BYTES_MAX},
     version::{ApplVerId, ApplVerIds},
 };
+use jiff::civil::Weekday;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -26,6 +27,7 @@ use crate::{
     access::AddressRange,
     credentials::PasswordHash,
     market_data::TRADES_KEPT,
+    schedule::Schedule,
     throttle::{ORDERS_MAX, ThrottleAction, ThrottleTerms},
 };
 
@@ -56,6 +58,8 @@ pub struct Config {
     pub fix: FixConfig,
     /// Market data over FIX.
     pub market_data: MarketDataConfig,
+    /// When sessions may be logged on that have no schedule of their own.
+    pub schedule: ScheduleConfig,
     /// Threads, processors and how idle threads wait.
     pub threads: ThreadsConfig,
     /// The journal.
@@ -121,6 +125,48 @@ pub struct FixConfig {
     pub message_bytes_max: usize,
     pub out_buffer_bytes_max: usize,
     pub resend_messages_per_turn: u32,
+    pub resend_request_chunk: u32,
+}
+
+/// When sessions may be logged on, and when their numbers start anew: always, and never, if nothing is said.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct ScheduleConfig {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+    pub days: Vec<Day>,
+    pub time_zone: String,
+    pub reset: ResetConfig,
+}
+
+/// A day of the week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Day {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+/// How often both sequence numbers start at 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResetConfig {
+    /// They go on.
+    #[default]
+    Never,
+    /// With every opening.
+    Daily,
+    /// With the opening on the day that is listed first.
+    Weekly,
 }
 
 /// Market data over FIX: a port of its own.
@@ -277,6 +323,10 @@ pub struct SessionConfig {
     #[serde(default)]
     pub reset_on_logon: bool,
     #[serde(default)]
+    pub next_expected_msg_seq_num: bool,
+    #[serde(default)]
+    pub last_msg_seq_num_processed: bool,
+    #[serde(default)]
     pub read_only: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<String>,
@@ -310,6 +360,8 @@ pub struct SessionConfig {
     pub cancel_grace_ms: u64,
     #[serde(default)]
     pub cancel_gtc: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleConfig>,
 }
 
 /// When orders of a session are canceled because it is gone.
@@ -341,6 +393,7 @@ impl Default for Config {
             venue: VenueConfig::default(),
             fix: FixConfig::default(),
             market_data: MarketDataConfig::default(),
+            schedule: ScheduleConfig::default(),
             threads: ThreadsConfig::default(),
             journal: JournalConfig::default(),
             snapshot: SnapshotConfig::default(),
@@ -382,6 +435,7 @@ impl Default for FixConfig {
             message_bytes_max: 8_192,
             out_buffer_bytes_max: 4 << 20,
             resend_messages_per_turn: 256,
+            resend_request_chunk: 0,
         }
     }
 }
@@ -397,6 +451,34 @@ impl Default for MarketDataConfig {
             out_buffer_bytes_max: 4 << 20,
             slow_timeout_ms: 10_000,
         }
+    }
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        Self {
+            start: None,
+            end: None,
+            days: Vec::new(),
+            time_zone: "UTC".to_owned(),
+            reset: ResetConfig::Never,
+        }
+    }
+}
+
+impl Day {
+    /// All of them, in the order of the calendar's week.
+    pub const ALL: [Self; 7] =
+        [Self::Mon, Self::Tue, Self::Wed, Self::Thu, Self::Fri, Self::Sat, Self::Sun];
+
+    /// As the calendar has it.
+    pub fn weekday(self) -> Weekday {
+        Weekday::from_monday_zero_offset(self as i8).expect("a week has seven days")
+    }
+
+    /// The day that the calendar says.
+    pub fn of(weekday: Weekday) -> Self {
+        Self::ALL[weekday.to_monday_zero_offset() as usize]
     }
 }
 
@@ -474,6 +556,8 @@ fn default_sessions() -> Vec<SessionConfig> {
             comp_id,
             allow_from: loopback(),
             reset_on_logon: false,
+            next_expected_msg_seq_num: false,
+            last_msg_seq_num_processed: false,
             copies: Vec::new(),
             versions: Vec::new(),
             username: None,
@@ -490,6 +574,7 @@ fn default_sessions() -> Vec<SessionConfig> {
             cancel_on_disconnect: CancelOnDisconnect::None,
             cancel_grace_ms: 0,
             cancel_gtc: false,
+            schedule: None,
         })
         .collect()
 }
@@ -599,6 +684,7 @@ impl Config {
             session.login()?;
             session.accounts()?;
             session.throttle()?;
+            self.schedule_of(session)?;
             self.check_copies(session)?;
             if session.cancel_grace_ms > CANCEL_GRACE_MS_MAX {
                 let key = format!("session {}: cancel_grace_ms", session.comp_id);
@@ -734,6 +820,17 @@ impl Config {
             firm.throttle().map(|terms| Some((firm.name.as_str(), terms?))).transpose()
         });
         bounded.collect()
+    }
+
+    /// When a session may be logged on, if not always.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a schedule that is none.
+    pub fn schedule_of(&self, session: &SessionConfig) -> Result<Option<Schedule>, ConfigError> {
+        match &session.schedule {
+            None => Schedule::new(&self.schedule, "schedule."),
+            Some(own) => Schedule::new(own, &format!("session {}: schedule.", session.comp_id)),
+        }
     }
 
     /// The engine's bounds.
@@ -1013,7 +1110,8 @@ fn comp_id(key: &str, text: &str) -> Result<CompId, ConfigError> {
     }
 }
 
-fn value(key: &str, value: &str, reason: &dyn std::fmt::Display) -> ConfigError {
+/// A value that can't be.
+pub(crate) fn value(key: &str, value: &str, reason: &dyn std::fmt::Display) -> ConfigError {
     ConfigError::Value { key: key.to_owned(), value: value.to_owned(), reason: reason.to_string() }
 }
 
@@ -1076,6 +1174,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "Messages resent in one turn, so that a long resend delays nobody else.",
     ),
     (
+        "fix",
+        "resend_request_chunk",
+        "Messages that the venue asks a client for at once when it misses many, part by part; 0 asks for all.",
+    ),
+    (
         "market_data",
         "listen",
         "Address and port for market data: the same comp ids, passwords and addresses as fix. Default: none.",
@@ -1109,6 +1212,31 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "market_data",
         "slow_timeout_ms",
         "Milliseconds for which half of them may wait before he is logged out.",
+    ),
+    (
+        "schedule",
+        "start",
+        "Time of the day from which on sessions may be logged on, such as \"08:00\" or \"17:30:15\"; default: always.",
+    ),
+    (
+        "schedule",
+        "end",
+        "Time at which they are logged out, on the next day if it is not after start. Hours that touch are not interrupted, unless numbers start anew. Orders stay as after any loss of the connection: see cancel_on_disconnect.",
+    ),
+    (
+        "schedule",
+        "days",
+        "Days on which they begin, such as [\"mon\", \"tue\"]; with the first one listed a week begins. Empty for all, from Monday on.",
+    ),
+    (
+        "schedule",
+        "time_zone",
+        "Time zone of the times in the IANA database. A time that the clock skips is the moment of the skip, of one that comes twice it is the first.",
+    ),
+    (
+        "schedule",
+        "reset",
+        "When both sequence numbers start at 1: \"never\", \"daily\" with each start, \"weekly\" with that on the first day. Once, also if the venue was down then.",
     ),
     (
         "threads",
@@ -1187,6 +1315,16 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ("session", "reset_on_logon", "Whether each Logon starts both sequence numbers at 1."),
     (
         "session",
+        "next_expected_msg_seq_num",
+        "Whether the answer to each of its Logons has NextExpectedMsgSeqNum (789), from FIX 4.4 on; if not, where the Logon has it.",
+    ),
+    (
+        "session",
+        "last_msg_seq_num_processed",
+        "Whether headers of messages to it have LastMsgSeqNumProcessed (369), from FIX 4.2 on: the last message from it that the journal has counted.",
+    ),
+    (
+        "session",
         "versions",
         "Versions of FIX that he may log on with, such as [\"FIX.4.2\", \"FIX.5.0SP2\"]; default: all.",
     ),
@@ -1250,6 +1388,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ),
     (
         "session",
+        "schedule",
+        "A schedule of its own in place of [schedule], with the same keys: {start = \"08:00\", end = \"17:00\"}; {} for always.",
+    ),
+    (
+        "session",
         "read_only",
         "Whether requests of this session are refused: a drop copy, of the reports of all sessions or, if it has a firm, of that firm's.",
     ),
@@ -1301,7 +1444,11 @@ fn render_list(text: &mut String, section: &str, values: &toml::Table) {
     }
     let entries = values.get(section).and_then(toml::Value::as_array);
     for entry in entries.into_iter().flatten() {
-        let _ = write!(text, "[[{section}]]\n{}", toml::to_string(entry).unwrap_or_default());
+        let _ = writeln!(text, "[[{section}]]");
+        // A table within it stands on one line, as it would otherwise have to come last.
+        for (key, value) in entry.as_table().into_iter().flatten() {
+            let _ = writeln!(text, "{key} = {value}");
+        }
     }
 }
 
@@ -1355,6 +1502,15 @@ mod tests {
         config.sessions[0].cancel_on_disconnect = CancelOnDisconnect::Both;
         config.sessions[0].cancel_grace_ms = 3_000;
         config.sessions[0].cancel_gtc = true;
+        config.schedule.start = Some("00:00".to_owned());
+        config.schedule.end = config.schedule.start.clone();
+        config.sessions[0].schedule = Some(ScheduleConfig {
+            start: Some("17:00".to_owned()),
+            end: Some("16:00".to_owned()),
+            days: vec![Day::Sun, Day::Mon],
+            time_zone: "America/New_York".to_owned(),
+            reset: ResetConfig::Weekly,
+        });
         config.sessions[1].versions = vec!["FIX.4.2".to_owned(), "FIX.5.0SP2".to_owned()];
         assert_eq!(parse(&render(&config)).unwrap(), config);
     }
@@ -1464,6 +1620,11 @@ mod tests {
                 "needs fix.tls_listen, whose certificate and key it uses",
             ),
             ("[fix]\nlockout_s = 0\n", "fix.lockout_s = 0: 1 to 86400"),
+            ("[schedule]\nreset = \"daily\"\n", "schedule.start = : days and reset need"),
+            (
+                "[[session]]\ncomp_id = \"A\"\nschedule = {start = \"9\", end = \"10:00\"}\n",
+                "session A: schedule.start = 9: must be a time of the day",
+            ),
         ] {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");

@@ -10,7 +10,11 @@
 //! Nothing is sent that the journal does not hold, so a MsgSeqNum is the same before and after a
 //! restart, and a resend reads the journal.
 
-use std::{collections::VecDeque, error::Error, net::IpAddr};
+use std::{
+    collections::{HashMap, VecDeque},
+    error::Error,
+    net::IpAddr,
+};
 
 use ironbook_engine::{
     Event, Sequence, SessionId, Timestamp,
@@ -31,7 +35,7 @@ use ironbook_fix::{
     },
     report::ReportMessage,
     session::{
-        DisconnectReason, Handled, Output, Role, Session, SessionConfig as FixSessionConfig,
+        DisconnectReason, Handled, Output, Role, Session, SessionConfig as FixSessionConfig, State,
     },
     version::{ApplVerId, Version},
 };
@@ -46,6 +50,7 @@ use crate::{
     network::Security,
     rights::Rights,
     ring::{Input, InputSender},
+    schedule::{Hours, Phase},
     security_lists::SecurityLists,
     session_record::{Copies, SessionRecord},
     sessions::{Audience, Presence, SessionTable},
@@ -53,9 +58,10 @@ use crate::{
     translate::{self, MessageVisitor, SymbolTable, Unserved},
 };
 
-/// Inputs that one message, or one timeout, can bring about at the most: a reset, a command, one for each
-/// output of the session, and what an earlier connection of the session left to be told.
-pub const INPUTS_PER_TURN: usize = 2 + ironbook_fix::session::OUTPUTS_MAX + absence::STEPS_MAX;
+/// Inputs that one message, or one timeout, can bring about at the most: a reset by schedule and one by the
+/// Logon, a command, one for each output of the session, and what an earlier connection of the session left
+/// to be told.
+pub const INPUTS_PER_TURN: usize = 3 + ironbook_fix::session::OUTPUTS_MAX + absence::STEPS_MAX;
 
 /// ResendRequests of one session that may wait for the one in progress.
 const RESENDS_MAX: usize = 8;
@@ -94,11 +100,21 @@ struct Slot {
     closing: Option<DisconnectReason>,
     /// MsgSeqNum expected next, as it was last put into the ring.
     told_next_in: u64,
+    /// Resets of its numbers that are in the ring or the journal ahead.
+    resets_ahead: u32,
+    /// Its schedule, by place.
+    hours: Option<usize>,
+    /// Its numbers are those of the period that began then, or of a later one.
+    period: Timestamp,
     /// What becomes of its orders without a connection.
     absence: Absence,
     /// Lists of securities that it is to be sent.
     lists: SecurityLists,
     resends: VecDeque<Resend>,
+    /// From where on messages are sent again when the answer to the Logon is out.
+    resend_through_logon: Option<u64>,
+    /// Whether headers say what has been processed.
+    tells_processed: bool,
 }
 
 /// A range of messages to be sent again.
@@ -112,6 +128,12 @@ struct Resend {
     at: Option<ResendAt>,
     /// First of a run of messages that are not sent again but filled as a gap.
     gap_from: Option<u64>,
+}
+
+impl Resend {
+    fn new(next: u64, end: u64) -> Self {
+        Self { next, end, at: None, gap_from: None }
+    }
 }
 
 /// A place in the journal from which a resend reads on.
@@ -130,12 +152,16 @@ pub struct Desk {
     table: SessionTable,
     inputs: InputSender,
     symbols: SymbolTable,
+    /// Schedules of sessions, each once.
+    hours: Vec<Hours>,
     /// All instruments by id, as far as the journal was delivered.
     instruments: Vec<InstrumentView>,
     /// What firms may send that have a bound, in the order of the configuration.
     firms: Vec<Bucket>,
     resend_reader: Reader,
     resend_per_turn: u32,
+    /// The session that is looked at first for a resend in the next turn.
+    next_resend: usize,
     text: TimestampText,
     /// Number in the id of the last answer that was no event.
     last_answer: u64,
@@ -183,21 +209,25 @@ impl Desk {
         let named = |known: &InstrumentView| (known.definition.symbol, known.definition.instrument);
         let symbols = SymbolTable::from_iter(instruments.iter().map(named));
         let firms = config.throttled_firms()?;
-        let slots = setups.into_iter().map(|setup| {
+        let (hours, hours_of) = hours(config, &setups, now)?;
+        let slots = setups.into_iter().zip(hours_of).map(|(setup, hours)| {
             let own = setup.config.throttle()?;
             let is_its = |(name, _): &(&str, _)| setup.config.firm.as_deref() == Some(name);
             let throttle = Throttle::new(own, firms.iter().position(is_its));
-            Slot::new(config, setup, (&table, &symbols), throttle, now)
+            let slot = Slot::new(config, setup, (&table, &symbols), throttle, now)?;
+            Ok(Slot { hours, ..slot })
         });
         Ok(Self {
             slots: slots.collect::<Result<_, _>>()?,
             table,
             inputs,
             symbols,
+            hours,
             instruments,
             firms: firms.into_iter().map(|(_, terms)| Bucket::new(terms)).collect(),
             resend_reader,
             resend_per_turn: config.fix.resend_messages_per_turn,
+            next_resend: 0,
             text: TimestampText::new(Precision::Millis),
             last_answer: 0,
             stopping: false,
@@ -218,9 +248,14 @@ impl Desk {
     #[inline]
     fn release_held(&mut self, index: usize, now: Timestamp) -> usize {
         let (mut held, mut done) = (Vec::new(), 0);
+        let before = self.slots[index].fix.next_in();
         while self.has_room() && self.slots[index].fix.release_held(&mut held) {
             self.take_held(index, &held, now);
             done += 1;
+        }
+        if self.slots[index].fix.next_in() != before {
+            // A number without a message may have been passed last.
+            self.drain(index);
         }
         done
     }
@@ -423,15 +458,18 @@ impl Desk {
             Output::ResetSequence => {
                 slot.told_next_in = 1;
                 slot.resends.clear();
+                slot.resend_through_logon = None;
+                slot.resets_ahead += 1;
                 let session = slot.setup.id;
                 self.put(Input::Session(Box::new(SessionRecord::Reset { session })));
             }
             Output::Resend { begin, end } => {
-                let resend = Resend { next: begin.get(), end: end.get(), at: None, gap_from: None };
+                let resend = Resend::new(begin.get(), end.get());
                 if slot.resends.len() < RESENDS_MAX && resend.next <= resend.end {
                     slot.resends.push_back(resend);
                 }
             }
+            Output::ResendThroughLogon { begin } => slot.resend_through_logon = Some(begin.get()),
             Output::LoggedOn => {
                 slot.absence.handle_logged_on();
                 log::info!("{} logged on, {}", slot.setup.config.comp_id, slot.fix.version());
@@ -480,6 +518,10 @@ impl Desk {
     /// that were asked for, and messages past a filled gap that the ring had no room for.
     pub fn handle_timeouts(&mut self, now: Timestamp) -> usize {
         let mut done = 0;
+        if !self.hours.is_empty() {
+            done +=
+                (0..self.slots.len()).map(|index| self.keep_hours_of(index, now)).sum::<usize>();
+        }
         for index in 0..self.slots.len() {
             let due = self.slots[index].fix.next_deadline().is_some_and(|due| due <= now.0);
             if due && self.has_room() {
@@ -498,6 +540,34 @@ impl Desk {
         done
     }
 
+    /// Does what the schedule of a session asks for, as far as the ring has room: it is logged out when its
+    /// hours end or its numbers are to start anew, which they do when its connection is gone.
+    fn keep_hours_of(&mut self, index: usize, now: Timestamp) -> usize {
+        let Some(place) = self.slots[index].hours else { return 0 };
+        let Phase { open, period, .. } = self.hours[place].at(now);
+        let slot = &self.slots[index];
+        let due = period.filter(|period| *period > slot.period);
+        if (open && due.is_none()) || !self.has_room() {
+            return 0;
+        }
+        let slot = &mut self.slots[index];
+        if slot.connection.is_some() {
+            if slot.fix.state() != State::LoggedOn {
+                return 0;
+            }
+            slot.fix.logout(now.0, Some(&self.hours[place].reason()));
+            self.drain(index);
+        } else if let Some(period) = due {
+            slot.period = period;
+            slot.fix.reset_inbound();
+            self.carry_out(index, Output::ResetSequence);
+            log::info!("{}: its numbers start at 1 by schedule", self.comp_id(index));
+        } else {
+            return 0;
+        }
+        1
+    }
+
     /// When the first of the timeouts is due, or an ending that waits for its last message, or what the
     /// ring had no room for; none when only a message can bring something about.
     pub fn next_deadline(&self) -> Option<Timestamp> {
@@ -509,7 +579,8 @@ impl Desk {
                 slot.fix.next_deadline().into_iter().chain(absent).min()
             }
         };
-        self.slots.iter().filter_map(due).min().map(Timestamp)
+        let boundaries = self.hours.iter().map(|hours| hours.phase().until.0);
+        self.slots.iter().filter_map(due).chain(boundaries).min().map(Timestamp)
     }
 
     /// Logs everybody out: the venue stops. Says whether nobody has a connection any more, and the core was
@@ -569,6 +640,7 @@ impl Desk {
             && let Some(slot) = self.slots.iter_mut().find(|slot| slot.setup.id == session)
         {
             slot.fix.reset_outbound();
+            slot.resets_ahead = slot.resets_ahead.saturating_sub(1);
         }
     }
 
@@ -596,6 +668,9 @@ impl Desk {
         };
         let time = Timestamp(frame.time_ns);
         let version = slot.fix.version();
+        if slot.tells_processed {
+            note_processed(&mut slot.fix, &self.table, session);
+        }
         visit(frame, &self.symbols, version, &mut Transmit { fix: &mut slot.fix, time, output });
     }
 
@@ -613,25 +688,35 @@ impl Desk {
             slot.stale_ahead -= 1;
         } else if slot.connection.is_some() {
             slot.live = true;
+            if let Some(next) = slot.resend_through_logon.take()
+                && next < numbers
+            {
+                // The answer to the Logon is message `numbers - 1`.
+                slot.resends.push_back(Resend::new(next, numbers - 1));
+            }
         }
         // The table has counted this message already.
         slot.fix.resume_outbound(MsgSeqNum::new(numbers - 1));
     }
 
-    /// Sends messages again where that was asked for, a bounded number in one turn.
+    /// Sends messages again to one session that asked for them, a bounded number; the next turn begins with
+    /// the session behind it. So a turn takes as long for one resend as for a thousand.
     pub fn resend(
         &mut self,
         outputs: &mut impl Outputs,
         now: Timestamp,
         waiting_max: usize,
     ) -> usize {
-        let mut done = 0;
-        for index in 0..self.slots.len() {
+        for index in (self.next_resend..self.slots.len()).chain(0..self.next_resend) {
             if !self.slots[index].resends.is_empty() && self.slots[index].live {
-                done += self.resend_turn(index, outputs, now, waiting_max);
+                let done = self.resend_turn(index, outputs, now, waiting_max);
+                if done > 0 {
+                    self.next_resend = index + 1;
+                    return done;
+                }
             }
         }
-        done
+        0
     }
 
     #[cold]
@@ -651,6 +736,9 @@ impl Desk {
         }
         let Some(output) = outputs.output(connection) else { return 0 };
         let session = slot.setup.id;
+        if slot.tells_processed {
+            note_processed(&mut slot.fix, &self.table, session);
+        }
         let start = resend.at.clone().or_else(|| {
             let numbers = self.table.get(session)?;
             let (number, position) = numbers.sent.at_or_before(resend.next)?;
@@ -737,18 +825,33 @@ impl Sessions for Desk {
         proved: bool,
         now: Timestamp,
     ) -> Result<(), NotAdmitted> {
-        let slot = &mut self.slots[index];
-        if slot.connection.is_some() {
+        /// SessionStatus (1409): logons are not allowed at this time.
+        const NOT_NOW: u64 = 7;
+        if self.slots[index].connection.is_some() {
             return Err(NotAdmitted::CONNECTED);
         }
+        self.keep_hours_of(index, now);
+        let closed = self.slots[index].hours.map(|place| &self.hours[place]);
+        let closed = closed.filter(|hours| !hours.phase().open).map(Hours::reason);
+        let slot = &mut self.slots[index];
         slot.connection = Some(connection);
         slot.live = false;
         slot.closing = None;
         self.journal_absence(index, now);
         let slot = &mut self.slots[index];
+        // Reports that came while nobody was connected were counted by the table alone, and it knows of no
+        // reset ahead.
+        let next_out = match self.table.get(slot.setup.id) {
+            Some(numbers) if slot.resets_ahead == 0 => numbers.next_out,
+            _ => 1,
+        };
+        slot.fix.resume_outbound(MsgSeqNum::new(next_out));
         slot.stale_ahead = slot.sends_ahead;
         slot.fix.handle_connected(now.0);
         if admission::refuse_logon(&mut slot.fix, message, proved, now) {
+            self.drain(index);
+        } else if let Some(text) = closed {
+            slot.fix.refuse_logon(now.0, message, &text, Some(NOT_NOW));
             self.drain(index);
         } else {
             self.handle_message(index, message, now);
@@ -794,6 +897,7 @@ impl Sessions for Desk {
         slot.live = false;
         slot.closing = None;
         slot.resends.clear();
+        slot.resend_through_logon = None;
     }
 
     fn wants_close(&self, index: usize) -> Option<DisconnectReason> {
@@ -937,12 +1041,14 @@ impl Slot {
         let (next_in, next_out) =
             table.get(setup.id).map_or((1, 1), |numbers| (numbers.next_in, numbers.next_out));
         let presence = table.get(setup.id).map_or(Presence::Away, |known| known.presence);
+        let reset = Timestamp(table.get(setup.id).map_or(0, |known| known.reset_ns));
         let fix = fix_session(config, &setup.config, setup.config.reset_on_logon)?;
         Ok(Self {
             fix: Session::new(fix, MsgSeqNum::new(next_in), MsgSeqNum::new(next_out)),
             login: setup.config.login()?,
             lists: SecurityLists::default(),
             absence: Absence::new(&setup.config, presence, now),
+            tells_processed: setup.config.last_msg_seq_num_processed,
             rights: Rights::new(&setup.config, symbols)?,
             throttle,
             setup,
@@ -952,7 +1058,11 @@ impl Slot {
             stale_ahead: 0,
             closing: None,
             told_next_in: next_in,
+            resets_ahead: 0,
+            hours: None,
+            period: reset,
             resends: VecDeque::with_capacity(RESENDS_MAX),
+            resend_through_logon: None,
         })
     }
 }
@@ -975,8 +1085,41 @@ pub(crate) fn fix_session(
         versions: session.versions()?,
         logon_timeout_ns: config.fix.logon_timeout_ms * ms,
         logout_timeout_ns: config.fix.logout_timeout_ms * ms,
+        next_expected_msg_seq_num: session.next_expected_msg_seq_num,
+        last_msg_seq_num_processed: session.last_msg_seq_num_processed,
+        resend_request_chunk: config.fix.resend_request_chunk.into(),
         ..FixSessionConfig::new(Role::Acceptor, &config.venue.comp_id, &session.comp_id)
     })
+}
+
+/// The hours of all schedules, each once, and for each session the place of its own.
+fn hours(
+    config: &Config,
+    setups: &[SessionSetup],
+    now: Timestamp,
+) -> Result<(Vec<Hours>, Vec<Option<usize>>), ConfigError> {
+    let (mut hours, mut places) = (Vec::new(), HashMap::new());
+    let mut place_of = |setup: &SessionSetup| {
+        let configured = setup.config.schedule.as_ref().unwrap_or(&config.schedule);
+        if let Some(place) = places.get(configured) {
+            return Ok(Some(*place));
+        }
+        let Some(schedule) = config.schedule_of(&setup.config)? else { return Ok(None) };
+        places.insert(configured.clone(), hours.len());
+        hours.push(Hours::new(schedule, now));
+        Ok(Some(hours.len() - 1))
+    };
+    let of = setups.iter().map(&mut place_of).collect::<Result<_, ConfigError>>()?;
+    Ok((hours, of))
+}
+
+/// Has the next messages say what was processed: what the journal has counted where it was delivered. What is
+/// in the ring is not processed yet, as a crash may take it. An answer to a session message stands before
+/// the record that counts it, and may name the message before.
+#[inline]
+fn note_processed(fix: &mut Session, table: &SessionTable, session: SessionId) {
+    let next_in = table.get(session).map_or(1, |numbers| numbers.next_in);
+    fix.note_processed(MsgSeqNum::new(next_in - 1));
 }
 
 fn not_authorized<'a>() -> Refusal<'a> {

@@ -47,6 +47,7 @@ pub mod replay;
 pub mod retention;
 pub mod rights;
 pub mod ring;
+pub mod schedule;
 pub mod security_lists;
 pub mod session_record;
 pub mod sessions;

@@ -77,6 +77,22 @@ pub trait Network: Send + 'static {
     fn security(_: &Self::Stream) -> Security {
         Security::default()
     }
+
+    /// How far a connection is from carrying messages.
+    fn handshake(_: &Self::Stream) -> Handshake {
+        Handshake::Done
+    }
+}
+
+/// How far a connection is from carrying messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// It carries messages, or needs nothing first.
+    Done,
+    /// Not a byte of it has come.
+    Awaited,
+    /// It has begun, and takes time with what is read; it has failed when the connection ends now.
+    UnderWay,
 }
 
 /// What clients connect for.
@@ -307,6 +323,14 @@ impl Network for TcpNetwork {
         match stream {
             Socket::Plain(_) => Security::default(),
             Socket::Tls(stream) => Security { encrypted: true, certificate: stream.certificate() },
+        }
+    }
+
+    #[inline]
+    fn handshake(stream: &Socket) -> Handshake {
+        match stream {
+            Socket::Plain(_) => Handshake::Done,
+            Socket::Tls(stream) => stream.handshake(),
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct SessionNumbers {
     pub next_in: u64,
     /// MsgSeqNum of the next message to the client.
     pub next_out: u64,
+    /// When both started at 1 last, ns; 0 for a session that never was reset.
+    pub reset_ns: u64,
     /// What it gets of what others get.
     pub copies: Copies,
     /// Whether it is logged on.
@@ -75,13 +77,15 @@ impl SessionNumbers {
     }
 
     fn read(words: &mut impl Iterator<Item = u64>) -> Option<Self> {
-        let (next_in, next_out) = (words.next()?, words.next()?);
+        let (next_in, next_out, reset_ns) = (words.next()?, words.next()?, words.next()?);
         let copies = read_copies(words)?;
         let mut word = || words.next();
         let presence = Presence::from_word(word()?)?;
         let (stride, positions, roles) = (word()?, word()?, word()?);
         let sent = SentIndex { stride, ..SentIndex::default() };
-        let mut numbers = Self { next_in, next_out, copies, presence, sent, roles: Vec::new() };
+        let roles_of = Vec::new();
+        let mut numbers =
+            Self { next_in, next_out, reset_ns, copies, presence, sent, roles: roles_of };
         if !stride.is_power_of_two() || positions != next_out.checked_sub(1)?.div_ceil(stride) {
             return None;
         }
@@ -159,8 +163,8 @@ impl SessionTable {
     /// Appends the table, for snapshots: words of eight bytes, little-endian.
     ///
     /// ```text
-    /// sessions, then of each: next in, next out, copies, presence, stride, positions, roles,
-    ///                         each position, each role (from, copies)
+    /// sessions, then of each: next in, next out, reset time, copies, presence, stride, positions,
+    ///                         roles, each position, each role (from, copies)
     /// drop copies, then the id of each
     /// ```
     pub fn write(&self, out: &mut Vec<u8>) {
@@ -170,6 +174,7 @@ impl SessionTable {
             let sent = &session.sent;
             put(session.next_in);
             put(session.next_out);
+            put(session.reset_ns);
             write_copies(&session.copies, &mut put);
             put(session.presence.word());
             put(sent.stride);
@@ -260,6 +265,7 @@ impl SessionTable {
                 SessionRecord::Reset { session } => {
                     let entry = self.entry(session);
                     (entry.next_in, entry.next_out) = (1, 1);
+                    entry.reset_ns = frame.time_ns;
                     entry.sent.clear();
                     entry.roles.clear();
                     entry.roles.push((1, entry.copies.clone()));
@@ -436,6 +442,7 @@ mod tests {
         table.set_role(SessionId(4), Copies::of([SessionId(2), SessionId(1)]));
         table.set_role(SessionId(1), Copies::All);
         table.set_role(SessionId(1), Copies::None);
+        table.entry(SessionId(2)).reset_ns = 77;
         table.entry(SessionId(1)).presence = Presence::Lost(DisconnectCause::VenueDown);
         table.entry(SessionId(2)).presence = Presence::LoggedOn;
         table
@@ -474,7 +481,7 @@ mod tests {
         bytes.pop();
         // Of session 1: next out, copies, presence, stride, positions, roles; then the number of drop
         // copies.
-        for word in [9, 10, 11, 12, 13, 14, 20] {
+        for word in [10, 12, 13, 14, 15, 16, 22] {
             let mut forged = bytes.clone();
             forged[word * 8] = 0xff;
             assert_eq!(SessionTable::read(&forged), None, "word {word}");

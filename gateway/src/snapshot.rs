@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Version of the payload.
-pub const CONTENT_VERSION: u32 = 2;
+pub const CONTENT_VERSION: u32 = 3;
 
 /// Bytes before the sessions.
 const HEAD_BYTES: usize = 64;

@@ -12,13 +12,16 @@ use std::{
 
 use mio::net::TcpStream;
 use rustls::{
-    RootCertStore, ServerConfig, ServerConnection,
+    ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection,
     crypto::ring::default_provider,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
     server::WebPkiClientVerifier,
 };
 
-use crate::config::{ConfigError, Sha256, Tls};
+use crate::{
+    config::{ConfigError, Sha256, Tls},
+    network::Handshake,
+};
 
 /// Most bytes that are encrypted at once: those of one record.
 const RECORD_BYTES_MAX: usize = 16 * 1024;
@@ -54,6 +57,59 @@ pub fn server_config(config: &Tls<'_>) -> Result<Arc<ServerConfig>, ConfigError>
     Ok(builder.with_single_cert(chain, key).map_err(|error| bad_key(&error))?.into())
 }
 
+/// What a client's connections over TLS begin with.
+#[derive(Clone)]
+pub struct ClientTls {
+    config: Arc<ClientConfig>,
+    /// Whose certificate the venue has to show.
+    name: ServerName<'static>,
+}
+
+/// Files in PEM that a client's TLS is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientFiles<'a> {
+    /// Authorities, one of which issued the venue's certificate.
+    pub ca: &'a Path,
+    /// The client's own certificate, and its private key, if it has to show one.
+    pub identity: Option<(&'a Path, &'a Path)>,
+}
+
+impl ClientTls {
+    /// TLS to a venue whose certificate is for this name or address.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] names the file, or the name, and what is wrong.
+    pub fn new(files: ClientFiles<'_>, name: &str) -> Result<Self, ConfigError> {
+        let bad_ca = |error: &dyn fmt::Display| refuse("tls-ca", files.ca, error);
+        let mut roots = RootCertStore::empty();
+        for root in certificates("tls-ca", files.ca)? {
+            roots.add(root).map_err(|error| bad_ca(&error))?;
+        }
+        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| bad_ca(&error))?
+            .with_root_certificates(roots);
+        let config = match files.identity {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let chain = certificates("tls-certificate", certificate)?;
+                let bad_key = |error: &dyn fmt::Display| refuse("tls-key", key, error);
+                let key = PrivateKeyDer::from_pem_file(key).map_err(|error| bad_key(&error))?;
+                builder.with_client_auth_cert(chain, key).map_err(|error| bad_key(&error))?
+            }
+        };
+        let known = ServerName::try_from(name.to_owned())
+            .map_err(|error| crate::config::value("tls-name", name, &error))?;
+        Ok(Self { config: config.into(), name: known })
+    }
+}
+
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientTls").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
     let found: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(path).and_then(|found| found.collect());
@@ -75,20 +131,32 @@ fn refuse(key: &str, path: &Path, reason: &dyn fmt::Display) -> ConfigError {
 /// A connection over TLS.
 pub struct TlsStream {
     socket: TcpStream,
-    tls: ServerConnection,
+    tls: Connection,
+    /// Bytes have come.
+    begun: bool,
     /// Bytes of the writer that were encrypted, and are not all sent. They are told as written when they
     /// are, so that what waits is counted where the writer counts it.
     encrypted: usize,
 }
 
 impl TlsStream {
-    /// A connection of which nothing is known yet.
+    /// The venue's end of a connection of which nothing is known yet.
     ///
     /// # Errors
     /// What TLS says to its configuration.
     pub fn new(socket: TcpStream, config: Arc<ServerConfig>) -> io::Result<Self> {
         let tls = ServerConnection::new(config).map_err(io::Error::other)?;
-        Ok(Self { socket, tls, encrypted: 0 })
+        Ok(Self { socket, tls: tls.into(), begun: false, encrypted: 0 })
+    }
+
+    /// A client's end of it.
+    ///
+    /// # Errors
+    /// What TLS says to its configuration.
+    pub fn connect(socket: TcpStream, client: &ClientTls) -> io::Result<Self> {
+        let tls = ClientConnection::new(client.config.clone(), client.name.clone());
+        let tls = tls.map_err(io::Error::other)?;
+        Ok(Self { socket, tls: tls.into(), begun: false, encrypted: 0 })
     }
 
     /// The socket, to be registered.
@@ -99,6 +167,15 @@ impl TlsStream {
     /// Fingerprint of the client's certificate, once the handshake has shown one.
     pub fn certificate(&self) -> Option<Sha256> {
         self.tls.peer_certificates()?.first().map(fingerprint)
+    }
+
+    /// How far the handshake is.
+    pub fn handshake(&self) -> Handshake {
+        match (self.tls.is_handshaking(), self.begun) {
+            (false, _) => Handshake::Done,
+            (true, false) => Handshake::Awaited,
+            (true, true) => Handshake::UnderWay,
+        }
     }
 
     /// Sends the records that wait.
@@ -129,6 +206,7 @@ impl Read for TlsStream {
             if self.tls.read_tls(&mut self.socket)? == 0 {
                 return Ok(0);
             }
+            self.begun = true;
             let processed = self.tls.process_new_packets();
             // An answer of the handshake, or why there will be none. What the socket does not take goes
             // with the next bytes.

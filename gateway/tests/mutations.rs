@@ -494,6 +494,12 @@ impl Pair {
                     messages += 1;
                     self.session.encode_gap_fill(begin, end.next(), self.now, &mut out);
                 }
+                Output::ResendThroughLogon { begin } => {
+                    let next = self.session.next_out();
+                    assert!(begin >= MsgSeqNum::FIRST && begin < next);
+                    messages += 1;
+                    self.session.encode_gap_fill(begin, next, self.now, &mut out);
+                }
                 Output::ResetSequence => {
                     reset = true;
                     self.reached.resets += u64::from(self.mutated);

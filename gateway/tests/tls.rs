@@ -1,75 +1,35 @@
 //! Sessions over TLS, and certificates that clients must have.
 
 mod common;
+#[path = "common/tls.rs"]
+mod tls;
 
 use std::{
     fs,
-    io::{self, Read, Write},
+    io::{Read, Write},
     net::{SocketAddr, TcpStream},
     path::Path,
-    sync::Arc,
 };
 
-use common::{FixClient, Flaw, Msg, TestVenue, WAIT_MAX, limit};
+use common::{
+    FixClient, Flaw, SECRET_HASH, TestVenue, WAIT_MAX, limit,
+    stepped::{LOOK, SECOND, Stepped},
+    wait_for,
+};
+use ironbook_fix::{
+    field::Decimal,
+    order::{NewOrderSingle, Side},
+    report::ReportMessage,
+};
 use ironbook_gateway::{
-    config::{Config, Sha256},
-    tls::fingerprint,
+    acceptor::HANDSHAKES_PER_TURN,
+    client::{Access, Client, ClientError, Login},
+    clock::{Clock, SystemClock},
+    config::Config,
+    tls::{ClientFiles, ClientTls},
     venue::{StartError, Venue},
 };
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    crypto::ring::default_provider,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
-};
-
-/// Certificates of a test: an authority, and whom it knows.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    certificate: CertificateDer<'static>,
-    pem: String,
-}
-
-/// A certificate and its key.
-struct Identity {
-    certificate: CertificateDer<'static>,
-    pem: String,
-    key: KeyPair,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("no names");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let own = params.self_signed(&key).expect("a certificate");
-        let (certificate, pem) = (own.der().clone(), own.pem());
-        Self { issuer: Issuer::new(params, key), certificate, pem }
-    }
-
-    fn issue(&self) -> Identity {
-        let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
-        let own = params.signed_by(&key, &self.issuer).expect("a certificate");
-        Identity { certificate: own.der().clone(), pem: own.pem(), key }
-    }
-}
-
-impl Identity {
-    fn fingerprint(&self) -> Sha256 {
-        fingerprint(&self.certificate)
-    }
-}
-
-/// Listens for TLS with a certificate of the authority.
-fn encrypt(config: &mut Config, dir: &Path, authority: &Authority) {
-    let own = authority.issue();
-    fs::write(dir.join("venue.pem"), &own.pem).expect("a file");
-    fs::write(dir.join("venue.key"), own.key.serialize_pem()).expect("a file");
-    config.fix.tls_listen = Some("127.0.0.1:0".parse().expect("an address"));
-    config.fix.tls_certificate = Some(dir.join("venue.pem"));
-    config.fix.tls_key = Some(dir.join("venue.key"));
-}
+use tls::{Authority, TlsClient, connection, encrypt};
 
 /// A venue that listens for TLS, and the address.
 fn start(
@@ -83,82 +43,6 @@ fn start(
     });
     let address = venue.venue().tls_address().expect("it listens for TLS");
     (venue, address)
-}
-
-/// A client over TLS, whose messages a [`FixClient`] builds.
-struct TlsClient {
-    stream: StreamOwned<ClientConnection, TcpStream>,
-    fix: FixClient,
-    input: Vec<u8>,
-}
-
-impl TlsClient {
-    /// Connects; the client trusts the authority, and shows a certificate if it has one.
-    fn connect(
-        (venue, address): (&TestVenue, SocketAddr),
-        comp_id: &str,
-        authority: &Authority,
-        identity: Option<&Identity>,
-    ) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.certificate.clone()).expect("an authority");
-        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_root_certificates(roots);
-        let config = match identity {
-            None => config.with_no_client_auth(),
-            Some(identity) => {
-                let key = PrivateKeyDer::try_from(identity.key.serialize_der()).expect("a key");
-                let chain = vec![identity.certificate.clone()];
-                config.with_client_auth_cert(chain, key).expect("key and certificate")
-            }
-        };
-        let name = ServerName::try_from("localhost").expect("a name");
-        let tls = ClientConnection::new(Arc::new(config), name).expect("a client");
-        let socket = TcpStream::connect(address).expect("a connection");
-        socket.set_read_timeout(Some(WAIT_MAX)).expect("a read timeout");
-        // Builds messages, and says nothing on its own connection.
-        let fix = FixClient::connect(venue.address(), comp_id);
-        Self { stream: StreamOwned::new(tls, socket), fix, input: Vec::new() }
-    }
-
-    fn send(&mut self, kind: &str, body: &str) -> io::Result<()> {
-        let bytes = self.fix.build(kind, self.fix.next_out, body, Flaw::None);
-        self.fix.next_out += 1;
-        self.stream.write_all(&bytes)
-    }
-
-    /// The next message; none at the end, whatever ended it.
-    fn receive(&mut self) -> Option<Msg> {
-        loop {
-            let sum = self.input.windows(4).position(|bytes| bytes == b"\x0110=");
-            if let Some(end) = sum.map(|at| at + 8).filter(|end| *end <= self.input.len()) {
-                return Some(Msg(self.input.drain(..end).collect()));
-            }
-            let mut bytes = [0; 16_384];
-            match self.stream.read(&mut bytes) {
-                Ok(count @ 1..) => self.input.extend(&bytes[..count]),
-                Ok(0) => return None,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => panic!("nothing came"),
-                Err(_) => return None,
-            }
-        }
-    }
-
-    #[track_caller]
-    fn expect(&mut self, spec: &str) -> Msg {
-        let message = self.receive().unwrap_or_else(|| panic!("the end before {spec}"));
-        assert!(message.matches(spec), "expected {spec}, got {message:?}");
-        message
-    }
-
-    /// Logs on; gives what is said to it.
-    fn log_on(&mut self) -> Option<Msg> {
-        // The handshake may have failed already.
-        let _ = self.send("A", "98=0|108=60|141=Y");
-        self.receive()
-    }
 }
 
 #[test]
@@ -314,4 +198,162 @@ fn files_that_are_no_keys_are_named() {
         assert!(error.contains(&format!("fix.{key} = {}: ", path.display())), "{error}");
     }
     Venue::start(&good).expect("it starts").stop();
+}
+
+/// A venue under virtual time that listens for TLS, and the address.
+fn step(authority: &Authority, change: impl FnOnce(&mut Config)) -> (Stepped, SocketAddr) {
+    let venue = Stepped::start(|config| {
+        let dir = config.venue.data_dir.parent().expect("a directory").to_owned();
+        encrypt(config, &dir, authority);
+        change(config);
+    });
+    let address = venue.gateway.tls_address().expect("it listens for TLS");
+    (venue, address)
+}
+
+/// A connection that has sent the first bytes of a handshake.
+fn begin(authority: &Authority, address: SocketAddr) -> TcpStream {
+    let mut socket = TcpStream::connect(address).expect("a connection");
+    connection(authority, None).write_tls(&mut socket).expect("bytes are sent");
+    socket.set_nonblocking(true).expect("a socket");
+    socket
+}
+
+#[test]
+fn whoever_begins_many_handshakes_gets_a_part_of_each_turn() {
+    const SOCKETS: usize = 8 * HANDSHAKES_PER_TURN;
+    let authority = Authority::new();
+    let (mut venue, address) = step(&authority, |_| {});
+    let mut b = venue.log_on("B", 30);
+    // So long after its last bytes it is found by the poll, as all others are.
+    venue.advance(SECOND);
+    let mut sockets: Vec<_> = (0..SOCKETS).map(|_| begin(&authority, address)).collect();
+    venue.send(&mut b, "1", "112=b");
+    let (mut done, mut answered_at) = (0, None);
+    for turn in 0.. {
+        venue.turn();
+        let answered = sockets.iter_mut().filter(|socket| socket.peek(&mut [0]).is_ok()).count();
+        // A turn of the venue is two of the gateway.
+        assert!(answered - done <= 2 * HANDSHAKES_PER_TURN, "{} in one turn", answered - done);
+        done = answered;
+        if b.pending().iter().any(|message| message.matches("35=0|112=b")) {
+            answered_at.get_or_insert(done);
+        }
+        if done == SOCKETS && answered_at.is_some() {
+            break;
+        }
+        assert!(turn < 1_000, "{done} of {SOCKETS}");
+    }
+    assert!(answered_at < Some(SOCKETS), "nobody waits for all of them");
+}
+
+#[test]
+fn handshakes_that_fail_are_failed_logons() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let (mut venue, address) = step(&authority, |config| {
+        config.fix.logon_failures_max = 3;
+        config.fix.logon_timeout_ms = 1_000;
+    });
+    let close = |venue: &mut Stepped, mut socket: TcpStream| {
+        socket.set_nonblocking(true).expect("a socket");
+        wait_for("the venue closes", || {
+            venue.advance(LOOK);
+            let mut bytes = [0; 4_096];
+            loop {
+                match socket.read(&mut bytes) {
+                    Ok(0) => return true,
+                    Ok(_) => {}
+                    Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
+                }
+            }
+        });
+    };
+    // Whoever only looks whether somebody listens has done nothing wrong.
+    for _ in 0..5 {
+        drop(TcpStream::connect(address).expect("a connection"));
+        venue.advance(LOOK);
+    }
+    let silent = TcpStream::connect(address).expect("a connection");
+    venue.advance(SECOND);
+    close(&mut venue, silent);
+    // One that is none, one that is broken off, one that is not gone on with.
+    let mut plain = TcpStream::connect(address).expect("a connection");
+    plain.write_all(b"8=FIX.4.4").expect("sent");
+    close(&mut venue, plain);
+    drop(begin(&other, address));
+    venue.advance(LOOK);
+    assert!(venue.log_on("A", 30).next_out == 2, "not too many yet");
+    let late = begin(&authority, address);
+    venue.advance(2 * SECOND);
+    close(&mut venue, late);
+    let mut locked = FixClient::connect(venue.gateway.address(), "B");
+    venue.settle();
+    wait_for("the address is locked", || {
+        venue.settle();
+        locked.is_closed()
+    });
+}
+
+#[test]
+fn the_tools_client_reaches_a_venue_over_tls_with_a_password() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let own = authority.issue();
+    let (venue, address) = start(&authority, |config, dir| {
+        fs::write(dir.join("ca.pem"), &authority.pem).expect("a file");
+        fs::write(dir.join("other.pem"), &other.pem).expect("a file");
+        fs::write(dir.join("own.pem"), &own.pem).expect("a file");
+        fs::write(dir.join("own.key"), own.key.serialize_pem()).expect("a file");
+        config.fix.tls_client_ca = Some(dir.join("ca.pem"));
+        config.sessions[0].certificate = Some(own.fingerprint());
+        config.sessions[0].password = Some(SECRET_HASH.to_owned());
+        config.sessions[0].username = Some("trader".to_owned());
+    });
+    let dir = venue.scratch();
+    let (certificate, key) = (dir.join("own.pem"), dir.join("own.key"));
+    let log_on = |ca: &str, identified: bool, name: &str, login: Option<(&str, &str)>| {
+        let identity = identified.then_some((certificate.as_path(), key.as_path()));
+        let files = ClientFiles { ca: &dir.join(ca), identity };
+        let tls = Some(ClientTls::new(files, name).expect("files of TLS"));
+        let login = login.map(|(username, password)| Login {
+            username: Some(username.to_owned()),
+            password: password.to_owned(),
+        });
+        Client::log_on(address, "A", "IRONBOOK", &Access { tls, login }, WAIT_MAX)
+    };
+    let right = Some(("trader", "secret"));
+    for (ca, identified, name, login, expected) in [
+        ("other.pem", true, "localhost", right, "invalid peer certificate"),
+        ("ca.pem", true, "elsewhere", right, "not valid for name"),
+        ("ca.pem", false, "localhost", right, "ertificate"),
+        ("ca.pem", true, "localhost", None, "Password (554) is wrong"),
+        ("ca.pem", true, "localhost", Some(("nobody", "secret")), "Password (554) is wrong"),
+        ("ca.pem", true, "localhost", Some(("trader", "else")), "Password (554) is wrong"),
+    ] {
+        let error = match log_on(ca, identified, name, login) {
+            Err(error) => error.to_string(),
+            Ok(_) => panic!("{ca} {name} {login:?} is let in"),
+        };
+        assert!(error.contains(expected), "{error}, not {expected}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+    let mut client = log_on("ca.pem", true, "localhost", right).expect("it is let in");
+    let now = SystemClock.now().0;
+    let (qty, price) = (Decimal::new(10, 0), Decimal::new(100, 2));
+    client.queue(&NewOrderSingle::limit(b"a1", b"AAPL", Side::Buy, qty, price, now), now);
+    client.flush().expect("sent");
+    let mut reports = 0;
+    wait_for("the report comes", || {
+        let polled = client.poll(|message| {
+            let report = ReportMessage::parse(message);
+            reports += u32::from(matches!(report, Ok(ReportMessage::Execution(_))));
+        });
+        polled.expect("the session goes on");
+        reports == 1
+    });
+    client.log_out(WAIT_MAX).expect("it logs out");
+    let missing = ClientFiles { ca: Path::new("/no/such.pem"), identity: None };
+    let error = ClientTls::new(missing, "localhost").expect_err("no file").to_string();
+    assert!(error.contains("tls-ca = /no/such.pem: "), "{error}");
+    let plain = Client::log_on(address, "A", "IRONBOOK", &Access::default(), WAIT_MAX);
+    assert!(matches!(plain, Err(ClientError::Ended { .. } | ClientError::Broken(_))));
 }

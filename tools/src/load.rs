@@ -11,7 +11,10 @@ use ironbook_benches::{
 use ironbook_gateway::clock::{Clock, SystemClock};
 use serde_json::json;
 
-use crate::output::{Exit, Failure, Outcome, grouped, say};
+use crate::{
+    access::AccessArguments,
+    output::{Exit, Failure, Outcome, grouped, say},
+};
 
 /// Send order flow to a venue over FIX, open loop, and print throughput, rejects and latency.
 ///
@@ -60,6 +63,8 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    access: AccessArguments,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -132,6 +137,7 @@ fn options(arguments: &Arguments) -> Result<LoadOptions, Failure> {
         address: arguments.fix,
         comp_id: arguments.comp_id.clone(),
         venue: arguments.venue.clone(),
+        access: arguments.access.access(arguments.fix)?,
         symbols,
         pace,
         in_flight_max: arguments.in_flight,

@@ -2,6 +2,7 @@
 //!
 //! Each subcommand is a module that says what it does and ends with one of the [`output::Exit`] codes.
 
+mod access;
 mod bench;
 mod book;
 mod chart;

@@ -71,6 +71,12 @@ impl Failure {
         Self::new(exit, format!("{}\n{damage}", self.message))
     }
 
+    /// What is said.
+    #[cfg(test)]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Prints the message to standard error.
     pub fn report(self) -> Exit {
         eprintln!("ironbook: {}", self.message);

@@ -47,17 +47,22 @@ pub fn run(_: &Arguments) -> Outcome {
         io::stdin().lock().read_line(&mut line)
     };
     read.map_err(|error| Failure::new(Exit::Usage, format!("standard input: {error}")))?;
+    let password = check(&line, "write one line of 1 to 256 bytes to standard input")?;
+    let hash = PasswordHash::of(password.as_bytes());
+    let hash = hash.map_err(|error| Failure::new(Exit::Finding, error))?;
+    say!("{hash}");
+    Ok(Exit::Fine)
+}
+
+/// The password in a line, if it is one; `advice` says what to do where there is none.
+pub fn check<'a>(line: &'a str, advice: &str) -> Result<&'a str, Failure> {
     let password = line.trim_end_matches(['\r', '\n']);
     if password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
-        let advice = "write one line of 1 to 256 bytes to standard input";
         return Err(Failure::new(Exit::Usage, format!("no password: {advice}")));
     }
     if !password.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
         let advice = "a field of FIX takes letters, digits, signs and spaces of ASCII";
         return Err(Failure::new(Exit::Usage, format!("the password can't be sent: {advice}")));
     }
-    let hash = PasswordHash::of(password.as_bytes());
-    let hash = hash.map_err(|error| Failure::new(Exit::Finding, error))?;
-    say!("{hash}");
-    Ok(Exit::Fine)
+    Ok(password)
 }

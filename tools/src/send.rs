@@ -15,7 +15,10 @@ use ironbook_gateway::{
     clock::{Clock, SystemClock},
 };
 
-use crate::output::{Exit, Failure, Outcome, say};
+use crate::{
+    access::AccessArguments,
+    output::{Exit, Failure, Outcome, say},
+};
 
 /// Send one order and print what becomes of it.
 ///
@@ -48,6 +51,8 @@ pub struct Arguments {
     /// Milliseconds to wait for further reports after the first
     #[arg(long, value_name = "MS", default_value_t = 200)]
     wait_ms: u64,
+    #[command(flatten)]
+    access: AccessArguments,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -70,8 +75,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 pub fn run(arguments: &Arguments) -> Outcome {
     let qty = decimal("quantity", &arguments.qty)?;
     let price = arguments.price.as_deref().map(|price| decimal("price", price)).transpose()?;
-    let mut client =
-        Client::log_on(arguments.fix, &arguments.comp_id, &arguments.venue, ANSWER_MAX)?;
+    let Arguments { fix, comp_id, venue, .. } = arguments;
+    let access = arguments.access.access(*fix)?;
+    let mut client = Client::log_on(*fix, comp_id, venue, &access, ANSWER_MAX)?;
     let now = SystemClock.now().0;
     let cl_ord_id = format!("send-{now}");
     let side = match arguments.side {

@@ -628,6 +628,44 @@ fn send_tells_by_its_status_what_became_of_the_order() {
 }
 
 #[test]
+fn send_logs_on_with_a_password_that_no_command_line_shows() {
+    let place = Place::new();
+    let mut config = fs::read_to_string(place.config()).unwrap();
+    let password = stdout(&hash(b"a secret of ours\n", 0)).trim_end().to_owned();
+    config += &format!(
+        "[[session]]\ncomp_id = \"TRADER1\"\nusername = \"me\"\npassword = \"{password}\"\n"
+    );
+    fs::write(place.config(), config).unwrap();
+    let venue = place.start();
+    let file = place.config().with_file_name("password");
+    fs::write(&file, "a secret of ours\nnot this\n").unwrap();
+    let send = |more: &[&str], variable: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ironbook"));
+        command.args(["send", "--fix", &venue.address.to_string(), "buy", "1", "AAPL", "1.00"]);
+        command.args(more).env_remove("IRONBOOK_PASSWORD");
+        if let Some(value) = variable {
+            command.env("IRONBOOK_PASSWORD", value);
+        }
+        command.output().unwrap()
+    };
+    let file = text(&file);
+    for (more, variable, code, expected) in [
+        (&["--username", "me", "--password-file", &file][..], None, 0, ""),
+        (&["--username", "me"], Some("a secret of ours"), 0, ""),
+        (&["--username", "me"], Some("another one"), 1, "Password (554) is wrong"),
+        (&["--username", "me"], None, 2, "needs a password"),
+        (&["--password-file", "/no/such/file"], None, 2, "--password-file /no/such/file: "),
+        (&["--tls-ca", "/no/such/file"], None, 2, "--tls-ca /no/such/file: "),
+        (&["--tls-name", "venue"], None, 2, "--tls-ca <FILE>"),
+    ] {
+        let output = send(more, variable);
+        assert_eq!(output.status.code(), Some(code), "{more:?}: {output:?}");
+        assert!(stderr(&output).contains(expected), "{output:?}");
+        assert!(!format!("{output:?}").contains("another one"), "{output:?}");
+    }
+}
+
+#[test]
 fn load_and_replay_count_alike() {
     let place = Place::new();
     let data = text(&place.data());

@@ -210,6 +210,9 @@ impl Connection {
             match output {
                 Output::Send(request) => self.send(request.msg_type(), request.body().to_vec()),
                 Output::Resend { begin, end } => self.resend(begin, end),
+                Output::ResendThroughLogon { begin } => {
+                    self.resend(begin, self.session.next_out().previous());
+                }
                 Output::ResetSequence => {
                     self.session.reset_outbound();
                     self.sent.clear();

@@ -169,6 +169,8 @@ pub struct Encoder {
     sender: Box<[u8]>,
     /// `56=TARGET|`
     target: Box<[u8]>,
+    /// LastMsgSeqNumProcessed(369), where the header says it.
+    pub last_processed: Option<MsgSeqNum>,
     /// The text of SendingTime.
     pub time: TimestampText,
 }
@@ -189,6 +191,7 @@ impl Encoder {
             begin: boxed(format!("8={}\x019=", version.begin_string())),
             sender: boxed(format!("49={sender}\x0152=")),
             target: boxed(format!("56={target}\x01")),
+            last_processed: None,
             time,
         }
     }
@@ -196,8 +199,8 @@ impl Encoder {
     /// An upper bound of header and trailer together.
     #[must_use]
     pub fn envelope_max(&self) -> usize {
-        // 9=, 35=, 34=, 43=, 52=, 122=, 10= besides the constants.
-        self.begin.len() + self.sender.len() + self.target.len() + 7 * FIELD_MAX + TRAILER_LEN
+        // 9=, 35=, 34=, 43=, 52=, 122=, 369=, 10= besides the constants.
+        self.begin.len() + self.sender.len() + self.target.len() + 8 * FIELD_MAX + TRAILER_LEN
     }
 
     /// Appends a message whose body is already written.
@@ -290,6 +293,9 @@ impl Encoder {
         writer.bytes(&self.target);
         if let Some(repetition) = repetition {
             writer.time(b"122=", repetition.orig_sending_time_ns, &mut self.time);
+        }
+        if let Some(processed) = self.last_processed {
+            writer.number(b"369=", processed.get());
         }
         write_body(&mut writer, &mut self.time);
         let end = writer.len();

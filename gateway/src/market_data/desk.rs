@@ -113,7 +113,9 @@ impl Desk {
     }
 
     fn take(&mut self, index: usize, message: &Message<'_>, now: Timestamp) {
-        let handled = self.slots[index].fix.handle_message(now.0, message);
+        let fix = &mut self.slots[index].fix;
+        let handled = fix.handle_message(now.0, message);
+        fix.note_processed(fix.next_in().previous());
         // What is repeated was asked on another connection, whose requests have ended with it.
         if matches!(handled, Handled::Application(_)) && !message.poss_dup() {
             self.take_application(index, message, now);
@@ -515,6 +517,8 @@ impl Slot {
                 Output::Resend { begin, end } => {
                     self.fix.encode_gap_fill(begin, end.next(), now.0, &mut self.output);
                 }
+                // Numbers start at 1 with each Logon: nothing came before it.
+                Output::ResendThroughLogon { .. } => {}
                 Output::LoggedOn => {
                     let version = self.fix.version();
                     log::info!("{comp_id} logged on to market data, {version}");

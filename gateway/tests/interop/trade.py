@@ -29,7 +29,7 @@ class Venue:
 
     def start(self):
         self.process = subprocess.Popen(
-            [self.binary, "start", "--data", self.data, "--fix", "127.0.0.1:0"],
+            [self.binary, "start", "--data", self.data, "--fix", f"127.0.0.1:{self.port or 0}"],
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -185,6 +185,7 @@ fn fix(pace: Pace, count: usize) -> Result<LoadReport, MeasureError> {
         address: venue.address(),
         comp_id: "LOADGEN".to_owned(),
         venue: "IRONBOOK".to_owned(),
+        access: Default::default(),
         symbols: vec!["AAPL".to_owned()],
         pace,
         in_flight_max: IN_FLIGHT,

@@ -585,6 +585,7 @@ impl Client {
                     self.asked.retain(|seq, _| !(begin.get()..=end.get()).contains(seq));
                     self.session.encode_gap_fill(begin, end.next(), now, &mut self.output);
                 }
+                Output::ResendThroughLogon { .. } => unreachable!("no Logon here says 789"),
                 Output::ResetSequence => self.session.reset_outbound(),
                 Output::LoggedOn => self.logged_on(now),
                 Output::LoggedOut => {}

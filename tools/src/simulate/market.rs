@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use ironbook_gateway::{
     config::{Acknowledge, Config, InstrumentConfig, SessionConfig},
+    desk::INPUTS_PER_TURN,
     random::Random,
 };
 
@@ -76,7 +77,7 @@ pub fn config(random: &mut Random) -> Config {
     config.fix.heart_bt_int_max_s = 30;
     config.fix.out_buffer_bytes_max = 65_536;
     config.fix.resend_messages_per_turn = *random.choose(&[1, 7, 256]);
-    config.threads.ring_slots = *random.choose(&[18, 64, 1_024]);
+    config.threads.ring_slots = *random.choose(&[INPUTS_PER_TURN, 64, 1_024]);
     config.journal.segment_bytes = 1 << random.between(16, 18);
     config.journal.prepared_ahead = random.between(1, 2) as u32;
     config.journal.sync_interval_ms = *random.choose(&[10, 200, 1_000, 5_000]);

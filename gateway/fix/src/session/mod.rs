@@ -91,6 +91,13 @@ pub struct SessionConfig {
     pub logout_timeout_ns: u64,
     /// Digits of the second in SendingTime(52) and other times, where the version has any.
     pub precision: Precision,
+    /// Every Logon, or answer to one, says NextExpectedMsgSeqNum(789), where the version has it. If not, an
+    /// acceptor's says it when the Logon that it answers does.
+    pub next_expected_msg_seq_num: bool,
+    /// Headers say LastMsgSeqNumProcessed(369), where the version has it: see [`Session::note_processed`].
+    pub last_msg_seq_num_processed: bool,
+    /// Messages that one ResendRequest asks for at the most; 0 for all that are missing.
+    pub resend_request_chunk: u64,
 }
 
 impl SessionConfig {
@@ -111,6 +118,9 @@ impl SessionConfig {
             logon_timeout_ns: 10 * NANOS_PER_SECOND,
             logout_timeout_ns: 2 * NANOS_PER_SECOND,
             precision: Precision::Millis,
+            next_expected_msg_seq_num: false,
+            last_msg_seq_num_processed: false,
+            resend_request_chunk: 0,
         }
     }
 }
@@ -150,7 +160,16 @@ struct Gap {
     begin: MsgSeqNum,
     /// The highest number seen past the gap; the gap is closed when everything up to it has come.
     through: MsgSeqNum,
+    /// The last message of the part that was asked for, unless that was all of it.
+    part_end: Option<MsgSeqNum>,
     asked_ns: u64,
+}
+
+/// What a Logon's NextExpectedMsgSeqNum(789) has brought to the counterparty again.
+#[derive(Debug, Clone, Copy)]
+struct Recovered {
+    begin: MsgSeqNum,
+    logged_on_ns: u64,
 }
 
 /// One FIX session.
@@ -181,6 +200,7 @@ pub struct Session {
     faulted: bool,
     /// The initiator's Logon asked for both numbers to start anew.
     reset_asked: bool,
+    recovered: Option<Recovered>,
     gap: Option<Gap>,
     held: Held,
     outputs: Outputs,
@@ -208,6 +228,7 @@ impl Session {
             entered_ns: 0,
             faulted: false,
             reset_asked: false,
+            recovered: None,
             gap: None,
             held: Held::default(),
             outputs: Outputs::default(),
@@ -272,6 +293,7 @@ impl Session {
         self.test_requested = false;
         self.faulted = false;
         self.reset_asked = false;
+        self.recovered = None;
         self.forget_gap();
         self.outputs.clear();
     }
@@ -380,7 +402,8 @@ impl Session {
         if self.reset_asked {
             self.reset();
         }
-        self.send_logon(now_ns, self.reset_asked);
+        let expected = self.config.next_expected_msg_seq_num.then_some(self.next_in);
+        self.send_logon(now_ns, self.reset_asked, expected);
     }
 
     /// Ends the session in order: requests a Logout with an optional Text(58), up to 128 bytes of it, and
@@ -478,6 +501,13 @@ impl Session {
         self.transmit(sending_time_ns, MsgType::SEQUENCE_RESET, body.body(), out)
     }
 
+    /// Both numbers start at 1 because the driver says so, while there is no connection: the inbound one at
+    /// once, the outbound one with [`Session::reset_outbound`].
+    pub fn reset_inbound(&mut self) {
+        assert!(self.state == State::Disconnected, "nobody counts on the old numbers");
+        self.next_in = MsgSeqNum::FIRST;
+    }
+
     /// Carries out [`Output::ResetSequence`] for the outbound side: the next message transmitted is number 1.
     /// A driver with a journal calls it when its journal has passed the reset, before it transmits what
     /// came after.
@@ -534,6 +564,15 @@ impl Session {
         self.encoder.repeated(begin, now_ns, now_ns, msg_type, body.body(), out);
     }
 
+    /// Says what LastMsgSeqNumProcessed(369) of the messages encoded from now on is, in a session that is
+    /// configured to have it. Only the driver knows what a message was processed for: one with a journal says
+    /// what the journal has counted, so that no crash makes the claim untrue.
+    #[inline]
+    pub fn note_processed(&mut self, msg_seq_num: MsgSeqNum) {
+        let wanted = self.config.last_msg_seq_num_processed && self.dictionary.is_header(369);
+        self.encoder.last_processed = wanted.then_some(msg_seq_num);
+    }
+
     #[inline]
     fn number(&mut self, sending_time_ns: u64) -> MsgSeqNum {
         let seq = self.next_out;
@@ -577,35 +616,64 @@ impl Session {
 
     fn accept_logon(&mut self, now_ns: u64, seq: MsgSeqNum, logon: &Logon) -> Handled {
         let answer = self.config.role == Role::Acceptor;
-        if logon.reset && !answer && !self.reset_asked {
-            self.send_logout(now_ns, "ResetSeqNumFlag was not asked for");
+        if let Some(text) = self.reset_fault(seq, logon) {
+            self.send_logout(now_ns, text);
             self.close(DisconnectReason::BadLogon);
             return Handled::Consumed;
         }
-        if answer && (logon.reset || self.config.reset_on_logon) {
-            self.reset();
-        }
-        if logon.reset && seq != MsgSeqNum::FIRST {
-            self.send_logout(now_ns, "MsgSeqNum must be 1 with ResetSeqNumFlag");
-            self.close(DisconnectReason::BadLogon);
-            return Handled::Consumed;
-        }
-        if seq < self.next_in && !logon.poss_dup {
+        let resets = answer && (logon.reset || self.config.reset_on_logon);
+        let next_out = if resets { MsgSeqNum::FIRST } else { self.next_out };
+        if !resets && seq < self.next_in && !logon.poss_dup {
             self.refuse_low(now_ns, seq);
             return Handled::Consumed;
         }
+        if let Some(expected) = logon.next_expected.filter(|expected| *expected > next_out) {
+            self.request(now_ns, Request::logout_next_expected(next_out, expected));
+            self.close(DisconnectReason::BadLogon);
+            return Handled::Consumed;
+        }
+        if resets {
+            self.reset();
+        }
+        // Where both ends say what they expect next, each sends by itself what the other misses.
+        let both_say =
+            logon.next_expected.is_some() && (answer || self.config.next_expected_msg_seq_num);
         self.heart_bt_int_ns = logon.heart_bt_int.saturating_mul(NANOS_PER_SECOND);
+        let missing = seq > self.next_in;
         if answer {
-            self.send_logon(now_ns, logon.reset);
+            let expected = if missing { self.next_in } else { self.next_in.max(seq.next()) };
+            let says = both_say || self.config.next_expected_msg_seq_num;
+            self.send_logon(now_ns, logon.reset, says.then_some(expected));
         }
         self.enter(State::LoggedOn, now_ns);
         self.outputs.push(Output::LoggedOn);
-        if seq > self.next_in {
-            self.ask_for_gap(now_ns, seq, false);
-        } else {
+        if let Some(begin) = logon.next_expected.filter(|begin| both_say && *begin < next_out) {
+            self.recovered = Some(Recovered { begin, logged_on_ns: now_ns });
+            self.outputs.push(Output::ResendThroughLogon { begin });
+        }
+        if !missing {
             self.next_in = self.next_in.max(seq.next());
+        } else if both_say {
+            self.held.keep_number(seq);
+            let begin = self.next_in;
+            self.gap = Some(Gap { begin, through: seq, part_end: None, asked_ns: now_ns });
+        } else {
+            self.ask_for_gap(now_ns, seq, false);
         }
         Handled::Consumed
+    }
+
+    /// What is wrong with how a Logon wants the numbers to start anew.
+    fn reset_fault(&self, seq: MsgSeqNum, logon: &Logon) -> Option<&'static str> {
+        if !logon.reset {
+            None
+        } else if self.config.role == Role::Initiator && !self.reset_asked {
+            Some("ResetSeqNumFlag was not asked for")
+        } else if seq != MsgSeqNum::FIRST {
+            Some("MsgSeqNum must be 1 with ResetSeqNumFlag")
+        } else {
+            None
+        }
     }
 
     /// Goes on in the version of a Logon, or says why not.
@@ -643,7 +711,15 @@ impl Session {
         let checked = self.dictionary.check(message, self.config.strictness);
         checked.map_err(|reject| reject.text())?;
         let reset = message.get(141) == Some(b"Y");
-        Ok(Logon { heart_bt_int, reset, poss_dup: message.poss_dup() })
+        let next_expected =
+            match message.get(789).filter(|_| self.dictionary.has(MsgType::LOGON, 789)) {
+                None => None,
+                Some(value) => {
+                    let number = MsgSeqNum::parse(value).ok().filter(|number| number.get() > 0);
+                    Some(number.ok_or("NextExpectedMsgSeqNum (789) is not a positive number")?)
+                }
+            };
+        Ok(Logon { heart_bt_int, reset, next_expected, poss_dup: message.poss_dup() })
     }
 
     /// A Logon in the middle of a session may only start the numbers anew.
@@ -655,10 +731,16 @@ impl Session {
                 self.end(now_ns, text, DisconnectReason::BadLogon);
             }
             Ok(logon) if logon.reset && seq == MsgSeqNum::FIRST => {
+                if let Some(expected) = logon.next_expected.filter(|it| *it > MsgSeqNum::FIRST) {
+                    let logout = Request::logout_next_expected(MsgSeqNum::FIRST, expected);
+                    self.end_with(now_ns, logout, DisconnectReason::BadLogon);
+                    return Handled::Consumed;
+                }
                 self.reset();
                 self.next_in = seq.next();
                 self.heart_bt_int_ns = logon.heart_bt_int.saturating_mul(NANOS_PER_SECOND);
-                self.send_logon(now_ns, true);
+                let says = logon.next_expected.is_some() || self.config.next_expected_msg_seq_num;
+                self.send_logon(now_ns, true, says.then_some(self.next_in));
             }
             Ok(_) => self.end(now_ns, "Logon while logged on", DisconnectReason::BadLogon),
             Err(text) => self.end(now_ns, text, DisconnectReason::BadLogon),
@@ -873,10 +955,18 @@ impl Session {
             return Err(incorrect(16));
         }
         let end = if all { last } else { end.min(last) };
-        if begin <= end {
+        if begin <= end && !self.is_on_its_way(begin) {
             self.outputs.push(Output::Resend { begin, end });
         }
         Ok(())
+    }
+
+    /// Whether a request crossed what the Logon's NextExpectedMsgSeqNum(789) has brought about already: it
+    /// begins where that does, and comes soon. A second one means it.
+    fn is_on_its_way(&mut self, begin: MsgSeqNum) -> bool {
+        let since = self.last_received_ns;
+        let crossed = self.recovered.take_if(|recovered| recovered.begin == begin);
+        crossed.is_some_and(|it| since.saturating_sub(it.logged_on_ns) < RESEND_RETRY_NS)
     }
 
     /// SequenceReset in its reset mode: the counterparty gives up on what is missing.
@@ -915,8 +1005,8 @@ impl Session {
         Reject::new(SessionRejectReason::ValueIncorrect, None)
     }
 
-    /// Asks for everything from the expected number on, once per gap; again when what is sent in answer has
-    /// a hole of its own, or nothing came for a while.
+    /// Asks for what is missing from the expected number on, once per gap; again when what is sent in answer
+    /// has a hole of its own, or nothing came for a while.
     fn ask_for_gap(&mut self, now_ns: u64, seq: MsgSeqNum, poss_dup: bool) {
         let (begin, mut through) = (self.next_in, seq);
         if let Some(gap) = &mut self.gap {
@@ -928,19 +1018,35 @@ impl Session {
                 return;
             }
         }
-        self.gap = Some(Gap { begin, through, asked_ns: now_ns });
-        let end = self.version().infinite_seq_no();
+        self.ask(now_ns, through);
+    }
+
+    /// Asks for all from the expected number on, or for the first part of what is missing up to `through`.
+    fn ask(&mut self, now_ns: u64, through: MsgSeqNum) {
+        let begin = self.next_in;
+        let chunk = self.config.resend_request_chunk;
+        let part_end = (chunk > 0).then(|| {
+            // What is held doesn't have to come again.
+            let last = if self.held.has(through) { through.previous() } else { through };
+            last.min(MsgSeqNum::new(begin.get().saturating_add(chunk - 1)))
+        });
+        self.gap = Some(Gap { begin, through, part_end, asked_ns: now_ns });
+        let end = part_end.map_or(self.version().infinite_seq_no(), MsgSeqNum::get);
         self.request(now_ns, Request::resend_request(begin, end));
     }
 
-    /// Expects another number; a gap is closed when everything known past it has come too.
+    /// Expects another number; a gap is closed when everything known past it has come too, and a part of one
+    /// that has come is followed by the next.
     fn advance(&mut self, next_in: MsgSeqNum) {
         debug_assert!(next_in >= self.next_in, "numbers fall only with a reset");
         self.next_in = next_in;
-        if self.gap.is_some_and(|gap| next_in > gap.through) {
-            self.gap = None;
-        }
         self.held.forget_below(next_in);
+        let Some(gap) = self.gap else { return };
+        if next_in > gap.through {
+            self.gap = None;
+        } else if gap.part_end.is_some_and(|end| next_in > end) && !self.held.has(next_in) {
+            self.ask(self.last_received_ns, gap.through);
+        }
     }
 
     fn forget_gap(&mut self) {
@@ -997,7 +1103,11 @@ impl Session {
 
     /// Logs out because of a fault that leaves nothing to wait for.
     fn end(&mut self, now_ns: u64, text: &str, reason: DisconnectReason) {
-        self.send_logout(now_ns, text);
+        self.end_with(now_ns, Request::logout(text), reason);
+    }
+
+    fn end_with(&mut self, now_ns: u64, logout: Request, reason: DisconnectReason) {
+        self.request(now_ns, logout);
         self.outputs.push(Output::LoggedOut);
         self.close(reason);
     }
@@ -1039,8 +1149,8 @@ impl Session {
         self.outputs.push(Output::Send(request));
     }
 
-    fn send_logon(&mut self, now_ns: u64, reset: bool) {
-        let request = Request::logon(self.dictionary, self.heart_bt_int(), reset);
+    fn send_logon(&mut self, now_ns: u64, reset: bool, next_expected: Option<MsgSeqNum>) {
+        let request = Request::logon(self.dictionary, self.heart_bt_int(), reset, next_expected);
         self.request(now_ns, request);
     }
 
@@ -1066,5 +1176,7 @@ struct Logon {
     heart_bt_int: u64,
     /// ResetSeqNumFlag(141)
     reset: bool,
+    /// NextExpectedMsgSeqNum(789)
+    next_expected: Option<MsgSeqNum>,
     poss_dup: bool,
 }

@@ -28,7 +28,7 @@ const _: () = assert!(
 const _: () = assert!(super::TEST_REQ_ID_MAX + 5 <= BODY_MAX);
 
 /// Most outputs that wait to be polled. One `handle_*` call makes at most six: ResetSequence, Logon,
-/// LoggedOn, ResendRequest; or Reject, Logout, LoggedOut, Disconnect.
+/// LoggedOn, ResendThroughLogon, ResendRequest; or Reject, Logout, LoggedOut, Disconnect.
 pub const OUTPUTS_MAX: usize = 16;
 
 /// What to do next.
@@ -49,6 +49,13 @@ pub enum Output {
         begin: MsgSeqNum,
         /// The last one, at most the last transmitted.
         end: MsgSeqNum,
+    },
+    /// Send the messages from this one up to and with the Logon requested before again, as for
+    /// [`Output::Resend`], once that Logon is transmitted: the counterparty's says that it expects this one
+    /// next. With the Logon, so that whoever didn't count it when it came goes on behind it.
+    ResendThroughLogon {
+        /// The first one, at least 1 and at most the Logon.
+        begin: MsgSeqNum,
     },
     /// Both sequence numbers start at 1: call [`reset_outbound`](super::Session::reset_outbound) before
     /// transmitting what follows, and forget what was kept for resending. The inbound number is reset.
@@ -118,13 +125,22 @@ impl Request {
     }
 
     /// FIX 4.0 has no ResetSeqNumFlag(141): both ends are configured to start anew, or neither.
-    pub(super) fn logon(dictionary: &Dictionary, heart_bt_int: u64, reset: bool) -> Self {
+    /// NextExpectedMsgSeqNum(789) stands where the version has it.
+    pub(super) fn logon(
+        dictionary: &Dictionary,
+        heart_bt_int: u64,
+        reset: bool,
+        next_expected: Option<MsgSeqNum>,
+    ) -> Self {
         let version = dictionary.version();
         Self::new(MsgType::LOGON, |out| {
             out.raw(b"98=0\x01");
             out.number(b"108=", heart_bt_int);
             if reset && dictionary.has(MsgType::LOGON, 141) {
                 out.raw(b"141=Y\x01");
+            }
+            if let Some(expected) = next_expected.filter(|_| dictionary.has(MsgType::LOGON, 789)) {
+                out.number(b"789=", expected.get());
             }
             if version.fixt {
                 out.char(b"1137=", version.application.code());
@@ -149,6 +165,15 @@ impl Request {
 
     pub(super) fn logout_too_low(expected: MsgSeqNum, received: MsgSeqNum) -> Self {
         let text = format!("MsgSeqNum too low, expecting {expected} but received {received}");
+        Self::logout(&text)
+    }
+
+    /// The counterparty expects a message that was never sent: it is not of this session, or it is ours that
+    /// has forgotten something.
+    pub(super) fn logout_next_expected(next_out: MsgSeqNum, received: MsgSeqNum) -> Self {
+        let text = format!(
+            "NextExpectedMsgSeqNum (789) too high, expecting {next_out} but received {received}"
+        );
         Self::logout(&text)
     }
 

@@ -74,6 +74,7 @@ fn drain(session: &mut Session, now_ns: u64, said: &mut Vec<String>) {
                 format!("{} #{seq} {}", request.msg_type(), body.trim_end_matches('|'))
             }
             Output::Resend { begin, end } => format!("resend {begin}..{end}"),
+            Output::ResendThroughLogon { begin } => format!("resend {begin} to Logon"),
             Output::ResetSequence => {
                 session.reset_outbound();
                 "reset".to_owned()
@@ -138,7 +139,7 @@ fn a_bad_logon_is_told_why() {
     }
     let mut session = acceptor();
     let got = play(&mut session, START, "35=A|34=2|98=0|108=30|141=Y|");
-    assert_eq!(got, "reset; 5 #1 58=MsgSeqNum must be 1 with ResetSeqNumFlag; close BadLogon");
+    assert_eq!(got, "5 #1 58=MsgSeqNum must be 1 with ResetSeqNumFlag; close BadLogon");
 }
 
 #[test]
@@ -957,3 +958,210 @@ const ROWS: &[&str] = &[
     "35=zz|34=SEQ|",
     "35=0|34=SEQ|52=20010101-00:00:00|",
 ];
+
+/// An acceptor that expects message `next_in` and will send `next_out`.
+fn acceptor_at(next_in: u64, next_out: u64, change: impl FnOnce(&mut SessionConfig)) -> Session {
+    let mut config = SessionConfig::new(Role::Acceptor, "VENUE", "CLIENT");
+    change(&mut config);
+    let mut session = Session::new(config, MsgSeqNum::new(next_in), MsgSeqNum::new(next_out));
+    session.handle_connected(START);
+    session
+}
+
+/// The acceptor expects 5 and will send 10.
+#[test]
+fn a_logon_says_what_is_expected_next() {
+    let too_high = |expected, got| {
+        format!(
+            "58=NextExpectedMsgSeqNum (789) too high, expecting {expected} but received {got}; \
+             close BadLogon"
+        )
+    };
+    for (row, expected, next_in) in [
+        // Nobody misses anything.
+        ("34=5|789=10|", "A #10 98=0|108=30|789=6; on".to_owned(), 6),
+        // The client does, the venue does, both do.
+        ("34=5|789=7|", "A #10 98=0|108=30|789=6; on; resend 7 to Logon".to_owned(), 6),
+        ("34=8|789=10|", "A #10 98=0|108=30|789=5; on".to_owned(), 5),
+        ("34=8|789=1|", "A #10 98=0|108=30|789=5; on; resend 1 to Logon".to_owned(), 5),
+        // It expects what was never sent.
+        ("34=5|789=11|", format!("5 #10 {}", too_high(10, 11)), 5),
+        // It has forgotten what it sent: that comes first.
+        (
+            "34=4|789=10|",
+            "5 #10 58=MsgSeqNum too low, expecting 5 but received 4; close MsgSeqNumTooLow"
+                .to_owned(),
+            5,
+        ),
+        // Both numbers start anew, so nothing but the first message can be expected.
+        ("34=1|141=Y|789=1|", "reset; A #1 98=0|108=30|141=Y|789=2; on".to_owned(), 2),
+        ("34=1|141=Y|789=2|", format!("5 #10 {}", too_high(1, 2)), 5),
+        (
+            "34=3|141=Y|789=1|",
+            "5 #10 58=MsgSeqNum must be 1 with ResetSeqNumFlag; close BadLogon".to_owned(),
+            5,
+        ),
+        (
+            "34=5|789=0|",
+            "5 #10 58=NextExpectedMsgSeqNum (789) is not a positive number; close BadLogon"
+                .to_owned(),
+            5,
+        ),
+        // Without it, as ever.
+        ("34=8|", "A #10 98=0|108=30; on; 2 #11 7=5|16=0".to_owned(), 5),
+    ] {
+        let mut session = acceptor_at(5, 10, |_| {});
+        let got = play(&mut session, START, &format!("35=A|{row}98=0|108=30|"));
+        assert_eq!((got, session.next_in().get()), (expected, next_in), "{row}");
+    }
+    // FIX 4.3 has no such field.
+    let mut session = acceptor_at(5, 10, |_| {});
+    let row = row_in(Version::of(ApplVerId::Fix43), "35=A|34=5|98=0|108=30|789=10|");
+    let text = "Tag not defined for this message type";
+    let got = play(&mut session, START, &row).replace("Invalid tag number", text);
+    assert_eq!(got, format!("5 #10 58={text}; close BadLogon"));
+}
+
+#[test]
+fn an_acceptor_may_always_say_what_it_expects() {
+    let always = |config: &mut SessionConfig| config.next_expected_msg_seq_num = true;
+    for (version, row, expected) in [
+        (ApplVerId::Fix44, "34=5|", "A #10 98=0|108=30|789=6; on"),
+        // A client that does not say so itself does not send by itself either.
+        (ApplVerId::Fix44, "34=8|", "A #10 98=0|108=30|789=5; on; 2 #11 7=5|16=0"),
+        (ApplVerId::Fix43, "34=5|", "A #10 98=0|108=30; on"),
+    ] {
+        let mut session = acceptor_at(5, 10, always);
+        let row = format!("35=A|{row}98=0|108=30|");
+        assert_eq!(play(&mut session, START, &row_in(Version::of(version), &row)), expected);
+    }
+}
+
+#[test]
+fn nobody_asks_for_what_the_logon_brings_about() {
+    let mut session = acceptor_at(5, 10, |_| {});
+    let logon = "35=A|34=8|98=0|108=30|789=7|";
+    let expected = "A #10 98=0|108=30|789=5; on; resend 7 to Logon";
+    assert_eq!(play(&mut session, START, logon), expected);
+    for (row, expected) in [
+        // Messages past the gap bring about no ResendRequest.
+        ("35=0|34=9|", "held"),
+        // One that begins where the Logon said so has crossed the messages that it asks for; a second
+        // one is meant.
+        ("35=2|34=10|7=7|16=0|", ""),
+        ("35=2|34=11|7=7|16=0|", "resend 7..10"),
+        // What is missing, and a gap for the rest: with the Logon, or up to it.
+        (&format!("35=D|34=5|43=Y|122=20240301-00:00:00{ORDER}"), "app 5"),
+        ("35=4|34=6|43=Y|122=20240301-00:00:00|123=Y|36=8|", ""),
+        ("35=0|34=12|", ""),
+        ("35=0|34=14|", "held; 2 #11 7=13|16=0"),
+    ] {
+        assert_eq!(play(&mut session, START, row), expected, "{row}");
+    }
+    // A request from elsewhere is one, and so is one that comes late.
+    for (begin, after_s, expected) in [(8, 0, "resend 8..10"), (7, 10, "resend 7..10")] {
+        let mut session = acceptor_at(8, 10, |_| {});
+        play(&mut session, START, logon);
+        let row = format!("35=2|34=9|7={begin}|16=0|");
+        assert_eq!(play(&mut session, START + after_s * SECOND, &row), expected);
+    }
+    // A client that does not do what its Logon says is asked in the end.
+    let mut session = acceptor_at(5, 10, |_| {});
+    play(&mut session, START, logon);
+    let late = START + RESEND_RETRY_NS;
+    assert_eq!(play(&mut session, late, "35=0|34=9|"), "held; 2 #11 7=5|16=0");
+}
+
+#[test]
+fn an_initiator_says_and_does_the_same() {
+    for (answer, expected, next_in) in [
+        ("34=10|789=6|", "on", 11),
+        ("34=10|789=3|", "on; resend 3 to Logon", 11),
+        ("34=12|789=6|", "on", 10),
+        ("34=12|789=5|", "on; resend 5 to Logon", 10),
+        (
+            "34=10|789=7|",
+            "5 #6 58=NextExpectedMsgSeqNum (789) too high, expecting 6 but received 7; close BadLogon",
+            10,
+        ),
+        ("34=12|", "on; 2 #6 7=10|16=0", 10),
+    ] {
+        let config = SessionConfig {
+            next_expected_msg_seq_num: true,
+            ..SessionConfig::new(Role::Initiator, "VENUE", "CLIENT")
+        };
+        let mut session = Session::new(config, MsgSeqNum::new(10), MsgSeqNum::new(5));
+        session.handle_connected(START);
+        session.logon(START);
+        let mut said = Vec::new();
+        drain(&mut session, START, &mut said);
+        assert_eq!(said, ["A #5 98=0|108=60|789=10"]);
+        let got = play(&mut session, START, &format!("35=A|{answer}98=0|108=60|"));
+        assert_eq!((got.as_str(), session.next_in().get()), (expected, next_in), "{answer}");
+    }
+}
+
+#[test]
+fn a_long_gap_is_asked_for_in_parts() {
+    let filled =
+        |from: u64, to: u64| format!("35=4|34={from}|43=Y|122=20240301-00:00:00|123=Y|36={to}|");
+    let mut session = acceptor_at(2, 1, |config| config.resend_request_chunk = 10);
+    play(&mut session, START, "35=A|34=2|98=0|108=30|");
+    for (row, expected) in [
+        ("35=0|34=30|".to_owned(), "held; 2 #2 7=3|16=12"),
+        ("35=0|34=31|".to_owned(), "held"),
+        (filled(3, 12), ""),
+        (filled(12, 13), "2 #3 7=13|16=22"),
+        // More than was asked for.
+        (filled(13, 25), "2 #4 7=25|16=30"),
+        (filled(25, 30), ""),
+        ("35=0|34=32|".to_owned(), ""),
+        // One message is missing, and another one has gone when there was no room for it.
+        ("35=0|34=34|".to_owned(), "held; 2 #5 7=33|16=33"),
+        (filled(33, 34), ""),
+        ("35=0|34=35|".to_owned(), ""),
+    ] {
+        assert_eq!(play(&mut session, START, &row), expected, "{row}");
+    }
+    // What could not be held is asked for, too.
+    session.held.clear();
+    let long = format!("35=0|34=46|112={}|", "x".repeat(199));
+    assert_eq!(play(&mut session, START, &long), "held; 2 #6 7=36|16=45");
+    session.held.clear();
+    assert_eq!(play(&mut session, START, &filled(36, 46)), "2 #7 7=46|16=46");
+}
+
+#[test]
+fn a_header_says_what_was_processed() {
+    for (application, configured, says) in [
+        (ApplVerId::Fix41, true, false),
+        (ApplVerId::Fix42, true, true),
+        (ApplVerId::Fix42, false, false),
+        (ApplVerId::Fix44, true, true),
+        (ApplVerId::Fix50Sp2, true, true),
+    ] {
+        let version = Version::of(application);
+        let config = SessionConfig {
+            version,
+            last_msg_seq_num_processed: configured,
+            ..SessionConfig::new(Role::Acceptor, "VENUE", "CLIENT")
+        };
+        let mut session = Session::new(config, MsgSeqNum::FIRST, MsgSeqNum::FIRST);
+        let (mut out, mut sent) = (Vec::new(), Vec::new());
+        session.note_processed(MsgSeqNum::new(41));
+        session.transmit(START, MsgType::HEARTBEAT, b"", &mut out);
+        sent.push(std::mem::take(&mut out));
+        session.note_processed(MsgSeqNum::new(42));
+        let (seq, heartbeat) = (MsgSeqNum::FIRST, MsgType::HEARTBEAT);
+        session.encode_resend(seq, START, START, heartbeat, b"", &mut out);
+        sent.push(out);
+        for (bytes, processed) in sent.iter().zip(["41", "42"]) {
+            let mut fields = Fields::new();
+            let message = Message::parse(bytes, &mut fields).unwrap();
+            let found = message.get(369).map(|value| std::str::from_utf8(value).unwrap());
+            assert_eq!(found, says.then_some(processed), "{version}");
+            let checked = version.dictionary().check(&message, Strictness::Strict);
+            assert_eq!(checked, Ok(()), "{version}");
+        }
+    }
+}
