@@ -408,7 +408,7 @@ fn play(script: &Script, address: SocketAddr) -> Result<(), String> {
             break;
         }
     }
-    let closed = connections.into_values().map(Connection::close).collect::<Result<(), _>>();
+    let closed = connections.into_values().try_for_each(Connection::close);
     result.and(closed)
 }
 
