@@ -1,7 +1,7 @@
 //! `ironbook export`: a journal as files that other programs read.
 
 use std::{
-    io::{self, Write, stdout},
+    io::{self, IsTerminal as _, Write, stdout},
     path::PathBuf,
 };
 
@@ -14,10 +14,10 @@ use serde_json::json;
 
 use crate::{
     indexed::{Source, Stretch, exit, note_damage},
-    output::{Outcome, create, grouped, say},
+    output::{Exit, Failure, Outcome, create, grouped, say},
 };
 
-/// Write a journal, or a part of it, as CSV, JSON lines or a FIX log.
+/// Write a journal, or a part of it, as CSV, JSON lines, a FIX log, a packet capture or ITCH.
 ///
 /// Names are replaced, as such files are passed on: comp ids by C1, C2 ..., accounts by A1 ..., ClOrdIDs by
 /// O1 ..., each always by the same within a file; text of clients by REDACTED. A comp id has its number in
@@ -28,7 +28,7 @@ pub struct Arguments {
     #[command(flatten)]
     source: Source,
     /// What to write: csv, a row a frame; jsonl, an object a frame; fix-log, a FIX 4.4 message a line with |
-    /// for SOH
+    /// for SOH; pcap, the same messages as TCP packets; itch, Nasdaq TotalView-ITCH 5.0
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     format: Format,
     #[command(flatten)]
@@ -36,6 +36,9 @@ pub struct Arguments {
     /// Only these kinds of frames, separated by commas
     #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
     kinds: Vec<Kind>,
+    /// Only this symbol, with --format itch
+    #[arg(long)]
+    symbol: Option<String>,
     /// Replace names by pseudonyms, which is the default
     #[arg(long, overrides_with = "no_redact")]
     redact: bool,
@@ -52,6 +55,15 @@ enum Format {
     Csv,
     Jsonl,
     FixLog,
+    Pcap,
+    Itch,
+}
+
+impl Format {
+    /// Whether people can read it.
+    fn is_text(self) -> bool {
+        !matches!(self, Self::Pcap | Self::Itch)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -65,12 +77,34 @@ enum Kind {
 fn columns() -> String {
     format!(
         "Columns of csv:\n  {}\nTimes are UTC to the nanosecond; what a frame has not is empty. A line of \
-         fix-log is its time, its sequence, < from a client or > to one, and the message.",
+         fix-log is its time, its sequence, < from a client or > to one, and the message.\n\n\
+         pcap: the venue is 192.0.2.1, port 9878; a client is 10.0.0.0 plus the number of its session, which \
+         is one TCP connection. Times are those of frames, to the nanosecond.\n\n\
+         itch: each message behind two bytes of length. Stock locate is the instrument's number, the order \
+         reference the sequence of the command that gave the order its place, the match number the trade's. \
+         Times count from 00:00 UTC of the first day. Amid a journal it begins with the orders that rest. \
+         Prices that need more than four decimals or are above 200,000, quantities that are not whole, and \
+         symbols with the same first eight bytes are refused.",
         HEADER.replace(',', ", ")
     )
 }
 
 impl Arguments {
+    /// Not every option goes with every format.
+    fn check(&self) -> Result<(), Failure> {
+        let is_itch = matches!(self.format, Format::Itch);
+        let wrong = if is_itch && !self.kinds.is_empty() {
+            "ITCH is made of all frames; leave --kinds out"
+        } else if !is_itch && self.symbol.is_some() {
+            "--symbol goes with --format itch only"
+        } else if !self.format.is_text() && self.out.is_none() && stdout().is_terminal() {
+            "this format is not for a terminal; give --out FILE, or redirect"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::new(Exit::Usage, wrong))
+    }
+
     fn kinds(&self) -> Kinds {
         if self.kinds.is_empty() {
             return Kinds::ALL;
@@ -89,9 +123,12 @@ impl Arguments {
                 Format::Csv => export::Format::Csv,
                 Format::Jsonl => export::Format::JsonLines,
                 Format::FixLog => export::Format::FixLog,
+                Format::Pcap => export::Format::Pcap,
+                Format::Itch => export::Format::Itch,
             },
             span: self.stretch.find(index)?,
             kinds: self.kinds(),
+            symbol: self.symbol.as_deref(),
             redact: !self.no_redact,
         };
         export(index, &wanted, out)
@@ -99,6 +136,7 @@ impl Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
+    arguments.check()?;
     let source = &arguments.source;
     let index = source.open()?;
     let Some(path) = &arguments.out else {

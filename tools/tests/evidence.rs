@@ -178,6 +178,55 @@ fn what_is_redacted_tells_no_name() {
 }
 
 #[test]
+fn formats_for_programs_tell_no_name_and_take_their_options() {
+    let story = Story::written_by(names);
+    let named = story.ask("export --format pcap --no-redact", 0);
+    assert!(named.contains("ZALPHA") && named.contains("zsecret-acc"));
+    no_secret(&story.ask("export --format pcap", 0));
+    for redact in ["--redact", "--no-redact"] {
+        no_secret(&story.ask(&format!("export --format itch {redact}"), 0));
+    }
+    for (question, status, expected) in [
+        ("export --symbol AAPL", 2, "--symbol goes with --format itch only"),
+        ("export --format itch --kinds events", 2, "leave --kinds out"),
+        ("export --format itch --symbol IBM", 1, "there are AAPL MSFT"),
+    ] {
+        let message = stderr(&story.output(question, status));
+        assert!(message.contains(expected), "{question}: {message}");
+    }
+    let out = text(&story.beside("day.itch"));
+    let said = json(&story.output(&format!("export --format itch --out {out} --json"), 0));
+    let mut bytes = &fs::read(&out).unwrap()[..];
+    let mut messages = 0;
+    while let Some((length, rest)) = bytes.split_first_chunk::<2>() {
+        bytes = &rest[usize::from(u16::from_be_bytes(*length))..];
+        messages += 1;
+    }
+    assert_eq!(said["lines"], messages, "messages");
+}
+
+#[test]
+fn nothing_lies_between_places_in_the_wrong_order() {
+    let story = Story::new();
+    let out = text(&story.beside("out.html"));
+    for command in [
+        "export",
+        "trades",
+        "trades --away 1",
+        "top",
+        "client C1",
+        "whatif",
+        &format!("report --out {out}"),
+    ] {
+        let told = stderr(&story.output(&format!("{command} --from seq:50 --to seq:20"), 1));
+        assert!(told.contains("nothing lies between seq:50 and seq:20"), "{command}: {told}");
+        assert!(told.contains("sequence 50 to 20; the journal holds 1 to 89, 2026-"), "{told}");
+        story.output(&format!("{command} --from time:18:00:00"), 1);
+    }
+    assert!(!fs::exists(out).unwrap());
+}
+
+#[test]
 fn names_are_as_long_as_they_may_be() {
     const { assert!(CompId::MAX == 32 && ClOrdId::MAX == 36 && Account::MAX == 12) };
     let longest = "Z".repeat(CompId::MAX);

@@ -12,7 +12,7 @@ use ironbook_fix::field::{
 use ironbook_gateway::session_record::SessionRecord;
 use ironbook_journal::Frame;
 
-use super::Lines;
+use super::{Form, Out};
 use crate::{
     Fault,
     names::Names,
@@ -63,14 +63,20 @@ impl Csv {
     }
 }
 
-impl Lines for Csv {
-    fn take(&mut self, frame: &Frame<'_>, wanted: bool, out: &mut Vec<u8>) -> Result<u64, Fault> {
+impl Form for Csv {
+    fn begin(&mut self, out: &mut Out) -> Result<(), Fault> {
+        out.bytes.extend_from_slice(HEADER.as_bytes());
+        out.bytes.push(b'\n');
+        Ok(())
+    }
+
+    fn take(&mut self, frame: &Frame<'_>, wanted: bool, out: &mut Out) -> Result<(), Fault> {
         if !wanted {
-            return Ok(0);
+            return Ok(());
         }
         let mut entry = Entry::of(frame);
         self.names.redact(&mut entry);
-        let mut row = self.row(&entry, out);
+        let mut row = self.row(&entry, &mut out.bytes);
         match &entry.content {
             Content::Command(command) => row.command(command),
             Content::Event(event) => row.event(event),
@@ -81,8 +87,9 @@ impl Lines for Csv {
             }
             Content::Unknown { .. } => row.empty(19),
         }
-        out.push(b'\n');
-        Ok(1)
+        out.bytes.push(b'\n');
+        out.lines += 1;
+        Ok(())
     }
 }
 
