@@ -7,7 +7,7 @@ use std::{
 
 use ironbook_incident::{
     Fault,
-    export::{self, Exported, HEADER, Kinds, Wanted, export},
+    export::{self, COLUMNS, Exported, Kinds, Wanted, export},
     index::Index,
 };
 use serde_json::json;
@@ -85,7 +85,7 @@ fn columns() -> String {
          Times count from 00:00 UTC of the first day. Amid a journal it begins with the orders that rest. \
          Prices that need more than four decimals or are above 200,000, quantities that are not whole, and \
          symbols with the same first eight bytes are refused.",
-        HEADER.replace(',', ", ")
+        COLUMNS.map(|(name, _)| name).join(", ")
     )
 }
 

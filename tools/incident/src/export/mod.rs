@@ -6,13 +6,14 @@ mod fix;
 mod fix_log;
 mod itch;
 mod pcap;
+mod row;
 
 use std::io::{self, Write};
 
 use ironbook_engine::{Command, Event};
 use ironbook_journal::Frame;
 
-pub use csv::HEADER;
+pub use row::{COLUMNS, Cell, Type};
 
 use crate::{
     Fault,
@@ -26,6 +27,7 @@ use fix::Messages;
 use fix_log::FixLog;
 use itch::Itch;
 use pcap::Pcap;
+use row::Rows;
 
 /// Bytes that are gathered before they are written.
 const BUFFER_BYTES: usize = 1 << 16;
@@ -33,7 +35,7 @@ const BUFFER_BYTES: usize = 1 << 16;
 /// What is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// A row a frame under [`HEADER`].
+    /// A row a frame under the names of [`COLUMNS`].
     Csv,
     /// A JSON object a frame, as [`Entry::json`] has it.
     JsonLines,
@@ -130,7 +132,7 @@ pub fn export(index: &Index, wanted: &Wanted<'_>, out: &mut impl Write) -> Resul
     let names = Names::of(index, wanted.redact)?;
     let span = wanted.span;
     match wanted.format {
-        Format::Csv => write(index, wanted, &mut Csv::new(names), out),
+        Format::Csv => write(index, wanted, &mut Csv::new(Rows::new(names)), out),
         Format::JsonLines => write(index, wanted, &mut JsonLines(names), out),
         Format::FixLog => {
             let messages = Messages::before(index, names, span.first)?;
@@ -145,6 +147,36 @@ pub fn export(index: &Index, wanted: &Wanted<'_>, out: &mut impl Write) -> Resul
             let mut itch = Itch::before(index, names, wanted.symbol, span.first)?;
             write(index, &Wanted { span, ..*wanted }, &mut itch, out)
         }
+    }
+}
+
+/// Shows the frames of a journal as rows, in the order of [`COLUMNS`], for formats that are made elsewhere;
+/// of what is wanted the format plays no part.
+///
+/// # Errors
+/// As for [`export`], and what `each` says.
+pub fn rows(
+    index: &Index,
+    wanted: &Wanted<'_>,
+    each: impl FnMut(&[Cell<'_>; COLUMNS.len()]) -> Result<(), Fault>,
+) -> Result<Exported, Fault> {
+    let rows = Rows::new(Names::of(index, wanted.redact)?);
+    write(index, wanted, &mut Elsewhere { rows, each }, &mut io::sink())
+}
+
+/// Shows rows to whoever writes them.
+struct Elsewhere<E> {
+    rows: Rows,
+    each: E,
+}
+
+impl<E: FnMut(&[Cell<'_>; COLUMNS.len()]) -> Result<(), Fault>> Form for Elsewhere<E> {
+    fn take(&mut self, frame: &Frame<'_>, wanted: bool, out: &mut Out) -> Result<(), Fault> {
+        if wanted {
+            out.lines += 1;
+            self.rows.show(frame, &mut self.each)?;
+        }
+        Ok(())
     }
 }
 
