@@ -194,6 +194,16 @@ fn formats_for_programs_tell_no_name_and_take_their_options() {
         let message = stderr(&story.output(question, status));
         assert!(message.contains(expected), "{question}: {message}");
     }
+    if cfg!(feature = "parquet") {
+        // Compressed, so that names can be told apart by what it says of them only.
+        let bytes = |options: &str| {
+            let output = story.output(&format!("export --format parquet {options}"), 0).stdout;
+            assert!(output.starts_with(b"PAR1") && output.ends_with(b"PAR1"));
+            output
+        };
+        assert_eq!(bytes(""), bytes("--redact"));
+        assert_ne!(bytes(""), bytes("--no-redact"));
+    }
     let out = text(&story.beside("day.itch"));
     let said = json(&story.output(&format!("export --format itch --out {out} --json"), 0));
     let mut bytes = &fs::read(&out).unwrap()[..];
