@@ -9,6 +9,7 @@ use ironbook_incident::{
     Fault,
     export::{self, COLUMNS, Exported, Kinds, Wanted, export},
     index::Index,
+    scenario::{self, Written},
 };
 use serde_json::json;
 
@@ -35,6 +36,10 @@ pub struct Arguments {
     format: Format,
     #[command(flatten)]
     stretch: Stretch,
+    /// Write a test instead, which `ironbook scenario` plays: the orders that rest at --from, the commands up to
+    /// --to, and what came of them
+    #[arg(long, conflicts_with_all = ["format", "kinds", "symbol"])]
+    as_scenario: bool,
     /// Only these kinds of frames, separated by commas
     #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
     kinds: Vec<Kind>,
@@ -135,7 +140,7 @@ impl Arguments {
         }
     }
 
-    fn write(&self, index: &Index, out: &mut (impl Write + Send)) -> Result<Exported, Fault> {
+    fn write(&self, index: &Index, mut out: &mut (dyn Write + Send)) -> Result<Exported, Fault> {
         let wanted = Wanted {
             format: self.format.of_library(),
             span: self.stretch.find(index)?,
@@ -146,37 +151,84 @@ impl Arguments {
         match self.format {
             #[cfg(feature = "parquet")]
             Format::Parquet => ironbook_parquet::export(index, &wanted, out),
-            _ => export(index, &wanted, out),
+            _ => export(index, &wanted, &mut out),
         }
     }
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
     arguments.check()?;
-    let source = &arguments.source;
-    let index = source.open()?;
-    let Some(path) = &arguments.out else {
-        return match arguments.write(&index, &mut stdout()) {
-            // Nobody reads any more: whoever did has enough.
-            Err(Fault::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-                Ok(exit(&index))
-            }
-            written => written.map(|_| exit(&index)).map_err(|fault| note_damage(&index, fault)),
-        };
-    };
-    let Exported { frames, lines } = create(path, |file| {
-        arguments.write(&index, file).map_err(|fault| note_damage(&index, fault))
-    })?;
-    let (path, redacted) = (path.display().to_string(), !arguments.no_redact);
-    if source.json {
-        let value = json!({ "file": path, "frames": frames, "lines": lines, "redacted": redacted });
-        say!("{value:#}");
+    let index = arguments.source.open()?;
+    if arguments.as_scenario {
+        let written = arguments.write_to(&index, |mut out| {
+            let span = arguments.stretch.find(&index)?;
+            scenario::write(&index, span, !arguments.no_redact, &mut out)
+        })?;
+        if let Some((file, written)) = written {
+            arguments.tell_scenario(&file, &written);
+        }
     } else {
-        let names = if redacted { "replaced by pseudonyms" } else { "as they are" };
-        say!("File         {path}");
-        say!("Frames       {}, {} lines", grouped(frames), grouped(lines));
-        say!("Names        {names}");
-        say!("\nNext: ironbook report {} --out report.html", source.dir.display());
+        let written = arguments.write_to(&index, |out| arguments.write(&index, out))?;
+        if let Some((file, exported)) = written {
+            arguments.tell(&file, exported);
+        }
     }
     Ok(exit(&index))
+}
+
+impl Arguments {
+    /// Writes to the file that is asked for, whose name it gives, or to standard output.
+    fn write_to<T>(
+        &self,
+        index: &Index,
+        write: impl FnOnce(&mut (dyn Write + Send)) -> Result<T, Fault>,
+    ) -> Result<Option<(String, T)>, Failure> {
+        let failed = |fault| note_damage(index, fault);
+        let Some(path) = &self.out else {
+            return match write(&mut stdout()) {
+                // Nobody reads any more: whoever did has enough.
+                Err(Fault::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(None),
+                written => written.map(|_| None).map_err(failed),
+            };
+        };
+        let written = create(path, |file| write(file).map_err(failed))?;
+        Ok(Some((path.display().to_string(), written)))
+    }
+
+    fn names(&self) -> &'static str {
+        if self.no_redact { "as they are" } else { "replaced by pseudonyms" }
+    }
+
+    fn tell(&self, file: &str, Exported { frames, lines }: Exported) {
+        if self.source.json {
+            let redacted = !self.no_redact;
+            let value =
+                json!({ "file": file, "frames": frames, "lines": lines, "redacted": redacted });
+            return say!("{value:#}");
+        }
+        say!("File         {file}");
+        say!("Frames       {}, {} lines", grouped(frames), grouped(lines));
+        say!("Names        {}", self.names());
+        say!("\nNext: ironbook report {} --out report.html", self.source.dir.display());
+    }
+
+    fn tell_scenario(&self, file: &str, written: &Written) {
+        if self.source.json {
+            let mut value = written.json();
+            value["file"] = file.into();
+            value["redacted"] = (!self.no_redact).into();
+            return say!("{value:#}");
+        }
+        say!("File         {file}");
+        let (setup, commands) = (grouped(written.setup), grouped(written.commands));
+        say!("Commands     {commands} with {} events, {setup} before", grouped(written.events));
+        if written.differing > 0 {
+            say!(
+                "Differing    {} commands bring something else, as closed orders of before are not there",
+                grouped(written.differing)
+            );
+        }
+        say!("Names        {}", self.names());
+        say!("\nNext: ironbook scenario {file}");
+    }
 }

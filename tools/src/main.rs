@@ -20,6 +20,7 @@ mod password;
 mod repair;
 mod replay;
 mod report;
+mod scenario;
 mod send;
 mod simulate;
 mod start;
@@ -64,6 +65,7 @@ enum Tool {
     Book(book::Arguments),
     Top(top::Arguments),
     Export(export::Arguments),
+    Scenario(scenario::Arguments),
     Diff(diff::Arguments),
     Whatif(whatif::Arguments),
     Report(report::Arguments),
@@ -103,6 +105,7 @@ fn main() -> ExitCode {
         Tool::Book(arguments) => book::run(&arguments),
         Tool::Top(arguments) => top::run(&arguments),
         Tool::Export(arguments) => export::run(&arguments),
+        Tool::Scenario(arguments) => scenario::run(&arguments),
         Tool::Diff(arguments) => diff::run(&arguments),
         Tool::Whatif(arguments) => whatif::run(&arguments),
         Tool::Report(arguments) => report::run(&arguments),

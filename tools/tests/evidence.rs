@@ -216,6 +216,40 @@ fn formats_for_programs_tell_no_name_and_take_their_options() {
 }
 
 #[test]
+fn a_stretch_is_a_test() {
+    let story = Story::new();
+    let scenario = story.ask("export --as-scenario --from seq:29 --to seq:60", 0);
+    compare("scenario.txt", &scenario);
+    let file = story.beside("test.scenario");
+    let name = text(&file);
+    let said =
+        stdout(&story.output(&format!("export --as-scenario --out {name} --from 29 --to 60"), 0));
+    assert!(said.contains(&format!("Next: ironbook scenario {name}")), "{said}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), scenario);
+    let played = stdout(&expect_exit(&["scenario", &name], 0));
+    assert!(played.contains("Differs      nowhere"), "{played}");
+    let changed = scenario.replacen("left 60;", "left 61;", 1);
+    assert_ne!(changed, scenario);
+    fs::write(&file, changed).unwrap();
+    let found = |options: &[&str]| {
+        let output = stdout(&expect_exit(&[&["scenario", &name], options].concat(), 1));
+        output.replace(&name, "FILE").replace(env!("CARGO_PKG_VERSION"), "VERSION")
+    };
+    compare("scenario-differs.txt", &found(&[]));
+    compare("scenario-differs.json", &found(&["--json"]));
+    fs::write(&file, "no scenario").unwrap();
+    let told = stderr(&expect_exit(&["scenario", &name], 2));
+    assert!(told.contains("this is no scenario that this program knows"), "{told}");
+    expect_exit(&["scenario", "/no/such/file"], 2);
+    story.output("export --as-scenario --format csv", 2);
+    // Names are told when they are asked for.
+    let names = Story::written_by(names);
+    no_secret(&names.ask("export --as-scenario", 0));
+    no_secret(&names.ask("export --as-scenario --from seq:20", 0));
+    assert!(names.ask("export --as-scenario --no-redact", 0).contains("zsecret-acc"));
+}
+
+#[test]
 fn nothing_lies_between_places_in_the_wrong_order() {
     let story = Story::new();
     let out = text(&story.beside("out.html"));

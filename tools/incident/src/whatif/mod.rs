@@ -47,7 +47,7 @@ pub const NOT_SIMULATED: [&str; 4] = [
 const LISTED_MAX: usize = 10;
 
 /// An OrderID that no order has: the highest count there is.
-const NO_ORDER: OrderId = OrderId(u64::MAX << OrderId::SLOT_BITS);
+pub(crate) const NO_ORDER: OrderId = OrderId(u64::MAX << OrderId::SLOT_BITS);
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -336,7 +336,7 @@ impl<'n> Play<'n> {
 }
 
 /// The order that a new order became.
-fn accepted(events: &[Event]) -> Option<OrderId> {
+pub(crate) fn accepted(events: &[Event]) -> Option<OrderId> {
     events.iter().find_map(|event| match event {
         Event::Execution(event) if event.exec_type == ExecType::New => Some(event.order_id),
         _ => None,
