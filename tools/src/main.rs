@@ -4,6 +4,7 @@
 
 mod bench;
 mod book;
+mod bust;
 mod chart;
 mod client;
 mod config;
@@ -66,6 +67,7 @@ enum Tool {
     Top(top::Arguments),
     Export(export::Arguments),
     Scenario(scenario::Arguments),
+    Bust(bust::Arguments),
     Diff(diff::Arguments),
     Whatif(whatif::Arguments),
     Report(report::Arguments),
@@ -106,6 +108,7 @@ fn main() -> ExitCode {
         Tool::Top(arguments) => top::run(&arguments),
         Tool::Export(arguments) => export::run(&arguments),
         Tool::Scenario(arguments) => scenario::run(&arguments),
+        Tool::Bust(arguments) => bust::run(&arguments),
         Tool::Diff(arguments) => diff::run(&arguments),
         Tool::Whatif(arguments) => whatif::run(&arguments),
         Tool::Report(arguments) => report::run(&arguments),

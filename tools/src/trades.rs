@@ -38,7 +38,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let found = span.and_then(|span| {
         let (symbol, comp_id) = (arguments.symbol.as_deref(), arguments.client.as_deref());
         let (away, limit) = (arguments.away, arguments.limit);
-        trades(&index, &Wanted { span, symbol, comp_id, away, limit })
+        trades(&index, &Wanted { span, symbol, comp_id, away, only: &[], limit })
     });
     let found = found.map_err(|fault| note_damage(&index, fault))?;
     if source.json {

@@ -216,6 +216,56 @@ fn formats_for_programs_tell_no_name_and_take_their_options() {
 }
 
 #[test]
+fn busts_are_planned() {
+    let story = Story::new();
+    story.golden("bust-trades", "bust --trade 3 --trade 1 --trade 3");
+    story.golden("bust-client", "bust --client C7 --from seq:20 --to seq:60 --no-redact");
+    story.golden("bust-outside", "bust --symbol AAPL --outside 1");
+    let file = story.beside("plan.jsonl");
+    let name = text(&file);
+    let said = json(&story.output(&format!("bust --client C7 --out {name} --json"), 0));
+    let lines = fs::read_to_string(&file).unwrap();
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().all(|line| line["mark"] == "PLAN"), "{lines:?}");
+    let of = |what: &str| -> Vec<_> {
+        lines.iter().filter(|line| line["what"] == what).cloned().collect()
+    };
+    assert_eq!((of("plan").len(), &lines[0]["what"]), (1, &"plan".into()));
+    assert_eq!(said["busts"], serde_json::Value::from(of("bust")));
+    assert_eq!(said["effects"], serde_json::Value::from(of("effect")));
+    // What one gets back another gives.
+    let number = |value: &serde_json::Value| value.as_str().unwrap().parse::<f64>().unwrap();
+    let sum = |key: &str| of("effect").iter().map(|effect| number(&effect[key])).sum::<f64>();
+    assert_eq!((sum("position_change"), sum("cash_change")), (0.0, 0.0));
+    // With all of its trades gone a party holds nothing.
+    let of_c7 = said["effects"].as_array().unwrap().iter().find(|of| of["comp_id"] == "C3");
+    assert_eq!(of_c7.unwrap()["position_after"], "0", "{said:#}");
+    let held = json(&story.output("trades --json", 0));
+    for effect in of("effect") {
+        let comp_id = effect["comp_id"].as_str().unwrap().replace("C3", "C7");
+        let parties = held["parties"].as_array().unwrap();
+        let party = parties.iter().find(|of| of["comp_id"] == comp_id).unwrap();
+        assert_eq!(effect["position_before"], party["net"], "{effect}");
+    }
+    for (question, status, expected) in [
+        ("bust", 2, "say which trades: --trade, or"),
+        ("bust --trade 99", 1, "there is no trade 99"),
+        ("bust --trade 1 --client C1", 2, "cannot be used with"),
+        ("bust --symbol MSFT", 1, "no trade is as asked for"),
+        ("bust --client C9", 1, "there are C1 C2 C7"),
+        (&format!("bust --trade 1 --out {name}"), 2, "give another name"),
+    ] {
+        let message = stderr(&story.output(question, status));
+        assert!(message.contains(expected), "{question}: {message}");
+    }
+    let names = Story::written_by(names);
+    no_secret(&names.ask("bust --trade 1", 0));
+    no_secret(&names.ask("bust --trade 1 --json", 0));
+    assert!(names.ask("bust --trade 1 --no-redact", 0).contains("ZALPHA-FUND"));
+}
+
+#[test]
 fn a_stretch_is_a_test() {
     let story = Story::new();
     let scenario = story.ask("export --as-scenario --from seq:29 --to seq:60", 0);

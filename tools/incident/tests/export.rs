@@ -191,8 +191,14 @@ fn stocks(engine: &Engine) -> BTreeMap<u16, Stock> {
 
 /// Trades of a part of a journal, as the reports of both sides tell of them.
 fn trades_of(index: &Index, span: Span) -> BTreeMap<u64, (u32, u32)> {
-    let wanted =
-        trades::Wanted { span, symbol: None, comp_id: None, away: None, limit: usize::MAX };
+    let wanted = trades::Wanted {
+        span,
+        symbol: None,
+        comp_id: None,
+        away: None,
+        only: &[],
+        limit: usize::MAX,
+    };
     let found = trades::trades(index, &wanted).unwrap().trades;
     let mantissa = |text: &str| text.replace('.', "").parse::<u32>().unwrap();
     found

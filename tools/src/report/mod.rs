@@ -118,7 +118,7 @@ impl Facts {
         let drawn: Vec<_> = drawn.into_iter().map(|(_, instrument)| instrument).collect();
         let away = arguments.away.map(|percent| {
             let (symbol, comp_id, away) = (None, None, Some(percent));
-            let wanted = Wanted { span, symbol, comp_id, away, limit: AWAY_LISTED };
+            let wanted = Wanted { span, symbol, comp_id, away, only: &[], limit: AWAY_LISTED };
             trades(index, &wanted).map(|found| (percent, found))
         });
         let end = Moment::at(index, span.last)?;

@@ -2,6 +2,7 @@
 //! programs (`json`). The same journal gives the same answer, byte for byte.
 
 pub mod book;
+pub mod bust;
 pub mod client;
 pub mod life;
 pub mod queue;

@@ -102,7 +102,11 @@ impl Numbers {
 
 /// What the words of an event leave out.
 fn more(event: &Event) -> String {
-    let Event::Execution(event) = event else { return String::new() };
+    let event = match event {
+        Event::Execution(event) => event,
+        Event::MassCanceled(event) => return format!("; request type {}", event.request_type),
+        _ => return String::new(),
+    };
     let mut more = format!("; {:?}", event.time_in_force);
     for (label, text) in
         [("replaces", event.orig_cl_ord_id.to_string()), ("account", event.account.to_string())]
