@@ -429,6 +429,28 @@ fn read_at(dir: &Path, positions: impl IntoIterator<Item = Position>) -> Result<
     Ok(entries)
 }
 
+/// Frames of a journal behind one, as far as it can be read.
+///
+/// # Errors
+/// [`Fault`]: it can't be opened.
+pub fn following(
+    dir: &Path,
+    sequence: u64,
+    count: usize,
+    names: &Engine,
+) -> Result<Vec<Shown>, Fault> {
+    let mut reader = Reader::open(dir)?;
+    let mut found = Vec::new();
+    if skip_to(&mut reader, sequence + 1).is_ok() {
+        while let Ok(Some(frame)) = reader.next()
+            && found.len() < count
+        {
+            found.push(Shown::of(&Entry::of(&frame), names));
+        }
+    }
+    Ok(found)
+}
+
 /// The state before the input where a difference is, which both journals lead to.
 struct State {
     bytes: Vec<u8>,
