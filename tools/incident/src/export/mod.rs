@@ -220,7 +220,7 @@ impl Form for JsonLines {
         }
         let mut entry = Entry::of(frame);
         self.0.redact(&mut entry);
-        let value = entry.json(self.0.engine());
+        let value = entry.json_with(self.0.engine(), self.0.symbols());
         let written = serde_json::to_writer(&mut out.bytes, &value);
         written.map_err(io::Error::from).map_err(Fault::Write)?;
         out.bytes.push(b'\n');
