@@ -13,9 +13,12 @@ use ironbook_incident::{
 };
 
 use crate::{
-    indexed::{Source, Stretch, exit, note_damage},
-    output::{Exit, Failure, Outcome, create, say},
+    indexed::{Source, Stretch, note_damage},
+    output::{Exit, Failure, Outcome, create},
 };
+
+/// Most trades that the command which writes the plan names.
+const NAMED_MAX: usize = 10;
 
 /// Plan which trades to bust, and say what that comes to for both sides.
 ///
@@ -89,20 +92,17 @@ pub fn run(arguments: &Arguments) -> Outcome {
             file.write_all(plan.lines().as_bytes()).map_err(|error| Fault::Write(error).into())
         })?;
     }
-    if source.json {
-        say!("{:#}", plan.json());
-    } else {
-        let dir = source.dir.display();
-        say!("{plan}");
-        match (&arguments.out, plan.busts.first()) {
-            (Some(path), _) => say!("Plan         {}", path.display()),
-            (None, Some(_)) => say!("Plan         not written: --out FILE writes it"),
-            (None, None) => {}
-        }
-        if let Some(first) = plan.busts.first() {
-            say!("\nNext: ironbook replay {dir} --at trade:{}", first.trade_id);
-            say!("      ironbook order {dir} {}", first.buyer.1);
-        }
-    }
-    Ok(exit(&index))
+    source.tell(&index, Ok(plan), |plan, dir| {
+        let few = arguments.out.is_none() && plan.busts.len() <= NAMED_MAX;
+        let write = few.then(|| {
+            let ids = plan.busts.iter().map(|bust| format!(" --trade {}", bust.trade_id));
+            let names = if arguments.no_redact { " --no-redact" } else { "" };
+            format!("ironbook bust {dir}{}{names} --out plan.jsonl", ids.collect::<String>())
+        });
+        let first = plan.busts.iter().take(1).flat_map(|first| {
+            let replay = format!("ironbook replay {dir} --at trade:{}", first.trade_id);
+            [replay, format!("ironbook order {dir} {}", first.buyer.1)]
+        });
+        write.into_iter().chain(first).collect()
+    })
 }
