@@ -17,7 +17,7 @@ use crate::{
     index::Index,
     moment::Moment,
     show::{Content, Entry},
-    text::{grouped, hash, utc},
+    text::{build, grouped, hash, utc},
 };
 
 /// Tags of times in messages that are journaled as text: SendingTime, TransactTime, OrigSendingTime.
@@ -151,14 +151,10 @@ pub fn compare(
     Ok(compared)
 }
 
+/// Which program wrote the first segment.
 fn build_of(reader: &Reader) -> String {
     let segments = reader.segments().unwrap_or_default();
-    let build = segments.first().map(|first| String::from_utf8_lossy(&first.build_id).into_owned());
-    let build = build.unwrap_or_default();
-    match build.trim_end_matches('\0') {
-        "" => "unknown".to_owned(),
-        known => known.to_owned(),
-    }
+    build(segments.first().map_or(&[][..], |first| &first.build_id))
 }
 
 /// A difference before anybody shows it.
