@@ -7,10 +7,7 @@ use ironbook_incident::{
     question::book::{Books, books},
 };
 
-use crate::{
-    indexed::{Source, exit, note_damage},
-    output::{Outcome, say},
-};
+use crate::{indexed::Source, output::Outcome};
 
 /// Show the books at a moment, level by level or order by order.
 #[derive(Debug, clap::Args)]
@@ -38,17 +35,10 @@ fn find(arguments: &Arguments, index: &Index) -> Result<Books, Fault> {
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
-    let source = &arguments.source;
-    let index = source.open()?;
-    let found = find(arguments, &index).map_err(|fault| note_damage(&index, fault))?;
-    if source.json {
-        say!("{:#}", found.json());
-    } else {
-        let dir = source.dir.display();
-        say!("{found}\n\nNext: ironbook replay {dir} --at {}", found.sequence);
-        if let Some(order) = found.first_order() {
-            say!("      ironbook order {dir} {order}");
-        }
-    }
-    Ok(exit(&index))
+    let index = arguments.source.open()?;
+    arguments.source.tell(&index, find(arguments, &index), |found, dir| {
+        let order = found.first_order().map(|order| format!("ironbook order {dir} {order}"));
+        let replay = format!("ironbook replay {dir} --at {}", found.sequence);
+        [replay].into_iter().chain(order).collect()
+    })
 }

@@ -3,8 +3,8 @@
 use ironbook_incident::question::client::client;
 
 use crate::{
-    indexed::{Source, Stretch, exit, note_damage},
-    output::{Outcome, say},
+    indexed::{Source, Stretch},
+    output::Outcome,
 };
 
 /// Show what a client asked for, what became of it, and what it holds and made or lost.
@@ -20,19 +20,12 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
-    let source = &arguments.source;
-    let index = source.open()?;
+    let index = arguments.source.open()?;
     let span = arguments.stretch.find(&index);
     let found = span.and_then(|span| client(&index, &arguments.comp_id, span));
-    let found = found.map_err(|fault| note_damage(&index, fault))?;
-    if source.json {
-        say!("{:#}", found.json());
-    } else {
-        let dir = source.dir.display();
-        say!("{found}\n\nNext: ironbook trades {dir} --client {}", found.comp_id);
-        if let Some(reject) = found.first_reject() {
-            say!("      ironbook why {dir} {reject}");
-        }
-    }
-    Ok(exit(&index))
+    arguments.source.tell(&index, found, |found, dir| {
+        let reject = found.first_reject().map(|reject| format!("ironbook why {dir} {reject}"));
+        let trades = format!("ironbook trades {dir} --client {}", found.comp_id);
+        [trades].into_iter().chain(reject).collect()
+    })
 }

@@ -1,8 +1,9 @@
 //! What the subcommands that ask questions of a journal have in common: where it is, and its index.
 
 use std::{
+    fmt,
     io::{IsTerminal as _, stderr},
-    path::PathBuf,
+    path::{Display, PathBuf},
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -10,10 +11,15 @@ use ironbook_incident::{
     Fault,
     index::{Index, Progress},
     moment::Cost,
-    question::Span,
+    question::{
+        Span, book::Books, bust::Plan, client::Client, life::Life, top::Top, trades::Trades,
+        why::Why,
+    },
+    whatif::WhatIf,
 };
+use serde_json::Value;
 
-use crate::output::{Exit, Failure, grouped};
+use crate::output::{Exit, Failure, Outcome, grouped, say};
 
 /// Bytes of a journal from which on progress is shown: smaller ones are read at once.
 const PROGRESS_BYTES_MIN: u64 = 64 << 20;
@@ -66,6 +72,51 @@ impl Source {
             ),
             None => eprintln!("ironbook: {inputs} inputs played back from the first frame"),
         }
+    }
+}
+
+/// What a question comes to, for people by its [`Display`](fmt::Display), and for programs.
+pub trait Answer: fmt::Display {
+    /// For programs.
+    fn json(&self) -> Value;
+}
+
+macro_rules! answers {
+    ($($name:ty,)+) => {
+        $(impl Answer for $name {
+            fn json(&self) -> Value {
+                <$name>::json(self)
+            }
+        })+
+    };
+}
+
+answers! {
+    Plan,
+    Books,
+    Client,
+    Life,
+    Top,
+    Trades,
+    WhatIf,
+    Why,
+}
+
+impl Source {
+    /// Prints an answer and the commands that come next, and ends with what is wrong with the journal.
+    pub fn tell<A: Answer>(
+        &self,
+        index: &Index,
+        found: Result<A, Fault>,
+        next: impl FnOnce(&A, Display<'_>) -> Vec<String>,
+    ) -> Outcome {
+        let found = found.map_err(|fault| note_damage(index, fault))?;
+        if self.json {
+            say!("{:#}", found.json());
+        } else {
+            say!("{found}\n\nNext: {}", next(&found, self.dir.display()).join("\n      "));
+        }
+        Ok(exit(index))
     }
 }
 

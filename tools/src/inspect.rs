@@ -7,7 +7,7 @@ use ironbook_gateway::{retention::describe_gone, session_record::SessionRecord};
 use ironbook_journal::{Frame, Reader};
 use serde_json::json;
 
-use crate::output::{Exit, Outcome, say};
+use crate::output::{Exit, Outcome, build, say};
 
 /// Show a journal's segments and frames, decoded.
 #[derive(Debug, clap::Args)]
@@ -76,7 +76,6 @@ fn print_segments(reader: &Reader) -> Result<(), crate::output::Failure> {
         "epoch"
     );
     for segment in reader.segments()? {
-        let build = String::from_utf8_lossy(&segment.build_id);
         say!(
             "{:>8} {:>12} {:>14} {:>21} {:>6}  {}",
             segment.index,
@@ -84,7 +83,7 @@ fn print_segments(reader: &Reader) -> Result<(), crate::output::Failure> {
             segment.first_sequence,
             segment.created_ns,
             segment.epoch,
-            build.trim_end_matches('\0')
+            build(&segment.build_id)
         );
     }
     say!("");

@@ -5,6 +5,7 @@
 mod access;
 mod bench;
 mod book;
+mod bust;
 mod chart;
 mod client;
 mod config;
@@ -21,6 +22,7 @@ mod password;
 mod repair;
 mod replay;
 mod report;
+mod scenario;
 mod send;
 mod simulate;
 mod start;
@@ -65,6 +67,8 @@ enum Tool {
     Book(book::Arguments),
     Top(top::Arguments),
     Export(export::Arguments),
+    Scenario(scenario::Arguments),
+    Bust(bust::Arguments),
     Diff(diff::Arguments),
     Whatif(whatif::Arguments),
     Report(report::Arguments),
@@ -104,6 +108,8 @@ fn main() -> ExitCode {
         Tool::Book(arguments) => book::run(&arguments),
         Tool::Top(arguments) => top::run(&arguments),
         Tool::Export(arguments) => export::run(&arguments),
+        Tool::Scenario(arguments) => scenario::run(&arguments),
+        Tool::Bust(arguments) => bust::run(&arguments),
         Tool::Diff(arguments) => diff::run(&arguments),
         Tool::Whatif(arguments) => whatif::run(&arguments),
         Tool::Report(arguments) => report::run(&arguments),

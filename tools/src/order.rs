@@ -2,10 +2,7 @@
 
 use ironbook_incident::question::{find_order, life::life};
 
-use crate::{
-    indexed::{Source, exit, note_damage},
-    output::{Outcome, say},
-};
+use crate::{indexed::Source, output::Outcome};
 
 /// Show the life of an order: each event with its place in the queue, who was on the other side, whether
 /// a replace kept its priority, and how it ended.
@@ -19,19 +16,13 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
-    let source = &arguments.source;
-    let index = source.open()?;
+    let index = arguments.source.open()?;
     let found = find_order(&index, &arguments.order).and_then(|id| life(&index, id));
-    let life = found.map_err(|fault| note_damage(&index, fault))?;
-    if source.json {
-        say!("{:#}", life.json());
-    } else {
-        let dir = source.dir.display();
-        say!("{life}\n\nNext: ironbook why {dir} {}", life.order_id);
-        if let Some(step) = life.steps.last() {
-            say!("      ironbook replay {dir} --at {}", step.sequence);
-        }
-        say!("      ironbook client {dir} {}", life.comp_id);
-    }
-    Ok(exit(&index))
+    arguments.source.tell(&index, found, |life, dir| {
+        let last = life.steps.last();
+        let last = last.map(|step| format!("ironbook replay {dir} --at {}", step.sequence));
+        let why = format!("ironbook why {dir} {}", life.order_id);
+        let client = format!("ironbook client {dir} {}", life.comp_id);
+        [why].into_iter().chain(last).chain([client]).collect()
+    })
 }

@@ -17,7 +17,7 @@ use ironbook_gateway::{
 use ironbook_incident::{Damage, Fault};
 use ironbook_journal::{OpenError, ReadError};
 
-pub use ironbook_incident::text::{decimal, grouped, hash, mib};
+pub use ironbook_incident::text::{build, decimal, grouped, hash, mib};
 
 /// Prints a line to standard output. Unlike `println!` it does not end the program when nobody
 /// reads any more: a venue must not stop because of its terminal.

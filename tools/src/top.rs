@@ -3,8 +3,8 @@
 use ironbook_incident::question::top::top;
 
 use crate::{
-    indexed::{Source, Stretch, exit, note_damage},
-    output::{Outcome, say},
+    indexed::{Source, Stretch},
+    output::Outcome,
 };
 
 /// Show a journal at a glance: clients, symbols, rules that refused, the busiest seconds, the largest
@@ -21,21 +21,14 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
-    let source = &arguments.source;
-    let index = source.open()?;
+    let index = arguments.source.open()?;
     let span = arguments.stretch.find(&index);
     let found = span.and_then(|span| top(&index, span, arguments.limit));
-    let found = found.map_err(|fault| note_damage(&index, fault))?;
-    if source.json {
-        say!("{:#}", found.json());
-    } else {
-        let dir = source.dir.display();
-        say!("{found}");
-        match (found.trades.first(), found.clients.first()) {
-            (Some(trade), _) => say!("\nNext: ironbook replay {dir} --at {}", trade.sequence),
-            (None, Some(row)) => say!("\nNext: ironbook client {dir} {}", row.comp_id),
-            (None, None) => say!("\nNext: ironbook inspect {dir}"),
-        }
-    }
-    Ok(exit(&index))
+    arguments.source.tell(&index, found, |found, dir| {
+        vec![match (found.trades.first(), found.clients.first()) {
+            (Some(trade), _) => format!("ironbook replay {dir} --at {}", trade.sequence),
+            (None, Some(row)) => format!("ironbook client {dir} {}", row.comp_id),
+            (None, None) => format!("ironbook inspect {dir}"),
+        }]
+    })
 }

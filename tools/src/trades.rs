@@ -3,8 +3,8 @@
 use ironbook_incident::question::trades::{Wanted, trades};
 
 use crate::{
-    indexed::{Source, Stretch, exit, note_damage},
-    output::{Outcome, say},
+    indexed::{Source, Stretch},
+    output::Outcome,
 };
 
 /// List trades with both sides, and what they come to for each party.
@@ -32,24 +32,18 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
-    let source = &arguments.source;
-    let index = source.open()?;
+    let index = arguments.source.open()?;
     let span = arguments.stretch.find(&index);
     let found = span.and_then(|span| {
         let (symbol, comp_id) = (arguments.symbol.as_deref(), arguments.client.as_deref());
         let (away, limit) = (arguments.away, arguments.limit);
-        trades(&index, &Wanted { span, symbol, comp_id, away, limit })
+        trades(&index, &Wanted { span, symbol, comp_id, away, only: &[], limit })
     });
-    let found = found.map_err(|fault| note_damage(&index, fault))?;
-    if source.json {
-        say!("{:#}", found.json());
-    } else {
-        let dir = source.dir.display();
-        say!("{found}");
-        if let Some(first) = found.trades.first() {
-            say!("\nNext: ironbook replay {dir} --at trade:{}", first.trade_id);
-            say!("      ironbook order {dir} {}", first.buyer.1);
-        }
-    }
-    Ok(exit(&index))
+    arguments.source.tell(&index, found, |found, dir| match found.trades.first() {
+        Some(first) => vec![
+            format!("ironbook replay {dir} --at trade:{}", first.trade_id),
+            format!("ironbook order {dir} {}", first.buyer.1),
+        ],
+        None => vec![format!("ironbook top {dir}")],
+    })
 }

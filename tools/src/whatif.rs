@@ -3,8 +3,8 @@
 use ironbook_incident::whatif::{NOT_SIMULATED, Wanted, keys, what_if};
 
 use crate::{
-    indexed::{Source, Stretch, exit, note_damage},
-    output::{Outcome, say},
+    indexed::{Source, Stretch},
+    output::Outcome,
 };
 
 /// Carry out the commands of a journal once more, without some clients or under other limits, and say what
@@ -37,26 +37,17 @@ fn more() -> String {
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
-    let source = &arguments.source;
-    let index = source.open()?;
+    let index = arguments.source.open()?;
     let span = arguments.stretch.find(&index);
     let found = span.and_then(|span| {
         let (dropped, settings) = (arguments.drop_client.clone(), arguments.set.clone());
         what_if(&index, Wanted { span, dropped, settings })
     });
-    let found = found.map_err(|fault| note_damage(&index, fault))?;
-    if source.json {
-        say!("{:#}", found.json());
-    } else {
-        let dir = source.dir.display();
-        say!("{found}");
-        match (&found.first, found.clients.first()) {
-            (Some(first), _) => say!("\nNext: ironbook replay {dir} --at seq:{}", first.sequence),
-            (None, Some((comp_id, _))) => {
-                say!("\nNext: ironbook whatif {dir} --drop-client {comp_id}");
-            }
-            (None, None) => say!("\nNext: ironbook top {dir}"),
-        }
-    }
-    Ok(exit(&index))
+    arguments.source.tell(&index, found, |found, dir| {
+        vec![match (&found.first, found.clients.first()) {
+            (Some(first), _) => format!("ironbook replay {dir} --at seq:{}", first.sequence),
+            (None, Some((comp_id, _))) => format!("ironbook whatif {dir} --drop-client {comp_id}"),
+            (None, None) => format!("ironbook top {dir}"),
+        }]
+    })
 }

@@ -2,10 +2,7 @@
 
 use ironbook_incident::question::why::why;
 
-use crate::{
-    indexed::{Source, exit, note_damage},
-    output::{Outcome, say},
-};
+use crate::{indexed::Source, output::Outcome};
 
 /// Say why a request was refused - the rule, its limit, what was seen and what would have passed - or
 /// why an order was not filled: its price never reached, others ahead, halted.
@@ -19,14 +16,9 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
-    let source = &arguments.source;
-    let index = source.open()?;
-    let why = why(&index, &arguments.what).map_err(|fault| note_damage(&index, fault))?;
-    if source.json {
-        say!("{:#}", why.json());
-    } else {
-        let dir = source.dir.display();
-        say!("{why}\n\nNext: ironbook replay {dir} --at {}", why.sequence);
-    }
-    Ok(exit(&index))
+    let index = arguments.source.open()?;
+    let why = why(&index, &arguments.what);
+    arguments
+        .source
+        .tell(&index, why, |why, dir| vec![format!("ironbook replay {dir} --at {}", why.sequence)])
 }

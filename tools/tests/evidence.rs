@@ -178,6 +178,149 @@ fn what_is_redacted_tells_no_name() {
 }
 
 #[test]
+fn formats_for_programs_tell_no_name_and_take_their_options() {
+    let story = Story::written_by(names);
+    let named = story.ask("export --format pcap --no-redact", 0);
+    assert!(named.contains("ZALPHA") && named.contains("zsecret-acc"));
+    no_secret(&story.ask("export --format pcap", 0));
+    for redact in ["--redact", "--no-redact"] {
+        no_secret(&story.ask(&format!("export --format itch {redact}"), 0));
+    }
+    for (question, status, expected) in [
+        ("export --symbol AAPL", 2, "--symbol goes with --format itch only"),
+        ("export --format itch --kinds events", 2, "leave --kinds out"),
+        ("export --format itch --symbol IBM", 1, "there are AAPL MSFT"),
+    ] {
+        let message = stderr(&story.output(question, status));
+        assert!(message.contains(expected), "{question}: {message}");
+    }
+    if cfg!(feature = "parquet") {
+        // Compressed, so that names can be told apart by what it says of them only.
+        let bytes = |options: &str| {
+            let output = story.output(&format!("export --format parquet {options}"), 0).stdout;
+            assert!(output.starts_with(b"PAR1") && output.ends_with(b"PAR1"));
+            output
+        };
+        assert_eq!(bytes(""), bytes("--redact"));
+        assert_ne!(bytes(""), bytes("--no-redact"));
+    }
+    let out = text(&story.beside("day.itch"));
+    let said = json(&story.output(&format!("export --format itch --out {out} --json"), 0));
+    let mut bytes = &fs::read(&out).unwrap()[..];
+    let mut messages = 0;
+    while let Some((length, rest)) = bytes.split_first_chunk::<2>() {
+        bytes = &rest[usize::from(u16::from_be_bytes(*length))..];
+        messages += 1;
+    }
+    assert_eq!(said["lines"], messages, "messages");
+}
+
+#[test]
+fn busts_are_planned() {
+    let story = Story::new();
+    story.golden("bust-trades", "bust --trade 3 --trade 1 --trade 3");
+    story.golden("bust-client", "bust --client C7 --from seq:20 --to seq:60 --no-redact");
+    story.golden("bust-outside", "bust --symbol AAPL --outside 1");
+    let file = story.beside("plan.jsonl");
+    let name = text(&file);
+    let said = json(&story.output(&format!("bust --client C7 --out {name} --json"), 0));
+    let lines = fs::read_to_string(&file).unwrap();
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().all(|line| line["mark"] == "PLAN"), "{lines:?}");
+    let of = |what: &str| -> Vec<_> {
+        lines.iter().filter(|line| line["what"] == what).cloned().collect()
+    };
+    assert_eq!((of("plan").len(), &lines[0]["what"]), (1, &"plan".into()));
+    assert_eq!(said["busts"], serde_json::Value::from(of("bust")));
+    assert_eq!(said["effects"], serde_json::Value::from(of("effect")));
+    // What one gets back another gives.
+    let number = |value: &serde_json::Value| value.as_str().unwrap().parse::<f64>().unwrap();
+    let sum = |key: &str| of("effect").iter().map(|effect| number(&effect[key])).sum::<f64>();
+    assert_eq!((sum("position_change"), sum("cash_change")), (0.0, 0.0));
+    // With all of its trades gone a party holds nothing.
+    let of_c7 = said["effects"].as_array().unwrap().iter().find(|of| of["comp_id"] == "C3");
+    assert_eq!(of_c7.unwrap()["position_after"], "0", "{said:#}");
+    let held = json(&story.output("trades --json", 0));
+    for effect in of("effect") {
+        let comp_id = effect["comp_id"].as_str().unwrap().replace("C3", "C7");
+        let parties = held["parties"].as_array().unwrap();
+        let party = parties.iter().find(|of| of["comp_id"] == comp_id).unwrap();
+        assert_eq!(effect["position_before"], party["net"], "{effect}");
+    }
+    for (question, status, expected) in [
+        ("bust", 2, "say which trades: --trade, or"),
+        ("bust --trade 99", 1, "there is no trade 99"),
+        ("bust --trade 1 --client C1", 2, "cannot be used with"),
+        ("bust --symbol MSFT", 1, "no trade is as asked for"),
+        ("bust --client C9", 1, "there are C1 C2 C7"),
+        (&format!("bust --trade 1 --out {name}"), 2, "give another name"),
+    ] {
+        let message = stderr(&story.output(question, status));
+        assert!(message.contains(expected), "{question}: {message}");
+    }
+    let names = Story::written_by(names);
+    no_secret(&names.ask("bust --trade 1", 0));
+    no_secret(&names.ask("bust --trade 1 --json", 0));
+    assert!(names.ask("bust --trade 1 --no-redact", 0).contains("ZALPHA-FUND"));
+}
+
+#[test]
+fn a_stretch_is_a_test() {
+    let story = Story::new();
+    let scenario = story.ask("export --as-scenario --from seq:29 --to seq:60", 0);
+    compare("scenario.txt", &scenario);
+    let file = story.beside("test.scenario");
+    let name = text(&file);
+    let said =
+        stdout(&story.output(&format!("export --as-scenario --out {name} --from 29 --to 60"), 0));
+    assert!(said.contains(&format!("Next: ironbook scenario {name}")), "{said}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), scenario);
+    let played = stdout(&expect_exit(&["scenario", &name], 0));
+    assert!(played.contains("Differs      nowhere"), "{played}");
+    let changed = scenario.replacen("left 60;", "left 61;", 1);
+    assert_ne!(changed, scenario);
+    fs::write(&file, changed).unwrap();
+    let found = |options: &[&str]| {
+        let output = stdout(&expect_exit(&[&["scenario", &name], options].concat(), 1));
+        output.replace(&name, "FILE").replace(env!("CARGO_PKG_VERSION"), "VERSION")
+    };
+    compare("scenario-differs.txt", &found(&[]));
+    compare("scenario-differs.json", &found(&["--json"]));
+    fs::write(&file, "no scenario").unwrap();
+    let told = stderr(&expect_exit(&["scenario", &name], 2));
+    assert!(told.contains("this is no scenario that this program knows"), "{told}");
+    expect_exit(&["scenario", "/no/such/file"], 2);
+    story.output("export --as-scenario --format csv", 2);
+    // Names are told when they are asked for.
+    let names = Story::written_by(names);
+    no_secret(&names.ask("export --as-scenario", 0));
+    no_secret(&names.ask("export --as-scenario --from seq:20", 0));
+    assert!(names.ask("export --as-scenario --no-redact", 0).contains("zsecret-acc"));
+}
+
+#[test]
+fn nothing_lies_between_places_in_the_wrong_order() {
+    let story = Story::new();
+    let out = text(&story.beside("out.html"));
+    for command in [
+        "export",
+        "trades",
+        "trades --away 1",
+        "top",
+        "client C1",
+        "whatif",
+        &format!("report --out {out}"),
+    ] {
+        let told = stderr(&story.output(&format!("{command} --from seq:50 --to seq:20"), 1));
+        assert!(told.contains("nothing lies between seq:50 and seq:20"), "{command}: {told}");
+        assert!(told.contains("sequence 50 to 20; the journal holds 1 to 89, 2026-"), "{told}");
+        story.output(&format!("{command} --from time:18:00:00"), 1);
+    }
+    assert!(!fs::exists(out).unwrap());
+}
+
+#[test]
 fn names_are_as_long_as_they_may_be() {
     const { assert!(CompId::MAX == 32 && ClOrdId::MAX == 36 && Account::MAX == 12) };
     let longest = "Z".repeat(CompId::MAX);

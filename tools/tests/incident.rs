@@ -45,7 +45,7 @@ fn words_that_mean_nothing_or_too_much_are_told() {
         ("why seq:1", 1, "no order was accepted or changed"),
         ("client C9", 1, "no session has the comp id C9; there are C1 C2 C7"),
         ("trades --symbol IBM", 1, "there is no symbol IBM; there are AAPL MSFT"),
-        ("trades --from 23:00:00", 0, ""),
+        ("trades --from 23:00:00", 1, "nothing lies between 23:00:00 and end"),
         ("book --at nowhere", 1, "no request has the ClOrdID nowhere"),
     ] {
         let message = stderr(&story.output(question, status));

@@ -17,7 +17,7 @@ use crate::{
     index::Index,
     moment::Moment,
     show::{Content, Entry},
-    text::{grouped, hash, utc},
+    text::{build, grouped, hash, utc},
 };
 
 /// Tags of times in messages that are journaled as text: SendingTime, TransactTime, OrigSendingTime.
@@ -151,14 +151,10 @@ pub fn compare(
     Ok(compared)
 }
 
+/// Which program wrote the first segment.
 fn build_of(reader: &Reader) -> String {
     let segments = reader.segments().unwrap_or_default();
-    let build = segments.first().map(|first| String::from_utf8_lossy(&first.build_id).into_owned());
-    let build = build.unwrap_or_default();
-    match build.trim_end_matches('\0') {
-        "" => "unknown".to_owned(),
-        known => known.to_owned(),
-    }
+    build(segments.first().map_or(&[][..], |first| &first.build_id))
 }
 
 /// A difference before anybody shows it.
@@ -427,6 +423,28 @@ fn read_at(dir: &Path, positions: impl IntoIterator<Item = Position>) -> Result<
         entries.extend(reader.next().map_err(PlayError::from)?.map(|frame| Entry::of(&frame)));
     }
     Ok(entries)
+}
+
+/// Frames of a journal behind one, as far as it can be read.
+///
+/// # Errors
+/// [`Fault`]: it can't be opened.
+pub fn following(
+    dir: &Path,
+    sequence: u64,
+    count: usize,
+    names: &Engine,
+) -> Result<Vec<Shown>, Fault> {
+    let mut reader = Reader::open(dir)?;
+    let mut found = Vec::new();
+    if skip_to(&mut reader, sequence + 1).is_ok() {
+        while let Ok(Some(frame)) = reader.next()
+            && found.len() < count
+        {
+            found.push(Shown::of(&Entry::of(&frame), names));
+        }
+    }
+    Ok(found)
 }
 
 /// The state before the input where a difference is, which both journals lead to.

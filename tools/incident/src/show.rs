@@ -129,6 +129,12 @@ impl Entry {
 
     /// All of it, for programs. Prices and quantities are texts, so that no digit is lost.
     pub fn json(&self, engine: &Engine) -> Value {
+        let known = engine.instruments().map(|view| view.definition);
+        self.json_with(engine, &known.map(|known| (known.symbol, known.instrument)).collect())
+    }
+
+    /// The same with the symbols of the engine, for many frames.
+    pub fn json_with(&self, engine: &Engine, symbols: &SymbolTable) -> Value {
         let mut fields = Map::new();
         fields.insert("sequence".into(), self.sequence.into());
         fields.insert("time_ns".into(), self.time_ns.into());
@@ -144,7 +150,7 @@ impl Entry {
             fields.extend(more.into_iter().filter(|(_, value)| !value.is_null()));
         }
         fields.insert("text".into(), self.text(engine).into());
-        if let Some(fix) = self.fix(engine) {
+        if let Some(fix) = self.fix(symbols) {
             fields.insert("fix".into(), fix.into());
         }
         Value::Object(fields)
@@ -152,15 +158,12 @@ impl Entry {
 
     /// The FIX 4.4 message that tells a client of it, from MsgType on and without MsgSeqNum, comp ids
     /// and SendingTime; `|` stands for SOH.
-    pub fn fix(&self, engine: &Engine) -> Option<String> {
+    fn fix(&self, symbols: &SymbolTable) -> Option<String> {
         let mut message = FixText(None);
         match &self.content {
             Content::Event(event) => {
-                let known = engine.instruments().map(|view| view.definition);
-                let symbols: SymbolTable =
-                    known.map(|known| (known.symbol, known.instrument)).collect();
                 let (sequence, time) = (Sequence(self.sequence), Timestamp(self.time_ns));
-                report(event, sequence, time, &symbols, &mut message);
+                report(event, sequence, time, symbols, &mut message);
             }
             Content::Session(SessionRecord::Outbound { msg_type, body, .. }) => {
                 message.set(msg_type, body);

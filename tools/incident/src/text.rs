@@ -39,6 +39,14 @@ pub fn hash(hash: u64) -> String {
     format!("{hash:016x}")
 }
 
+/// The program that wrote a segment, by the id in its header.
+pub fn build(id: &[u8]) -> String {
+    match String::from_utf8_lossy(id).trim_end_matches('\0') {
+        "" => "unknown".to_owned(),
+        known => known.to_owned(),
+    }
+}
+
 /// A time as RFC 3339 has it, UTC, to the nanosecond: `2026-03-02T14:30:00.000000001Z`.
 pub fn utc(time_ns: u64) -> String {
     let mut text = [0; TIMESTAMP_TEXT_MAX];

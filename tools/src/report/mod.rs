@@ -25,7 +25,7 @@ use serde_json::json;
 
 use crate::{
     indexed::{Source, Stretch, exit, note_damage},
-    output::{Exit, Failure, Outcome, create, grouped, hash, say},
+    output::{Exit, Failure, Outcome, build, create, grouped, hash, say},
     verify::{self, describe},
 };
 
@@ -118,14 +118,14 @@ impl Facts {
         let drawn: Vec<_> = drawn.into_iter().map(|(_, instrument)| instrument).collect();
         let away = arguments.away.map(|percent| {
             let (symbol, comp_id, away) = (None, None, Some(percent));
-            let wanted = Wanted { span, symbol, comp_id, away, limit: AWAY_LISTED };
+            let wanted = Wanted { span, symbol, comp_id, away, only: &[], limit: AWAY_LISTED };
             trades(index, &wanted).map(|found| (percent, found))
         });
         let end = Moment::at(index, span.last)?;
         let moment = MomentFacts::at(index, at, &mut names)?;
         Ok(Self {
             dir: arguments.dir(),
-            build: build(index),
+            build: builds(index),
             span,
             times: (first_ns, last_ns),
             state_hash: end.engine().map_or(0, ironbook_engine::Engine::state_hash),
@@ -160,16 +160,13 @@ impl MomentFacts {
     }
 }
 
-fn build(index: &Index) -> String {
+/// Which programs wrote the journal.
+fn builds(index: &Index) -> String {
     let segments = Reader::open(index.dir()).and_then(|reader| reader.segments());
-    let mut builds: Vec<_> = segments
-        .unwrap_or_default()
-        .iter()
-        .map(|segment| String::from_utf8_lossy(&segment.build_id).trim_end_matches('\0').to_owned())
-        .filter(|build| !build.is_empty())
-        .collect();
+    let segments = segments.unwrap_or_default();
+    let mut builds: Vec<_> = segments.iter().map(|segment| build(&segment.build_id)).collect();
     builds.dedup();
-    if builds.is_empty() { "unknown".to_owned() } else { builds.join(", then ") }
+    if builds.is_empty() { build(&[]) } else { builds.join(", then ") }
 }
 
 fn findings(arguments: &Arguments, index: &Index, verified: &Report) -> Vec<String> {

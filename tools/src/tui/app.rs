@@ -16,7 +16,7 @@ use ironbook_incident::{
 };
 
 use super::{
-    desk::{Answer, Page, Request, Scene},
+    desk::{Answer, DiffPage, Page, Request, Scene},
     survey::Survey,
 };
 
@@ -66,12 +66,14 @@ pub enum Screen {
     Client,
     /// How long commands took.
     Latency,
+    /// Where another journal, or this program, differs.
+    Diff,
 }
 
 impl Screen {
     /// All of them, by their keys from 1 on.
-    pub const ALL: [Self; 5] =
-        [Self::Triage, Self::Moment, Self::Order, Self::Client, Self::Latency];
+    pub const ALL: [Self; 6] =
+        [Self::Triage, Self::Moment, Self::Order, Self::Client, Self::Latency, Self::Diff];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -81,6 +83,7 @@ impl Screen {
             Self::Order => "Order",
             Self::Client => "Client",
             Self::Latency => "Latency",
+            Self::Diff => "Diff",
         }
     }
 }
@@ -98,6 +101,8 @@ pub enum Asking {
     Client,
     /// A condition to look for.
     Condition,
+    /// Another journal to compare with.
+    Journal,
 }
 
 /// A line that is being typed.
@@ -148,6 +153,8 @@ pub struct App {
     pub order: Option<Page>,
     /// The client that was asked for.
     pub client: Option<Page>,
+    /// What was compared.
+    pub diff: Option<DiffPage>,
     /// The line that is being typed.
     pub prompt: Option<Prompt>,
     /// What to tell.
@@ -186,6 +193,7 @@ impl App {
             scene: None,
             order: None,
             client: None,
+            diff: None,
             prompt: None,
             message: None,
             condition: None,
@@ -250,6 +258,12 @@ impl App {
                 self.choose(Screen::Client, 0);
                 Some(Screen::Client)
             }
+            Answer::Diff(page) => {
+                let first = page.rows.iter().position(|row| !row.is_same);
+                self.diff = Some(page);
+                self.choose(Screen::Diff, first.unwrap_or(0));
+                Some(Screen::Diff)
+            }
             Answer::Told(text) => {
                 self.message = Some(Message::Told(text));
                 None
@@ -299,7 +313,7 @@ impl App {
                 self.wants_stop = true;
             }
             // Nothing has to be known for these.
-            Key::Char('q' | '1'..='5' | '?')
+            Key::Char('q' | '1'..='6' | '?')
             | Key::Up
             | Key::Down
             | Key::PageUp
@@ -324,7 +338,7 @@ impl App {
         }
         self.message = None;
         match key {
-            Key::Char(of @ '1'..='5') => {
+            Key::Char(of @ '1'..='6') => {
                 self.has_left = true;
                 self.show(Screen::ALL[of as usize - '1' as usize]);
             }
@@ -355,6 +369,7 @@ impl App {
                 let asking = match self.screen {
                     Screen::Order => Asking::Order,
                     Screen::Client => Asking::Client,
+                    Screen::Diff => Asking::Journal,
                     _ => Asking::Place,
                 };
                 self.prompt = Some(Prompt { asking, text: String::new() });
@@ -407,6 +422,7 @@ impl App {
         self.ask(match asking {
             Asking::Order => Request::Order(text.to_owned()),
             Asking::Client => Request::Client(text.to_owned()),
+            Asking::Journal => Request::Diff(Some(text.to_owned())),
             Asking::Time if !text.starts_with("time:") => Request::Go(format!("time:{text}")),
             _ => Request::Go(text.to_owned()),
         });
@@ -473,6 +489,12 @@ impl App {
                 page.and_then(|page| page.lines.get(at)).and_then(|line| line.place)
             }
             Screen::Latency => self.survey.latency.slowest.get(at).map(|slow| slow.sequence),
+            Screen::Diff => match &self.diff {
+                None => return self.ask(Request::Diff(None)),
+                Some(page) => {
+                    page.rows.get(at).and_then(|row| row.a.as_ref()).map(|of| of.sequence)
+                }
+            },
         };
         match place {
             Some(sequence) => self.ask(Request::Go(format!("seq:{sequence}"))),
@@ -519,6 +541,7 @@ impl App {
             Screen::Moment => self.scene.as_ref().map_or(0, |scene| scene.rows.len()),
             Screen::Order | Screen::Client => self.page(screen).map_or(0, |page| page.lines.len()),
             Screen::Latency => self.survey.latency.slowest.len(),
+            Screen::Diff => self.diff.as_ref().map_or(0, |page| page.rows.len()),
         }
     }
 
@@ -552,15 +575,21 @@ impl App {
         }
         match self.screen {
             Screen::Triage | Screen::Latency => {
-                "1-5 screens  ↑↓ choose  Enter go there  / search  t time  b break  ? keys  q"
+                "1-6 screens  ↑↓ choose  Enter go there  / search  t time  b break  ? keys  q"
             }
             Screen::Moment => {
                 "[ ] step  { } 1,000  b n N break  / search  s book  Enter order  c client  ? q"
             }
             Screen::Order => {
-                "1-5 screens  ↑↓←→ move  Enter go there  / order  c client  ? keys  q quit"
+                "1-6 screens  ↑↓←→ move  Enter go there  / order  c client  ? keys  q quit"
             }
-            Screen::Client => "1-5 screens  ↑↓←→ move  Enter go there  / client  ? keys  q quit",
+            Screen::Client => "1-6 screens  ↑↓←→ move  Enter go there  / client  ? keys  q quit",
+            Screen::Diff if self.diff.is_none() => {
+                "1-6 screens  Enter this program  / another journal  ? keys  q quit"
+            }
+            Screen::Diff => {
+                "1-6 screens  ↑↓←→ move  Enter go there (A)  / another journal  ? keys  q quit"
+            }
         }
     }
 

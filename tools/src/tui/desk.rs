@@ -1,12 +1,16 @@
 //! Answers what the interface asks about a journal, one request after the other.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use ironbook_engine::{Engine, Event, InstrumentId};
 use ironbook_incident::{
     Fault,
     book::{BookView, book},
     condition::Condition,
+    difference::{Comparison, Shown, compare, compute, following},
     index::Index,
     moment::{Moment, Watch},
     place::What,
@@ -20,6 +24,10 @@ use ironbook_incident::{
 const LEVELS_MAX: usize = 100;
 /// Events before the input that are shown.
 pub const EVENTS_BEFORE: usize = 20;
+/// Frames on each side of a difference that are shown.
+const DIFF_FRAMES: usize = 50;
+/// What begins the lines of a comparison that are facts and no frames.
+const DIFF_FACTS: [&str; 6] = ["Same ", "Damaged ", "Differs ", "Books ", "State ", "Program  "];
 /// Inputs between two looks at whether the work goes on.
 const INPUTS_PER_LOOK: u64 = 4_096;
 
@@ -45,6 +53,8 @@ pub enum Request {
     Order(String),
     /// What a client did, by its comp id.
     Client(String),
+    /// Where another journal, by its directory, or this program first differs.
+    Diff(Option<String>),
 }
 
 /// What it is told.
@@ -56,6 +66,8 @@ pub enum Answer {
     Order(Page),
     /// What a client did.
     Client(Page),
+    /// What was compared.
+    Diff(DiffPage),
     /// Nothing came of it, which is no fault.
     Told(String),
     /// Why there is no answer.
@@ -116,6 +128,37 @@ pub struct PageLine {
     pub place: Option<u64>,
 }
 
+/// A journal beside another, or beside what this program computes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiffPage {
+    /// What stands on the right: a directory, or this program.
+    pub other: String,
+    /// What the comparison came to, a line each.
+    pub lines: Vec<String>,
+    /// Frames around the first difference.
+    pub rows: Vec<DiffRow>,
+}
+
+/// Frames side by side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiffRow {
+    /// Of the journal that is looked at.
+    pub a: Option<DiffCell>,
+    /// Of the other.
+    pub b: Option<DiffCell>,
+    /// Whether they say the same.
+    pub is_same: bool,
+}
+
+/// A frame, told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiffCell {
+    /// Its sequence.
+    pub sequence: u64,
+    /// What it says.
+    pub text: String,
+}
+
 /// What is remembered when the index is opened again.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory {
@@ -170,6 +213,7 @@ impl<'i> Desk<'i> {
             Request::NextBook => self.next_book(),
             Request::Order(word) => self.order(word),
             Request::Client(comp_id) => self.client(comp_id),
+            Request::Diff(other) => self.diff(other.as_deref()),
         };
         answer.unwrap_or_else(|fault| {
             // It may be anywhere.
@@ -439,6 +483,86 @@ impl<'i> Desk<'i> {
         let about = client.comp_id.clone();
         Ok(Answer::Client(Page { about: about.clone(), client: about, lines }))
     }
+
+    /// Compares with another journal, or with what this program computes. Where they go on, both are shown.
+    fn diff(&self, other: Option<&str>) -> Result<Answer, Fault> {
+        let dir = self.index.dir();
+        let Some(other) = other else {
+            let computed = compute(dir, DIFF_FRAMES)?;
+            let found = computed.divergence.as_ref();
+            let before = found.map_or(&[][..], |found| &found.before);
+            let first = found.map(|found| [&found.journaled, &found.computed]);
+            let after =
+                self.following([Some(dir), None], found.map_or([0; 2], |of| [of.sequence; 2]))?;
+            return Ok(Answer::Diff(DiffPage {
+                other: "this program".to_owned(),
+                lines: summary(&computed.to_string()),
+                rows: rows(before, first, if found.is_some() { after } else { Vec::new() }),
+            }));
+        };
+        let how = Comparison { ignore_times: false, context: DIFF_FRAMES };
+        let compared = compare([dir, Path::new(other)], Some(self.index.kept_in()), how)?;
+        let found = compared.difference.as_ref();
+        let first = found.map(|found| [&found.first.a, &found.first.b]);
+        let after = match first {
+            Some(first) => {
+                let last = first.map(|shown| shown.as_ref().map_or(u64::MAX - 1, |of| of.sequence));
+                self.following([Some(dir), Some(Path::new(other))], last)?
+            }
+            None => Vec::new(),
+        };
+        let before = found.map_or(&[][..], |found| &found.before);
+        Ok(Answer::Diff(DiffPage {
+            other: other.to_owned(),
+            lines: summary(&compared.to_string()),
+            rows: rows(before, first, after),
+        }))
+    }
+
+    /// What comes behind a frame of each, side by side.
+    fn following(
+        &self,
+        dirs: [Option<&Path>; 2],
+        behind: [u64; 2],
+    ) -> Result<Vec<[Option<Shown>; 2]>, Fault> {
+        let end = Moment::end(self.index)?;
+        let Some(names) = end.engine() else { return Ok(Vec::new()) };
+        let of = |side: usize| match dirs[side] {
+            Some(dir) => following(dir, behind[side], DIFF_FRAMES, names),
+            None => Ok(Vec::new()),
+        };
+        let (a, b) = (of(0)?, of(1)?);
+        let at = |of: &[Shown], number: usize| of.get(number).cloned();
+        let longest = a.len().max(b.len());
+        Ok((0..longest).map(|number| [at(&a, number), at(&b, number)]).collect())
+    }
+}
+
+/// What a comparison came to, without its frames.
+fn summary(text: &str) -> Vec<String> {
+    let is_fact = |line: &&str| DIFF_FACTS.iter().any(|label| line.starts_with(label));
+    text.lines().filter(is_fact).map(str::to_owned).collect()
+}
+
+/// Frames that are the same, then those that may not be.
+fn rows(
+    before: &[Shown],
+    first: Option<[&Option<Shown>; 2]>,
+    after: Vec<[Option<Shown>; 2]>,
+) -> Vec<DiffRow> {
+    let cell = |shown: &Shown| DiffCell { sequence: shown.sequence, text: shown.text.clone() };
+    let same = before.iter().map(|shown| DiffRow {
+        a: Some(cell(shown)),
+        b: Some(cell(shown)),
+        is_same: true,
+    });
+    let pair = |[a, b]: [&Option<Shown>; 2]| DiffRow {
+        a: a.as_ref().map(cell),
+        b: b.as_ref().map(cell),
+        is_same: matches!((a, b), (Some(a), Some(b)) if a.text == b.text && a.time_ns == b.time_ns),
+    };
+    let first = first.map(|first| DiffRow { is_same: false, ..pair(first) });
+    same.chain(first).chain(after.iter().map(|[a, b]| pair([a, b]))).collect()
 }
 
 fn page(text: &str) -> Vec<PageLine> {

@@ -15,14 +15,18 @@ use std::{
     time::Duration,
 };
 
-use ironbook_engine::Side;
+use ironbook_engine::{
+    Event, InstrumentStatus, OrderId, Side, Timestamp,
+    command::{Origin, QueryOrder, SetInstrumentStatus},
+};
+use ironbook_gateway::session_record::SessionRecord;
 use ironbook_incident::index::Index;
 use ironbook_journal::{Options, SEGMENT_BYTES_MIN};
 use ratatui::{Terminal, backend::TestBackend, style::Modifier};
 
 use super::{
     app::{App, Key, Screen},
-    desk::{Control, Desk, Memory, Request},
+    desk::{Control, Desk, DiffCell, Memory, Request},
     draw,
     survey::Surveyor,
     worker::{self, Place, Told},
@@ -188,6 +192,89 @@ fn every_screen_of_a_day() {
     session.golden("latency");
     session.press("?");
     session.golden("help");
+}
+
+#[test]
+fn journals_are_shown_side_by_side() {
+    let (place, dir) = day();
+    // Another price in the order that comes third.
+    let other = place.path().join("other");
+    let mut another = Script::new(&other);
+    let none = ironbook_gateway::session_record::Copies::None;
+    another.record(&SessionRecord::Role { session: C2, copies: none });
+    another.record(&SessionRecord::Outbound {
+        session: C1,
+        msg_type: b"A".to_vec(),
+        body: b"98=0\x01108=30\x01".to_vec(),
+    });
+    another.order((C1, "a1"), script::AAPL, Side::Buy, (100, 10_000));
+    another.order((C2, "b1"), script::AAPL, Side::Buy, (50, 10_001));
+    another.close();
+    let index = index(&dir);
+    let mut session = Session::new(&index, Some("end"));
+    session.press("6");
+    session.golden("diff-none");
+    session.press("<Enter>");
+    session.expect(&["Differs      nowhere", "A data", "B this program"]);
+    session.press("<Enter>");
+    session.expect(&["this row leads nowhere"]);
+    let path = other.to_str().unwrap();
+    session.press(&format!("/{path}<Enter>"));
+    // Where it is has another name each time.
+    let shown = session.app.diff.as_mut().unwrap();
+    assert_eq!(std::mem::replace(&mut shown.other, "other".to_owned()), path);
+    session.golden("diff");
+    assert!(chosen(&session.app).contains(" # "), "{}", chosen(&session.app));
+    session.press("<Up>");
+    assert!(chosen(&session.app).contains(" | "), "{}", chosen(&session.app));
+    // Both sides are moved, and the frames behind are there.
+    session.press("<Right>");
+    assert!(!session.screen().contains("NewOrderSingle: C1"), "{}", session.screen());
+    session.press("<Left><Down><Down><Down>");
+    session.expect(&["A NewOrderSingle: C7 x1", "B nothing"]);
+    session.press("<Enter>");
+    session.expect(&["Sequence 13 "]);
+    session.press("6/nowhere<Enter>");
+    session.expect(&["nowhere"]);
+    // What was compared before stays.
+    session.expect(&["B other"]);
+}
+
+#[test]
+fn what_this_program_decides_otherwise_is_shown() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    day.order((C1, "a1"), script::AAPL, Side::Buy, (100, 10_000));
+    let lie = |event: &mut Event| {
+        if let Event::Execution(event) = event {
+            event.leaves_qty += 1;
+        }
+    };
+    let status = SetInstrumentStatus::new(
+        Origin::venue(Timestamp(0)),
+        script::AAPL,
+        InstrumentStatus::Halted,
+    );
+    day.command_with_lies(status.into(), lie);
+    let query = QueryOrder::new(
+        Origin::new(C1, 2, Timestamp(0)),
+        OrderId::NONE,
+        script::AAPL,
+        Side::Buy,
+        script::name("a1"),
+    );
+    day.command_with_lies(query.into(), lie);
+    day.close();
+    let index = index(&dir);
+    let mut session = Session::new(&index, None);
+    session.press("6<Enter>");
+    session.expect(&["Differs      at sequence 12"]);
+    let rows = &session.app.diff.as_ref().unwrap().rows;
+    let row = rows.iter().find(|row| !row.is_same).unwrap();
+    let says = |cell: &Option<DiffCell>| cell.as_ref().unwrap().text.clone();
+    assert!(says(&row.a).contains("left 101") && says(&row.b).contains("left 100"), "{row:?}");
+    assert!(chosen(&session.app).contains(" # "), "{}", chosen(&session.app));
 }
 
 #[test]
@@ -391,7 +478,7 @@ fn a_damaged_journal_is_shown_up_to_the_damage() {
     let index = index(&dir);
     let mut session = Session::new(&index, None);
     session.expect(&["DAMAGED", "up to sequence 28 the journal is good", "1 to 28, none missing"]);
-    assert!(!session.screen().contains("no damage"));
+    assert!(!session.screen().contains("whole when it was indexed"));
     session.press("2");
     session.expect(&["28 of 28"]);
     session.press("]");

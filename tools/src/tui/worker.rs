@@ -192,7 +192,7 @@ pub fn health(index: &Index) -> Result<Health, Fault> {
     if damage.is_empty() {
         let text = match frames {
             0 => "nothing is written yet",
-            _ => "no damage: checksums are right, events are computed again alike",
+            _ => "whole when it was indexed: checksums were right, events came alike",
         };
         lines.insert(0, ("Health", text.to_owned()));
     }

@@ -57,6 +57,7 @@ const FRAMES_MIN: u64 = 1 << 18;
 /// The index of a journal, up to the last frame that was committed when it was opened.
 pub struct Index {
     dir: PathBuf,
+    kept_in: PathBuf,
     journal: Arc<dyn Storage>,
     segment_bytes: u64,
     runs: Vec<Run>,
@@ -141,6 +142,7 @@ impl Index {
         });
         let mut index = Self {
             dir: dir.to_owned(),
+            kept_in: index_dir,
             journal,
             segment_bytes: bytes.segment,
             runs,
@@ -202,6 +204,11 @@ impl Index {
     /// The journal's directory.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Where the index is kept, if it can be.
+    pub fn kept_in(&self) -> &Path {
+        &self.kept_in
     }
 
     /// Bytes of the journal's segments.

@@ -2,6 +2,7 @@
 //! programs (`json`). The same journal gives the same answer, byte for byte.
 
 pub mod book;
+pub mod bust;
 pub mod client;
 pub mod life;
 pub mod queue;
@@ -36,7 +37,7 @@ impl Span {
     /// as the first place means the first frame that is not before it.
     ///
     /// # Errors
-    /// As for [`What::find`].
+    /// As for [`What::find`]; [`Fault::NotFound`] when nothing lies between the places.
     pub fn parse(index: &Index, from: Option<&str>, to: Option<&str>) -> Result<Self, Fault> {
         let first = match from.map(|word| What::parse(word, index)).transpose()? {
             None => index.first_sequence(),
@@ -48,7 +49,27 @@ impl Span {
             None => index.last_sequence(),
             Some(word) => What::parse(word, index)?.find(index)?,
         };
+        if first > last && (from, to) != (None, None) {
+            let (held, end) = (index.first_sequence(), index.last_sequence());
+            return Err(Fault::NotFound(format!(
+                "nothing lies between {} and {}, which is sequence {first} to {last}; the journal holds \
+                 {held} to {end}, {} to {}",
+                from.unwrap_or("start"),
+                to.unwrap_or("end"),
+                utc(index.first_time_ns()),
+                utc(index.last_time_ns()),
+            )));
+        }
         Ok(Self { first, last })
+    }
+
+    /// The same from its first frame's input to the last event of its last frame's.
+    ///
+    /// # Errors
+    /// [`Fault`]: there are no such frames.
+    pub(crate) fn of_inputs(self, index: &Index) -> Result<Self, Fault> {
+        let last = Moment::at(index, self.last)?.sequence();
+        Ok(Self { first: index.input_of(self.first)?, last })
     }
 
     fn holds(self, sequence: u64) -> bool {
@@ -98,7 +119,7 @@ fn engine<'m>(end: &'m Moment<'_>) -> Result<&'m Engine, Fault> {
 }
 
 /// The instrument with a symbol.
-fn instrument(engine: &Engine, wanted: &str) -> Result<InstrumentId, Fault> {
+pub(crate) fn instrument(engine: &Engine, wanted: &str) -> Result<InstrumentId, Fault> {
     let symbol = Symbol::try_from(wanted).ok();
     let found = symbol.and_then(|symbol| engine.instrument_by_symbol(&symbol));
     found.map(|view| view.definition.instrument).ok_or_else(|| {

@@ -29,6 +29,8 @@ pub struct Wanted<'a> {
     pub comp_id: Option<&'a str>,
     /// Only those whose price is at least so many percent from the middle of the book before them.
     pub away: Option<f64>,
+    /// Only these; all where there is none.
+    pub only: &'a [TradeId],
     /// Most trades that are listed; all are counted.
     pub limit: usize,
 }
@@ -90,11 +92,21 @@ pub struct Trades {
 }
 
 /// Both sides of a trade as they were reported.
-struct Sides {
-    sequence: u64,
-    time_ns: u64,
-    maker: Execution,
-    taker: Execution,
+pub(super) struct Sides {
+    pub sequence: u64,
+    pub time_ns: u64,
+    pub maker: Execution,
+    pub taker: Execution,
+}
+
+impl Sides {
+    /// Who bought, and who sold.
+    pub fn parties(&self) -> [&Execution; 2] {
+        match self.taker.side {
+            Side::Buy => [&self.taker, &self.maker],
+            Side::Sell => [&self.maker, &self.taker],
+        }
+    }
 }
 
 /// Sums of a party in an instrument.
@@ -131,16 +143,28 @@ impl Sums {
 pub fn trades(index: &Index, wanted: &Wanted<'_>) -> Result<Trades, Fault> {
     let end = Moment::end(index)?;
     let names = engine(&end)?;
+    let mut found =
+        Found { names, limit: wanted.limit, count: 0, trades: Vec::new(), sums: BTreeMap::new() };
+    find(index, names, wanted, |sides, away| found.take(sides, away))?;
+    Ok(found.answer())
+}
+
+/// Shows the trades that are wanted, and how far from the market they were where that is asked for.
+pub(super) fn find(
+    index: &Index,
+    names: &Engine,
+    wanted: &Wanted<'_>,
+    mut each: impl FnMut(&Sides, Option<(String, f64)>),
+) -> Result<(), Fault> {
     let only = wanted.symbol.map(|wanted| instrument(names, wanted)).transpose()?;
     let party = wanted.comp_id.map(|wanted| session(names, wanted)).transpose()?;
     let is_wanted = |sides: &Sides| {
         let (maker, taker) = (&sides.maker, &sides.taker);
         wanted.span.holds(sides.sequence)
             && only.is_none_or(|only| only == taker.instrument)
+            && (wanted.only.is_empty() || wanted.only.contains(&taker.trade_id))
             && party.is_none_or(|party| [maker.session, taker.session].contains(&party))
     };
-    let mut found =
-        Found { names, limit: wanted.limit, count: 0, trades: Vec::new(), sums: BTreeMap::new() };
     match wanted.away {
         Some(percent) => with_reference(index, wanted.span, |sides, middle| {
             let away = middle.and_then(|middle| away(sides, middle));
@@ -148,7 +172,7 @@ pub fn trades(index: &Index, wanted: &Wanted<'_>) -> Result<Trades, Fault> {
                 && let Some((text, away)) = away
                 && away.abs() >= percent
             {
-                found.take(sides, Some((text, away)));
+                each(sides, Some((text, away)));
             }
         })?,
         None => {
@@ -161,12 +185,12 @@ pub fn trades(index: &Index, wanted: &Wanted<'_>) -> Result<Trades, Fault> {
                 if let Some(sides) = pair(&mut maker, &event, frame.sequence, frame.time_ns)
                     && is_wanted(&sides)
                 {
-                    found.take(&sides, None);
+                    each(&sides, None);
                 }
             })?;
         }
     }
-    Ok(found.answer())
+    Ok(())
 }
 
 /// Pairs the two reports of a trade, which follow each other.
@@ -263,10 +287,7 @@ impl Found<'_> {
             return;
         }
         let buyer_took = sides.taker.side == Side::Buy;
-        let (buyer, seller) = match buyer_took {
-            true => (&sides.taker, &sides.maker),
-            false => (&sides.maker, &sides.taker),
-        };
+        let [buyer, seller] = sides.parties();
         let party = |event: &Execution| (comp_id(self.names, event.session), event.order_id);
         self.trades.push(Trade {
             sequence: sides.sequence,

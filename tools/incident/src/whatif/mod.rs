@@ -47,7 +47,7 @@ pub const NOT_SIMULATED: [&str; 4] = [
 const LISTED_MAX: usize = 10;
 
 /// An OrderID that no order has: the highest count there is.
-const NO_ORDER: OrderId = OrderId(u64::MAX << OrderId::SLOT_BITS);
+pub(crate) const NO_ORDER: OrderId = OrderId(u64::MAX << OrderId::SLOT_BITS);
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -137,11 +137,9 @@ pub fn what_if(index: &Index, wanted: Wanted) -> Result<WhatIf, Fault> {
     let settings = Settings::parse(&wanted.settings, names.engine())?;
     let dropped = wanted.dropped.iter().map(|comp_id| session(names.engine(), comp_id));
     let dropped = dropped.collect::<Result<Vec<_>, _>>()?;
-    let from = index.input_of(wanted.span.first)?;
     // To the end of the last input: its events are computed whole.
-    let real = Moment::at(index, wanted.span.last)?;
-    let span = Span { first: from, last: real.sequence() };
-    let mut play = Play::before(index, &names, settings, dropped, from)?;
+    let span = wanted.span.of_inputs(index)?;
+    let mut play = Play::before(index, &names, settings, dropped, span.first)?;
     let mut problem = Ok(());
     scan_while(index, &[], span, |frame| {
         problem = play.take(frame);
@@ -149,6 +147,7 @@ pub fn what_if(index: &Index, wanted: Wanted) -> Result<WhatIf, Fault> {
     })?;
     problem?;
     play.end_input();
+    let real = Moment::at(index, span.last)?;
     let real = real.engine().map_or(0, Engine::state_hash);
     Ok(play.answer(wanted, real))
 }
@@ -337,7 +336,7 @@ impl<'n> Play<'n> {
 }
 
 /// The order that a new order became.
-fn accepted(events: &[Event]) -> Option<OrderId> {
+pub(crate) fn accepted(events: &[Event]) -> Option<OrderId> {
     events.iter().find_map(|event| match event {
         Event::Execution(event) if event.exec_type == ExecType::New => Some(event.order_id),
         _ => None,

@@ -12,7 +12,10 @@ use ironbook_engine::{
     },
     sink::VecSink,
 };
-use ironbook_gateway::session_record::{Copies, SessionRecord};
+use ironbook_gateway::{
+    random::Random,
+    session_record::{Copies, SessionRecord},
+};
 use ironbook_incident::index::Index;
 use ironbook_journal::{Options, SEGMENT_BYTES_MIN, Writer, open};
 
@@ -288,4 +291,47 @@ pub fn story_in(mut day: Script) -> Engine {
     day.cancel(C2, ("c4", "q1"), (AAPL, Buy));
     day.set_status(AAPL, InstrumentStatus::Open);
     day.close()
+}
+
+/// Requests of all kinds by three clients in two instruments, decided by chance: orders that rest, trade and
+/// are refused, replaces, cancels, mass cancels, halts.
+pub fn random_day(day: &mut Script, random: &mut Random, requests: u64) {
+    /// How far back the orders are that are replaced and canceled.
+    const RECENT: u64 = 30;
+    let mut orders: Vec<(SessionId, String, (InstrumentId, Side), i64)> = Vec::new();
+    for number in 0..requests {
+        let session = *random.choose(&[C1, C2, C7]);
+        let place = (*random.choose(&[AAPL, AAPL, MSFT]), *random.choose(&[Side::Buy, Side::Sell]));
+        let qty = 10 * random.between(1, 9) as i64 + i64::from(random.one_in(20));
+        let price = 9_900 + 5 * random.between(0, 40) as i64;
+        let id = format!("n{number}");
+        let recent = RECENT.min(orders.len() as u64);
+        match random.below(20) {
+            0..11 => {
+                let tif = [TimeInForce::Day, TimeInForce::Gtc, TimeInForce::Ioc, TimeInForce::Fok];
+                let tif = tif[random.below(8).saturating_sub(4) as usize];
+                let price = if random.one_in(15) { 0 } else { price };
+                day.order_as((session, &id), place.0, place.1, (qty, price), tif);
+                orders.push((session, id, place, price));
+            }
+            11..15 if recent > 0 => {
+                let of = orders[orders.len() - 1 - random.below(recent) as usize].clone();
+                let price = if random.one_in(2) { price } else { of.3 };
+                day.replace(of.0, (&id, &of.1), of.2, (qty, price));
+                orders.push((of.0, id, of.2, price));
+            }
+            15..18 if recent > 0 => {
+                let of = &orders[orders.len() - 1 - random.below(recent) as usize];
+                day.cancel(of.0, (&id, &of.1), of.2);
+            }
+            18 if random.one_in(4) => {
+                day.mass_cancel(session, &id);
+            }
+            19 => {
+                let status = [InstrumentStatus::Open, InstrumentStatus::Halted];
+                day.set_status(place.0, status[usize::from(random.one_in(4))]);
+            }
+            _ => day.wait(random.below(5_000_000)),
+        }
+    }
 }

@@ -7,6 +7,7 @@
 //! help     the keys that matter here
 //! ```
 
+mod diff;
 mod latency;
 mod moment;
 mod page;
@@ -32,14 +33,14 @@ const GAP: u16 = 1;
 
 /// What the keys do.
 pub const KEYS: &[(&str, &str)] = &[
-    ("1 2 3 4 5", "Triage, Moment, Order, Client, Latency"),
+    ("1 ... 6", "Triage, Moment, Order, Client, Latency, Diff"),
     ("] [", "one input on, or back"),
     ("} {", "1,000 inputs on, or back"),
     ("Home End", "the first input, the last one (a venue's now)"),
     ("b", "a condition: trade.px < 0.95 * ref, session = 'C7'"),
     ("n N", "on, or back, to where it holds"),
     ("/", "a place: seq:N time:T order:N clordid:X trade:N"),
-    ("", "on 3 an order, on 4 a client"),
+    ("", "on 3 an order, on 4 a client, on 6 another journal"),
     ("t", "a time: 14:30:00.5, or with its day"),
     ("s", "the book of the next symbol; of each input's"),
     ("↑ ↓ PgUp PgDn", "choose a row"),
@@ -72,6 +73,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &App) {
         Screen::Moment => moment::draw(frame, app, body),
         Screen::Order | Screen::Client => page::draw(frame, app, body),
         Screen::Latency => latency::draw(frame, app, body),
+        Screen::Diff => diff::draw(frame, app, body),
     }
     draw_status(frame, app, body, status);
     frame.render_widget(Line::from(app.keys()).dim(), help);
@@ -134,6 +136,7 @@ fn draw_prompt(frame: &mut Frame<'_>, prompt: &Prompt, area: Rect) {
         Asking::Order => "Order: ",
         Asking::Client => "Client: ",
         Asking::Condition => "Break where: ",
+        Asking::Journal => "Compare with: ",
     };
     // Its end is where one types; the cursor takes a column.
     let room = usize::from(area.width) - label.len() - 1;

@@ -1,0 +1,213 @@
+//! Parts of journals as tests: what is written plays as it was, and a change is found.
+
+mod common;
+
+use common::{AAPL, C1, C2, MSFT, Script, index, memory_dir, name, random_day, story};
+use ironbook_engine::{
+    ClOrdId, InstrumentId, Side, Timestamp,
+    command::{CancelOnDisconnect, CancelOrder, DefineInstrument, NewOrder, OrderTerms, Origin},
+    domain::{DisconnectCause, DisconnectScope},
+};
+use ironbook_gateway::random::Random;
+use ironbook_incident::{
+    Fault,
+    index::Index,
+    question::Span,
+    scenario::{Played, Written, play, write},
+};
+use ironbook_journal::SEGMENT_BYTES_MIN;
+
+fn scenario(index: &Index, span: Span, redact: bool) -> (String, Written) {
+    let mut text = Vec::new();
+    let written = write(index, span, redact, &mut text).unwrap();
+    (String::from_utf8(text).unwrap(), written)
+}
+
+/// Plays it; all must be as expected.
+#[track_caller]
+fn round_trip(index: &Index, span: Span, redact: bool) -> (String, Written, Played) {
+    let (text, written) = scenario(index, span, redact);
+    let played = play(&text).unwrap_or_else(|fault| panic!("{fault}\n{text}"));
+    assert_eq!(played.difference, None, "{span:?}\n{text}");
+    assert_eq!(played.commands, written.setup + written.commands, "{text}");
+    (text, written, played)
+}
+
+#[test]
+fn the_story_plays_from_anywhere_to_anywhere() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    story(&dir);
+    let index = index(&dir);
+    let last = index.last_sequence();
+    for first in 1..=last {
+        for redact in [true, false] {
+            let (text, _, _) = round_trip(&index, Span { first, last }, redact);
+            let has_it = index.input_of(first).unwrap() <= 29;
+            assert_eq!(text.contains("fat"), !redact && has_it, "{text}");
+            let (_, written, _) = round_trip(&index, Span { first: 1, last: first }, redact);
+            assert_eq!((written.setup, written.differing), (0, 0), "all of it is as journaled");
+        }
+    }
+}
+
+#[test]
+fn random_days_play_as_they_were() {
+    let place = memory_dir();
+    let (mut traded, mut late) = (0, 0);
+    for number in 0..10 {
+        let dir = place.path().join(format!("day{number}"));
+        let mut random = Random::new(number);
+        let mut day = Script::with_segments(&dir, 1 << 20);
+        random_day(&mut day, &mut random, 500);
+        day.close();
+        let index = index(&dir);
+        let last = index.last_sequence();
+        let (_, written, _) = round_trip(&index, Span { first: 1, last }, true);
+        assert_eq!(written.differing, 0, "day {number}");
+        for _ in 0..8 {
+            let first = random.between(1, last);
+            let span = Span { first, last: random.between(first, last) };
+            let (text, _, _) = round_trip(&index, span, true);
+            // Nothing differs but what closed orders are known.
+            for line in text.lines().filter(|line| line.starts_with("# journaled")) {
+                assert!(line.contains("TooLateToCancel"), "day {number}, {span:?}: {line}\n{text}");
+                late += 1;
+            }
+            traded += text.matches("id=before-aside-").count();
+        }
+    }
+    assert!(traded > 50 && late > 10, "{traded} had traded, {late} were late");
+}
+
+/// Whatever is expected otherwise is found, where it is.
+#[test]
+fn a_planted_difference_is_found() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    story(&dir);
+    let index = index(&dir);
+    let (text, _) = scenario(&index, Span { first: 20, last: index.last_sequence() }, true);
+    let lines: Vec<&str> = text.lines().collect();
+    let events = lines.iter().enumerate().filter(|(_, line)| line.starts_with("> "));
+    let mut planted = 0;
+    for (at, event) in events {
+        // The command that brings it.
+        let command = (0..at).rev().find(|at| !lines[*at].starts_with(['>', '#'])).unwrap();
+        let swapped = format!("{event}.");
+        let with = |line: Option<&str>| {
+            let mut lines = lines.clone();
+            match line {
+                Some(line) => lines[at] = line,
+                None => drop(lines.remove(at)),
+            }
+            lines.join("\n")
+        };
+        for text in [with(Some(&swapped)), with(None), with(Some(&format!("{event}\n{event}")))] {
+            let found = play(&text).unwrap().difference.expect("a difference");
+            assert_eq!((found.line, &*found.command), (command + 1, lines[command]));
+            assert_ne!(found.expected, found.computed);
+            planted += 1;
+        }
+    }
+    assert!(planted > 90, "{planted}");
+}
+
+#[test]
+fn everything_that_a_command_says_goes_there_and_back() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let clients = ["with space", "q\"uote", "#7=x"];
+    let mut day = Script::with_clients(&dir, SEGMENT_BYTES_MIN, clients);
+    let tiny = InstrumentId(3);
+    day.command(DefineInstrument::new(tiny, "A B=\"1\"".try_into().unwrap(), 8, 3, 5, 250));
+    day.account = "acc 1".try_into().unwrap();
+    day.order((C1, "a =\\"), AAPL, Side::Buy, (100, 10_000));
+    day.order((C2, "b"), AAPL, Side::Sell, (40, 10_000));
+    let kept = day.engine().order_named(C1, &name("a =\\")).unwrap().order_id;
+    let start = day.order((C2, "c"), MSFT, Side::Sell, (40, 1_000));
+    let terms = OrderTerms {
+        side: Side::Buy,
+        ord_type: ironbook_engine::OrdType::Limit,
+        time_in_force: ironbook_engine::TimeInForce::Gtc,
+        price: (-5, 3),
+        order_qty: (7_500, 3),
+    };
+    for price in [(-5, 3), (15, 8), (1, 18)] {
+        let terms = OrderTerms { price, ..terms };
+        let origin = Origin::new(C1, 5, Timestamp(1));
+        let name = ClOrdId::try_from(&b"\xff\x80 tiny"[..]).unwrap();
+        day.command(NewOrder::new(origin, tiny, terms, day.account, name));
+    }
+    let mut unknown = NewOrder::new(
+        Origin::new(C2, 6, Timestamp(1)),
+        InstrumentId::NONE,
+        terms,
+        day.account,
+        name("u"),
+    );
+    unknown.unknown_symbol = "NO SUCH".try_into().unwrap();
+    day.command(unknown);
+    // By OrderID: one that rests from before, and one of that there is no trace.
+    for order_id in [kept, kept, ironbook_engine::OrderId(77 << 24)] {
+        let origin = Origin::new(C1, 9, Timestamp(1));
+        day.command(CancelOrder::new(origin, order_id, AAPL, Side::Buy, name("x"), ClOrdId::EMPTY));
+    }
+    let (cause, scope) = (DisconnectCause::Disconnect, DisconnectScope::All);
+    day.command(CancelOnDisconnect::new(C2, Timestamp(1), cause, scope));
+    day.close();
+    let index = index(&dir);
+    let last = index.last_sequence();
+    for redact in [true, false] {
+        let (_, written, _) = round_trip(&index, Span { first: 1, last }, redact);
+        assert_eq!(written.differing, 0);
+        let (text, written, _) = round_trip(&index, Span { first: start, last }, redact);
+        assert_eq!(written.differing, 0, "{text}");
+    }
+}
+
+#[test]
+fn lines_that_are_none_are_told() {
+    let title = "# Ironbook scenario 1\n";
+    let begin = format!(
+        "{title}limits orders_max=4 instruments_max=1 sessions_max=1 closed_orders_kept=1\n"
+    );
+    let cases = [
+        (String::new(), "the first line of one is"),
+        ("# Ironbook scenario 2\n".to_owned(), "\"# Ironbook scenario 1\""),
+        (format!("{title}\nsession id=1 comp_id=C1"), "line 3: limits come first"),
+        (
+            format!(
+                "{title}limits orders_max=0 instruments_max=1 sessions_max=1 closed_orders_kept=1"
+            ),
+            "line 2: no engine can have",
+        ),
+        (format!("{begin}jump"), "line 3: \"jump\" is no command"),
+        (format!("{begin}session id=1"), ""),
+        (format!("{begin}session id=x comp_id=C1"), "line 3: id=x is no such number"),
+        (
+            format!("{begin}session id=1 comp_id=C1 speed=9"),
+            "line 3: speed has no meaning for session",
+        ),
+        (format!("{begin}session id=1 what"), "line 3: \"what\": KEY=VALUE is expected"),
+        (format!("{begin}cancel session=C9 id=a side=Buy"), "line 3: there is no session C9"),
+        (format!("{begin}cancel id=a order=#1 side=Buy"), "line 3: order=#1: only 0 were accepted"),
+        (format!("{begin}cancel id=a symbol=X side=Buy"), "line 3: there is no symbol X"),
+        (format!("{begin}cancel id=a side=buy"), "line 3: side=buy: give one of [Buy, Sell]"),
+        (
+            format!("{begin}new id=a side=Buy type=Limit tif=Day qty=1 price=x"),
+            "price=x is no decimal",
+        ),
+        (format!("{begin}new id=a side=Buy type=Limit tif=Day qty=1"), "line 3: price is missing"),
+        (format!("{begin}session id=1 comp_id=\"open"), "line 3: comp_id: no such value"),
+    ];
+    for (text, expected) in cases {
+        match play(&text) {
+            Ok(played) => assert!(expected.is_empty() && played.difference.is_none(), "{text}"),
+            Err(fault) => {
+                assert!(matches!(fault, Fault::Question(_)));
+                assert!(fault.to_string().contains(expected) && !expected.is_empty(), "{fault}");
+            }
+        }
+    }
+}
