@@ -5,9 +5,11 @@
 //! - [`load`]: sends a flow over FIX and measures the answers; `ironbook load` is this.
 //! - [`distance`]: the three distances and the floors.
 //! - [`open_loop`]: the same at given rates.
+//! - [`crowd`]: many sessions at once.
 //! - [`durability`]: what the disk adds.
 
 pub mod book;
+pub mod crowd;
 pub mod distance;
 pub mod durability;
 pub mod flow;

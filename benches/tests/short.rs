@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ironbook_benches::{
     book::{self, Desk, SHAPES, SlotArray, SlotIndex, Slots, TradeHash},
+    crowd::{self, Crowd},
     distance,
     flow::{Mix, Synthetic},
     load::{self, LoadOptions, Pace},
@@ -92,6 +93,24 @@ fn socket_and_load_answer_every_request() {
     let replayed = replay(dir.path());
     assert_eq!(replayed.engine.expect("an engine").state_hash(), ended.state_hash);
     assert!(replayed.counts.commands > 1_400);
+}
+
+#[test]
+fn a_crowd_is_answered_and_logged_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let venue = crowd::venue(dir.path(), 30).expect("a venue");
+    let mut crowd = Crowd::log_on(venue.address(), 30).expect("sessions");
+    let served = crowd.send(3, 5_000.0).expect("a measurement");
+    assert_eq!(served.answers(), 90);
+    let of_sessions = served.of_sessions(1.0);
+    assert_eq!(of_sessions.last(), Some(&served.of_all(1.0)), "the longest of all is somebody's");
+    assert!(of_sessions.iter().all(|longest| *longest > 0), "each session has its answers");
+    assert!(crowd.idle_cost(Duration::from_millis(5)).is_finite());
+    crowd.log_out().expect("sessions end in order");
+    assert_eq!(venue.started().live_orders, 0);
+    venue.stop().expect("it ends in order");
+    let state = replay(dir.path()).engine.expect("an engine");
+    assert_eq!(state.totals().live_orders, 90, "each order is that of its session");
 }
 
 /// Plays a flow of books and returns its trades.
