@@ -18,7 +18,7 @@ use ironbook_fix::{
     codec::{Framed, MESSAGE_MAX, SOH, checksum, checksum_text, frame},
     dictionary::Strictness,
     encode::{Body, Encoder},
-    field::{Decimal, MsgSeqNum, Precision, TimestampText},
+    field::{Decimal, MANTISSA_MAX, MsgSeqNum, Precision, TimestampText},
     message::{Fields, Message, MsgType},
     order::{
         MassCancelRequestType, NewOrderSingle, OrdType, OrderCancelReplaceRequest,
@@ -128,6 +128,8 @@ struct Pair {
     sent: BTreeMap<(u8, Vec<u8>), Vec<u8>>,
     /// What arrives was mutated.
     mutated: bool,
+    /// A bug that must be found: see [`is_canary`].
+    has_canary: bool,
     reached: Reached,
 }
 
@@ -161,6 +163,7 @@ impl Pair {
             ids: 0,
             sent: BTreeMap::new(),
             mutated: false,
+            has_canary: false,
             reached: Reached::default(),
         };
         let comp_id = CompId::try_from(CLIENT).expect("a comp id");
@@ -439,6 +442,7 @@ impl Pair {
         match translate::command(message, version, origin, &self.symbols, &self.rights, admit) {
             Ok(command) => {
                 self.reached.commands += mutated;
+                assert!(!self.has_canary || !is_canary(&command), "the canary sings");
                 self.apply(&command);
             }
             Err(unserved) => match *unserved {
@@ -679,6 +683,12 @@ fn seal(message: &mut Vec<u8>) {
     message.push(SOH);
 }
 
+/// What a venue with a planted bug dies of: the largest quantity that can be written. No client sends it that is
+/// not mutated, and it has to come through framing, session, dictionary and translation.
+fn is_canary(command: &Command) -> bool {
+    matches!(command, Command::NewOrder(order) if order.order_qty == MANTISSA_MAX && order.qty_scale == 0)
+}
+
 fn number_from(name: &str) -> Option<u64> {
     let text = env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
@@ -722,4 +732,12 @@ fn mutated_messages_do_no_harm_and_come_far() {
         let code = version.application.code();
         assert!(pair.sent.contains_key(&(code, b"8".to_vec())), "{version}: no report");
     }
+}
+
+#[test]
+#[should_panic(expected = "the canary sings")]
+fn a_planted_bug_is_found() {
+    let mut pair = Pair::new(SEED);
+    pair.has_canary = true;
+    (0..ITERATIONS).for_each(|_| pair.step());
 }
