@@ -200,6 +200,11 @@ impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
     fn close(&mut self) -> bool {
         let now = self.acceptor.now();
         self.acceptor.stop_accepting();
+        if self.closing_since.is_none() {
+            // Whoever is gone already is not logged out, which would take a number of his session.
+            self.acceptor.poll(Duration::ZERO, now);
+            self.acceptor.read_all(&mut self.desk, now);
+        }
         let since = *self.closing_since.get_or_insert(now);
         let late = since.0 + CLOSING_NS_MAX < now.0;
         if late {
