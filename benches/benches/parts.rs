@@ -1,14 +1,13 @@
 //! Micro-benchmarks of the parts: engine, ring, journal append, FIX decode and encode.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use ironbook_benches::{distance, workload};
+use ironbook_benches::{distance, sample, workload};
 use ironbook_engine::{Command, Timestamp, sink::CountingSink};
 use ironbook_fix::{
     codec::{Framed, frame},
-    field::{Decimal, MsgSeqNum},
+    field::MsgSeqNum,
     message::{Fields, Message},
-    order::{NewOrderSingle, OrdType, OrderMessage, Side, TimeInForce},
-    report::{ExecType, ExecutionReport, OrdStatus},
+    order::OrderMessage,
     session::{Role, Session, SessionConfig},
     version::ApplVerId,
 };
@@ -72,51 +71,13 @@ fn journal(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn new_order() -> NewOrderSingle<'static> {
-    let (qty, price) = (Decimal::new(100, 0), Decimal::new(18_950, 2));
-    let (id, time_ns) = (b"ORDER-0000123456", 1_430_438_404_518_000_000);
-    let limit = NewOrderSingle::limit(id, b"AAPL", Side::Buy, qty, price, time_ns);
-    NewOrderSingle { account: Some(b"ACCOUNT1"), ..limit }
-}
-
-fn report() -> ExecutionReport<'static> {
-    ExecutionReport {
-        order_id: b"16777216",
-        exec_id: b"123456",
-        secondary_exec_id: None,
-        cl_ord_id: Some(b"ORDER-0000123456"),
-        orig_cl_ord_id: None,
-        ord_status_req_id: None,
-        exec_type: ExecType::New,
-        ord_status: OrdStatus::New,
-        ord_rej_reason: None,
-        exec_restatement_reason: None,
-        account: Some(b"ACCOUNT1"),
-        symbol: b"AAPL",
-        side: Side::Buy,
-        order_qty: Some(Decimal::new(100, 0)),
-        ord_type: Some(OrdType::Limit),
-        price: Some(Decimal::new(18_950, 2)),
-        stop_px: None,
-        time_in_force: Some(TimeInForce::Day),
-        last_qty: None,
-        last_px: None,
-        last_liquidity_ind: None,
-        leaves_qty: Decimal::new(100, 0),
-        cum_qty: Decimal::ZERO,
-        avg_px: Decimal::ZERO,
-        transact_time_ns: Some(1_430_438_404_518_000_000),
-        text: None,
-    }
-}
-
 fn fix(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("fix");
     group.throughput(Throughput::Elements(1));
     let config = SessionConfig::new(Role::Initiator, "TRADER1", "IRONBOOK");
     let mut session = Session::new(config, MsgSeqNum::FIRST, MsgSeqNum::FIRST);
     let mut bytes = Vec::new();
-    session.transmit_typed(1_430_438_404_518_000_000, &new_order(), &mut bytes);
+    session.transmit_typed(sample::TIME_NS, &sample::order(b"ORDER-0000123456"), &mut bytes);
     let mut fields = Fields::new();
     group.bench_function(format!("decode NewOrderSingle, {} bytes", bytes.len()), |bencher| {
         bencher.iter(|| {
@@ -125,13 +86,13 @@ fn fix(criterion: &mut Criterion) {
             std::hint::black_box(OrderMessage::parse(&message, ApplVerId::Fix44)).is_ok()
         });
     });
-    let report = report();
+    let report = sample::report();
     let mut output = Vec::with_capacity(1_024);
-    session.transmit_typed(1_430_438_404_518_000_000, &report, &mut output);
+    session.transmit_typed(sample::TIME_NS, &report, &mut output);
     group.bench_function(format!("encode ExecutionReport, {} bytes", output.len()), |bencher| {
         bencher.iter(|| {
             output.clear();
-            session.transmit_typed(1_430_438_404_518_000_000, &report, &mut output)
+            session.transmit_typed(sample::TIME_NS, &report, &mut output)
         });
     });
     group.finish();

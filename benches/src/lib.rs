@@ -7,6 +7,7 @@
 //! - [`open_loop`]: the same at given rates.
 //! - [`crowd`]: many sessions at once.
 //! - [`durability`]: what the disk adds.
+//! - [`sample`]: single messages.
 
 pub mod book;
 pub mod crowd;
@@ -16,4 +17,5 @@ pub mod flow;
 pub mod load;
 pub mod open_loop;
 pub mod report_ring;
+pub mod sample;
 pub mod workload;

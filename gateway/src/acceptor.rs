@@ -114,8 +114,10 @@ pub struct Acceptor<C, N: Network> {
     accept_after: Timestamp,
     /// Where the look at connections that wait for a token begins.
     first_wait: usize,
-    /// No connection is accepted any more.
-    closing: bool,
+    /// Why no connection is accepted any more.
+    refuses: Option<&'static str>,
+    /// When the venue began to stop.
+    closing_since: Option<Timestamp>,
     /// Handshakes that may go on in this turn.
     handshakes_left: usize,
     logon_timeout_ns: u64,
@@ -176,6 +178,13 @@ enum Hold {
     Token(Timestamp),
 }
 
+/// Time between two looks at timeouts and ended sessions: short beside the shortest timeout, long
+/// beside a turn.
+pub(crate) const LOOK_NS: u64 = 1_000_000;
+
+/// Longest wait for clients when the venue stops, less than an agent is given to finish.
+const CLOSING_NS_MAX: u64 = 3_000_000_000;
+
 /// Messages that one connection may have handled in one turn, so that all are served alike.
 const MESSAGES_PER_TURN: usize = 64;
 
@@ -219,7 +228,8 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             accepting: false,
             accept_after: Timestamp(0),
             first_wait: 0,
-            closing: false,
+            refuses: None,
+            closing_since: None,
             handshakes_left: 0,
             logon_timeout_ns: config.logon_timeout_ms * 1_000_000,
             logout_timeout_ns: config.logout_timeout_ms * 1_000_000,
@@ -250,8 +260,28 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
     }
 
     /// Accepts nobody any more.
-    pub fn stop_accepting(&mut self) {
-        self.closing = true;
+    pub fn stop_accepting(&mut self, reason: &'static str) {
+        self.refuses = Some(reason);
+    }
+
+    /// The venue stops: no connection is accepted any more, and those that are left are closed when their clients
+    /// had time enough to log out. Whether they had.
+    pub fn wind_up(&mut self, sessions: &mut impl Sessions, now: Timestamp) -> bool {
+        self.stop_accepting("the venue stops");
+        let since = *self.closing_since.get_or_insert(now);
+        let late = since.0 + CLOSING_NS_MAX < now.0;
+        if late {
+            let reason = "the venue stops and can't wait any longer";
+            for number in 0..self.lines.lines.len() {
+                self.close(sessions, number, reason);
+            }
+        }
+        late
+    }
+
+    /// Whether the venue began to stop.
+    pub fn is_winding_up(&self) -> bool {
+        self.closing_since.is_some()
     }
 
     /// Whether connections wait to be accepted, and from when on they are.
@@ -259,8 +289,8 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
         self.accepting.then_some(self.accept_after)
     }
 
-    /// When a connection without a Logon is closed, or one that waits for a token is looked at, if there is
-    /// one.
+    /// When a connection without a Logon is closed, one that waits for a token is looked at, or all are closed
+    /// as the venue stops, if there is one.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let lines = || self.lines.lines.iter().flatten();
         let strangers = lines().filter(|line| line.session.is_none());
@@ -269,7 +299,8 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             Hold::Token(until) => Some(until),
             _ => None,
         });
-        logons.chain(waits).min()
+        let end = self.closing_since.map(|since| Timestamp(since.0 + CLOSING_NS_MAX + 1));
+        logons.chain(waits).chain(end).min()
     }
 
     /// Writes to every connection that has something to write and takes it.
@@ -378,8 +409,8 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
     /// The number of a new connection, if it may be; nothing but what TLS takes is allocated for one that may not.
     fn place(&self, peer: SocketAddr, now: Timestamp) -> Result<usize, &'static str> {
         self.guard.admit(peer.ip(), now)?;
-        if self.closing {
-            return Err("the venue stops");
+        if let Some(reason) = self.refuses {
+            return Err(reason);
         }
         let free = self.lines.lines.iter().position(Option::is_none);
         free.ok_or("fix.connections_max connections are open")
@@ -638,13 +669,6 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             sessions.handle_disconnected(session, now);
         }
         self.lines.forget(number);
-    }
-
-    /// Closes all connections.
-    pub fn close_all(&mut self, sessions: &mut impl Sessions, reason: &str) {
-        for number in 0..self.lines.lines.len() {
-            self.close(sessions, number, reason);
-        }
     }
 
     /// Whether connections were busy a moment ago: they are read without a poll.

@@ -6,7 +6,7 @@ use ironbook_engine::{Timestamp, engine::InstrumentView};
 use ironbook_journal::{DurablePosition, Reader, Tail};
 
 use crate::{
-    acceptor::{Acceptor, OutputBound},
+    acceptor::{Acceptor, LOOK_NS, OutputBound},
     agent::Agent,
     clock::Clock,
     config::{Config, ConfigError},
@@ -46,20 +46,11 @@ pub struct GatewayAgent<C, N: Network> {
     turns: u32,
     /// When timeouts and endings are looked at next, ns.
     next_look: u64,
-    /// When the venue began to stop.
-    closing_since: Option<Timestamp>,
     output_max: usize,
 }
 
 /// Frames of the journal that are delivered in one turn, so that sockets are read in between.
 const FRAMES_PER_TURN: usize = 256;
-
-/// Time between two looks at timeouts and ended sessions: short beside the shortest timeout, long
-/// beside a turn.
-const LOOK_NS: u64 = 1_000_000;
-
-/// Longest wait for clients when the venue stops, less than an agent is given to finish.
-const CLOSING_NS_MAX: u64 = 3_000_000_000;
 
 /// Turns between two polls while there are hot connections.
 const TURNS_PER_POLL: u32 = 16;
@@ -96,7 +87,6 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             )?,
             turns: 0,
             next_look: 0,
-            closing_since: None,
             output_max: output_bound.bytes,
         })
     }
@@ -127,8 +117,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         if let Some(at) = self.acceptor.accepts_at() {
             return Some(at);
         }
-        let closing = self.closing_since.map(|since| Timestamp(since.0 + CLOSING_NS_MAX + 1));
-        let due = [self.acceptor.next_deadline(), closing, self.desk.next_deadline()];
+        let due = [self.acceptor.next_deadline(), self.desk.next_deadline()];
         let due = due.into_iter().flatten().min()?;
         Some(Timestamp(due.0.max(self.next_look)))
     }
@@ -199,18 +188,12 @@ impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
 
     fn close(&mut self) -> bool {
         let now = self.acceptor.now();
-        self.acceptor.stop_accepting();
-        if self.closing_since.is_none() {
+        if !self.acceptor.is_winding_up() {
             // Whoever is gone already is not logged out, which would take a number of his session.
             self.acceptor.poll(Duration::ZERO, now);
             self.acceptor.read_all(&mut self.desk, now);
         }
-        let since = *self.closing_since.get_or_insert(now);
-        let late = since.0 + CLOSING_NS_MAX < now.0;
-        if late {
-            let reason = "the venue stops and can't wait any longer";
-            self.acceptor.close_all(&mut self.desk, reason);
-        }
+        let late = self.acceptor.wind_up(&mut self.desk, now);
         // Again in each turn: the ring may have had no room for all of them.
         let is_done = self.desk.logout_all(now);
         self.desk.flush();

@@ -10,7 +10,7 @@ use super::{
     desk::{Desk, Scope},
 };
 use crate::{
-    acceptor::{Acceptor, OutputBound},
+    acceptor::{Acceptor, LOOK_NS, OutputBound},
     agent::Agent,
     clock::Clock,
     config::{Config, ConfigError},
@@ -22,14 +22,11 @@ use crate::{
 /// Frames that are taken in one turn, so that sockets are read in between.
 const FRAMES_PER_TURN: usize = 4_096;
 
+/// What clients are told when the journal can't be followed.
+const NOT_AVAILABLE: &str = "market data is not available";
+
 /// Longest sleep: what a stop, a heartbeat or the check of a password may have to wait for.
 const PARK_MAX: Duration = Duration::from_millis(50);
-
-/// Time between two looks at timeouts and ended sessions.
-const LOOK_NS: u64 = 1_000_000;
-
-/// Longest wait for clients when the venue stops, less than an agent is given to finish.
-const CLOSING_NS_MAX: u64 = 3_000_000_000;
 
 /// What the agent is made of.
 pub struct MarketDataParts<'a> {
@@ -56,8 +53,6 @@ pub struct MarketDataAgent<C, N: Network> {
     next_look: Timestamp,
     /// The journal can't be followed any more: nobody is told of what is out of date.
     broken: bool,
-    /// When the venue began to stop.
-    closing_since: Option<Timestamp>,
 }
 
 impl<C: Clock, N: Network> MarketDataAgent<C, N> {
@@ -89,7 +84,6 @@ impl<C: Clock, N: Network> MarketDataAgent<C, N> {
             next_publication: Timestamp(0),
             next_look: Timestamp(0),
             broken: false,
-            closing_since: None,
         })
     }
 
@@ -141,7 +135,7 @@ impl<C: Clock, N: Network> MarketDataAgent<C, N> {
                     "market data can't follow the journal: {error}; its clients are logged out, trading goes on"
                 );
                 self.broken = true;
-                self.acceptor.stop_accepting();
+                self.acceptor.stop_accepting(NOT_AVAILABLE);
             }
             taken += 1;
         }
@@ -154,7 +148,7 @@ impl<C: Clock, N: Network> MarketDataAgent<C, N> {
     /// Tells what is due.
     fn publish(&mut self, now: Timestamp) -> usize {
         if self.broken {
-            self.desk.logout_all(now, "market data is not available");
+            self.desk.logout_all(now, NOT_AVAILABLE);
             return 0;
         }
         let whole = self.board.is_whole();
@@ -204,13 +198,7 @@ impl<C: Clock, N: Network> Agent for MarketDataAgent<C, N> {
 
     fn close(&mut self) -> bool {
         let now = self.acceptor.now();
-        self.acceptor.stop_accepting();
-        let since = *self.closing_since.get_or_insert(now);
-        let late = since.0 + CLOSING_NS_MAX < now.0;
-        if late {
-            let reason = "the venue stops and can't wait any longer";
-            self.acceptor.close_all(&mut self.desk, reason);
-        }
+        let late = self.acceptor.wind_up(&mut self.desk, now);
         self.desk.logout_all(now, "the venue stops") || late
     }
 }

@@ -2,20 +2,19 @@
 
 use std::hint::black_box;
 
+use ironbook_benches::sample::{TIME_NS, order, report};
 use ironbook_fix::{
     codec::{Framed, frame},
     encode::{Body, Encoder},
-    field::{Decimal, MsgSeqNum, TimestampText},
+    field::{MsgSeqNum, TimestampText},
     message::{Fields, Message, MsgType},
-    order::{NewOrderSingle, OrderMessage, Side, TimeInForce},
-    report::{ExecType, ExecutionReport, OrdStatus},
+    order::OrderMessage,
+    report::ExecutionReport,
     session::{Handled, Output, Role, Session, SessionConfig},
     version::{ApplVerId, Version},
 };
 
 use crate::{COUNTED, ROUND_MAX, counted};
-
-const TIME_NS: u64 = 1_430_438_404_518_000_000;
 
 /// A venue's session of a client who has logged on, and what the client numbers next.
 fn logged_on() -> (Session, Encoder, MsgSeqNum) {
@@ -33,12 +32,6 @@ fn logged_on() -> (Session, Encoder, MsgSeqNum) {
     let outputs: Vec<_> = std::iter::from_fn(|| session.poll()).collect();
     assert!(outputs.iter().any(|output| matches!(output, Output::LoggedOn)), "{outputs:?}");
     (session, client, MsgSeqNum::FIRST.next())
-}
-
-fn order(cl_ord_id: &[u8]) -> NewOrderSingle<'_> {
-    let (qty, price) = (Decimal::new(100, 0), Decimal::new(18_950, 2));
-    let limit = NewOrderSingle::limit(cl_ord_id, b"AAPL", Side::Buy, qty, price, TIME_NS);
-    NewOrderSingle { account: Some(b"ACCOUNT1"), ..limit }
 }
 
 /// From bytes to a typed order: framing, checksum, fields, the session's look at it, the dictionary's, and
@@ -70,37 +63,6 @@ fn read_orders(session: &mut Session, fields: &mut Fields, mut bytes: &[u8]) -> 
         read += 1;
     }
     read
-}
-
-fn report() -> ExecutionReport<'static> {
-    ExecutionReport {
-        order_id: b"16777216",
-        exec_id: b"123456",
-        secondary_exec_id: None,
-        cl_ord_id: Some(b"ORDER-0000123456"),
-        orig_cl_ord_id: None,
-        ord_status_req_id: None,
-        exec_type: ExecType::New,
-        ord_status: OrdStatus::New,
-        ord_rej_reason: None,
-        exec_restatement_reason: None,
-        account: Some(b"ACCOUNT1"),
-        symbol: b"AAPL",
-        side: Side::Buy,
-        order_qty: Some(Decimal::new(100, 0)),
-        ord_type: Some(ironbook_fix::order::OrdType::Limit),
-        price: Some(Decimal::new(18_950, 2)),
-        stop_px: None,
-        time_in_force: Some(TimeInForce::Day),
-        last_qty: None,
-        last_px: None,
-        last_liquidity_ind: None,
-        leaves_qty: Decimal::new(100, 0),
-        cum_qty: Decimal::ZERO,
-        avg_px: Decimal::ZERO,
-        transact_time_ns: Some(TIME_NS),
-        text: None,
-    }
 }
 
 /// A report as it goes out: header, body, BodyLength and CheckSum.
