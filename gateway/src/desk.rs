@@ -13,6 +13,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     error::Error,
+    mem,
     net::IpAddr,
 };
 
@@ -63,6 +64,9 @@ use crate::{
 /// to be told.
 pub const INPUTS_PER_TURN: usize = 3 + ironbook_fix::session::OUTPUTS_MAX + absence::STEPS_MAX;
 
+/// Sessions that one look is at: a thousand of them are looked at once in eight milliseconds.
+const SESSIONS_PER_LOOK: usize = 128;
+
 /// ResendRequests of one session that may wait for the one in progress.
 const RESENDS_MAX: usize = 8;
 
@@ -111,6 +115,8 @@ struct Slot {
     /// Lists of securities that it is to be sent.
     lists: SecurityLists,
     resends: VecDeque<Resend>,
+    /// It stands in the queue of those that messages are sent again to.
+    is_resending: bool,
     /// From where on messages are sent again when the answer to the Logon is out.
     resend_through_logon: Option<u64>,
     /// Whether headers say what has been processed.
@@ -160,8 +166,10 @@ pub struct Desk {
     firms: Vec<Bucket>,
     resend_reader: Reader,
     resend_per_turn: u32,
-    /// The session that is looked at first for a resend in the next turn.
-    next_resend: usize,
+    /// Sessions that messages are sent again to, in turn.
+    resending: VecDeque<usize>,
+    /// The session that the next look begins with.
+    next_look: usize,
     text: TimestampText,
     /// Number in the id of the last answer that was no event.
     last_answer: u64,
@@ -227,7 +235,8 @@ impl Desk {
             firms: firms.into_iter().map(|(_, terms)| Bucket::new(terms)).collect(),
             resend_reader,
             resend_per_turn: config.fix.resend_messages_per_turn,
-            next_resend: 0,
+            resending: VecDeque::new(),
+            next_look: 0,
             text: TimestampText::new(Precision::Millis),
             last_answer: 0,
             stopping: false,
@@ -363,21 +372,7 @@ impl Desk {
         self.send(index, B::MSG_TYPE, &body);
     }
 
-    /// Goes on with the lists that sessions wait for, of which no more than `waiting_max` bytes wait to be
-    /// read.
-    pub fn send_lists(&mut self, outputs: &impl Outputs, waiting_max: usize) -> usize {
-        let mut sent = 0;
-        for index in 0..self.slots.len() {
-            let slot = &self.slots[index];
-            let reads = |number| outputs.waiting(number) <= waiting_max;
-            if !slot.lists.is_empty() && slot.connection.is_some_and(reads) {
-                sent += self.send_lists_of(index);
-            }
-        }
-        sent
-    }
-
-    /// The same of one session, as far as the ring has room.
+    /// Goes on with the lists of securities that a session waits for, as far as the ring has room.
     #[cold]
     fn send_lists_of(&mut self, index: usize) -> usize {
         let mut sent = 0;
@@ -467,6 +462,7 @@ impl Desk {
                 let resend = Resend::new(begin.get(), end.get());
                 if slot.resends.len() < RESENDS_MAX && resend.next <= resend.end {
                     slot.resends.push_back(resend);
+                    self.take_turns(index);
                 }
             }
             Output::ResendThroughLogon { begin } => slot.resend_through_logon = Some(begin.get()),
@@ -514,28 +510,44 @@ impl Desk {
         done
     }
 
-    /// Heartbeats, test requests and timeouts that are due, what becomes of orders without a connection, lists
-    /// that were asked for, and messages past a filled gap that the ring had no room for.
-    pub fn handle_timeouts(&mut self, now: Timestamp) -> usize {
+    /// Looks after some sessions, in turn: their hours, heartbeats, test requests and timeouts, what is due of
+    /// those that are gone, what they hold, and lists of securities, where no more than `waiting_max` bytes wait
+    /// to be read. A look takes no longer with ten thousand sessions than with [`SESSIONS_PER_LOOK`].
+    pub fn look_after(
+        &mut self,
+        outputs: &impl Outputs,
+        now: Timestamp,
+        waiting_max: usize,
+    ) -> usize {
         let mut done = 0;
-        if !self.hours.is_empty() {
-            done +=
-                (0..self.slots.len()).map(|index| self.keep_hours_of(index, now)).sum::<usize>();
+        for _ in 0..self.slots.len().min(SESSIONS_PER_LOOK) {
+            let index = self.next_look;
+            self.next_look = (index + 1) % self.slots.len();
+            done += self.keep_hours_of(index, now);
+            done += self.handle_timeouts_of(index, now);
+            let slot = &self.slots[index];
+            let reads = |number| outputs.waiting(number) <= waiting_max;
+            if !slot.lists.is_empty() && slot.connection.is_some_and(reads) {
+                done += self.send_lists_of(index);
+            }
         }
-        for index in 0..self.slots.len() {
-            let due = self.slots[index].fix.next_deadline().is_some_and(|due| due <= now.0);
-            if due && self.has_room() {
-                self.slots[index].fix.handle_timeout(now.0);
-                self.drain(index);
-                done += 1;
-            }
-            let absent = self.slots[index].absence.next_deadline();
-            if absent.is_some_and(|due| due <= now) {
-                done += self.journal_absence(index, now);
-            }
-            if self.slots[index].fix.holds_next() {
-                done += self.release_held(index, now);
-            }
+        done
+    }
+
+    fn handle_timeouts_of(&mut self, index: usize, now: Timestamp) -> usize {
+        let mut done = 0;
+        let due = self.slots[index].fix.next_deadline().is_some_and(|due| due <= now.0);
+        if due && self.has_room() {
+            self.slots[index].fix.handle_timeout(now.0);
+            self.drain(index);
+            done += 1;
+        }
+        let absent = self.slots[index].absence.next_deadline();
+        if absent.is_some_and(|due| due <= now) {
+            done += self.journal_absence(index, now);
+        }
+        if self.slots[index].fix.holds_next() {
+            done += self.release_held(index, now);
         }
         done
     }
@@ -693,30 +705,43 @@ impl Desk {
             {
                 // The answer to the Logon is message `numbers - 1`.
                 slot.resends.push_back(Resend::new(next, numbers - 1));
+                self.take_turns(index);
             }
         }
         // The table has counted this message already.
-        slot.fix.resume_outbound(MsgSeqNum::new(numbers - 1));
+        self.slots[index].fix.resume_outbound(MsgSeqNum::new(numbers - 1));
     }
 
-    /// Sends messages again to one session that asked for them, a bounded number; the next turn begins with
-    /// the session behind it. So a turn takes as long for one resend as for a thousand.
+    /// Sends messages again to one session that asked for them, a bounded number; then it is the turn of the
+    /// next. So a turn takes as long for one resend as for a thousand, and nothing without one.
     pub fn resend(
         &mut self,
         outputs: &mut impl Outputs,
         now: Timestamp,
         waiting_max: usize,
     ) -> usize {
-        for index in (self.next_resend..self.slots.len()).chain(0..self.next_resend) {
-            if !self.slots[index].resends.is_empty() && self.slots[index].live {
-                let done = self.resend_turn(index, outputs, now, waiting_max);
-                if done > 0 {
-                    self.next_resend = index + 1;
-                    return done;
-                }
+        for _ in 0..self.resending.len() {
+            let index = self.resending.pop_front().expect("so many stand in it");
+            self.slots[index].is_resending = false;
+            let done = match self.slots[index].live {
+                true => self.resend_turn(index, outputs, now, waiting_max),
+                false => 0,
+            };
+            if !self.slots[index].resends.is_empty() {
+                self.take_turns(index);
+            }
+            if done > 0 {
+                return done;
             }
         }
         0
+    }
+
+    /// Puts a session into the queue of those that messages are sent again to, if it isn't there.
+    fn take_turns(&mut self, index: usize) {
+        if !mem::replace(&mut self.slots[index].is_resending, true) {
+            self.resending.push_back(index);
+        }
     }
 
     #[cold]
@@ -1062,6 +1087,7 @@ impl Slot {
             hours: None,
             period: reset,
             resends: VecDeque::with_capacity(RESENDS_MAX),
+            is_resending: false,
             resend_through_logon: None,
         })
     }

@@ -157,7 +157,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         self.acceptor.close_ended(&mut self.desk, now);
         self.acceptor.end_waits(&mut self.desk, now);
         let half = self.output_max / 2;
-        self.desk.handle_timeouts(now) + self.desk.send_lists(&self.acceptor.lines, half)
+        self.desk.look_after(&self.acceptor.lines, now, half)
     }
 }
 
