@@ -6,7 +6,7 @@ mod common;
 use std::{fs, io::Read, net::TcpStream, time::Duration};
 
 use common::{
-    FixClient, Flaw, SECRET_HASH, fix_time, limit,
+    FixClient, Flaw, SECRET_HASH, fix_time, limit, session,
     stepped::{LOOK, SECOND, START, Stepped},
     wait_for,
 };
@@ -45,6 +45,25 @@ fn heartbeats_come_when_they_are_due() {
     }
     let time = fix_time(Duration::from_nanos(venue.now));
     venue.ask(&mut a, "1", "112=x", &format!("35=0|112=x|52={time}"));
+}
+
+#[test]
+fn of_many_sessions_each_is_looked_after() {
+    const SESSIONS: usize = 300;
+    let mut venue = Stepped::start(|config| {
+        config.sessions = (0..SESSIONS).map(|number| session(&format!("S{number}"))).collect();
+    });
+    let mut clients = ["S0", "S150", "S299"].map(|comp_id| venue.log_on(comp_id, 30));
+    for _ in 0..3 {
+        venue.advance(30 * SECOND);
+        // As many looks as it takes to come round.
+        (0..3).for_each(|_| venue.advance(LOOK));
+        for client in &mut clients {
+            let got = venue.receive(client, 1);
+            assert!(got[0].matches("35=0") && got[0].get(112).is_none(), "{got:?}");
+            venue.send(client, "0", "");
+        }
+    }
 }
 
 #[test]
