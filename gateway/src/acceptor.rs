@@ -4,6 +4,7 @@
 //! others are looked at through the system's poll, which costs the same for one as for a thousand.
 
 use std::{
+    collections::VecDeque,
     io::{self, Read, Write},
     net::{IpAddr, SocketAddr},
     time::Duration,
@@ -136,7 +137,7 @@ pub struct Lines<S> {
     /// Connections to be read without asking the system first.
     hot: Vec<usize>,
     /// Other connections with bytes in the socket, or with messages that had to wait.
-    ready: Vec<usize>,
+    ready: VecDeque<usize>,
     output_max: usize,
     message_max: usize,
 }
@@ -220,7 +221,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
                 lines,
                 dirty: Vec::with_capacity(config.connections_max),
                 hot: Vec::with_capacity(HOT_MAX),
-                ready: Vec::with_capacity(config.connections_max),
+                ready: VecDeque::with_capacity(config.connections_max),
                 output_max: output_bound.bytes,
                 message_max: config.message_bytes_max,
             },
@@ -433,17 +434,17 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
                 self.lines.cool(index);
             }
         }
-        index = 0;
-        while index < self.lines.ready.len() {
-            let number = self.lines.ready[index];
+        // Each once, and who has to wait is before those that come later.
+        for _ in 0..self.lines.ready.len() {
+            let Some(number) = self.lines.ready.pop_front() else { break };
             let (handled, more) = self.read(sessions, number, now);
             done += handled;
-            let Some(line) = &mut self.lines.lines[number] else { continue };
-            if more && !line.hot {
-                index += 1;
-            } else {
-                line.ready = false;
-                self.lines.ready.swap_remove(index);
+            // Unless it was closed.
+            if let Some(line) = &mut self.lines.lines[number] {
+                line.ready = more && !line.hot;
+                if line.ready {
+                    self.lines.ready.push_back(number);
+                }
             }
         }
         done
@@ -671,6 +672,11 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
         self.lines.forget(number);
     }
 
+    /// Whether connections wait to be read that had no turn yet.
+    pub fn has_ready(&self) -> bool {
+        !self.lines.ready.is_empty()
+    }
+
     /// Whether connections were busy a moment ago: they are read without a poll.
     #[inline]
     pub fn has_hot(&self) -> bool {
@@ -784,14 +790,15 @@ impl<S> Lines<S> {
             && !line.hot
         {
             line.ready = true;
-            self.ready.push(number);
+            self.ready.push_back(number);
         }
     }
 
     fn forget(&mut self, number: usize) {
-        for list in [&mut self.dirty, &mut self.hot, &mut self.ready] {
+        for list in [&mut self.dirty, &mut self.hot] {
             list.retain(|&other| other != number);
         }
+        self.ready.retain(|&other| other != number);
     }
 }
 

@@ -18,6 +18,8 @@ use crate::{
 
 /// SessionStatus (1409): invalid user or password.
 const INVALID_LOGIN: u64 = 5;
+/// SessionStatus (1409): logons are not allowed at this time.
+const NOT_NOW: u64 = 7;
 
 /// Why a connection becomes none of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,22 +89,24 @@ pub fn claim(login: &Login, message: &Message<'_>) -> Claim {
     }
 }
 
-/// Refuses a Logon whose claim did not prove to be true, or that wants another password. Whether it did.
+/// Refuses a Logon whose claim did not prove to be true, that wants another password, or that comes when the
+/// session is `closed`, for a reason. Whether it did.
 pub fn refuse_logon(
     fix: &mut Session,
     message: &Message<'_>,
     proved: bool,
+    closed: Option<&str>,
     now: Timestamp,
 ) -> bool {
-    if !proved {
-        let text = "Username (553) or Password (554) is wrong";
-        fix.refuse_logon(now.0, message, text, Some(INVALID_LOGIN));
-        return true;
-    }
-    let wants_another = message.get(925).is_some();
-    if wants_another {
-        let text = "NewPassword (925) is not taken here: ask the venue for another password";
-        fix.refuse_logon(now.0, message, text, None);
-    }
-    wants_another
+    let (text, status) = if !proved {
+        ("Username (553) or Password (554) is wrong", Some(INVALID_LOGIN))
+    } else if message.get(925).is_some() {
+        ("NewPassword (925) is not taken here: ask the venue for another password", None)
+    } else if let Some(reason) = closed {
+        (reason, Some(NOT_NOW))
+    } else {
+        return false;
+    };
+    fix.refuse_logon(now.0, message, text, status);
+    true
 }

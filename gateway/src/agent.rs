@@ -18,7 +18,8 @@ pub trait Agent: Send {
     /// Does what there is to do now, without waiting; returns how much was done, 0 for nothing.
     fn do_work(&mut self) -> usize;
 
-    /// Waits for work for at most `limit`, where the agent has something better than sleeping.
+    /// Waits for work, where the agent has something better than sleeping: for at most `limit`, or, where nobody
+    /// waits for it, for as long as it knows of nothing to do.
     fn park(&mut self, limit: Duration) {
         thread::sleep(limit);
     }

@@ -470,8 +470,14 @@ impl Desk {
                 slot.absence.handle_logged_on();
                 log::info!("{} logged on, {}", slot.setup.config.comp_id, slot.fix.version());
             }
-            Output::LoggedOut => log::info!("{} logged out", slot.setup.config.comp_id),
-            Output::Disconnect(reason) => slot.closing = Some(reason),
+            Output::LoggedOut => {
+                slot.ask_no_more();
+                log::info!("{} logged out", slot.setup.config.comp_id);
+            }
+            Output::Disconnect(reason) => {
+                slot.ask_no_more();
+                slot.closing = Some(reason);
+            }
         }
     }
 
@@ -700,10 +706,10 @@ impl Desk {
             slot.stale_ahead -= 1;
         } else if slot.connection.is_some() {
             slot.live = true;
+            // The answer to the Logon is message `numbers - 1`.
             if let Some(next) = slot.resend_through_logon.take()
-                && next < numbers
+                && next < numbers - 1
             {
-                // The answer to the Logon is message `numbers - 1`.
                 slot.resends.push_back(Resend::new(next, numbers - 1));
                 self.take_turns(index);
             }
@@ -850,8 +856,6 @@ impl Sessions for Desk {
         proved: bool,
         now: Timestamp,
     ) -> Result<(), NotAdmitted> {
-        /// SessionStatus (1409): logons are not allowed at this time.
-        const NOT_NOW: u64 = 7;
         if self.slots[index].connection.is_some() {
             return Err(NotAdmitted::CONNECTED);
         }
@@ -873,10 +877,7 @@ impl Sessions for Desk {
         slot.fix.resume_outbound(MsgSeqNum::new(next_out));
         slot.stale_ahead = slot.sends_ahead;
         slot.fix.handle_connected(now.0);
-        if admission::refuse_logon(&mut slot.fix, message, proved, now) {
-            self.drain(index);
-        } else if let Some(text) = closed {
-            slot.fix.refuse_logon(now.0, message, &text, Some(NOT_NOW));
+        if admission::refuse_logon(&mut slot.fix, message, proved, closed.as_deref(), now) {
             self.drain(index);
         } else {
             self.handle_message(index, message, now);
@@ -916,13 +917,11 @@ impl Sessions for Desk {
             _ => DisconnectCause::Disconnect,
         };
         slot.absence.handle_lost(cause, now);
-        slot.lists.clear();
+        slot.ask_no_more();
         slot.fix.handle_disconnected();
         slot.connection = None;
         slot.live = false;
         slot.closing = None;
-        slot.resends.clear();
-        slot.resend_through_logon = None;
     }
 
     fn wants_close(&self, index: usize) -> Option<DisconnectReason> {
@@ -1056,6 +1055,13 @@ impl ResendRun<'_> {
 }
 
 impl Slot {
+    /// What its client has asked for is not sent any more: he is about to go, or gone.
+    fn ask_no_more(&mut self) {
+        self.lists.clear();
+        self.resends.clear();
+        self.resend_through_logon = None;
+    }
+
     fn new(
         config: &Config,
         setup: SessionSetup,

@@ -2,7 +2,7 @@
 //!
 //! A start needs one good snapshot and the segments from the one that holds its place on. So many
 //! snapshots are kept as are configured, each with what it needs; until there are as many good ones,
-//! nothing is touched. Nor is a segment in which the gateway still has reports to deliver.
+//! nothing is touched. Nor is a segment that a port still has to read.
 
 use std::{
     fs::{self, File},
@@ -27,7 +27,7 @@ const LEVEL: i32 = 3;
 /// Bytes that are packed or compared at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// How far the gateway has delivered what the journal says, for whoever removes what is before.
+/// How far a port has delivered what the journal says, for whoever removes what is before.
 #[derive(Clone, Debug, Default)]
 pub struct Delivered(Arc<AtomicU64>);
 
@@ -36,6 +36,11 @@ impl Delivered {
     #[inline]
     pub fn set(&self, position: Position) {
         self.0.store(position.get(), Ordering::Relaxed);
+    }
+
+    /// The port reads the journal no more.
+    pub fn end(&self) {
+        self.0.store(u64::MAX, Ordering::Relaxed);
     }
 
     /// The latest position that was set.

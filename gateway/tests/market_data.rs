@@ -2,11 +2,12 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use common::{
-    FixClient, Msg, SECRET_HASH, TestVenue, assert_valid, instrument, limit, session,
-    stepped::{SECOND, Stepped},
+    FixClient, Flaw, Msg, SECRET_HASH, TestVenue, assert_valid, fix_time, instrument, limit,
+    session,
+    stepped::{SECOND, START, Stepped},
     wait_for,
 };
 use ironbook_engine::{
@@ -24,6 +25,7 @@ use ironbook_gateway::{
     market_data::TRADES_KEPT,
     random::Random,
 };
+use ironbook_journal::Position;
 
 /// Time in which everything that changed is told: several intervals.
 const TOLD: u64 = 50_000_000;
@@ -611,6 +613,9 @@ fn refusals_have_their_reason() {
     let both = request("x", 1, 1, "1", "0", &["AAPL", "BTC-USD"]);
     let expected = "35=Y|281=3|58=this session may not see Symbol(55) BTC-USD";
     venue.ask(&mut a, "V", &both, expected);
+    let text = "this session may not see this instrument";
+    venue.ask(&mut a, "e", "324=s|55=BTC-USD|263=1", &format!("35=j|372=e|380=6|379=s|58={text}"));
+    venue.ask(&mut a, "e", "324=s|55=AAPL|263=0", "35=f|324=s|55=AAPL");
     venue.send(&mut b, "V", &both);
     venue.receive(&mut b, 2);
     let text = "a session may follow 3 instruments at once, each time counted";
@@ -1025,7 +1030,55 @@ fn who_can_not_be_told_the_truth_is_logged_out() {
     venue.advance(TOLD);
     let got = venue.receive(&mut a, 1);
     assert!(got[0].matches("35=5|58=market data is not available"), "{got:?}");
-    let mut late = FixClient::connect(venue.market_data.as_ref().expect("it").address(), "B");
+    let market_data = venue.market_data.as_ref().expect("it");
+    // Old segments need not wait for it any more.
+    assert!(market_data.delivered().get() > Position::new(1 << 60));
+    let mut late = FixClient::connect(market_data.address(), "B");
     venue.settle();
     late.expect_closed();
+}
+
+#[test]
+fn the_hours_of_a_session_hold_here_too() {
+    let mut venue = start(|config| {
+        config.schedule.start = Some("00:00".to_owned());
+        config.schedule.end = Some("01:00".to_owned());
+    });
+    let mut a = venue.watch("A");
+    subscribe(&mut venue, &mut a, 5, "0");
+    venue.send(&mut a, "0", "");
+    let closed = "closed until 2026-01-02T00:00:00+00:00[UTC] by schedule";
+    while venue.now < START + 3_600 * SECOND {
+        venue.advance(20 * SECOND);
+        if venue.now < START + 3_600 * SECOND {
+            venue.send(&mut a, "0", "");
+        }
+    }
+    let said = a.pending();
+    let last = said.last().expect("a Logout");
+    assert!(last.matches(&format!("35=5|58={closed}")), "{last:?}");
+    drop(a);
+    venue.settle();
+    let address = venue.market_data.as_ref().expect("it").address();
+    let mut a = FixClient::connect(address, "A");
+    venue.ask(&mut a, "A", "98=0|108=30", &format!("35=5|58={closed}"));
+    venue.expect_closed(&mut a);
+}
+
+#[test]
+fn a_request_that_came_garbled_is_done_when_it_comes_again() {
+    let mut venue = start(|_| {});
+    let mut a = venue.watch("A");
+    let wanted = request("m", 0, 1, "", "0", &["AAPL"]);
+    let seq = a.next_out;
+    let time = fix_time(Duration::from_nanos(venue.now));
+    a.sending_time = Some(time.clone());
+    a.send_raw(&a.build("V", seq, &wanted, Flaw::CheckSum));
+    a.next_out = seq + 1;
+    venue.send(&mut a, "1", "112=x");
+    assert!(venue.receive(&mut a, 1)[0].matches(&format!("35=2|7={seq}")));
+    a.next_out = seq;
+    venue.send(&mut a, "V", &format!("43=Y|122={time}|{wanted}"));
+    let got = venue.receive(&mut a, 2);
+    assert!(got.iter().any(|message| message.matches("35=W|262=m")), "{got:?}");
 }

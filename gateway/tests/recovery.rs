@@ -76,6 +76,24 @@ fn a_logon_that_says_what_it_expects_brings_it() {
 }
 
 #[test]
+fn what_is_on_its_way_when_a_client_comes_back_is_brought_too() {
+    let mut venue = Stepped::start(|_| {});
+    let (next_out, _) = miss_three(&mut venue);
+    let mut b = venue.log_on("B", 30);
+    // A's order is filled once more by what the ring holds before A's Logon.
+    venue.send(&mut b, "D", &limit("b9", "AAPL", "2", "1", "1.00"));
+    let mut a = come_back(&mut venue, (next_out, 6), "789=6");
+    for _ in 0..200 {
+        venue.gateway.do_work();
+    }
+    let got = venue.receive(&mut a, 3);
+    assert!(got[0].matches("35=A|34=7"), "{got:?}");
+    assert!(got[1].matches("35=8|34=6|43=Y|150=F|11=a1"), "{got:?}");
+    assert!(got[2].matches("35=4|34=7|43=Y|123=Y|36=8"), "{got:?}");
+    assert_eq!(ping(&mut venue, &mut a).seq(), 8);
+}
+
+#[test]
 fn both_ends_get_what_they_miss_and_nobody_asks() {
     let mut venue = Stepped::start(|_| {});
     let (next_out, _) = miss_three(&mut venue);

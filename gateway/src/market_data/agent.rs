@@ -66,6 +66,7 @@ impl<C: Clock, N: Network> MarketDataAgent<C, N> {
         clock: C,
         network: N,
     ) -> Result<Self, ConfigError> {
+        let now = clock.now();
         let board = Board::new(parts.engine, config.market_data.depth_max);
         let output_bound = OutputBound {
             bytes: config.market_data.out_buffer_bytes_max,
@@ -78,7 +79,7 @@ impl<C: Clock, N: Network> MarketDataAgent<C, N> {
             tail: parts.tail,
             delivered,
             durable: parts.durable,
-            desk: Desk::new(config, &board)?,
+            desk: Desk::new(config, &board, now)?,
             board,
             interval_ns: config.market_data.interval_ms * 1_000_000,
             next_publication: Timestamp(0),
@@ -135,11 +136,12 @@ impl<C: Clock, N: Network> MarketDataAgent<C, N> {
                     "market data can't follow the journal: {error}; its clients are logged out, trading goes on"
                 );
                 self.broken = true;
+                self.delivered.end();
                 self.acceptor.stop_accepting(NOT_AVAILABLE);
             }
             taken += 1;
         }
-        if taken > 0 {
+        if taken > 0 && !self.broken {
             self.delivered.set(self.tail.position());
         }
         taken >= FRAMES_PER_TURN || self.board.has_many_trades()
@@ -188,6 +190,9 @@ impl<C: Clock, N: Network> Agent for MarketDataAgent<C, N> {
 
     /// Until a socket has something, or the next publication.
     fn park(&mut self, limit: Duration) {
+        if self.acceptor.has_ready() {
+            return;
+        }
         let now = self.acceptor.now();
         let due = match self.desk.has_subscriptions() {
             true => Duration::from_nanos(self.next_publication.0.saturating_sub(now.0)),

@@ -14,12 +14,24 @@ use ironbook_fix::{
     reference::TradingStatus,
 };
 use ironbook_journal::Frame;
+use thiserror::Error;
 
 use crate::translate;
 
 /// Trades of an instrument that are remembered, for those that were not told of them yet. Whoever reads is
 /// told of every trade; who does not read misses those before the last so many.
 pub const TRADES_KEPT: usize = 1_024;
+
+/// Why the board can't follow the journal.
+#[derive(Debug, Error)]
+pub enum BoardError {
+    /// An event that this program does not know.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// An order is told to have rested where the orders of its level come to something else.
+    #[error("an order does not go with the orders of its level")]
+    Inconsistent,
+}
 
 /// All instruments as the journal has them, up to some place in it.
 pub struct Board {
@@ -82,7 +94,8 @@ impl Board {
                 for order in book.levels(side).flat_map(|level| level.orders()) {
                     let now = Resting { price: order.price, leaves_qty: order.leaves_qty };
                     let place = view.definition.instrument.0 as usize - 1;
-                    board.set(place, side, order.order_id, now);
+                    let set = board.set(place, side, order.order_id, now);
+                    set.expect("an empty level takes every order");
                 }
             }
         }
@@ -92,8 +105,8 @@ impl Board {
     /// Takes a frame of the journal.
     ///
     /// # Errors
-    /// The frame is an event, and none that this program knows.
-    pub fn apply(&mut self, frame: &Frame<'_>) -> Result<(), DecodeError> {
+    /// The frame is an event, and none that this program knows, or one that the board contradicts.
+    pub fn apply(&mut self, frame: &Frame<'_>) -> Result<(), BoardError> {
         if frame.group_frames > 0 {
             self.group_left = frame.group_frames;
         }
@@ -103,9 +116,11 @@ impl Board {
             return Ok(());
         }
         match Event::decode(frame.kind, frame.payload)? {
-            Event::Execution(execution) => self.execute(&execution, frame.time_ns),
+            Event::Execution(execution) => self.execute(&execution, frame.time_ns)?,
             Event::StatusChanged(changed) => {
-                if let Some(listed) = self.instruments.get_mut(changed.instrument.0 as usize - 1) {
+                if let Some(listed) =
+                    self.instruments.get_mut((changed.instrument.0 as usize).wrapping_sub(1))
+                {
                     listed.view.status = changed.status;
                     listed.version += 1;
                 }
@@ -148,10 +163,10 @@ impl Board {
         &mut self.instruments[place]
     }
 
-    fn execute(&mut self, execution: &Execution, time_ns: u64) {
-        let place = execution.instrument.0 as usize - 1;
+    fn execute(&mut self, execution: &Execution, time_ns: u64) -> Result<(), BoardError> {
+        let place = (execution.instrument.0 as usize).wrapping_sub(1);
         if execution.exec_type == ExecType::OrderStatus || place >= self.instruments.len() {
-            return;
+            return Ok(());
         }
         // Both sides report a trade; the maker's report comes first.
         if execution.last_liquidity == LastLiquidity::Added
@@ -169,39 +184,53 @@ impl Board {
             true => Resting { price: execution.price, leaves_qty: execution.leaves_qty },
             false => Resting::default(),
         };
-        self.set(place, execution.side, execution.order_id, now);
+        self.set(place, execution.side, execution.order_id, now)
     }
 
     /// What rests of an order from now on.
-    fn set(&mut self, place: usize, side: Side, order_id: OrderId, now: Resting) {
+    fn set(
+        &mut self,
+        place: usize,
+        side: Side,
+        order_id: OrderId,
+        now: Resting,
+    ) -> Result<(), BoardError> {
         let slot = order_id.slot() as usize;
         if slot >= self.resting.len() {
             if now.leaves_qty == 0 {
-                return;
+                return Ok(());
             }
             self.resting.resize(slot + 1, Resting::default());
         }
         let before = std::mem::replace(&mut self.resting[slot], now);
         if before.leaves_qty == 0 && now.leaves_qty == 0 {
-            return;
+            return Ok(());
         }
         let listed = &mut self.instruments[place];
         listed.version += 1;
         let levels = &mut listed.sides[index(side)];
         if before.leaves_qty > 0 {
-            let level = levels.get_mut(&before.price).expect("an order rests at a level");
-            level.qty -= before.leaves_qty as u128;
-            level.orders -= 1;
-            if level.orders == 0 {
-                assert_eq!(level.qty, 0, "the quantity of a level is that of its orders");
-                levels.remove(&before.price);
-            }
+            let rest = levels.get(&before.price).and_then(|level| level.without(before.leaves_qty));
+            match rest.ok_or(BoardError::Inconsistent)? {
+                Level { orders: 0, .. } => levels.remove(&before.price),
+                rest => levels.insert(before.price, rest),
+            };
         }
         if now.leaves_qty > 0 {
             let level = levels.entry(now.price).or_default();
             level.qty += now.leaves_qty as u128;
             level.orders += 1;
         }
+        Ok(())
+    }
+}
+
+impl Level {
+    /// The level without one of its orders, unless they do not go together.
+    fn without(self, leaves_qty: i64) -> Option<Self> {
+        let qty = self.qty.checked_sub(leaves_qty as u128)?;
+        let orders = self.orders.checked_sub(1)?;
+        ((orders == 0) == (qty == 0)).then_some(Self { qty, orders })
     }
 }
 

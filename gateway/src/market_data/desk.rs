@@ -30,6 +30,7 @@ use crate::{
     desk::{self, AnswerId},
     network::Security,
     rights::Rights,
+    schedule::Hours,
     security_lists::SecurityLists,
     translate::{self, SymbolTable},
 };
@@ -41,7 +42,11 @@ struct Slot {
     login: Option<Login>,
     rights: Rights,
     fix: Session,
+    /// When it may be logged on, if not always.
+    hours: Option<Hours>,
     connection: Option<usize>,
+    /// MsgSeqNum of its Logon.
+    logon: MsgSeqNum,
     /// Set when the connection is to end.
     closing: Option<DisconnectReason>,
     /// Encoded messages that did not go to the connection yet.
@@ -84,11 +89,12 @@ impl Desk {
     ///
     /// # Errors
     /// [`ConfigError::Value`] for a session that can't be as it is configured.
-    pub fn new(config: &Config, board: &Board) -> Result<Self, ConfigError> {
+    pub fn new(config: &Config, board: &Board, now: Timestamp) -> Result<Self, ConfigError> {
         let named =
             |listed: &Listed| (listed.view.definition.symbol, listed.view.definition.instrument);
         let symbols: SymbolTable = board.instruments().iter().map(named).collect();
-        let slots = config.sessions.iter().map(|session| Slot::new(config, session, &symbols));
+        let slot = |session| Slot::new(config, session, &symbols, now);
+        let slots = config.sessions.iter().map(slot);
         Ok(Self {
             slots: slots.collect::<Result<_, _>>()?,
             symbols,
@@ -116,8 +122,10 @@ impl Desk {
         let fix = &mut self.slots[index].fix;
         let handled = fix.handle_message(now.0, message);
         fix.note_processed(fix.next_in().previous());
-        // What is repeated was asked on another connection, whose requests have ended with it.
-        if matches!(handled, Handled::Application(_)) && !message.poss_dup() {
+        // What stands before the Logon was asked on another connection, whose requests have ended with it.
+        if let Handled::Application(seq) = handled
+            && seq > self.slots[index].logon
+        {
             self.take_application(index, message, now);
         }
         self.slots[index].drain(now);
@@ -246,6 +254,11 @@ impl Desk {
             }
             (_, None) => {}
         }
+        let instrument = self.symbols.named(symbol);
+        if instrument.is_some_and(|instrument| !slot.rights.may_trade_in(instrument)) {
+            let text = "this session may not see this instrument";
+            return Err(refuse(BusinessRejectReason::NotAuthorized, text));
+        }
         if slot.followed() == self.config.subscriptions_max {
             let text = "market_data.subscriptions_max instruments are followed already";
             return Err(refuse(BusinessRejectReason::Other, text));
@@ -253,7 +266,7 @@ impl Desk {
         slot.statuses.push(StatusSubscription {
             req_id: req_id.to_vec(),
             symbol: symbol.to_vec(),
-            place: self.symbols.named(symbol).map(place_of),
+            place: instrument.map(place_of),
             updates: request_type == SubscriptionRequestType::Subscribe,
             told: None,
         });
@@ -316,6 +329,15 @@ impl Desk {
             slot.fix.handle_timeout(now.0);
             slot.drain(now);
             done += 1;
+        }
+        for slot in &mut self.slots {
+            if slot.fix.state() == State::LoggedOn
+                && let Some(reason) = slot.closed(now)
+            {
+                slot.fix.logout(now.0, Some(&reason));
+                slot.drain(now);
+                done += 1;
+            }
         }
         done
     }
@@ -474,7 +496,9 @@ impl Slot {
         config: &Config,
         session: &SessionConfig,
         symbols: &SymbolTable,
+        now: Timestamp,
     ) -> Result<Self, ConfigError> {
+        let hours = config.schedule_of(session)?.map(|schedule| Hours::new(schedule, now));
         // Numbers are those of the connection.
         let fix = desk::fix_session(config, session, true)?;
         Ok(Self {
@@ -482,7 +506,9 @@ impl Slot {
             login: session.login()?,
             rights: Rights::new(session, symbols)?,
             config: session.clone(),
+            hours,
             connection: None,
+            logon: MsgSeqNum::FIRST,
             closing: None,
             output: Vec::new(),
             subscriptions: Vec::new(),
@@ -491,6 +517,12 @@ impl Slot {
             next: 0,
             stalled_since: None,
         })
+    }
+
+    /// Why it may not be logged on now.
+    fn closed(&mut self, now: Timestamp) -> Option<String> {
+        let hours = self.hours.as_mut()?;
+        (!hours.at(now).open).then(|| hours.reason())
     }
 
     /// Instruments that it follows, each as often as it does.
@@ -589,9 +621,12 @@ impl Sessions for Desk {
             return Err(NotAdmitted::CONNECTED);
         }
         slot.connection = Some(connection);
+        slot.logon = message.msg_seq_num().unwrap_or(MsgSeqNum::FIRST);
         slot.fix.reset_outbound();
+        slot.fix.note_processed(MsgSeqNum::new(0));
         slot.fix.handle_connected(now.0);
-        if admission::refuse_logon(&mut slot.fix, message, proved, now) {
+        let closed = slot.closed(now);
+        if admission::refuse_logon(&mut slot.fix, message, proved, closed.as_deref(), now) {
             slot.drain(now);
         } else {
             self.handle_message(index, message, now);
@@ -617,6 +652,8 @@ impl Sessions for Desk {
                 self.take(index, &message, now);
             }
         }
+        // A number without a message may have been passed last.
+        self.slots[index].drain(now);
     }
 
     fn handle_garbled(&mut self, index: usize, now: Timestamp) {

@@ -647,9 +647,13 @@ impl Session {
         }
         self.enter(State::LoggedOn, now_ns);
         self.outputs.push(Output::LoggedOn);
-        if let Some(begin) = logon.next_expected.filter(|begin| both_say && *begin < next_out) {
-            self.recovered = Some(Recovered { begin, logged_on_ns: now_ns });
-            self.outputs.push(Output::ResendThroughLogon { begin });
+        if let Some(begin) = logon.next_expected.filter(|_| both_say) {
+            let misses = begin < next_out;
+            self.recovered = misses.then_some(Recovered { begin, logged_on_ns: now_ns });
+            // Before the answer of an acceptor something may come that is on its way still.
+            if misses || answer {
+                self.outputs.push(Output::ResendThroughLogon { begin });
+            }
         }
         if !missing {
             self.next_in = self.next_in.max(seq.next());

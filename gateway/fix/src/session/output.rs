@@ -52,7 +52,8 @@ pub enum Output {
     },
     /// Send the messages from this one up to and with the Logon requested before again, as for
     /// [`Output::Resend`], once that Logon is transmitted: the counterparty's says that it expects this one
-    /// next. With the Logon, so that whoever didn't count it when it came goes on behind it.
+    /// next. With the Logon, so that whoever didn't count it when it came goes on behind it. Nothing, if the
+    /// Logon turns out to be this one: an acceptor says it of every such Logon, as reports may be on their way.
     ResendThroughLogon {
         /// The first one, at least 1 and at most the Logon.
         begin: MsgSeqNum,

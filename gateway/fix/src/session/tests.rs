@@ -978,11 +978,11 @@ fn a_logon_says_what_is_expected_next() {
         )
     };
     for (row, expected, next_in) in [
-        // Nobody misses anything.
-        ("34=5|789=10|", "A #10 98=0|108=30|789=6; on".to_owned(), 6),
+        // Nobody misses anything, if nothing is on its way before the Logon.
+        ("34=5|789=10|", "A #10 98=0|108=30|789=6; on; resend 10 to Logon".to_owned(), 6),
         // The client does, the venue does, both do.
         ("34=5|789=7|", "A #10 98=0|108=30|789=6; on; resend 7 to Logon".to_owned(), 6),
-        ("34=8|789=10|", "A #10 98=0|108=30|789=5; on".to_owned(), 5),
+        ("34=8|789=10|", "A #10 98=0|108=30|789=5; on; resend 10 to Logon".to_owned(), 5),
         ("34=8|789=1|", "A #10 98=0|108=30|789=5; on; resend 1 to Logon".to_owned(), 5),
         // It expects what was never sent.
         ("34=5|789=11|", format!("5 #10 {}", too_high(10, 11)), 5),
@@ -994,7 +994,11 @@ fn a_logon_says_what_is_expected_next() {
             5,
         ),
         // Both numbers start anew, so nothing but the first message can be expected.
-        ("34=1|141=Y|789=1|", "reset; A #1 98=0|108=30|141=Y|789=2; on".to_owned(), 2),
+        (
+            "34=1|141=Y|789=1|",
+            "reset; A #1 98=0|108=30|141=Y|789=2; on; resend 1 to Logon".to_owned(),
+            2,
+        ),
         ("34=1|141=Y|789=2|", format!("5 #10 {}", too_high(1, 2)), 5),
         (
             "34=3|141=Y|789=1|",
