@@ -167,6 +167,71 @@ fn everything_that_a_command_says_goes_there_and_back() {
 }
 
 #[test]
+fn blanks_around_names_stay() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::with_clients(&dir, SEGMENT_BYTES_MIN, [" C ", "# ", "> "]);
+    let accounts = [&b"ACC "[..], b" ", b"\xff ", "\u{a0}".as_bytes()];
+    let mut starts = Vec::new();
+    for (number, account) in accounts.into_iter().enumerate() {
+        day.account = account.try_into().unwrap();
+        let [id, next] = [format!(" x{number} "), format!("{number}  ")];
+        starts.push(day.order((C1, &id), AAPL, Side::Buy, (100, 10_000)));
+        day.order((C2, &id), AAPL, Side::Sell, (40, 10_000));
+        starts.push(day.replace(C1, (&next, &id), (AAPL, Side::Buy), (90, 10_000)));
+        let origin = Origin::new(C2, 9, Timestamp(1));
+        let raw = ClOrdId::try_from(&b" \xff\x80 "[..]).unwrap();
+        let none = ironbook_engine::OrderId::NONE;
+        day.command(CancelOrder::new(origin, none, AAPL, Side::Buy, raw, raw));
+    }
+    starts.push(day.mass_cancel(C1, " all "));
+    day.close();
+    let index = index(&dir);
+    let last = index.last_sequence();
+    let (text, written, _) = round_trip(&index, Span { first: 1, last }, false);
+    assert_eq!(written.differing, 0);
+    assert!(text.contains("account ACC \n") && text.contains("account \u{a0}\n"), "{text}");
+    for first in starts {
+        round_trip(&index, Span { first, last }, false);
+    }
+}
+
+#[test]
+fn an_instrument_is_as_its_line_says() {
+    let begin = "# Ironbook scenario 1\n\
+        limits orders_max=4 instruments_max=1 sessions_max=1 closed_orders_kept=1\n\
+        session id=1 comp_id=C\n";
+    let with = |terms: &str| format!("{begin}instrument id=1 symbol=A {terms}\n");
+    // The highest price and quantity are those that are written, in whatever scale.
+    for max in ["price_max=100 qty_max=50", "price_max=100.0000 qty_max=50.00"] {
+        for (qty, price, is_taken) in
+            [("50", "100", true), ("50.1", "100", false), ("50", "100.01", false)]
+        {
+            let text = with(&format!("tick=0.01 lot=0.1 {max}"))
+                + &format!(
+                    "new session=C id=a side=Buy symbol=A type=Limit tif=Day qty={qty} price={price}"
+                );
+            let events = play(&text).unwrap().difference.expect("an event").computed;
+            assert_eq!(!events[0].starts_with("Rejected"), is_taken, "{text}\n{events:?}");
+        }
+    }
+    for (terms, expected) in [
+        ("tick=0.01 lot=1 price_max=0.005 qty_max=5", "line 4: price_max=0.005: no more than 2"),
+        ("tick=0.01 lot=1 price_max=9 qty_max=0.5", "line 4: qty_max=0.5: no more than 0"),
+        ("tick=0.01 lot=1 price_max=999999999999999999 qty_max=5", "line 4: price_max="),
+        ("tick=0 lot=1 price_max=9 qty_max=5", "line 4: tick=0 is not above 0"),
+        ("tick=1 lot=-1 price_max=9 qty_max=5", "line 4: lot=-1 is not above 0"),
+        ("tick=1 lot=1 price_max=0.0 qty_max=5", "line 4: price_max=0.0 is not above 0"),
+        ("tick=1 lot=1 price_max=9 qty_max=-5", "line 4: qty_max=-5 is not above 0"),
+    ] {
+        match play(&with(terms)) {
+            Err(Fault::Question(told)) => assert!(told.contains(expected), "{told}"),
+            other => panic!("{terms}: {other:?}"),
+        }
+    }
+}
+
+#[test]
 fn lines_that_are_none_are_told() {
     let title = "# Ironbook scenario 1\n";
     let begin = format!(

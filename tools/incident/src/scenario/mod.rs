@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A line is a command (`line.rs`), and each `>` behind it an event that it must bring, with all of them in
-//! their sequence; a `#` begins a line that is not looked at. Orders are numbered as they are accepted, from 1,
+//! their sequence, to the last blank; a `#` begins a line that is not looked at. Orders are numbered as they are accepted, from 1,
 //! trades in each command.
 //!
 //! What comes before the commands themselves is told in [`write()`]. A command that the engine does not apply
@@ -120,7 +120,8 @@ fn more(event: &Event) -> String {
 
 impl Stage {
     fn known(&self) -> Known<'_> {
-        Known { engine: self.engine.as_ref(), orders: &self.numbers.orders }
+        let Numbers { orders, by_id } = &self.numbers;
+        Known { engine: self.engine.as_ref(), orders, by_id }
     }
 
     /// Carries out a command; gives its events, told.
@@ -395,16 +396,17 @@ pub fn play(text: &str) -> Result<Played, Fault> {
     let mut lines = text
         .lines()
         .enumerate()
-        .map(|(number, line)| (number + 1, line.trim()))
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        .map(|(number, line)| (number + 1, line))
+        .filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
         .peekable();
     while let Some((number, line)) = lines.next() {
         let wrong = |what: String| Fault::Question(format!("line {number}: {what}"));
-        let command = line::parse(line, &stage.known()).map_err(wrong)?;
+        let command = line::parse(line.trim(), &stage.known()).map_err(wrong)?;
         let computed = stage.apply(&command).map_err(wrong)?;
         let mut expected = Vec::new();
-        while let Some((_, event)) = lines.next_if(|(_, line)| line.starts_with(EVENT.trim_end())) {
-            expected.push(event[1..].trim_start().to_owned());
+        // A name at the end of an event may end in blanks.
+        while let Some((_, event)) = lines.next_if(|(_, line)| line.starts_with(EVENT)) {
+            expected.push(event[EVENT.len()..].to_owned());
         }
         played.commands += 1;
         if expected != computed {
