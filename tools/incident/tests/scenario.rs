@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::io;
+
 use common::{AAPL, C1, C2, MSFT, Script, index, memory_dir, name, random_day, story};
 use ironbook_engine::{
     ClOrdId, InstrumentId, Side, Timestamp,
@@ -229,6 +231,37 @@ fn an_instrument_is_as_its_line_says() {
             other => panic!("{terms}: {other:?}"),
         }
     }
+}
+
+/// Counts how often it is written to.
+#[derive(Default)]
+struct Counting {
+    writes: usize,
+    bytes: Vec<u8>,
+}
+
+impl io::Write for Counting {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writes += 1;
+        self.bytes.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn lines_are_gathered_before_they_are_written() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    story(&dir);
+    let index = index(&dir);
+    let span = Span { first: 1, last: index.last_sequence() };
+    let mut out = Counting::default();
+    write(&index, span, true, &mut out).unwrap();
+    assert_eq!(String::from_utf8(out.bytes.clone()).unwrap(), scenario(&index, span, true).0);
+    assert!(out.writes <= 1 + out.bytes.len() / 4_096, "{} writes", out.writes);
 }
 
 #[test]

@@ -19,7 +19,11 @@
 mod line;
 mod setup;
 
-use std::{collections::HashMap, fmt, io::Write};
+use std::{
+    collections::HashMap,
+    fmt,
+    io::{BufWriter, Write},
+};
 
 use ironbook_engine::{
     Command, Engine, EngineLimits, Event, ExecType, OrderId, Sequencer, Timestamp, TradeId,
@@ -186,6 +190,7 @@ pub fn write(
     let names = Names::of(index, redact)?;
     let moment = Moment::before(index, span.first)?;
     let stage = Stage::default();
+    let out = &mut BufWriter::new(out);
     let mut writer =
         Writer { names, stage, journal: Numbers::default(), written: Written::of(span), out };
     writer.title(index, redact)?;
