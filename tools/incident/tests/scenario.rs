@@ -29,7 +29,7 @@ fn scenario(index: &Index, span: Span, redact: bool) -> (String, Written) {
 #[track_caller]
 fn round_trip(index: &Index, span: Span, redact: bool) -> (String, Written, Played) {
     let (text, written) = scenario(index, span, redact);
-    let played = play(&text).unwrap_or_else(|fault| panic!("{fault}\n{text}"));
+    let played = play(text.as_bytes()).unwrap_or_else(|fault| panic!("{fault}\n{text}"));
     assert_eq!(played.difference, None, "{span:?}\n{text}");
     assert_eq!(played.commands, written.setup + written.commands, "{text}");
     (text, written, played)
@@ -106,7 +106,7 @@ fn a_planted_difference_is_found() {
             lines.join("\n")
         };
         for text in [with(Some(&swapped)), with(None), with(Some(&format!("{event}\n{event}")))] {
-            let found = play(&text).unwrap().difference.expect("a difference");
+            let found = play(text.as_bytes()).unwrap().difference.expect("a difference");
             assert_eq!((found.line, &*found.command), (command + 1, lines[command]));
             assert_ne!(found.expected, found.computed);
             planted += 1;
@@ -213,7 +213,7 @@ fn an_instrument_is_as_its_line_says() {
                 + &format!(
                     "new session=C id=a side=Buy symbol=A type=Limit tif=Day qty={qty} price={price}"
                 );
-            let events = play(&text).unwrap().difference.expect("an event").computed;
+            let events = play(text.as_bytes()).unwrap().difference.expect("an event").computed;
             assert_eq!(!events[0].starts_with("Rejected"), is_taken, "{text}\n{events:?}");
         }
     }
@@ -226,7 +226,7 @@ fn an_instrument_is_as_its_line_says() {
         ("tick=1 lot=1 price_max=0.0 qty_max=5", "line 4: price_max=0.0 is not above 0"),
         ("tick=1 lot=1 price_max=9 qty_max=-5", "line 4: qty_max=-5 is not above 0"),
     ] {
-        match play(&with(terms)) {
+        match play(with(terms).as_bytes()) {
             Err(Fault::Question(told)) => assert!(told.contains(expected), "{told}"),
             other => panic!("{terms}: {other:?}"),
         }
@@ -271,8 +271,9 @@ fn lines_that_are_none_are_told() {
         "{title}limits orders_max=4 instruments_max=1 sessions_max=1 closed_orders_kept=1\n"
     );
     let cases = [
-        (String::new(), "the first line of one is"),
-        ("# Ironbook scenario 2\n".to_owned(), "\"# Ironbook scenario 1\""),
+        (String::new(), "this is no scenario: the first line"),
+        ("# Ironbook\n".to_owned(), "\"# Ironbook scenario 1\""),
+        (format!("{begin}# {}", "x".repeat(5_000)), "line 3: no line has more than 4096 bytes"),
         (format!("{title}\nsession id=1 comp_id=C1"), "line 3: limits come first"),
         (
             format!(
@@ -300,7 +301,7 @@ fn lines_that_are_none_are_told() {
         (format!("{begin}session id=1 comp_id=\"open"), "line 3: comp_id: no such value"),
     ];
     for (text, expected) in cases {
-        match play(&text) {
+        match play(text.as_bytes()) {
             Ok(played) => assert!(expected.is_empty() && played.difference.is_none(), "{text}"),
             Err(fault) => {
                 assert!(matches!(fault, Fault::Question(_)));
@@ -308,4 +309,8 @@ fn lines_that_are_none_are_told() {
             }
         }
     }
+    let told = play(&b"# Ironbook scenario 1\n\n\xff"[..]).unwrap_err().to_string();
+    assert_eq!(told, "line 3: it is no text");
+    let other = play(&b"# Ironbook scenario 2\n"[..]);
+    assert!(matches!(other, Err(Fault::Version(_))), "{other:?}");
 }

@@ -22,7 +22,7 @@ mod setup;
 use std::{
     collections::HashMap,
     fmt,
-    io::{BufWriter, Write},
+    io::{BufRead, BufWriter, Read as _, Write},
 };
 
 use ironbook_engine::{
@@ -47,6 +47,10 @@ use line::Known;
 
 /// The first line of a scenario; the number is the format's.
 const TITLE: &str = "# Ironbook scenario 1";
+/// What it begins with in every format.
+const TITLE_OF_ANY: &str = "# Ironbook scenario ";
+/// Bytes of a line that is read; the longest that is written has fewer than half as many.
+const LINE_BYTES_MAX: u64 = 4_096;
 /// Begins a line with an event.
 const EVENT: &str = "> ";
 
@@ -385,43 +389,88 @@ pub struct Difference {
     pub computed: Vec<String>,
 }
 
-/// Plays a scenario.
+/// Plays a scenario, which is read by lines.
 ///
 /// # Errors
-/// [`Fault::Question`]: a line that is none, with its number.
-pub fn play(text: &str) -> Result<Played, Fault> {
-    if text.lines().next() != Some(TITLE) {
-        let what = format!(
-            "this is no scenario that this program knows: the first line of one is {TITLE:?}"
-        );
-        return Err(Fault::Question(what));
+/// [`Fault::Version`]: it is of another format; [`Fault::Question`]: a line that is none or can't be read, with
+/// its number.
+pub fn play(input: impl BufRead) -> Result<Played, Fault> {
+    let mut lines = Lines { input, number: 0, ahead: None };
+    let title = lines.read()?.unwrap_or_default();
+    if title != TITLE {
+        let what = format!("the first line of a scenario that this program knows is {TITLE:?}");
+        return Err(match title.starts_with(TITLE_OF_ANY) {
+            true => Fault::Version(format!("this is a scenario of another version: {what}")),
+            false => Fault::Question(format!("this is no scenario: {what}")),
+        });
     }
     let mut stage = Stage::default();
     let mut played = Played { commands: 0, events: 0, difference: None };
-    let mut lines = text
-        .lines()
-        .enumerate()
-        .map(|(number, line)| (number + 1, line))
-        .filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
-        .peekable();
-    while let Some((number, line)) = lines.next() {
+    while let Some((number, line)) = lines.next_if(|_| true)? {
         let wrong = |what: String| Fault::Question(format!("line {number}: {what}"));
         let command = line::parse(line.trim(), &stage.known()).map_err(wrong)?;
         let computed = stage.apply(&command).map_err(wrong)?;
         let mut expected = Vec::new();
         // A name at the end of an event may end in blanks.
-        while let Some((_, event)) = lines.next_if(|(_, line)| line.starts_with(EVENT)) {
+        while let Some((_, event)) = lines.next_if(|line| line.starts_with(EVENT))? {
             expected.push(event[EVENT.len()..].to_owned());
         }
         played.commands += 1;
         if expected != computed {
-            let command = line.to_owned();
+            let command = line;
             played.difference = Some(Difference { line: number, command, expected, computed });
             break;
         }
         played.events += computed.len() as u64;
     }
     Ok(played)
+}
+
+/// The lines of a scenario.
+struct Lines<R> {
+    input: R,
+    /// Of the line that was read last, from 1.
+    number: usize,
+    /// A line that was read, and not taken.
+    ahead: Option<(usize, String)>,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The next line, whatever it says.
+    fn read(&mut self) -> Result<Option<String>, Fault> {
+        self.number += 1;
+        let number = self.number;
+        let wrong = |what: String| Fault::Question(format!("line {number}: {what}"));
+        let mut bytes = Vec::new();
+        let mut input = (&mut self.input).take(LINE_BYTES_MAX + 1);
+        if input.read_until(b'\n', &mut bytes).map_err(|error| wrong(error.to_string()))? == 0 {
+            return Ok(None);
+        }
+        if bytes.last() == Some(&b'\n') {
+            bytes.pop();
+        } else if bytes.len() as u64 > LINE_BYTES_MAX {
+            return Err(wrong(format!("no line has more than {LINE_BYTES_MAX} bytes")));
+        }
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+        String::from_utf8(bytes).map(Some).map_err(|_| wrong("it is no text".into()))
+    }
+
+    /// The next line that is a command or an event, with its number, where it is as wanted.
+    fn next_if(
+        &mut self,
+        is_wanted: impl FnOnce(&str) -> bool,
+    ) -> Result<Option<(usize, String)>, Fault> {
+        while self.ahead.is_none() {
+            let Some(line) = self.read()? else { return Ok(None) };
+            let trimmed = line.trim();
+            if !trimmed.is_empty() && !trimmed.starts_with('#') {
+                self.ahead = Some((self.number, line));
+            }
+        }
+        Ok(self.ahead.take_if(|(_, line)| is_wanted(line)))
+    }
 }
 
 impl Played {
