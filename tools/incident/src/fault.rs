@@ -30,6 +30,9 @@ pub enum Fault {
     /// What is asked about is of another version.
     #[error("{0}")]
     Version(String),
+    /// Nobody wants the answer any more.
+    #[error("stopped")]
+    Stopped,
     /// The question names more than one thing.
     #[error("{what} means more than one thing; give one of\n{}", .choices.join("\n"))]
     Ambiguous {
