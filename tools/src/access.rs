@@ -102,8 +102,12 @@ fn told(error: ConfigError) -> Failure {
 mod tests {
     use super::*;
 
-    /// What is said to a password file and a variable.
-    fn login(file: Option<&str>, variable: Option<&str>, username: Option<&str>) -> String {
+    /// What is made of a password file and a variable: password and name, or why there are none.
+    fn login(
+        file: Option<&str>,
+        variable: Option<&str>,
+        username: Option<&str>,
+    ) -> Result<String, String> {
         let dir = tempfile::tempdir().unwrap();
         let path = file.map(|text| {
             let path = dir.path().join("password");
@@ -119,33 +123,35 @@ mod tests {
             password_file: path,
         };
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        match arguments.access_with(address, variable.map(OsString::from)) {
-            Ok(access) => {
-                let shown = format!("{access:?}");
-                assert!(!shown.contains("secret"), "{shown}");
-                access.login.map_or("none".to_owned(), |login| {
-                    format!("{} as {}", login.password, login.username.unwrap_or_default())
-                })
-            }
-            Err(failure) => failure.message().to_owned(),
-        }
+        let access = arguments
+            .access_with(address, variable.map(OsString::from))
+            .map_err(|failure| failure.message().to_owned())?;
+        let shown = format!("{access:?}");
+        assert!(!shown.contains("secret"), "{shown}");
+        Ok(access.login.map_or("none".to_owned(), |login| {
+            format!("{} as {}", login.password, login.username.unwrap_or_default())
+        }))
     }
 
     #[test]
     fn a_password_comes_from_a_file_or_the_environment() {
         for (file, variable, username, expected) in [
-            (None, None, None, "none"),
-            (Some("secret\nnot this"), None, Some("x"), "secret as x"),
-            (Some("secret\r\n"), Some("other"), None, "secret as "),
-            (None, Some("secret"), None, "secret as "),
-            (Some(""), None, None, "has to begin with a line of 1 to 256 bytes"),
-            (None, Some(""), None, "IRONBOOK_PASSWORD has to begin with a line"),
-            (None, Some("a\u{1}b"), None, "the password can't be sent"),
-            (None, None, Some("x"), "--username \"x\" needs a password"),
-            (None, Some("secret"), Some("a\u{1}b"), "printable characters"),
+            (None, None, None, Ok("none")),
+            (Some("secret\nnot this"), None, Some("x"), Ok("secret as x")),
+            (Some("secret\r\n"), Some("other"), None, Ok("secret as ")),
+            (None, Some("secret"), None, Ok("secret as ")),
+            (Some(""), None, None, Err("has to begin with a line of 1 to 256 bytes")),
+            (None, Some(""), None, Err("IRONBOOK_PASSWORD has to begin with a line")),
+            (None, Some("a\u{1}b"), None, Err("the password can't be sent")),
+            (None, None, Some("x"), Err("--username \"x\" needs a password")),
+            (None, Some("secret"), Some("a\u{1}b"), Err("printable characters")),
         ] {
             let found = login(file, variable, username);
-            assert!(found.ends_with(expected) || found.contains(expected), "{found}: {expected}");
+            match (&found, expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+                (Err(told), Err(expected)) => assert!(told.contains(expected), "{told}"),
+                _ => panic!("{found:?}: {expected:?}"),
+            }
         }
     }
 }

@@ -39,7 +39,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
 fn two_journals(arguments: &Arguments, other: &Path) -> Outcome {
     let Arguments { source, ignore_times, context, .. } = arguments;
     let how = Comparison { ignore_times: *ignore_times, context: *context };
-    let compared = compare([&source.dir, other], source.index.as_deref(), how)?;
+    let compared = compare([&source.dir, other], source.index.as_deref(), how, &mut |_| true)?;
     let (dir, other) = (source.dir.display(), other.display());
     if source.json {
         say!("{:#}", compared.json());
@@ -71,7 +71,7 @@ fn two_journals(arguments: &Arguments, other: &Path) -> Outcome {
 
 fn this_program(arguments: &Arguments) -> Outcome {
     let Arguments { source, context, .. } = arguments;
-    let computed = compute(&source.dir, *context)?;
+    let computed = compute(&source.dir, *context, &mut |_| true)?;
     let dir = source.dir.display();
     if source.json {
         say!("{:#}", computed.json());

@@ -151,7 +151,10 @@ impl From<Fault> for Failure {
             Fault::Open(error) => error.into(),
             Fault::Play(error) => error.into(),
             Fault::Gone(_) => Self::new(Exit::Corrupt, fault),
-            Fault::NotFound(_) | Fault::Write(_) => Self::new(Exit::Finding, fault),
+            Fault::NotFound(_) | Fault::Write(_) | Fault::Stopped => {
+                Self::new(Exit::Finding, fault)
+            }
+            Fault::Version(_) => Self::new(Exit::Version, fault),
             Fault::Question(_) | Fault::Ambiguous { .. } => Self::new(Exit::Usage, fault),
         }
     }

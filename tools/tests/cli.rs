@@ -836,6 +836,9 @@ fn tools_work_where_the_first_segments_are_gone() {
     let inspected = expect_exit(&["inspect", &data, "--limit", "1"], 0);
     assert!(stderr(&inspected).contains("frames 1 to"), "{}", stderr(&inspected));
     assert_eq!(stdout(&inspected).matches("segment").count(), 1, "the first that is there");
+    // What a plan sums up begins there too, and it says so.
+    let plan = stdout(&expect_exit(&["bust", &data, "--symbol", "AAPL"], 0));
+    assert!(plan.contains("\nPLAN positions and cash count from sequence"), "{plan}");
 
     let mut venue = place.start();
     assert!(venue.printed().contains("snapshot up to sequence"), "{}", venue.printed());

@@ -247,7 +247,12 @@ fn busts_are_planned() {
         let parties = held["parties"].as_array().unwrap();
         let party = parties.iter().find(|of| of["comp_id"] == comp_id).unwrap();
         assert_eq!(effect["position_before"], party["net"], "{effect}");
+        assert_eq!(effect["cash_before"], party["cash"], "{effect}");
+        let change = number(&effect["cash_after"]) - number(&effect["cash_before"]);
+        assert_eq!(change, number(&effect["cash_change"]), "{effect}");
     }
+    assert_eq!(of_c7.unwrap()["cash_after"], "0.00", "{said:#}");
+    assert_eq!((&lines[0]["first_sequence"], &lines[0]["damaged"]), (&1.into(), &false.into()));
     for (question, status, expected) in [
         ("bust", 2, "say which trades: --trade, or"),
         ("bust --trade 99", 1, "there is no trade 99"),
@@ -259,6 +264,11 @@ fn busts_are_planned() {
         let message = stderr(&story.output(question, status));
         assert!(message.contains(expected), "{question}: {message}");
     }
+    damage_at(&story, "late");
+    fs::remove_dir_all(story.beside("data.index")).unwrap();
+    let plan = story.ask("bust --trade 1", 3);
+    assert!(plan.contains("\nPLAN the journal is damaged behind that"), "{plan}");
+    assert_eq!(json(&story.output("bust --trade 1 --json", 3))["damaged"], true);
     let names = Story::written_by(names);
     no_secret(&names.ask("bust --trade 1", 0));
     no_secret(&names.ask("bust --trade 1 --json", 0));
@@ -289,7 +299,10 @@ fn a_stretch_is_a_test() {
     compare("scenario-differs.json", &found(&["--json"]));
     fs::write(&file, "no scenario").unwrap();
     let told = stderr(&expect_exit(&["scenario", &name], 2));
-    assert!(told.contains("this is no scenario that this program knows"), "{told}");
+    assert!(told.contains("this is no scenario: the first line"), "{told}");
+    fs::write(&file, scenario.replacen("scenario 1", "scenario 2", 1)).unwrap();
+    let told = stderr(&expect_exit(&["scenario", &name], 4));
+    assert!(told.contains("a scenario of another version"), "{told}");
     expect_exit(&["scenario", "/no/such/file"], 2);
     story.output("export --as-scenario --format csv", 2);
     // Names are told when they are asked for.
@@ -654,9 +667,14 @@ fn a_report_of_a_damaged_journal_says_so() {
 
 /// Flips a bit in the frame with sequence 29.
 fn damage(story: &Story) {
+    damage_at(story, "fat");
+}
+
+/// Damages the frame that has a name first.
+fn damage_at(story: &Story, name: &str) {
     let path = story.dir.join("0000000000.seg");
     let mut bytes = fs::read(&path).unwrap();
-    let at = bytes.windows(3).position(|window| window == b"fat").unwrap();
+    let at = bytes.windows(name.len()).position(|window| window == name.as_bytes()).unwrap();
     bytes[at] ^= 1;
     fs::write(&path, bytes).unwrap();
 }

@@ -113,26 +113,84 @@ pub struct Compared {
     pub damage: Option<(Side, PlayError)>,
 }
 
+/// Hears now and then at which sequence the work is, and says whether it goes on.
+pub type GoesOn<'g> = &'g mut dyn FnMut(u64) -> bool;
+
+/// Frames between two looks at whether the work goes on.
+const FRAMES_PER_LOOK: u64 = 16_384;
+
+/// Looks now and then whether the work goes on.
+struct Looks<'g> {
+    goes_on: GoesOn<'g>,
+    frames: u64,
+}
+
+impl<'g> Looks<'g> {
+    fn new(goes_on: GoesOn<'g>) -> Self {
+        Self { goes_on, frames: 0 }
+    }
+
+    /// At a frame.
+    fn at(&mut self, sequence: u64) -> Result<(), Stopped> {
+        let is_time = self.frames.is_multiple_of(FRAMES_PER_LOOK);
+        self.frames += 1;
+        if is_time && !(self.goes_on)(sequence) { Err(Stopped) } else { Ok(()) }
+    }
+}
+
+/// Nobody wants it any more.
+struct Stopped;
+
+impl From<Stopped> for Fault {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+/// Why reading ended early.
+enum Ended {
+    Damaged(Side, PlayError),
+    Stopped,
+}
+
+impl From<(Side, PlayError)> for Ended {
+    fn from((side, error): (Side, PlayError)) -> Self {
+        Self::Damaged(side, error)
+    }
+}
+
+impl From<Stopped> for Ended {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
 /// Compares two journals from the first frame that both have.
 ///
 /// # Errors
-/// [`Fault`]: one can't be opened.
+/// [`Fault`]: one can't be opened; [`Fault::Stopped`].
 pub fn compare(
     dirs: [&Path; 2],
     index_dir: Option<&Path>,
     how: Comparison,
+    goes_on: GoesOn<'_>,
 ) -> Result<Compared, Fault> {
+    let looks = &mut Looks::new(goes_on);
     let mut readers = [Reader::open(dirs[0])?, Reader::open(dirs[1])?];
     let builds = readers.each_ref().map(build_of);
     let first = readers.each_ref().map(Reader::first_sequence).into_iter().max().unwrap_or(1);
     for (side, reader) in [Side::A, Side::B].into_iter().zip(&mut readers) {
-        if let Err(error) = skip_to(reader, first) {
-            let damage = Some((side, error));
-            return Ok(Compared { frames: 0, last_same: 0, builds, difference: None, damage });
+        match skip_to((side, reader), first, looks) {
+            Ok(()) => {}
+            Err(Ended::Stopped) => return Err(Fault::Stopped),
+            Err(Ended::Damaged(side, error)) => {
+                let damage = Some((side, error));
+                return Ok(Compared { frames: 0, last_same: 0, builds, difference: None, damage });
+            }
         }
     }
     let mut same = Same { frames: 0, last: 0, recent: VecDeque::new(), input: first };
-    let found = same.go(&mut readers, how);
+    let found = same.go(&mut readers, how, looks);
     let mut compared = Compared {
         frames: same.frames,
         last_same: same.last,
@@ -141,7 +199,8 @@ pub fn compare(
         damage: None,
     };
     match found {
-        Err((side, error)) => compared.damage = Some((side, error)),
+        Err(Ended::Stopped) => return Err(Fault::Stopped),
+        Err(Ended::Damaged(side, error)) => compared.damage = Some((side, error)),
         Ok(None) => {}
         Ok(Some(raw)) => {
             let names = State::before(dirs[0], index_dir, same.input, &raw)?;
@@ -182,15 +241,17 @@ impl Same {
         &mut self,
         readers: &mut [Reader; 2],
         how: Comparison,
-    ) -> Result<Option<Raw>, (Side, PlayError)> {
+        looks: &mut Looks<'_>,
+    ) -> Result<Option<Raw>, Ended> {
         let mut input: Option<Entry> = None;
         loop {
             let [a, b] = readers;
-            let a = a.next().map_err(|error| (Side::A, error.into()))?;
-            let b = b.next().map_err(|error| (Side::B, error.into()))?;
+            let a = a.next().map_err(|error| (Side::A, PlayError::from(error)))?;
+            let b = b.next().map_err(|error| (Side::B, PlayError::from(error)))?;
             if let (Some(a), Some(b)) = (&a, &b)
                 && are_same(a, b, how.ignore_times)
             {
+                looks.at(a.sequence)?;
                 self.take(a, how.context, &mut input);
                 continue;
             }
@@ -208,7 +269,7 @@ impl Same {
             };
             if raw.class == Class::Sessions {
                 let pending = [a, b].map(|frame| frame.map(Owned::of));
-                raw.look_behind_sessions(readers, pending, how)?;
+                raw.look_behind_sessions(readers, pending, how, looks)?;
             } else if raw.class == Class::Input {
                 self.input = raw.first[0].as_ref().map_or(0, |entry| entry.sequence);
                 raw.inputs = raw.first.clone();
@@ -263,7 +324,8 @@ impl Raw {
         [a, b]: &mut [Reader; 2],
         [mut first, mut second]: [Option<Owned>; 2],
         how: Comparison,
-    ) -> Result<(), (Side, PlayError)> {
+        looks: &mut Looks<'_>,
+    ) -> Result<(), Ended> {
         let mut input: Option<Entry> = None;
         loop {
             let one = next_of_books(a, &mut first).map_err(|error| (Side::A, error))?;
@@ -271,6 +333,7 @@ impl Raw {
             match (one, other) {
                 (None, None) => return Ok(()),
                 (Some(one), Some(other)) if one.is_same_content(&other, how.ignore_times) => {
+                    looks.at(one.sequence)?;
                     if Command::is_kind(one.kind) {
                         input = Some(one.entry());
                     }
@@ -326,11 +389,15 @@ impl Owned {
 }
 
 /// Goes in front of the frame with this sequence.
-fn skip_to(reader: &mut Reader, first: u64) -> Result<(), PlayError> {
+fn skip_to(
+    (side, reader): (Side, &mut Reader),
+    first: u64,
+    looks: &mut Looks<'_>,
+) -> Result<(), Ended> {
     loop {
         let position = reader.position();
-        match reader.next()? {
-            Some(frame) if frame.sequence < first => {}
+        match reader.next().map_err(|error| (side, PlayError::from(error)))? {
+            Some(frame) if frame.sequence < first => looks.at(frame.sequence)?,
             Some(_) => {
                 reader.seek(position);
                 return Ok(());
@@ -428,21 +495,26 @@ fn read_at(dir: &Path, positions: impl IntoIterator<Item = Position>) -> Result<
 /// Frames of a journal behind one, as far as it can be read.
 ///
 /// # Errors
-/// [`Fault`]: it can't be opened.
+/// [`Fault`]: it can't be opened; [`Fault::Stopped`].
 pub fn following(
     dir: &Path,
     sequence: u64,
     count: usize,
     names: &Engine,
+    goes_on: GoesOn<'_>,
 ) -> Result<Vec<Shown>, Fault> {
     let mut reader = Reader::open(dir)?;
     let mut found = Vec::new();
-    if skip_to(&mut reader, sequence + 1).is_ok() {
-        while let Ok(Some(frame)) = reader.next()
-            && found.len() < count
-        {
-            found.push(Shown::of(&Entry::of(&frame), names));
+    match skip_to((Side::A, &mut reader), sequence + 1, &mut Looks::new(goes_on)) {
+        Ok(()) => {
+            while let Ok(Some(frame)) = reader.next()
+                && found.len() < count
+            {
+                found.push(Shown::of(&Entry::of(&frame), names));
+            }
         }
+        Err(Ended::Stopped) => return Err(Fault::Stopped),
+        Err(Ended::Damaged(..)) => {}
     }
     Ok(found)
 }
@@ -716,15 +788,16 @@ pub struct Computed {
 /// compares every event. An index is not used: it may have been made by another program.
 ///
 /// # Errors
-/// [`Fault`]: the journal can't be opened, is damaged, or was written under other rules.
-pub fn compute(dir: &Path, context: usize) -> Result<Computed, Fault> {
+/// [`Fault`]: the journal can't be opened, is damaged, or was written under other rules; [`Fault::Stopped`].
+pub fn compute(dir: &Path, context: usize, goes_on: GoesOn<'_>) -> Result<Computed, Fault> {
+    let looks = &mut Looks::new(goes_on);
     let (from, reader, snapshot) = begin(dir)?;
     let build = build_of(&reader);
     let frames = Recent { reader, positions: VecDeque::new(), context, input: 0 };
     let mut player = Player::new(from, frames, None);
     let divergence = loop {
         match player.step() {
-            Ok(true) => {}
+            Ok(true) => looks.at(player.replayed().last_sequence.0)?,
             Ok(false) => break None,
             Err(PlayError::Replay(ReplayError::Diverged { sequence, computed, journaled })) => {
                 break Some((sequence, computed, journaled));
@@ -743,7 +816,7 @@ pub fn compute(dir: &Path, context: usize) -> Result<Computed, Fault> {
     };
     if let Some((sequence, ours, journaled)) = divergence {
         let recent = player.frames();
-        let state = state_before(dir, recent.input)?;
+        let state = state_before(dir, recent.input, looks)?;
         let engine = player.engine().or(state.engine.as_ref());
         let engine = engine.ok_or_else(|| Fault::NotFound("no engine is defined".to_owned()))?;
         let time_ns = player.replayed().last_time.0;
@@ -780,14 +853,16 @@ fn begin(dir: &Path) -> Result<(Replayed, Reader, Option<u64>), Fault> {
 }
 
 /// What a journal comes to before an input.
-fn state_before(dir: &Path, input: u64) -> Result<Replayed, Fault> {
+fn state_before(dir: &Path, input: u64, looks: &mut Looks<'_>) -> Result<Replayed, Fault> {
     let (from, reader, _) = begin(dir)?;
     let until = Sequence(input.saturating_sub(1));
     if from.last_sequence >= until {
         return Ok(from);
     }
     let mut player = Player::new(from, reader, Some(until));
-    while player.step()? {}
+    while player.step()? {
+        looks.at(player.replayed().last_sequence.0)?;
+    }
     Ok(player.into_replayed())
 }
 

@@ -27,6 +27,12 @@ pub enum Fault {
     /// The question can't be understood.
     #[error("{0}")]
     Question(String),
+    /// What is asked about is of another version.
+    #[error("{0}")]
+    Version(String),
+    /// Nobody wants the answer any more.
+    #[error("stopped")]
+    Stopped,
     /// The question names more than one thing.
     #[error("{what} means more than one thing; give one of\n{}", .choices.join("\n"))]
     Ambiguous {

@@ -97,6 +97,7 @@ impl Reader {
                 let name = text(11, 19).trim_end().to_owned();
                 let stock = Stock { name, lot: word(21), ..Stock::default() };
                 assert_eq!(message[25] == b'Y', stock.lot > 1);
+                assert_eq!(message[26], b'Q', "other securities");
                 assert!(self.stocks.insert(locate, stock).is_none(), "told twice");
             }
             ('H', 25) => {

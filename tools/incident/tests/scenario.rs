@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::io;
+
 use common::{AAPL, C1, C2, MSFT, Script, index, memory_dir, name, random_day, story};
 use ironbook_engine::{
     ClOrdId, InstrumentId, Side, Timestamp,
@@ -27,7 +29,7 @@ fn scenario(index: &Index, span: Span, redact: bool) -> (String, Written) {
 #[track_caller]
 fn round_trip(index: &Index, span: Span, redact: bool) -> (String, Written, Played) {
     let (text, written) = scenario(index, span, redact);
-    let played = play(&text).unwrap_or_else(|fault| panic!("{fault}\n{text}"));
+    let played = play(text.as_bytes()).unwrap_or_else(|fault| panic!("{fault}\n{text}"));
     assert_eq!(played.difference, None, "{span:?}\n{text}");
     assert_eq!(played.commands, written.setup + written.commands, "{text}");
     (text, written, played)
@@ -104,7 +106,7 @@ fn a_planted_difference_is_found() {
             lines.join("\n")
         };
         for text in [with(Some(&swapped)), with(None), with(Some(&format!("{event}\n{event}")))] {
-            let found = play(&text).unwrap().difference.expect("a difference");
+            let found = play(text.as_bytes()).unwrap().difference.expect("a difference");
             assert_eq!((found.line, &*found.command), (command + 1, lines[command]));
             assert_ne!(found.expected, found.computed);
             planted += 1;
@@ -167,14 +169,111 @@ fn everything_that_a_command_says_goes_there_and_back() {
 }
 
 #[test]
+fn blanks_around_names_stay() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::with_clients(&dir, SEGMENT_BYTES_MIN, [" C ", "# ", "> "]);
+    let accounts = [&b"ACC "[..], b" ", b"\xff ", "\u{a0}".as_bytes()];
+    let mut starts = Vec::new();
+    for (number, account) in accounts.into_iter().enumerate() {
+        day.account = account.try_into().unwrap();
+        let [id, next] = [format!(" x{number} "), format!("{number}  ")];
+        starts.push(day.order((C1, &id), AAPL, Side::Buy, (100, 10_000)));
+        day.order((C2, &id), AAPL, Side::Sell, (40, 10_000));
+        starts.push(day.replace(C1, (&next, &id), (AAPL, Side::Buy), (90, 10_000)));
+        let origin = Origin::new(C2, 9, Timestamp(1));
+        let raw = ClOrdId::try_from(&b" \xff\x80 "[..]).unwrap();
+        let none = ironbook_engine::OrderId::NONE;
+        day.command(CancelOrder::new(origin, none, AAPL, Side::Buy, raw, raw));
+    }
+    starts.push(day.mass_cancel(C1, " all "));
+    day.close();
+    let index = index(&dir);
+    let last = index.last_sequence();
+    let (text, written, _) = round_trip(&index, Span { first: 1, last }, false);
+    assert_eq!(written.differing, 0);
+    assert!(text.contains("account ACC \n") && text.contains("account \u{a0}\n"), "{text}");
+    for first in starts {
+        round_trip(&index, Span { first, last }, false);
+    }
+}
+
+#[test]
+fn an_instrument_is_as_its_line_says() {
+    let begin = "# Ironbook scenario 1\n\
+        limits orders_max=4 instruments_max=1 sessions_max=1 closed_orders_kept=1\n\
+        session id=1 comp_id=C\n";
+    let with = |terms: &str| format!("{begin}instrument id=1 symbol=A {terms}\n");
+    // The highest price and quantity are those that are written, in whatever scale.
+    for max in ["price_max=100 qty_max=50", "price_max=100.0000 qty_max=50.00"] {
+        for (qty, price, is_taken) in
+            [("50", "100", true), ("50.1", "100", false), ("50", "100.01", false)]
+        {
+            let text = with(&format!("tick=0.01 lot=0.1 {max}"))
+                + &format!(
+                    "new session=C id=a side=Buy symbol=A type=Limit tif=Day qty={qty} price={price}"
+                );
+            let events = play(text.as_bytes()).unwrap().difference.expect("an event").computed;
+            assert_eq!(!events[0].starts_with("Rejected"), is_taken, "{text}\n{events:?}");
+        }
+    }
+    for (terms, expected) in [
+        ("tick=0.01 lot=1 price_max=0.005 qty_max=5", "line 4: price_max=0.005: no more than 2"),
+        ("tick=0.01 lot=1 price_max=9 qty_max=0.5", "line 4: qty_max=0.5: no more than 0"),
+        ("tick=0.01 lot=1 price_max=999999999999999999 qty_max=5", "line 4: price_max="),
+        ("tick=0 lot=1 price_max=9 qty_max=5", "line 4: tick=0 is not above 0"),
+        ("tick=1 lot=-1 price_max=9 qty_max=5", "line 4: lot=-1 is not above 0"),
+        ("tick=1 lot=1 price_max=0.0 qty_max=5", "line 4: price_max=0.0 is not above 0"),
+        ("tick=1 lot=1 price_max=9 qty_max=-5", "line 4: qty_max=-5 is not above 0"),
+    ] {
+        match play(with(terms).as_bytes()) {
+            Err(Fault::Question(told)) => assert!(told.contains(expected), "{told}"),
+            other => panic!("{terms}: {other:?}"),
+        }
+    }
+}
+
+/// Counts how often it is written to.
+#[derive(Default)]
+struct Counting {
+    writes: usize,
+    bytes: Vec<u8>,
+}
+
+impl io::Write for Counting {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writes += 1;
+        self.bytes.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn lines_are_gathered_before_they_are_written() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    story(&dir);
+    let index = index(&dir);
+    let span = Span { first: 1, last: index.last_sequence() };
+    let mut out = Counting::default();
+    write(&index, span, true, &mut out).unwrap();
+    assert_eq!(String::from_utf8(out.bytes.clone()).unwrap(), scenario(&index, span, true).0);
+    assert!(out.writes <= 1 + out.bytes.len() / 4_096, "{} writes", out.writes);
+}
+
+#[test]
 fn lines_that_are_none_are_told() {
     let title = "# Ironbook scenario 1\n";
     let begin = format!(
         "{title}limits orders_max=4 instruments_max=1 sessions_max=1 closed_orders_kept=1\n"
     );
     let cases = [
-        (String::new(), "the first line of one is"),
-        ("# Ironbook scenario 2\n".to_owned(), "\"# Ironbook scenario 1\""),
+        (String::new(), "this is no scenario: the first line"),
+        ("# Ironbook\n".to_owned(), "\"# Ironbook scenario 1\""),
+        (format!("{begin}# {}", "x".repeat(5_000)), "line 3: no line has more than 4096 bytes"),
         (format!("{title}\nsession id=1 comp_id=C1"), "line 3: limits come first"),
         (
             format!(
@@ -202,7 +301,7 @@ fn lines_that_are_none_are_told() {
         (format!("{begin}session id=1 comp_id=\"open"), "line 3: comp_id: no such value"),
     ];
     for (text, expected) in cases {
-        match play(&text) {
+        match play(text.as_bytes()) {
             Ok(played) => assert!(expected.is_empty() && played.difference.is_none(), "{text}"),
             Err(fault) => {
                 assert!(matches!(fault, Fault::Question(_)));
@@ -210,4 +309,8 @@ fn lines_that_are_none_are_told() {
             }
         }
     }
+    let told = play(&b"# Ironbook scenario 1\n\n\xff"[..]).unwrap_err().to_string();
+    assert_eq!(told, "line 3: it is no text");
+    let other = play(&b"# Ironbook scenario 2\n"[..]);
+    assert!(matches!(other, Err(Fault::Version(_))), "{other:?}");
 }

@@ -5,7 +5,7 @@
 //! | whole numbers | INT64, without sign but for `sequence` |
 //! | `time` | TIMESTAMP in ns, UTC |
 //! | prices and quantities | DECIMAL(38, 18), so that each scale of the engine is exact |
-//! | texts | STRING, in dictionaries where they repeat |
+//! | texts | STRING, in dictionaries where they repeat; U+FFFD stands for bytes that are no text |
 //!
 //! `sequence`, `time` and `kind` are in every row, what else a frame has not is null. Pages are compressed
 //! with Zstandard. The same rows give the same bytes, by the same version of the program.
@@ -66,8 +66,14 @@ pub fn export(
     Ok(exported)
 }
 
+/// A file that takes no more is told as it is, so that a closed pipe is known as one.
 fn failed(error: ParquetError) -> Fault {
-    Fault::Write(io::Error::other(error))
+    Fault::Write(match error {
+        ParquetError::External(error) => {
+            error.downcast().map_or_else(io::Error::other, |error| *error)
+        }
+        error => io::Error::other(error),
+    })
 }
 
 fn properties() -> WriterPropertiesPtr {
@@ -175,7 +181,10 @@ impl Column {
             (Values::Numbers(values), Cell::Number(value) | Cell::Time(value)) => {
                 values.push(*value as i64);
             }
-            (Values::Texts(values), Cell::Text(text)) => values.push(text.to_vec().into()),
+            // A client's bytes may be no text, which the column is.
+            (Values::Texts(values), Cell::Text(text)) => {
+                values.push(String::from_utf8_lossy(text).into_owned().into_bytes().into());
+            }
             (Values::Texts(values), Cell::Code(code)) => {
                 values.push(format!("{code:?}").into_bytes().into());
             }

@@ -3,12 +3,16 @@
 #[path = "../../incident/tests/common/mod.rs"]
 mod common;
 
-use std::{fs::File, path::Path};
+use std::{fs::File, io, path::Path};
 
 use common::{AAPL, C1, Script, churn, index, memory_dir, random_day};
-use ironbook_engine::Side;
+use ironbook_engine::{
+    ClOrdId, OrdType, Side, TimeInForce, Timestamp,
+    command::{NewOrder, OrderTerms, Origin},
+};
 use ironbook_gateway::random::Random;
 use ironbook_incident::{
+    Fault,
     export::{COLUMNS, Exported, Format, Kinds, Type, Wanted, export},
     index::Index,
     question::Span,
@@ -17,6 +21,7 @@ use ironbook_incident::{
 use ironbook_parquet::{DECIMAL_SCALE, GROUP_ROWS};
 use parquet::{
     basic::{LogicalType, TimeUnit},
+    column::reader::ColumnReader,
     file::reader::{FileReader, SerializedFileReader},
     record::{Field, RowAccessor as _},
 };
@@ -100,6 +105,69 @@ fn it_holds_what_the_csv_export_holds() {
         std::fs::read(path).unwrap()
     });
     assert!(bytes[0] == bytes[1] && bytes[0] != bytes[2]);
+}
+
+/// A column of texts holds nothing else, whatever a client's names are made of.
+#[test]
+fn names_that_are_no_text_are_texts() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    let terms = OrderTerms {
+        side: Side::Buy,
+        ord_type: OrdType::Limit,
+        time_in_force: TimeInForce::Day,
+        price: (10_000, 2),
+        order_qty: (10, 0),
+    };
+    let name = ClOrdId::try_from(&b"a\xff\x80"[..]).unwrap();
+    let origin = Origin::new(C1, 1, Timestamp(1));
+    day.command(NewOrder::new(origin, AAPL, terms, day.account, name));
+    day.close();
+    let index = index(&dir);
+    let path = place.path().join("out");
+    write(&index, &path, false);
+    let reader = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
+    let at = COLUMNS.iter().position(|(name, _)| *name == "cl_ord_id").unwrap();
+    let group = reader.get_row_group(0).unwrap();
+    let ColumnReader::ByteArrayColumnReader(mut column) = group.get_column_reader(at).unwrap()
+    else {
+        panic!("a column of texts")
+    };
+    let (mut values, mut has) = (Vec::new(), Vec::new());
+    column.read_records(usize::MAX, Some(&mut has), None, &mut values).unwrap();
+    assert!(!values.is_empty());
+    for value in values {
+        let value = String::from_utf8(value.data().to_vec());
+        assert_eq!(value.as_deref(), Ok("a\u{fffd}\u{fffd}"));
+    }
+}
+
+/// Takes nothing: who read has gone.
+struct Closed;
+
+impl io::Write for Closed {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_told_as_one() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    churn(&mut day, 10);
+    day.close();
+    let index = index(&dir);
+    match ironbook_parquet::export(&index, &wanted(&index, Format::Csv, true), Closed) {
+        Err(Fault::Write(error)) => assert_eq!(error.kind(), io::ErrorKind::BrokenPipe),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use ironbook_incident::{
     Fault,
     book::{BookView, book},
     condition::Condition,
-    difference::{Comparison, Shown, compare, compute, following},
+    difference::{Comparison, GoesOn, Shown, compare, compute, following},
     index::Index,
     moment::{Moment, Watch},
     place::What,
@@ -213,7 +213,7 @@ impl<'i> Desk<'i> {
             Request::NextBook => self.next_book(),
             Request::Order(word) => self.order(word),
             Request::Client(comp_id) => self.client(comp_id),
-            Request::Diff(other) => self.diff(other.as_deref()),
+            Request::Diff(other) => self.diff(other.as_deref(), control),
         };
         answer.unwrap_or_else(|fault| {
             // It may be anywhere.
@@ -485,15 +485,27 @@ impl<'i> Desk<'i> {
     }
 
     /// Compares with another journal, or with what this program computes. Where they go on, both are shown.
-    fn diff(&self, other: Option<&str>) -> Result<Answer, Fault> {
+    fn diff(&self, other: Option<&str>, control: &mut Control<'_>) -> Result<Answer, Fault> {
+        let last = grouped(self.index.last_sequence());
+        let mut goes_on = |sequence| {
+            (control.tell)(format!("Comparing at sequence {} of {last}", grouped(sequence)));
+            !control.stop.load(Ordering::Relaxed)
+        };
+        match self.compared(other, &mut goes_on) {
+            Err(Fault::Stopped) => Ok(Answer::Told("stopped; not compared to the end".to_owned())),
+            answer => answer,
+        }
+    }
+
+    fn compared(&self, other: Option<&str>, goes_on: GoesOn<'_>) -> Result<Answer, Fault> {
         let dir = self.index.dir();
         let Some(other) = other else {
-            let computed = compute(dir, DIFF_FRAMES)?;
+            let computed = compute(dir, DIFF_FRAMES, goes_on)?;
             let found = computed.divergence.as_ref();
             let before = found.map_or(&[][..], |found| &found.before);
             let first = found.map(|found| [&found.journaled, &found.computed]);
-            let after =
-                self.following([Some(dir), None], found.map_or([0; 2], |of| [of.sequence; 2]))?;
+            let behind = found.map_or([0; 2], |of| [of.sequence; 2]);
+            let after = self.following([Some(dir), None], behind, goes_on)?;
             return Ok(Answer::Diff(DiffPage {
                 other: "this program".to_owned(),
                 lines: summary(&computed.to_string()),
@@ -501,13 +513,13 @@ impl<'i> Desk<'i> {
             }));
         };
         let how = Comparison { ignore_times: false, context: DIFF_FRAMES };
-        let compared = compare([dir, Path::new(other)], Some(self.index.kept_in()), how)?;
+        let compared = compare([dir, Path::new(other)], Some(self.index.kept_in()), how, goes_on)?;
         let found = compared.difference.as_ref();
         let first = found.map(|found| [&found.first.a, &found.first.b]);
         let after = match first {
             Some(first) => {
                 let last = first.map(|shown| shown.as_ref().map_or(u64::MAX - 1, |of| of.sequence));
-                self.following([Some(dir), Some(Path::new(other))], last)?
+                self.following([Some(dir), Some(Path::new(other))], last, goes_on)?
             }
             None => Vec::new(),
         };
@@ -524,11 +536,12 @@ impl<'i> Desk<'i> {
         &self,
         dirs: [Option<&Path>; 2],
         behind: [u64; 2],
+        goes_on: GoesOn<'_>,
     ) -> Result<Vec<[Option<Shown>; 2]>, Fault> {
         let end = Moment::end(self.index)?;
         let Some(names) = end.engine() else { return Ok(Vec::new()) };
-        let of = |side: usize| match dirs[side] {
-            Some(dir) => following(dir, behind[side], DIFF_FRAMES, names),
+        let mut of = |side: usize| match dirs[side] {
+            Some(dir) => following(dir, behind[side], DIFF_FRAMES, names, goes_on),
             None => Ok(Vec::new()),
         };
         let (a, b) = (of(0)?, of(1)?);

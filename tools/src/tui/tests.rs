@@ -26,7 +26,7 @@ use ratatui::{Terminal, backend::TestBackend, style::Modifier};
 
 use super::{
     app::{App, Key, Screen},
-    desk::{Control, Desk, DiffCell, Memory, Request},
+    desk::{Answer, Control, Desk, DiffCell, Memory, Request},
     draw,
     survey::Surveyor,
     worker::{self, Place, Told},
@@ -619,6 +619,39 @@ fn a_search_can_be_stopped_and_leaves_the_moment() {
         );
         assert!(heard.iter().all(|work| work.starts_with("Looking at sequence")), "{heard:?}");
         assert!(heard.len() >= 3, "{heard:?}");
+    }
+}
+
+#[test]
+fn a_comparison_can_be_stopped() {
+    let place = memory_dir();
+    let [dir, other] = ["data", "other"].map(|name| place.path().join(name));
+    for dir in [&dir, &other] {
+        let mut day = Script::new(dir);
+        churn(&mut day, 3_000);
+        day.close();
+    }
+    let index = index(&dir);
+    let mut desk = Desk::new(&index, Memory::default());
+    for other in [None, Some(other.display().to_string())] {
+        let request = Request::Diff(other);
+        for ends in [true, false] {
+            let stop = AtomicBool::new(false);
+            let mut heard = 0;
+            let mut tell = |work: String| {
+                assert!(work.starts_with("Comparing at sequence"), "{work}");
+                heard += 1;
+                // Somebody presses Esc when there is something to see.
+                stop.store(ends, std::sync::atomic::Ordering::Relaxed);
+            };
+            let answer = desk.answer(&request, &mut quiet(&stop, &mut tell));
+            match (ends, &answer) {
+                (true, Answer::Told(told)) => assert!(told.starts_with("stopped"), "{told}"),
+                (false, Answer::Diff(page)) => assert!(page.rows.is_empty(), "{page:?}"),
+                _ => panic!("{answer:?}"),
+            }
+            assert!(heard == 1 || !ends && heard > 1, "looked at {heard} times");
+        }
     }
 }
 

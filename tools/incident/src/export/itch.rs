@@ -226,7 +226,7 @@ impl Itch {
             .put(21, lot.to_be_bytes())
             .put(25, [if lot > 1 { b'Y' } else { b'N' }])
             // Other securities, without a sub-type, live.
-            .put(26, *b"OZ P")
+            .put(26, *b"QZ P")
             // Short sale threshold, IPO, tier and ETP: not available; no leverage, not inverse.
             .put(30, *b"    ")
             .put(38, *b"N")

@@ -5,11 +5,13 @@
 //!
 //! | `what` | fields |
 //! |---|---|
-//! | `plan`, the first line | `format` (1), `last_sequence` and `state_hash` of the journal that was read, `trades`, `redacted` |
+//! | `plan`, the first line | `format` (1), `first_sequence`, `last_sequence` and `state_hash` of the journal that was read, `damaged` where it is not all of it, `trades`, `redacted` |
 //! | `bust`, for each trade by sequence | `trade_id`, `sequence`, `time`, `symbol`, `price`, `qty`, `notional`, `buyer` and `seller` with `comp_id` and `order_id`, `aggressor` |
-//! | `effect`, for each party and symbol | `comp_id`, `symbol`, `trades`, `position_before` and `_after`, `position_change`, `cash_change`, `fees` (0: the venue has none) |
+//! | `effect`, for each party and symbol | `comp_id`, `symbol`, `trades`, `position_before` and `_after`, `position_change`, `cash_before` and `_after`, `cash_change`, `fees` (0: the venue has none) |
 //!
-//! Positions are what the party bought less what it sold, in all of the journal; cash is price times quantity.
+//! Positions are what the party bought less what it sold, in all of the journal that was read; cash is what it
+//! got for that less what it paid, price times quantity. Both count from `first_sequence`: where that is not 1,
+//! older segments are gone, and what was traded in those is not known here.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -75,6 +77,10 @@ pub struct Effect {
     pub position_after: String,
     /// The difference.
     pub position_change: String,
+    /// What it got for what it sold, less what it paid.
+    pub cash_before: String,
+    /// What that would be.
+    pub cash_after: String,
     /// What it gets, or pays where it is negative.
     pub cash_change: String,
 }
@@ -82,10 +88,14 @@ pub struct Effect {
 /// A plan.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// The first frame that there is; positions and cash count from it.
+    pub first_sequence: u64,
     /// The last frame that was read.
     pub last_sequence: u64,
     /// Hash of the state there.
     pub state_hash: u64,
+    /// Whether the journal is damaged behind the last frame.
+    pub is_damaged: bool,
     /// Whether comp ids are replaced.
     pub is_redacted: bool,
     /// The trades, by sequence.
@@ -136,8 +146,15 @@ pub fn bust(index: &Index, wanted: &Wanted<'_>, redact: bool) -> Result<Plan, Fa
         }
     })?;
     let effects = sums.iter().map(|(of, sums)| Effect::of(*of, sums, names)).collect();
-    let (last_sequence, state_hash) = (index.last_sequence(), known.state_hash());
-    Ok(Plan { last_sequence, state_hash, is_redacted: redact, busts, effects })
+    Ok(Plan {
+        first_sequence: index.first_sequence(),
+        last_sequence: index.last_sequence(),
+        state_hash: known.state_hash(),
+        is_damaged: index.damage().is_some(),
+        is_redacted: redact,
+        busts,
+        effects,
+    })
 }
 
 impl Bust {
@@ -189,6 +206,7 @@ impl Effect {
         let (price_scale, qty_scale) = view.map_or((0, 0), |of| (of.price_scale, of.qty_scale));
         let [change, before] = [busted.sold - busted.bought, all.bought - all.sold];
         let qty = |mantissa| signed_decimal(mantissa, qty_scale);
+        let cash = |mantissa| signed_decimal(mantissa, price_scale + qty_scale);
         Self {
             comp_id: comp_id(names, session),
             symbol: symbol(names, instrument),
@@ -196,7 +214,9 @@ impl Effect {
             position_before: qty(before),
             position_after: qty(before + change),
             position_change: qty(change),
-            cash_change: signed_decimal(-busted.cash, price_scale + qty_scale),
+            cash_before: cash(all.cash),
+            cash_after: cash(all.cash - busted.cash),
+            cash_change: cash(-busted.cash),
         }
     }
 
@@ -210,6 +230,8 @@ impl Effect {
             "position_before": self.position_before,
             "position_after": self.position_after,
             "position_change": self.position_change,
+            "cash_before": self.cash_before,
+            "cash_after": self.cash_after,
             "cash_change": self.cash_change,
             "fees": "0",
         })
@@ -222,8 +244,10 @@ impl Plan {
             "mark": MARK,
             "what": "plan",
             "format": FORMAT,
+            "first_sequence": self.first_sequence,
             "last_sequence": self.last_sequence,
             "state_hash": hash(self.state_hash),
+            "damaged": self.is_damaged,
             "trades": self.busts.len(),
             "redacted": self.is_redacted,
         })
@@ -253,12 +277,25 @@ impl fmt::Display for Plan {
         writeln!(f, "{MARK} to bust {trades} trades; nothing is sent, nothing is changed")?;
         writeln!(
             f,
-            "{MARK} by the journal up to sequence {last}, state {}\n",
+            "{MARK} by the journal up to sequence {last}, state {}",
             hash(self.state_hash)
         )?;
+        if self.first_sequence > 1 {
+            let first = grouped(self.first_sequence);
+            writeln!(
+                f,
+                "{MARK} positions and cash count from sequence {first}, older trades are gone"
+            )?;
+        }
+        if self.is_damaged {
+            writeln!(
+                f,
+                "{MARK} the journal is damaged behind that: what it held there is not known"
+            )?;
+        }
         writeln!(
             f,
-            "  {:>8} {:>10} {:<15} {:<8} {:>10} {:>12} {:>16}  buyer, seller (* took)",
+            "\n  {:>8} {:>10} {:<15} {:<8} {:>10} {:>12} {:>16}  buyer, seller (* took)",
             "trade", "sequence", "time", "symbol", "qty", "price", "notional"
         )?;
         for bust in &self.busts {
@@ -285,16 +322,53 @@ impl fmt::Display for Plan {
             let label = if number == 0 { "Effects" } else { "" };
             write!(
                 f,
-                "\n{label:<12} {:<16} {:<8} {} trades, position {} to {} ({}), cash {}, no fees",
+                "\n{label:<12} {:<16} {:<8} {} trades, position {} to {} ({}), cash {} to {} ({}), no fees",
                 effect.comp_id,
                 effect.symbol,
                 effect.trades,
                 effect.position_before,
                 effect.position_after,
                 effect.position_change,
+                effect.cash_before,
+                effect.cash_after,
                 effect.cash_change,
             )?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A plan says where what it knows begins, and where it ends early.
+    #[test]
+    fn what_is_missing_is_part_of_the_plan() {
+        for (first_sequence, is_damaged, expected) in [
+            (1, false, &[][..]),
+            (1_001, false, &["count from sequence 1,001,"][..]),
+            (1, true, &["damaged"][..]),
+            (1_001, true, &["count from sequence 1,001,", "damaged"][..]),
+        ] {
+            let plan = Plan {
+                first_sequence,
+                last_sequence: 2_000,
+                state_hash: 7,
+                is_damaged,
+                is_redacted: true,
+                busts: Vec::new(),
+                effects: Vec::new(),
+            };
+            let text = plan.to_string();
+            let marked: Vec<_> = text.lines().filter(|line| line.starts_with(MARK)).collect();
+            assert_eq!(marked.len(), 2 + expected.len(), "{text}");
+            for (line, expected) in marked[2..].iter().zip(expected) {
+                assert!(line.contains(expected), "{line}");
+            }
+            let first: Value = serde_json::from_str(plan.lines().lines().next().unwrap()).unwrap();
+            assert_eq!(first["first_sequence"], first_sequence);
+            assert_eq!(first["damaged"], is_damaged);
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! Commands as lines of text: a word for the command, then what it says as `key=value`. A value with a space,
 //! a quote or bytes that are no text stands in quotes, with `\xHH` for what can't be seen.
 
-use std::fmt::{Debug, Display, Write as _};
+use std::{
+    collections::HashMap,
+    fmt::{Debug, Display, Write as _},
+};
 
 use ironbook_engine::{
     Account, ClOrdId, Command, CompId, Engine, EngineLimits, InstrumentId, InstrumentStatus,
@@ -22,6 +25,8 @@ pub(super) struct Known<'a> {
     pub engine: Option<&'a Engine>,
     /// OrderIDs by number, from 1.
     pub orders: &'a [OrderId],
+    /// The same the other way.
+    pub by_id: &'a HashMap<OrderId, u64>,
 }
 
 /// A line that is being written.
@@ -65,8 +70,8 @@ impl Words {
         if order_id == OrderId::NONE {
             return self;
         }
-        let at = known.orders.iter().position(|known| *known == order_id);
-        self.put("order", format_args!("#{}", at.map_or(0, |at| at + 1)))
+        let number = known.by_id.get(&order_id).copied().unwrap_or_default();
+        self.put("order", format_args!("#{number}"))
     }
 
     fn terms(self, (qty, qty_scale): (i64, u8), price: Option<(i64, u8)>) -> Self {
@@ -209,6 +214,21 @@ impl Fields {
         Ok((decimal.mantissa, decimal.scale))
     }
 
+    /// A decimal above 0, in its own scale.
+    fn positive(&mut self, key: &str) -> Result<Decimal, String> {
+        let (mantissa, scale) = self.decimal(key)?;
+        let decimal = Decimal::new(mantissa, scale);
+        if mantissa > 0 { Ok(decimal) } else { Err(format!("{key}={decimal} is not above 0")) }
+    }
+
+    /// The mantissa of a decimal above 0 in this scale.
+    fn positive_in(&mut self, key: &str, scale: u8) -> Result<i64, String> {
+        let decimal = self.positive(key)?;
+        decimal.rescale(scale).ok_or_else(|| {
+            format!("{key}={decimal}: no more than {scale} decimals, and 18 digits with those")
+        })
+    }
+
     fn code<T: Copy + Debug>(&mut self, key: &str, all: &[T]) -> Result<T, String> {
         let word = self.word(key)?;
         let found = all.iter().find(|code| format!("{code:?}") == word);
@@ -293,12 +313,13 @@ pub(super) fn parse(line: &str, known: &Known<'_>) -> Result<Command, String> {
         "instrument" => {
             let id = InstrumentId(of.number("id")?);
             let symbol = of.text("symbol")?;
-            let (tick, price_scale) = of.decimal("tick")?;
-            let (lot, qty_scale) = of.decimal("lot")?;
-            let (price_max, order_qty_max) = (of.decimal("price_max")?.0, of.decimal("qty_max")?.0);
-            let of =
-                DefineInstrument::new(id, symbol, price_scale, qty_scale, tick.max(1), lot.max(1));
-            DefineInstrument { tick, lot, price_max, order_qty_max, ..of }.into()
+            let (tick, lot) = (of.positive("tick")?, of.positive("lot")?);
+            let price_max = of.positive_in("price_max", tick.scale)?;
+            let order_qty_max = of.positive_in("qty_max", lot.scale)?;
+            let (tick, price_scale) = (tick.mantissa, tick.scale);
+            let (lot, qty_scale) = (lot.mantissa, lot.scale);
+            let of = DefineInstrument::new(id, symbol, price_scale, qty_scale, tick, lot);
+            DefineInstrument { price_max, order_qty_max, ..of }.into()
         }
         "session" => DefineSession::new(SessionId(of.number("id")?), of.text("comp_id")?).into(),
         "status" => {

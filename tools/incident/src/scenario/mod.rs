@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A line is a command (`line.rs`), and each `>` behind it an event that it must bring, with all of them in
-//! their sequence; a `#` begins a line that is not looked at. Orders are numbered as they are accepted, from 1,
+//! their sequence, to the last blank; a `#` begins a line that is not looked at. Orders are numbered as they are accepted, from 1,
 //! trades in each command.
 //!
 //! What comes before the commands themselves is told in [`write()`]. A command that the engine does not apply
@@ -19,7 +19,11 @@
 mod line;
 mod setup;
 
-use std::{collections::HashMap, fmt, io::Write};
+use std::{
+    collections::HashMap,
+    fmt,
+    io::{BufRead, BufWriter, Read as _, Write},
+};
 
 use ironbook_engine::{
     Command, Engine, EngineLimits, Event, ExecType, OrderId, Sequencer, Timestamp, TradeId,
@@ -43,6 +47,10 @@ use line::Known;
 
 /// The first line of a scenario; the number is the format's.
 const TITLE: &str = "# Ironbook scenario 1";
+/// What it begins with in every format.
+const TITLE_OF_ANY: &str = "# Ironbook scenario ";
+/// Bytes of a line that is read; the longest that is written has fewer than half as many.
+const LINE_BYTES_MAX: u64 = 4_096;
 /// Begins a line with an event.
 const EVENT: &str = "> ";
 
@@ -120,7 +128,8 @@ fn more(event: &Event) -> String {
 
 impl Stage {
     fn known(&self) -> Known<'_> {
-        Known { engine: self.engine.as_ref(), orders: &self.numbers.orders }
+        let Numbers { orders, by_id } = &self.numbers;
+        Known { engine: self.engine.as_ref(), orders, by_id }
     }
 
     /// Carries out a command; gives its events, told.
@@ -185,6 +194,7 @@ pub fn write(
     let names = Names::of(index, redact)?;
     let moment = Moment::before(index, span.first)?;
     let stage = Stage::default();
+    let out = &mut BufWriter::new(out);
     let mut writer =
         Writer { names, stage, journal: Numbers::default(), written: Written::of(span), out };
     writer.title(index, redact)?;
@@ -379,42 +389,88 @@ pub struct Difference {
     pub computed: Vec<String>,
 }
 
-/// Plays a scenario.
+/// Plays a scenario, which is read by lines.
 ///
 /// # Errors
-/// [`Fault::Question`]: a line that is none, with its number.
-pub fn play(text: &str) -> Result<Played, Fault> {
-    if text.lines().next() != Some(TITLE) {
-        let what = format!(
-            "this is no scenario that this program knows: the first line of one is {TITLE:?}"
-        );
-        return Err(Fault::Question(what));
+/// [`Fault::Version`]: it is of another format; [`Fault::Question`]: a line that is none or can't be read, with
+/// its number.
+pub fn play(input: impl BufRead) -> Result<Played, Fault> {
+    let mut lines = Lines { input, number: 0, ahead: None };
+    let title = lines.read()?.unwrap_or_default();
+    if title != TITLE {
+        let what = format!("the first line of a scenario that this program knows is {TITLE:?}");
+        return Err(match title.starts_with(TITLE_OF_ANY) {
+            true => Fault::Version(format!("this is a scenario of another version: {what}")),
+            false => Fault::Question(format!("this is no scenario: {what}")),
+        });
     }
     let mut stage = Stage::default();
     let mut played = Played { commands: 0, events: 0, difference: None };
-    let mut lines = text
-        .lines()
-        .enumerate()
-        .map(|(number, line)| (number + 1, line.trim()))
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
-        .peekable();
-    while let Some((number, line)) = lines.next() {
+    while let Some((number, line)) = lines.next_if(|_| true)? {
         let wrong = |what: String| Fault::Question(format!("line {number}: {what}"));
-        let command = line::parse(line, &stage.known()).map_err(wrong)?;
+        let command = line::parse(line.trim(), &stage.known()).map_err(wrong)?;
         let computed = stage.apply(&command).map_err(wrong)?;
         let mut expected = Vec::new();
-        while let Some((_, event)) = lines.next_if(|(_, line)| line.starts_with(EVENT.trim_end())) {
-            expected.push(event[1..].trim_start().to_owned());
+        // A name at the end of an event may end in blanks.
+        while let Some((_, event)) = lines.next_if(|line| line.starts_with(EVENT))? {
+            expected.push(event[EVENT.len()..].to_owned());
         }
         played.commands += 1;
         if expected != computed {
-            let command = line.to_owned();
+            let command = line;
             played.difference = Some(Difference { line: number, command, expected, computed });
             break;
         }
         played.events += computed.len() as u64;
     }
     Ok(played)
+}
+
+/// The lines of a scenario.
+struct Lines<R> {
+    input: R,
+    /// Of the line that was read last, from 1.
+    number: usize,
+    /// A line that was read, and not taken.
+    ahead: Option<(usize, String)>,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The next line, whatever it says.
+    fn read(&mut self) -> Result<Option<String>, Fault> {
+        self.number += 1;
+        let number = self.number;
+        let wrong = |what: String| Fault::Question(format!("line {number}: {what}"));
+        let mut bytes = Vec::new();
+        let mut input = (&mut self.input).take(LINE_BYTES_MAX + 1);
+        if input.read_until(b'\n', &mut bytes).map_err(|error| wrong(error.to_string()))? == 0 {
+            return Ok(None);
+        }
+        if bytes.last() == Some(&b'\n') {
+            bytes.pop();
+        } else if bytes.len() as u64 > LINE_BYTES_MAX {
+            return Err(wrong(format!("no line has more than {LINE_BYTES_MAX} bytes")));
+        }
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+        String::from_utf8(bytes).map(Some).map_err(|_| wrong("it is no text".into()))
+    }
+
+    /// The next line that is a command or an event, with its number, where it is as wanted.
+    fn next_if(
+        &mut self,
+        is_wanted: impl FnOnce(&str) -> bool,
+    ) -> Result<Option<(usize, String)>, Fault> {
+        while self.ahead.is_none() {
+            let Some(line) = self.read()? else { return Ok(None) };
+            let trimmed = line.trim();
+            if !trimmed.is_empty() && !trimmed.starts_with('#') {
+                self.ahead = Some((self.number, line));
+            }
+        }
+        Ok(self.ahead.take_if(|(_, line)| is_wanted(line)))
+    }
 }
 
 impl Played {
