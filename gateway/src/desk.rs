@@ -518,7 +518,7 @@ impl Desk {
 
     /// Looks after some sessions, in turn: their hours, heartbeats, test requests and timeouts, what is due of
     /// those that are gone, what they hold, and lists of securities, where no more than `waiting_max` bytes wait
-    /// to be read. A look takes no longer with ten thousand sessions than with [`SESSIONS_PER_LOOK`].
+    /// to be read. A look takes no longer with ten thousand sessions than with `SESSIONS_PER_LOOK`.
     pub fn look_after(
         &mut self,
         outputs: &impl Outputs,
