@@ -162,14 +162,16 @@ fn now() -> Duration {
 /// A message with its times, and with BodyLength and CheckSum where it has none.
 fn complete(message: &[u8]) -> Vec<u8> {
     let mut text = String::from_utf8_lossy(message).into_owned();
+    // One for all times of a message: what was sent first was not sent later.
+    let now = now();
     while let Some(at) = text.find("<TIME") {
         let end = at + text[at..].find('>').expect("it is closed");
         let offset = &text[at + "<TIME".len()..end];
         let seconds = |digits: &str| Duration::from_secs(digits.parse().expect("seconds"));
         let time = match offset.split_at(offset.len().min(1)) {
-            ("+", later) => now() + seconds(later),
-            ("-", earlier) => now() - seconds(earlier),
-            _ => now(),
+            ("+", later) => now + seconds(later),
+            ("-", earlier) => now - seconds(earlier),
+            _ => now,
         };
         text.replace_range(at..=end, &fix_time(time));
     }
