@@ -222,6 +222,9 @@ pub(crate) fn examine(storage: &dyn Storage, segments: &[u64]) -> Result<Option<
         if found != index {
             return Err(missing(storage, index, &scan));
         }
+        if segment::take_full(storage, index, &mut scan)? {
+            continue;
+        }
         let file_bytes = segment::read_image(storage, index, &mut image)?;
         scan.segment(index, &image, file_bytes).map_err(|found| OpenError::VersionMismatch {
             file: segment::path(storage, index),

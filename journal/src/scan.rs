@@ -27,6 +27,7 @@
 //! Torn is what an interrupted writer leaves and nobody was promised; it may be cut. Corrupt is
 //! never touched.
 
+use std::io;
 use std::ops::{Range, RangeInclusive};
 
 use zerocopy::little_endian::{U32, U64};
@@ -155,6 +156,31 @@ pub(crate) fn check_frame(word: u64, frame: &[u8]) -> Result<(FrameHead, u32), &
     Ok((head, crc))
 }
 
+/// Bytes of the frame whose first word stands at `offset`, or why no frame is there.
+fn extent_at(offset: usize, word: u64, segment_bytes: usize) -> Result<usize, Stop> {
+    let len = word_len(word);
+    if word == 0 {
+        return Err(Stop::Empty);
+    }
+    if len == CUT_LEN {
+        return Err(Stop::Uncommitted);
+    }
+    match frame_extent(len & !UNCOMMITTED, offset, segment_bytes) {
+        None => Err(Stop::Damaged("frame has an impossible length")),
+        Some(_) if len & UNCOMMITTED != 0 => Err(Stop::Uncommitted),
+        Some(extent) => Ok(extent),
+    }
+}
+
+/// Where a walk through a part of a segment ends.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// At a frame that goes on behind the part, or begins there.
+    Next(usize),
+    /// At a good END.
+    End(usize),
+}
+
 /// The end of the last whole group.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Tail {
@@ -164,6 +190,7 @@ pub(crate) struct Tail {
 }
 
 /// Follows frames from segment to segment.
+#[derive(Copy, Clone)]
 pub(crate) struct Walk {
     pub chain: Chain,
     /// Frames the group at hand still lacks.
@@ -187,7 +214,10 @@ impl Walk {
         let mut walk = Walk { amid_group, ..Walk::new(chain, segment) };
         let mut at = HEADER_BYTES;
         while at < offset {
-            at = walk.frame(at, read_u64(bytes, at), bytes).ok()?;
+            let word = read_u64(bytes, at);
+            let extent = extent_at(at, word, bytes.len()).ok()?;
+            walk.frame(word, &bytes[at..at + extent]).ok()?;
+            at += extent;
         }
         (at == offset && walk.remaining == 0).then_some(walk.chain)
     }
@@ -198,37 +228,60 @@ impl Walk {
         &mut self,
         segment: u64,
         bytes: &[u8],
-        mut offset: usize,
+        offset: usize,
     ) -> Result<(), (usize, Stop)> {
-        loop {
-            let word = read_u64(bytes, offset);
-            if word_len(word) == END_LEN {
-                return self.end(segment, offset, word, bytes).map_err(|stop| (offset, stop));
+        match self.part(segment, bytes.len(), offset, &bytes[offset..])? {
+            Part::End(end) if !is_zero(&bytes[end + END_BYTES..]) => {
+                Err((end, Stop::Damaged("bytes behind the end mark are not zero")))
             }
-            offset = self.frame(offset, word, bytes).map_err(|stop| (offset, stop))?;
-            if self.remaining == 0 {
-                self.tail = Tail { chain: self.chain, segment, offset };
+            Part::End(_) => {
+                self.end(segment);
+                Ok(())
             }
+            Part::Next(_) => unreachable!("every frame leaves room for an end mark"),
         }
     }
 
-    /// Takes the frame at `offset` and returns where the next begins.
-    fn frame(&mut self, offset: usize, word: u64, bytes: &[u8]) -> Result<usize, Stop> {
-        let len = word_len(word);
-        if word == 0 {
-            return Err(Stop::Empty);
+    /// Walks the frames that lie in a part of a segment. `part` begins at `offset`, where a frame does.
+    /// `Err` is where and why it stopped.
+    pub fn part(
+        &mut self,
+        segment: u64,
+        segment_bytes: usize,
+        offset: usize,
+        part: &[u8],
+    ) -> Result<Part, (usize, Stop)> {
+        let mut at = 0;
+        while at + END_BYTES <= part.len() {
+            let stopped = |stop| (offset + at, stop);
+            let word = read_u64(part, at);
+            if word_len(word) == END_LEN {
+                if word != end_word(self.chain.next_sequence) {
+                    return Err(stopped(Stop::Damaged("end mark fails its CRC")));
+                }
+                return Ok(Part::End(offset + at));
+            }
+            let extent = extent_at(offset + at, word, segment_bytes).map_err(stopped)?;
+            let Some(frame) = part.get(at..at + extent) else { break };
+            self.frame(word, frame).map_err(stopped)?;
+            at += extent;
+            if self.remaining == 0 {
+                self.tail = Tail { chain: self.chain, segment, offset: offset + at };
+            }
         }
-        if len == CUT_LEN {
-            return Err(Stop::Uncommitted);
+        Ok(Part::Next(offset + at))
+    }
+
+    /// Goes on in the segment behind a good END.
+    pub fn end(&mut self, segment: u64) {
+        if self.remaining == 0 {
+            self.tail = Tail { chain: self.chain, segment: segment + 1, offset: HEADER_BYTES };
         }
-        let Some(extent) = frame_extent(len & !UNCOMMITTED, offset, bytes.len()) else {
-            return Err(Stop::Damaged("frame has an impossible length"));
-        };
-        if len & UNCOMMITTED != 0 {
-            return Err(Stop::Uncommitted);
-        }
-        let (head, crc) =
-            check_frame(word, &bytes[offset..offset + extent]).map_err(Stop::Damaged)?;
+    }
+
+    /// Takes the frame with this first word.
+    fn frame(&mut self, word: u64, frame: &[u8]) -> Result<(), Stop> {
+        let (head, crc) = check_frame(word, frame).map_err(Stop::Damaged)?;
         self.continues(&head).map_err(Stop::Damaged)?;
         self.amid_group &= head.group_frames == 0;
         if !self.amid_group {
@@ -240,7 +293,7 @@ impl Walk {
             time_ns: head.time_ns,
             hash: fold(self.chain.hash, crc),
         };
-        Ok(offset + extent)
+        Ok(())
     }
 
     fn continues(&self, head: &FrameHead) -> Result<(), &'static str> {
@@ -259,22 +312,16 @@ impl Walk {
         }
         Ok(())
     }
-
-    fn end(&mut self, segment: u64, offset: usize, word: u64, bytes: &[u8]) -> Result<(), Stop> {
-        if word != end_word(self.chain.next_sequence) {
-            return Err(Stop::Damaged("end mark fails its CRC"));
-        }
-        if !is_zero(&bytes[offset + END_BYTES..]) {
-            return Err(Stop::Damaged("bytes behind the end mark are not zero"));
-        }
-        if self.remaining == 0 {
-            self.tail = Tail { chain: self.chain, segment: segment + 1, offset: HEADER_BYTES };
-        }
-        Ok(())
-    }
 }
 
-/// Walks a whole journal, one segment image after the other, and judges it.
+/// A segment, read by parts.
+pub(crate) trait Parts {
+    /// The bytes from `offset` on: at least those of the largest frame and an END, or all that there
+    /// are up to the segment's end.
+    fn at(&mut self, offset: usize) -> io::Result<&[u8]>;
+}
+
+/// Walks a whole journal, one segment after the other, and judges it.
 pub(crate) struct Scan {
     segment_bytes: u64,
     /// An upper limit for sequences that can be in the journal behind a stop.
@@ -336,10 +383,7 @@ impl Scan {
         if let Err(HeaderFault::Version(found)) = header {
             return Err(found);
         }
-        self.note_durable(index, bytes);
-        if let Ok(header) = header {
-            self.epoch = self.epoch.max(header.epoch());
-        }
+        self.note_header(index, &header, bytes);
         if self.stop.is_some() {
             self.behind(bytes);
             return Ok(());
@@ -360,6 +404,50 @@ impl Scan {
             self.look_behind(index, bytes, offset);
         }
         Ok(())
+    }
+
+    /// Takes the next segment as [`segment`](Self::segment) does, if it is full and all is right with
+    /// it, and never has more of it in memory than `parts` gives. False: it has to be looked at as a
+    /// whole; it is not taken.
+    pub fn full_segment(
+        &mut self,
+        index: u64,
+        file_bytes: u64,
+        parts: &mut impl Parts,
+    ) -> io::Result<bool> {
+        let first = parts.at(0)?;
+        let header = SegmentHeader::read(first);
+        if self.stop.is_some() || self.header(index, header, file_bytes).is_err() {
+            return Ok(false);
+        }
+        let mut walk = self.walk;
+        let segment_bytes = self.segment_bytes();
+        let mut offset = HEADER_BYTES;
+        let mut rest = loop {
+            match walk.part(index, segment_bytes, offset, parts.at(offset)?) {
+                Ok(Part::Next(next)) => offset = next,
+                Ok(Part::End(end)) => break end + END_BYTES,
+                Err(_) => return Ok(false),
+            }
+        };
+        while rest < segment_bytes {
+            let part = parts.at(rest)?;
+            if !is_zero(part) {
+                return Ok(false);
+            }
+            rest += part.len();
+        }
+        walk.end(index);
+        self.walk = walk;
+        self.tail_begun = false;
+        let first = parts.at(0)?;
+        self.note_header(index, &SegmentHeader::read(first), first);
+        Ok(true)
+    }
+
+    /// Bytes of a segment.
+    pub fn segment_bytes(&self) -> usize {
+        self.segment_bytes as usize
     }
 
     pub fn verdict(&self) -> Verdict {
@@ -402,13 +490,22 @@ impl Scan {
         Ok(())
     }
 
-    fn note_durable(&mut self, index: u64, bytes: &[u8]) {
+    /// Takes over what a segment's header tells beside the frames.
+    fn note_header(
+        &mut self,
+        index: u64,
+        header: &Result<SegmentHeader, HeaderFault>,
+        bytes: &[u8],
+    ) {
         // A damaged word is found as a damaged header.
         if let Some(durable) = durable_bytes(read_u64(bytes, DURABLE_OFFSET))
             && durable > 0
         {
             let position = Position::at(index, durable as usize, self.segment_bytes);
             self.durable = self.durable.max(position);
+        }
+        if let Ok(header) = header {
+            self.epoch = self.epoch.max(header.epoch());
         }
     }
 

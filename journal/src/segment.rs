@@ -4,8 +4,11 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::error::OpenError;
-use crate::format::{DURABLE_OFFSET, HEADER_BYTES, HeaderFault, SegmentHeader, read_u64};
+use crate::format::{
+    DURABLE_OFFSET, END_BYTES, FRAME_BYTES_MAX, HEADER_BYTES, HeaderFault, SegmentHeader, read_u64,
+};
 use crate::map::Map;
+use crate::scan::{Parts, Scan};
 use crate::storage::{Blocks, Placement, Storage};
 
 /// What a segment's header says.
@@ -184,4 +187,129 @@ pub(crate) fn read_image(
         .map_err(OpenError::io("read", path(storage, index)))?;
     image[read..].fill(0);
     file_bytes(storage, index)
+}
+
+/// Bytes that are read at once of a segment that may be full and all right: they stay in the
+/// processor's caches from one part to the next.
+const PART_BYTES: usize = 256 * 1024;
+
+const _: () = assert!(PART_BYTES >= FRAME_BYTES_MAX + END_BYTES && PART_BYTES >= HEADER_BYTES);
+
+/// Takes a segment into a scan by parts, if it is full and all is right with it: see
+/// [`Scan::full_segment`]. False: read its [image](read_image).
+pub(crate) fn take_full(
+    storage: &dyn Storage,
+    index: u64,
+    scan: &mut Scan,
+) -> Result<bool, OpenError> {
+    let file_bytes = file_bytes(storage, index)?;
+    let buffer = vec![0; PART_BYTES];
+    let mut parts = FileParts { storage, name: name(index), bytes: scan.segment_bytes(), buffer };
+    scan.full_segment(index, file_bytes, &mut parts)
+        .map_err(OpenError::io("read", path(storage, index)))
+}
+
+/// A segment's file, read by parts.
+struct FileParts<'a> {
+    storage: &'a dyn Storage,
+    name: String,
+    /// Length of the segment.
+    bytes: usize,
+    buffer: Vec<u8>,
+}
+
+impl Parts for FileParts<'_> {
+    fn at(&mut self, offset: usize) -> io::Result<&[u8]> {
+        let part = &mut self.buffer[..PART_BYTES.min(self.bytes - offset)];
+        let read = self.storage.read_at(&self.name, part, offset as u64)?;
+        part[read..].fill(0);
+        Ok(part)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::format::PAYLOAD_MAX;
+    use crate::scan::Chain;
+    use crate::{FileStorage, Options, open_stepped};
+
+    /// Several parts.
+    const SEGMENT_BYTES: u64 = 4 * PART_BYTES as u64;
+    const SEGMENTS: u64 = 3;
+
+    /// What a scan tells of all segments, and how many of them it took by parts.
+    fn scan(storage: &dyn Storage, by_parts: bool) -> (String, u32) {
+        let mut scan = Scan::new(SEGMENT_BYTES, SEGMENTS, 0, Chain::GENESIS);
+        let mut image = vec![0; SEGMENT_BYTES as usize];
+        let mut taken = 0;
+        for index in 0..SEGMENTS {
+            if by_parts && take_full(storage, index, &mut scan).unwrap() {
+                taken += 1;
+                continue;
+            }
+            let file_bytes = read_image(storage, index, &mut image).unwrap();
+            scan.segment(index, &image, file_bytes).unwrap();
+        }
+        let told = (scan.stop, scan.verdict(), scan.tail(), scan.durable, scan.epoch);
+        (format!("{told:?} {} {:?}", scan.tail_begun, scan.walk.tail), taken)
+    }
+
+    /// Frames of all sizes, so that they lie across the ends of parts in every way, and every kind of
+    /// damage: a byte that is another, a sector that is gone.
+    #[test]
+    fn parts_tell_what_the_whole_tells() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = Arc::new(FileStorage::new(dir.path()));
+        let options = Options { segment_bytes: SEGMENT_BYTES, ..Options::default() };
+        let (mut writer, _, helpers) = open_stepped(storage.clone(), options).unwrap();
+        let payload = [7; PAYLOAD_MAX];
+        // With this seed a segment ends with a whole group.
+        let mut random = 3_u64;
+        let mut next = |below: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 33) as usize % below
+        };
+        while writer.position().get() < SEGMENT_BYTES * 5 / 2 {
+            for _ in 0..=next(3) {
+                let len = if next(50) == 0 { next(PAYLOAD_MAX + 1) } else { next(300) };
+                writer.append(1, writer.next_sequence(), 1, &payload[..len]);
+            }
+            writer.commit();
+            helpers.step_preparer();
+            helpers.step_syncer();
+        }
+        drop(writer);
+
+        let (whole, _) = scan(&*storage, false);
+        assert_eq!(scan(&*storage, true), (whole.clone(), 2));
+        let mut differ = 0;
+        for trial in 0..80 {
+            let place = match trial {
+                // The last byte of a full segment, behind its END.
+                0 | 1 => (trial + 1) * SEGMENT_BYTES - 1,
+                // The header behind one.
+                2 => 2 * SEGMENT_BYTES + 32,
+                _ => next((SEGMENT_BYTES * SEGMENTS) as usize) as u64,
+            };
+            let (file, offset) = (name(place / SEGMENT_BYTES), place % SEGMENT_BYTES);
+            let len = if trial % 2 == 0 || trial < 2 {
+                1
+            } else {
+                512.min(SEGMENT_BYTES - offset) as usize
+            };
+            let mut kept = vec![0; len];
+            storage.read_at(&file, &mut kept, offset).unwrap();
+            let damage: Vec<u8> =
+                kept.iter().map(|byte| if len == 1 { byte ^ 4 } else { 0 }).collect();
+            storage.write_all_at(&file, &damage, offset).unwrap();
+            let (told, _) = scan(&*storage, false);
+            assert_eq!(scan(&*storage, true).0, told, "{len} bytes at {offset} of {file}");
+            differ += u32::from(told != whole);
+            storage.write_all_at(&file, &kept, offset).unwrap();
+        }
+        assert!(differ > 40, "{differ}");
+    }
 }

@@ -80,7 +80,7 @@ pub enum Finding {
 }
 
 /// Checks headers, every CRC, sequences, times, groups and the chain of running hashes. Changes
-/// nothing, and holds one segment in memory at a time. Behind damage it goes on with the next
+/// nothing, and holds at most one segment in memory. Behind damage it goes on with the next
 /// segment whose header is good.
 ///
 /// # Errors
@@ -173,9 +173,12 @@ impl Verifier<'_> {
             if index != next {
                 self.missing(next);
             }
+            next = index + 1;
+            if self.full_segment(index)? {
+                continue;
+            }
             let file_bytes = segment::read_image(self.storage, index, &mut image)?;
             self.segment(index, &image, file_bytes, count);
-            next = index + 1;
         }
         if self.scan.is_some() && !self.report.live {
             // The last segment ends with END, so there was another.
@@ -185,6 +188,19 @@ impl Verifier<'_> {
         self.settle(true);
         self.report.bytes = self.report.bytes.saturating_sub(base * segment_bytes);
         Ok(())
+    }
+
+    /// Takes a segment that is full and all right; false says that it must be looked at as a whole. So
+    /// must the first, of which more is told, and all behind a stop.
+    fn full_segment(&mut self, index: u64) -> Result<bool, OpenError> {
+        match &mut self.scan {
+            Some(scan) if self.stopped.is_empty() && self.report.first_sequence > 0 => {
+                let taken = segment::take_full(self.storage, index, scan)?;
+                self.report.segments += u64::from(taken);
+                Ok(taken)
+            }
+            _ => Ok(false),
+        }
     }
 
     fn segment(&mut self, index: u64, bytes: &[u8], file_bytes: u64, count: u64) {
