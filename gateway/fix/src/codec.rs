@@ -86,9 +86,13 @@ pub fn frame(buf: &[u8]) -> Framed {
     if !buf.starts_with(BEGIN) {
         return not_a_beginning(buf);
     }
-    let Some(begin_end) = memchr(SOH, &buf[..buf.len().min(BEGIN_MAX)]) else {
-        return wait_or(buf, BEGIN_MAX, Garbled::BeginString);
-    };
+    let mut begin_end = BEGIN.len();
+    while buf.get(begin_end) != Some(&SOH) {
+        begin_end += 1;
+        if begin_end >= buf.len().min(BEGIN_MAX) {
+            return wait_or(buf, BEGIN_MAX, Garbled::BeginString);
+        }
+    }
     let length_at = begin_end + 1;
     let (length, body_at) = match body_length(buf, length_at) {
         Ok(Some(found)) => found,

@@ -1,17 +1,11 @@
 //! A message as a table of its fields, and how a message is refused.
 
-use crate::codec::{Garbled, MESSAGE_MAX, SOH};
-use crate::dictionary::TAGS;
-use crate::field::{MsgSeqNum, TimestampReader, ValueError};
-use crate::scan::Separators;
-use memchr::memchr;
+use crate::codec::{Garbled, MESSAGE_MAX};
+use crate::field::{Decimal, MsgSeqNum, ValueError, parse_timestamp};
+use crate::slot::{self, Slots};
 use thiserror::Error;
 
-/// Most fields one message may have. The largest legitimate messages of an order session, mass cancel
-/// reports with a group of orders, stay under it; the table of this many fields takes 4 KiB.
-pub const FIELDS_MAX: usize = 512;
-
-const _: () = assert!(MESSAGE_MAX <= u16::MAX as usize, "field offsets are u16");
+pub use crate::split::{FIELDS_MAX, Fields};
 
 /// MsgType(35): one to four characters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,6 +82,9 @@ impl MsgType {
     #[inline]
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
+        if let [letter] = text {
+            return letter.is_ascii_graphic().then(|| Self(u32::from(*letter)));
+        }
         let printable = text.iter().all(u8::is_ascii_graphic);
         (matches!(text.len(), 1..=4) && printable).then(|| Self::of(text))
     }
@@ -139,55 +136,17 @@ impl AsRef<[u8]> for MsgTypeText {
     }
 }
 
-/// The table a [`Message`] is read into. Allocate one per reader and use it for every message.
-#[derive(Debug, Clone)]
-pub struct Fields {
-    tags: [u32; FIELDS_MAX],
-    /// Start and end of each value in the message.
-    spans: [(u16, u16); FIELDS_MAX],
-    /// For low tags, one more than the place of the first field that has it; 0 when there is none.
-    places: [u16; PLACES],
-    times: TimestampReader,
-}
-
-/// Tags below this are found without a search: the header of a session and most of an order.
-pub(crate) const PLACES: usize = 128;
-
-const _: () = assert!(FIELDS_MAX < u16::MAX as usize, "places are u16");
-
-impl Fields {
-    /// An empty table.
-    #[must_use]
-    pub fn new() -> Box<Self> {
-        Box::new(Self {
-            tags: [0; FIELDS_MAX],
-            spans: [(0, 0); FIELDS_MAX],
-            places: [0; PLACES],
-            times: TimestampReader::new(),
-        })
-    }
-}
-
-/// A tag that can't be the number of a field, kept as sent for RefTagID(371).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct BadTag {
-    start: u16,
-    end: u16,
-}
-
-/// One framed message, split into fields. A view: nothing is copied or converted.
-#[derive(Debug, Clone, Copy)]
+/// One framed message, split into fields. A view: no text is copied.
+#[derive(Clone, Copy)]
 pub struct Message<'a> {
     bytes: &'a [u8],
-    tags: &'a [u32],
-    spans: &'a [(u16, u16)],
-    places: &'a [u16; PLACES],
-    times: &'a TimestampReader,
-    msg_type: Option<MsgType>,
-    bad_tag: Option<BadTag>,
-    overflowed: bool,
-    repeats: bool,
-    printable: bool,
+    fields: &'a Fields,
+}
+
+impl std::fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Message({:?})", String::from_utf8_lossy(self.bytes))
+    }
 }
 
 impl<'a> Message<'a> {
@@ -204,68 +163,15 @@ impl<'a> Message<'a> {
         if bytes.len() > MESSAGE_MAX {
             return Err(Garbled::TooLong);
         }
-        let mut count = 0_usize;
-        let mut at = 0;
-        let mut bad_tag = None;
-        let (mut overflowed, mut repeats) = (false, false);
-        fields.places = [0; PLACES];
-        let mut separators = Separators::new(bytes);
-        while at < bytes.len() {
-            let (tag, value_at) = match read_short_tag(bytes, at) {
-                Some(read) => read,
-                None => match read_tag(bytes, at)? {
-                    (Some(tag), value_at) => (tag, value_at),
-                    (None, value_at) => {
-                        let text = BadTag { start: at as u16, end: (value_at - 1) as u16 };
-                        bad_tag.get_or_insert(text);
-                        (0, value_at)
-                    }
-                },
-            };
-            let mut end = separators.next().ok_or(Garbled::Field)?;
-            if is_data(tag) {
-                let before =
-                    count.checked_sub(1).map(|last| (fields.tags[last], fields.spans[last]));
-                let data_end = data_end(bytes, value_at, tag, before)?;
-                while end < data_end {
-                    end = separators.next().ok_or(Garbled::Field)?;
-                }
-            }
-            at = end + 1;
-            if tag == 0 {
-                continue;
-            }
-            if count == FIELDS_MAX {
-                overflowed = true;
-                break;
-            }
-            fields.tags[count] = tag;
-            fields.spans[count] = (value_at as u16, end as u16);
-            count += 1;
-            if let Some(place) = fields.places.get_mut(tag as usize) {
-                if *place == 0 {
-                    *place = count as u16;
-                } else {
-                    repeats = true;
-                }
-            }
-        }
-        let (tags, spans) = (&fields.tags[..count], &fields.spans[..count]);
-        let printable = separators.is_printable() && !overflowed;
-        let mut message = Self {
-            bytes,
-            tags,
-            spans,
-            places: &fields.places,
-            times: &fields.times,
-            msg_type: None,
-            bad_tag,
-            overflowed,
-            repeats,
-            printable,
-        };
-        message.msg_type = message.get(35).and_then(MsgType::parse);
-        Ok(message)
+        fields.split(bytes)?;
+        Ok(Self { bytes, fields })
+    }
+
+    /// [`Message::parse`], but whatever is there to make it and all later looks quick is left out.
+    #[cfg(test)]
+    pub(crate) fn parse_in_full(bytes: &'a [u8], fields: &'a mut Fields) -> Result<Self, Garbled> {
+        fields.split_in_full(bytes)?;
+        Ok(Self { bytes, fields })
     }
 
     /// The message as it came.
@@ -280,75 +186,121 @@ impl<'a> Message<'a> {
     #[inline]
     #[must_use]
     pub fn is_printable(&self) -> bool {
-        self.printable
+        self.fields.printable
     }
 
     /// The first field with this tag.
     #[inline]
     #[must_use]
     pub fn get(&self, tag: u32) -> Option<&'a [u8]> {
-        let at = match self.places.get(tag as usize) {
-            Some(place) => usize::from(place.checked_sub(1)?),
-            None => self.tags.iter().position(|other| *other == tag)?,
-        };
-        Some(self.value(at))
+        self.fields.first(self.bytes, tag)
     }
 
-    /// Whether a low tag is there twice.
+    /// Whether nothing is unusual about the message as far as that can be said without the tables of a version:
+    /// no field with a slot is there twice, in the wrong part or empty, all counts, times and decimals among
+    /// them are some, and no byte is a control character. A look at its slots is one at their fields then.
     #[inline]
-    pub(crate) fn repeats(&self) -> bool {
-        self.repeats
+    pub(crate) fn is_plain(&self) -> bool {
+        self.fields.plain
     }
 
-    /// Whether there is a field with a low tag; false for the others.
+    /// Slots of the fields.
     #[inline]
-    pub(crate) fn has_low(&self, tag: u16) -> bool {
-        self.places.get(usize::from(tag)).is_some_and(|place| *place != 0)
+    pub(crate) fn seen(&self) -> Slots {
+        self.fields.seen
+    }
+
+    /// The value of a slot whose field is there.
+    #[inline]
+    pub(crate) fn in_slot(&self, slot: usize) -> &'a [u8] {
+        self.fields.span(slot).of(self.bytes)
+    }
+
+    /// How long the value of a field of a plain message is; 0 when it isn't there.
+    #[inline]
+    pub(crate) fn length(&self, tag: u32) -> usize {
+        let slot = slot::of(tag);
+        if self.fields.has(slot) { self.fields.span(slot).len() } else { 0 }
+    }
+
+    /// The last field with a tag that has a slot.
+    #[inline]
+    pub(crate) fn last(&self, tag: u32) -> Option<&'a [u8]> {
+        if !self.is_plain() {
+            return self.find_last(tag);
+        }
+        let slot = slot::of(tag);
+        self.fields.has(slot).then(|| self.in_slot(slot))
+    }
+
+    #[cold]
+    fn find_last(&self, tag: u32) -> Option<&'a [u8]> {
+        self.iter().filter(|(other, _)| *other == tag).map(|(_, value)| value).last()
+    }
+
+    /// The last time with a tag that has a slot, in nanoseconds since the Unix epoch; none when it is wrong.
+    #[inline]
+    pub(crate) fn time_ns(&self, tag: u32) -> Option<u64> {
+        if !self.is_plain() {
+            return self.find_last(tag).and_then(|value| parse_timestamp(value).ok());
+        }
+        let slot = slot::of(tag);
+        self.fields.has(slot).then(|| self.fields.time_ns(slot))
+    }
+
+    /// The last decimal with a tag that has a slot; none when it is wrong.
+    #[inline]
+    pub(crate) fn decimal(&self, tag: u32) -> Option<Decimal> {
+        if !self.is_plain() {
+            return self.find_last(tag).and_then(|value| Decimal::parse(value).ok());
+        }
+        let slot = slot::of(tag);
+        self.fields.has(slot).then(|| self.fields.decimal(slot))
     }
 
     /// Number of fields.
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.tags.len()
+        self.fields.tags().len()
     }
 
     /// Whether there are no fields.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.tags.is_empty()
+        self.fields.tags().is_empty()
     }
 
     /// The tag of the field at a place in the message.
     #[inline]
     #[must_use]
     pub fn tag(&self, at: usize) -> u32 {
-        self.tags[at]
+        self.fields.tags()[at]
     }
 
     /// The value of the field at a place in the message.
     #[inline]
     #[must_use]
     pub fn value(&self, at: usize) -> &'a [u8] {
-        let (start, end) = self.spans[at];
-        &self.bytes[usize::from(start)..usize::from(end)]
+        self.fields.spans()[at].of(self.bytes)
     }
 
     /// Tags and values in the order sent.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (u32, &'a [u8])> + use<'a> {
         let bytes = self.bytes;
-        self.tags
+        self.fields
+            .tags()
             .iter()
-            .zip(self.spans)
-            .map(move |(tag, (start, end))| (*tag, &bytes[usize::from(*start)..usize::from(*end)]))
+            .zip(self.fields.spans())
+            .map(move |(tag, span)| (*tag, span.of(bytes)))
     }
 
     /// MsgType(35); `None` when no version of FIX has such a type.
     #[inline]
     #[must_use]
     pub fn msg_type(&self) -> Option<MsgType> {
-        self.msg_type
+        self.fields.msg_type
     }
 
     /// BeginString(8).
@@ -376,6 +328,10 @@ impl<'a> Message<'a> {
     #[inline]
     #[must_use]
     pub fn msg_seq_num(&self) -> Option<MsgSeqNum> {
+        if self.is_plain() {
+            let slot = slot::of(34);
+            return self.fields.has(slot).then(|| MsgSeqNum::new(self.fields.count(slot)));
+        }
         self.get(34).and_then(|value| MsgSeqNum::parse(value).ok())
     }
 
@@ -383,14 +339,10 @@ impl<'a> Message<'a> {
     #[inline]
     #[must_use]
     pub fn sending_time_ns(&self) -> Option<u64> {
-        self.get(52).and_then(|value| self.parse_timestamp(value).ok())
-    }
-
-    /// Reads a value as [`parse_timestamp`](crate::field::parse_timestamp) does, quicker where the last one
-    /// was of the same second.
-    #[inline]
-    pub(crate) fn parse_timestamp(&self, value: &[u8]) -> Result<u64, ValueError> {
-        self.times.parse(value)
+        if self.is_plain() {
+            return self.time_ns(52);
+        }
+        self.get(52).and_then(|value| parse_timestamp(value).ok())
     }
 
     /// Whether PossDupFlag(43) says the same MsgSeqNum may have been sent before.
@@ -413,7 +365,7 @@ impl<'a> Message<'a> {
     /// The first such fault.
     #[inline]
     pub fn syntax(&self) -> Result<(), Reject> {
-        if self.bad_tag.is_none() && !self.overflowed {
+        if self.fields.bad_tag.is_none() && !self.fields.overflowed {
             return Ok(());
         }
         Err(self.syntax_fault())
@@ -421,139 +373,15 @@ impl<'a> Message<'a> {
 
     #[cold]
     fn syntax_fault(&self) -> Reject {
-        match self.bad_tag {
+        match self.fields.bad_tag {
             Some(tag) => Reject {
                 reason: SessionRejectReason::InvalidTagNumber,
-                ref_tag: Some(RefTag::text(
-                    &self.bytes[usize::from(tag.start)..usize::from(tag.end)],
-                )),
+                ref_tag: Some(tag.of(self.bytes)),
                 text: None,
             },
             None => Reject::new(SessionRejectReason::Other, None).with_text("Too many fields"),
         }
     }
-}
-
-/// Reads `tag=` at `at` of one to three digits, as most are, and where the value starts; `None` says nothing.
-#[inline]
-fn read_short_tag(bytes: &[u8], at: usize) -> Option<(u32, usize)> {
-    let number = |digits: &[u8]| {
-        let digit = |text: u8| u32::from(text.wrapping_sub(b'0'));
-        let mut wrong = digit(digits[0]).wrapping_sub(1) > 8;
-        let mut number = 0;
-        for text in digits {
-            wrong |= digit(*text) > 9;
-            number = number * 10 + digit(*text);
-        }
-        (!wrong).then_some((number, at + digits.len() + 1))
-    };
-    match *bytes[at..].first_chunk::<4>()? {
-        [a, b, b'=', _] => number(&[a, b]),
-        [a, b'=', ..] => number(&[a]),
-        [a, b, c, b'='] => number(&[a, b, c]),
-        _ => None,
-    }
-}
-
-/// Reads `tag=` at `at`: the tag, `None` when it's an integer that can't name a field, and where the value
-/// starts.
-#[inline]
-fn read_tag(bytes: &[u8], at: usize) -> Result<(Option<u32>, usize), Garbled> {
-    let mut tag = 0_u32;
-    for (digits, &byte) in bytes[at..].iter().take(6).enumerate() {
-        let digit = byte.wrapping_sub(b'0');
-        if digit <= 9 {
-            tag = tag * 10 + u32::from(digit);
-        } else if byte == b'=' && digits > 0 && bytes[at] != b'0' {
-            return Ok((Some(tag), at + digits + 1));
-        } else {
-            break;
-        }
-    }
-    read_bad_tag(bytes, at)
-}
-
-#[cold]
-fn read_bad_tag(bytes: &[u8], at: usize) -> Result<(Option<u32>, usize), Garbled> {
-    let equals = memchr(b'=', &bytes[at..]).ok_or(Garbled::Field)?;
-    let text = &bytes[at..at + equals];
-    if !crate::field::is_integer(text) || text.len() > RefTag::LENGTH_MAX {
-        return Err(Garbled::Field);
-    }
-    Ok((None, at + equals + 1))
-}
-
-/// Data fields and the length field that stands before each, in any version.
-const DATA_FIELDS: [(u32, u32); 27] = [
-    (89, 93),
-    (91, 90),
-    (96, 95),
-    (213, 212),
-    (349, 348),
-    (351, 350),
-    (353, 352),
-    (355, 354),
-    (357, 356),
-    (359, 358),
-    (361, 360),
-    (363, 362),
-    (365, 364),
-    (446, 445),
-    (619, 618),
-    (622, 621),
-    (1185, 1184),
-    (1278, 1277),
-    (1281, 1280),
-    (1283, 1282),
-    (1398, 1397),
-    (1402, 1401),
-    (1404, 1403),
-    (1469, 1468),
-    (1527, 1525),
-    (1579, 1578),
-    (1621, 1620),
-];
-
-const DATA_BITS: [u64; TAGS / 64] = {
-    let mut bits = [0; TAGS / 64];
-    let mut at = 0;
-    while at < DATA_FIELDS.len() {
-        let tag = DATA_FIELDS[at].0;
-        bits[tag as usize / 64] |= 1 << (tag % 64);
-        at += 1;
-    }
-    bits
-};
-
-#[inline]
-fn is_data(tag: u32) -> bool {
-    tag >= DATA_FIELDS[0].0 && is_one_of_data(tag)
-}
-
-#[inline]
-fn is_one_of_data(tag: u32) -> bool {
-    DATA_BITS.get(tag as usize / 64).is_some_and(|word| word >> (tag % 64) & 1 == 1)
-}
-
-/// The end of a data field, which may have SOH inside: its length stands in the field before. Without a length
-/// the value can't hold SOH, and it ends where others do.
-#[cold]
-fn data_end(
-    bytes: &[u8],
-    at: usize,
-    tag: u32,
-    before: Option<(u32, (u16, u16))>,
-) -> Result<usize, Garbled> {
-    let length_tag = DATA_FIELDS.iter().find(|(data, _)| *data == tag).map(|(_, length)| *length);
-    let length = match before {
-        Some((before, (start, end))) if Some(before) == length_tag => {
-            crate::field::parse_u64(&bytes[usize::from(start)..usize::from(end)]).ok()
-        }
-        _ => None,
-    };
-    let Some(length) = length else { return Ok(at) };
-    let end = usize::try_from(length).ok().and_then(|length| at.checked_add(length));
-    end.filter(|end| bytes.get(*end) == Some(&SOH)).ok_or(Garbled::Field)
 }
 
 /// SessionRejectReason(373), the codes this package gives; a version that lacks one gets none.
@@ -779,6 +607,7 @@ impl Refusal<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::SOH;
     use proptest::prelude::*;
 
     fn read<'a>(

@@ -6,7 +6,7 @@
 //! prices where the order type calls for them.
 
 use crate::encode::{Body, FIELD_MAX, Writer, text_len};
-use crate::field::{Decimal, TimestampText, ValueError, parse_text};
+use crate::field::{Decimal, TimestampText, ValueError, parse_text, parse_timestamp};
 use crate::message::{
     BusinessReject, BusinessRejectReason, Message, MsgType, Refusal, Reject, SessionRejectReason,
 };
@@ -375,151 +375,178 @@ impl<'a> OrderMessage<'a> {
     /// missing or bad field, with a BusinessMessageReject(j) for one that other fields call for.
     #[inline]
     pub fn parse(message: &Message<'a>, version: ApplVerId) -> Result<Self, Refusal<'a>> {
-        let mut fields = Found::scan(message)?;
-        if version < ApplVerId::Fix42 {
-            fields.transact_time_ns = fields.transact_time_ns.or(message.sending_time_ns());
+        if message.is_plain()
+            && texts_are_short(message)
+            && let Some(codes) = Codes::of(message)
+        {
+            return typed(message, version, codes);
         }
-        match message.msg_type() {
-            Some(MsgType::NEW_ORDER_SINGLE) => fields.order().map(Self::New),
-            Some(MsgType::ORDER_CANCEL_REQUEST) => fields.cancel(version).map(Self::Cancel),
-            Some(MsgType::ORDER_CANCEL_REPLACE_REQUEST) => {
-                fields.replace(version).map(Self::Replace)
-            }
-            Some(MsgType::ORDER_MASS_CANCEL_REQUEST) => fields.mass_cancel().map(Self::MassCancel),
-            Some(MsgType::ORDER_STATUS_REQUEST) => fields.status(version).map(Self::Status),
-            _ => Err(Refusal::unsupported()),
-        }
+        Self::parse_in_full(message, version)
     }
-}
 
-/// The fields of order messages by name, as one pass over the message finds them.
-#[derive(Default)]
-struct Found<'a> {
-    cl_ord_id: Option<&'a [u8]>,
-    orig_cl_ord_id: Option<&'a [u8]>,
-    order_id: Option<&'a [u8]>,
-    ord_status_req_id: Option<&'a [u8]>,
-    account: Option<&'a [u8]>,
-    symbol: Option<&'a [u8]>,
-    side: Option<Side>,
-    order_qty: Option<Decimal>,
-    ord_type: Option<OrdType>,
-    price: Option<Decimal>,
-    stop_px: Option<Decimal>,
-    time_in_force: Option<TimeInForce>,
-    exec_inst: Option<&'a [u8]>,
-    min_qty: Option<Decimal>,
-    max_floor: Option<Decimal>,
-    expire_time_ns: Option<u64>,
-    transact_time_ns: Option<u64>,
-    mass_cancel_request_type: Option<MassCancelRequestType>,
-    partial: bool,
-    poss_resend: bool,
-}
-
-impl<'a> Found<'a> {
-    #[inline]
-    fn scan(message: &Message<'a>) -> Result<Self, Refusal<'a>> {
-        let mut found = Self::default();
+    /// Reads a message that is unusual, or wrong: the first value in it that is wrong is the one to report.
+    #[cold]
+    fn parse_in_full(message: &Message<'a>, version: ApplVerId) -> Result<Self, Refusal<'a>> {
         for (tag, value) in message.iter() {
-            if let Err(error) = found.take(tag, value, message) {
-                return Err(refuse_value(tag, error));
-            }
+            check(tag, value).map_err(|error| refuse_value(tag, error))?;
         }
-        Ok(found)
+        let codes = Codes::of(message).expect("all codes were checked");
+        typed(message, version, codes)
     }
+}
 
-    /// Takes a field of a message.
+/// What the fields of one character say.
+struct Codes {
+    ord_type: Option<OrdType>,
+    side: Option<Side>,
+    time_in_force: Option<TimeInForce>,
+    mass_cancel_request_type: Option<MassCancelRequestType>,
+}
+
+impl Codes {
+    /// `None` when one is wrong; of several fields with a tag the last one counts.
     #[inline]
-    fn take(&mut self, tag: u32, value: &'a [u8], message: &Message<'a>) -> Result<(), ValueError> {
-        let text = |value: &'a [u8], length_max| {
-            let plain = message.is_printable() && (1..=length_max).contains(&value.len());
-            if plain { Ok(value) } else { parse_text(value, length_max) }
-        };
-        match tag {
-            1 => self.account = Some(text(value, ACCOUNT_MAX)?),
-            11 => self.cl_ord_id = Some(text(value, CL_ORD_ID_MAX)?),
-            18 => self.exec_inst = Some(value),
-            37 => self.order_id = Some(text(value, ORDER_ID_MAX)?),
-            38 => self.order_qty = Some(Decimal::parse(value)?),
-            40 => self.ord_type = Some(OrdType::parse(value)?),
-            41 => self.orig_cl_ord_id = Some(text(value, CL_ORD_ID_MAX)?),
-            44 => self.price = Some(Decimal::parse(value)?),
-            54 => self.side = Some(Side::parse(value)?),
-            55 => self.symbol = Some(text(value, SYMBOL_MAX)?),
-            59 => self.time_in_force = Some(TimeInForce::parse(value)?),
-            60 => self.transact_time_ns = Some(message.parse_timestamp(value)?),
-            97 => self.poss_resend = value == b"Y",
-            99 => self.stop_px = Some(Decimal::parse(value)?),
-            110 => self.min_qty = Some(Decimal::parse(value)?),
-            111 => self.max_floor = Some(Decimal::parse(value)?),
-            125 => self.partial = value == b"P",
-            126 => self.expire_time_ns = Some(message.parse_timestamp(value)?),
-            530 => self.mass_cancel_request_type = Some(MassCancelRequestType::parse(value)?),
-            790 => self.ord_status_req_id = Some(text(value, CL_ORD_ID_MAX)?),
-            _ => {}
-        }
-        Ok(())
+    fn of(message: &Message<'_>) -> Option<Self> {
+        let last = |tag| message.last(tag);
+        Some(Self {
+            ord_type: last(40).map(OrdType::parse).transpose().ok()?,
+            side: last(54).map(Side::parse).transpose().ok()?,
+            time_in_force: last(59).map(TimeInForce::parse).transpose().ok()?,
+            mass_cancel_request_type: last(530)
+                .map(MassCancelRequestType::parse)
+                .transpose()
+                .ok()?,
+        })
     }
+}
 
-    fn order(&self) -> Result<NewOrderSingle<'a>, Refusal<'a>> {
-        let order = NewOrderSingle {
-            cl_ord_id: required(11, self.cl_ord_id)?,
-            account: self.account,
-            symbol: required(55, self.symbol)?,
-            side: required(54, self.side)?,
-            order_qty: required(38, self.order_qty)?,
-            ord_type: required(40, self.ord_type)?,
-            price: self.price,
-            stop_px: self.stop_px,
-            time_in_force: self.time_in_force.unwrap_or(TimeInForce::Day),
-            exec_inst: self.exec_inst,
-            min_qty: self.min_qty,
-            max_floor: self.max_floor,
-            expire_time_ns: self.expire_time_ns,
-            transact_time_ns: required(60, self.transact_time_ns)?,
-            poss_resend: self.poss_resend,
-        };
-        let limit = matches!(order.ord_type, OrdType::Limit | OrdType::StopLimit);
-        let stop = matches!(order.ord_type, OrdType::Stop | OrdType::StopLimit);
-        if limit && order.price.is_none() {
+/// Whether no text of a plain message is too long.
+#[inline]
+fn texts_are_short(message: &Message<'_>) -> bool {
+    message.length(1) <= ACCOUNT_MAX
+        && message.length(11) <= CL_ORD_ID_MAX
+        && message.length(37) <= ORDER_ID_MAX
+        && message.length(41) <= CL_ORD_ID_MAX
+        && message.length(55) <= SYMBOL_MAX
+        && message.length(790) <= CL_ORD_ID_MAX
+}
+
+/// Checks the value of a field that is one of these messages'.
+fn check(tag: u32, value: &[u8]) -> Result<(), ValueError> {
+    match tag {
+        1 => parse_text(value, ACCOUNT_MAX).map(drop),
+        11 | 41 | 790 => parse_text(value, CL_ORD_ID_MAX).map(drop),
+        37 => parse_text(value, ORDER_ID_MAX).map(drop),
+        55 => parse_text(value, SYMBOL_MAX).map(drop),
+        38 | 44 | 99 | 110 | 111 => Decimal::parse(value).map(drop),
+        40 => OrdType::parse(value).map(drop),
+        54 => Side::parse(value).map(drop),
+        59 => TimeInForce::parse(value).map(drop),
+        60 | 126 => parse_timestamp(value).map(drop),
+        530 => MassCancelRequestType::parse(value).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a message of values that are right, those that it must have aside.
+#[inline(always)]
+fn typed<'a>(
+    message: &Message<'a>,
+    version: ApplVerId,
+    codes: Codes,
+) -> Result<OrderMessage<'a>, Refusal<'a>> {
+    let fields = Values { message, version, codes };
+    match message.msg_type() {
+        Some(MsgType::NEW_ORDER_SINGLE) => fields.order(OrderMessage::New),
+        Some(MsgType::ORDER_CANCEL_REQUEST) => fields.cancel().map(OrderMessage::Cancel),
+        Some(MsgType::ORDER_CANCEL_REPLACE_REQUEST) => fields.replace(),
+        Some(MsgType::ORDER_MASS_CANCEL_REQUEST) => {
+            fields.mass_cancel().map(OrderMessage::MassCancel)
+        }
+        Some(MsgType::ORDER_STATUS_REQUEST) => fields.status().map(OrderMessage::Status),
+        _ => Err(Refusal::unsupported()),
+    }
+}
+
+/// Values of a message that are right.
+struct Values<'a, 'm> {
+    message: &'m Message<'a>,
+    version: ApplVerId,
+    codes: Codes,
+}
+
+impl<'a> Values<'a, '_> {
+    /// `wrap` says what becomes of the order: it is built in its place.
+    #[inline(always)]
+    fn order<T>(&self, wrap: impl FnOnce(NewOrderSingle<'a>) -> T) -> Result<T, Refusal<'a>> {
+        let message = self.message;
+        let cl_ord_id = required(11, message.last(11))?;
+        let symbol = required(55, message.last(55))?;
+        let side = required(54, self.codes.side)?;
+        let order_qty = required(38, message.decimal(38))?;
+        let ord_type = required(40, self.codes.ord_type)?;
+        let transact_time_ns = required(60, self.transact_time_ns())?;
+        let (price, stop_px) = (message.decimal(44), message.decimal(99));
+        let limit = matches!(ord_type, OrdType::Limit | OrdType::StopLimit);
+        let stop = matches!(ord_type, OrdType::Stop | OrdType::StopLimit);
+        if limit && price.is_none() {
             return Err(self.conditional("Price (44) is required for this OrdType"));
         }
-        if stop && order.stop_px.is_none() {
+        if stop && stop_px.is_none() {
             return Err(self.conditional("StopPx (99) is required for this OrdType"));
         }
-        Ok(order)
+        Ok(wrap(NewOrderSingle {
+            cl_ord_id,
+            account: message.last(1),
+            symbol,
+            side,
+            order_qty,
+            ord_type,
+            price,
+            stop_px,
+            time_in_force: self.codes.time_in_force.unwrap_or(TimeInForce::Day),
+            exec_inst: message.last(18),
+            min_qty: message.decimal(110),
+            max_floor: message.decimal(111),
+            expire_time_ns: message.time_ns(126),
+            transact_time_ns,
+            poss_resend: message.last(97) == Some(b"Y"),
+        }))
     }
 
-    fn cancel(&self, version: ApplVerId) -> Result<OrderCancelRequest<'a>, Refusal<'a>> {
+    #[inline(always)]
+    fn cancel(&self) -> Result<OrderCancelRequest<'a>, Refusal<'a>> {
+        let message = self.message;
         Ok(OrderCancelRequest {
-            cl_ord_id: required(11, self.cl_ord_id)?,
-            orig_cl_ord_id: self.named(41, self.orig_cl_ord_id, version)?,
-            order_id: self.order_id,
-            account: self.account,
-            symbol: required(55, self.symbol)?,
-            side: required(54, self.side)?,
-            order_qty: self.order_qty,
-            partial: self.partial,
-            transact_time_ns: required(60, self.transact_time_ns)?,
+            cl_ord_id: required(11, message.last(11))?,
+            orig_cl_ord_id: self.named(41)?,
+            order_id: message.last(37),
+            account: message.last(1),
+            symbol: required(55, message.last(55))?,
+            side: required(54, self.codes.side)?,
+            order_qty: message.decimal(38),
+            partial: message.last(125) == Some(b"P"),
+            transact_time_ns: required(60, self.transact_time_ns())?,
         })
     }
 
-    fn replace(&self, version: ApplVerId) -> Result<OrderCancelReplaceRequest<'a>, Refusal<'a>> {
-        Ok(OrderCancelReplaceRequest {
-            orig_cl_ord_id: self.named(41, self.orig_cl_ord_id, version)?,
-            order_id: self.order_id,
-            order: self.order()?,
+    #[inline(always)]
+    fn replace(&self) -> Result<OrderMessage<'a>, Refusal<'a>> {
+        let orig_cl_ord_id = self.named(41)?;
+        let order_id = self.message.last(37);
+        self.order(|order| {
+            OrderMessage::Replace(OrderCancelReplaceRequest { orig_cl_ord_id, order_id, order })
         })
     }
 
     fn mass_cancel(&self) -> Result<OrderMassCancelRequest<'a>, Refusal<'a>> {
+        let message = self.message;
         let request = OrderMassCancelRequest {
-            cl_ord_id: required(11, self.cl_ord_id)?,
-            request_type: required(530, self.mass_cancel_request_type)?,
-            symbol: self.symbol,
-            side: self.side,
-            transact_time_ns: required(60, self.transact_time_ns)?,
+            cl_ord_id: required(11, message.last(11))?,
+            request_type: required(530, self.codes.mass_cancel_request_type)?,
+            symbol: message.last(55),
+            side: self.codes.side,
+            transact_time_ns: required(60, self.transact_time_ns())?,
         };
         if request.request_type == MassCancelRequestType::Security && request.symbol.is_none() {
             return Err(self.conditional("Symbol (55) is required for this MassCancelRequestType"));
@@ -527,26 +554,34 @@ impl<'a> Found<'a> {
         Ok(request)
     }
 
-    fn status(&self, version: ApplVerId) -> Result<OrderStatusRequest<'a>, Refusal<'a>> {
+    fn status(&self) -> Result<OrderStatusRequest<'a>, Refusal<'a>> {
+        let message = self.message;
         Ok(OrderStatusRequest {
-            cl_ord_id: self.named(11, self.cl_ord_id, version)?,
-            order_id: self.order_id,
-            ord_status_req_id: self.ord_status_req_id,
-            account: self.account,
-            symbol: required(55, self.symbol)?,
-            side: required(54, self.side)?,
+            cl_ord_id: self.named(11)?,
+            order_id: message.last(37),
+            ord_status_req_id: message.last(790),
+            account: message.last(1),
+            symbol: required(55, message.last(55))?,
+            side: required(54, self.codes.side)?,
         })
+    }
+
+    /// TransactTime(60), which requests have from FIX 4.2 on.
+    #[inline]
+    fn transact_time_ns(&self) -> Option<u64> {
+        let time_ns = self.message.time_ns(60);
+        if self.version < ApplVerId::Fix42 {
+            return time_ns.or(self.message.sending_time_ns());
+        }
+        time_ns
     }
 
     /// The name an order is found by. From FIX 5.0 SP1 on a client may give OrderID(37) instead, which this
     /// package doesn't take.
-    fn named(
-        &self,
-        tag: u32,
-        name: Option<&'a [u8]>,
-        version: ApplVerId,
-    ) -> Result<&'a [u8], Refusal<'a>> {
-        if name.is_none() && version >= ApplVerId::Fix50Sp1 {
+    #[inline]
+    fn named(&self, tag: u32) -> Result<&'a [u8], Refusal<'a>> {
+        let name = self.message.last(tag);
+        if name.is_none() && self.version >= ApplVerId::Fix50Sp1 {
             return Err(self.conditional(if tag == 11 {
                 "ClOrdID (11) is required here"
             } else {
@@ -556,10 +591,11 @@ impl<'a> Found<'a> {
         required(tag, name)
     }
 
+    #[cold]
     fn conditional(&self, text: &'static str) -> Refusal<'a> {
         Refusal::Business(BusinessReject {
             reason: BusinessRejectReason::ConditionallyRequiredFieldMissing,
-            ref_id: self.cl_ord_id,
+            ref_id: self.message.last(11),
             text,
         })
     }

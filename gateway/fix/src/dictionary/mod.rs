@@ -9,7 +9,8 @@ mod quick;
 mod tables;
 
 use crate::field::{self, INTEGER_TEXT_MAX};
-use crate::message::{Message, MsgType, PLACES, Reject, SessionRejectReason};
+use crate::message::{Message, MsgType, Reject, SessionRejectReason};
+use crate::slot::SLOTS;
 use crate::version::Version;
 
 /// Tags the tables cover: 0 to 1663, more than FIX 5.0 SP2 defines without later extension packs (1621).
@@ -191,7 +192,7 @@ pub struct MessageDef {
     /// Tags that may be in the body, those of its repeating groups included; `None` when the type is known
     /// to exist and its fields aren't listed.
     pub body: Option<TagSet>,
-    rules: Box<quick::Rules>,
+    rules: quick::Rules,
 }
 
 /// A repeating group.
@@ -224,8 +225,8 @@ pub struct Dictionary {
     /// By MsgType of one character, the place in `messages`; past them where there is none.
     letters: [u16; 128],
     groups: Vec<GroupDef>,
-    /// By low tag, the characters that are a whole value, a bit each.
-    characters: [u128; PLACES],
+    /// By slot, the characters that are a whole value, a bit each.
+    characters: [[u64; 2]; SLOTS],
 }
 
 /// Header fields every message must have, in every version.
@@ -315,7 +316,6 @@ impl Dictionary {
     /// What to put into a Reject(3).
     #[inline]
     pub fn check(&self, message: &Message<'_>, strictness: Strictness) -> Result<(), Reject> {
-        message.syntax()?;
         let def = message.msg_type().and_then(|msg_type| self.message(msg_type));
         match def {
             Some(def) if self.is_plainly_right(message, def) => Ok(()),
@@ -323,7 +323,9 @@ impl Dictionary {
         }
     }
 
+    #[cold]
     fn check_in_full(&self, message: &Message<'_>, strictness: Strictness) -> Result<(), Reject> {
+        message.syntax()?;
         self.check_order(message)?;
         let Some(def) = message.msg_type().and_then(|msg_type| self.message(msg_type)) else {
             return Err(Reject::new(SessionRejectReason::InvalidMsgType, None));

@@ -1,91 +1,85 @@
-//! A quick look at a message, which finds most of those right that are: one pass, one small table for each
-//! type of message, nothing kept beside it. What it does not find right is looked at in full, which says what
-//! is wrong, if anything is.
+//! A quick look at a message, which finds most of those right that are: a few words of bits for each type of
+//! message. What it does not find right is looked at in full, which says what is wrong, if anything is.
 
 use super::{Codes, Dictionary, FieldDef, HEADER_REQUIRED, Kind, MessageDef, Part};
-use crate::field::{is_float, is_integer, parse_u64};
-use crate::message::{Message, PLACES};
+use crate::message::Message;
+use crate::slot::{self, SLOTS, Slots};
 
-/// How a value is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Look {
-    /// In full: the tag is none of this type of message, or of a rare kind.
-    Full,
-    /// Any printable text.
-    Text,
-    /// One character of a set.
-    Character,
-    /// An integer that isn't negative.
-    Count,
-    /// An integer.
-    Int,
-    /// A decimal number.
-    Float,
-    /// A time with its date.
-    Timestamp,
+/// What the fields with a slot are in a type of message.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Rules {
+    /// Those that it may have. [`slot::OTHER`] is none of them.
+    allowed: Slots,
+    /// Those that it must have.
+    required: Slots,
+    /// Those whose values are not right already because the message is plain.
+    choosy: Slots,
 }
-
-/// What a tag is in a type of message.
-#[derive(Debug, Clone, Copy)]
-struct Rule {
-    part: Part,
-    look: Look,
-}
-
-/// What low tags are in a type of message.
-#[derive(Debug, Clone)]
-pub(super) struct Rules([Rule; PLACES]);
 
 impl Rules {
-    /// Nothing is found right.
-    pub const NONE: Self = Self([Rule { part: Part::Header, look: Look::Full }; PLACES]);
-
     fn new(dictionary: &Dictionary, def: &MessageDef) -> Self {
-        let mut rules = Self::NONE;
-        for (tag, rule) in (0..).zip(&mut rules.0) {
-            rule.part = dictionary.part(tag);
-            let belongs =
-                rule.part != Part::Body || def.body.as_ref().is_none_or(|body| body.has(tag));
-            if belongs {
-                rule.look = Look::at(&dictionary.fields[tag as usize]);
+        let required = HEADER_REQUIRED.iter().chain(&def.required);
+        let required = required.fold(0, |slots, tag| slots | 1 << slot::of(u32::from(*tag)));
+        let (mut allowed, mut choosy) = (0, 0);
+        for slot in slot::each(!(1 << slot::OTHER)) {
+            let tag = slot::tag(slot);
+            let field = &dictionary.fields[tag as usize];
+            let belongs = match dictionary.part(tag) {
+                Part::Body => def.body.as_ref().is_none_or(|body| body.has(tag)),
+                Part::Header | Part::Trailer => true,
+            };
+            let is_alone = !matches!(field.kind, Kind::Undefined | Kind::Group | Kind::Data);
+            if belongs && is_alone && part_of(slot) == dictionary.part(tag) {
+                allowed |= 1 << slot;
+                choosy |= Slots::from(!is_right_if_plain(slot, field)) << slot;
             }
         }
-        rules
+        Self { allowed, required, choosy }
     }
 }
 
-impl Look {
-    fn at(field: &FieldDef) -> Self {
-        match (field.kind, &field.codes) {
-            (Kind::Char | Kind::Boolean | Kind::MultipleValue, Codes::Any | Codes::Chars(_)) => {
-                Self::Character
-            }
-            (Kind::Text, Codes::Any) => Self::Text,
-            (Kind::Count, Codes::Any) => Self::Count,
-            (Kind::Int, Codes::Any) => Self::Int,
-            (Kind::Float, Codes::Any) => Self::Float,
-            (Kind::Timestamp, Codes::Any) => Self::Timestamp,
-            _ => Self::Full,
-        }
+/// The part of a message that a slot takes its field for.
+fn part_of(slot: usize) -> Part {
+    if slot::HEADER.contains(&slot) {
+        Part::Header
+    } else if slot::BODY.contains(&slot) {
+        Part::Body
+    } else {
+        Part::Trailer
     }
+}
+
+/// Whether any value of a plain message is right: it was read as what it is here.
+fn is_right_if_plain(slot: usize, field: &FieldDef) -> bool {
+    let kinds = match field.kind {
+        Kind::Count => slot::COUNTS,
+        Kind::Timestamp => slot::TIMES,
+        Kind::Float => slot::DECIMALS,
+        Kind::Text => 0..SLOTS,
+        _ => 0..0,
+    };
+    kinds.contains(&slot) && field.codes == Codes::Any
 }
 
 /// The characters that are a whole value of a field, a bit each.
-fn characters(field: &FieldDef) -> u128 {
-    let is_value = |byte: &u8| field.check(&[*byte], true).is_ok();
-    (b' '..=b'~').filter(is_value).fold(0, |bits, byte| bits | 1 << byte)
+fn characters(field: &FieldDef) -> [u64; 2] {
+    let mut bits = [0; 2];
+    for byte in (b' '..=b'~').filter(|byte| field.check(&[*byte], true).is_ok()) {
+        bits[usize::from(byte / 64)] |= 1 << (byte % 64);
+    }
+    bits
 }
 
 impl Dictionary {
     /// Prepares the quick look, when the tables are whole.
     pub(super) fn prepare(&mut self) {
-        for (bits, field) in self.characters.iter_mut().zip(self.fields.iter()) {
-            *bits = characters(field);
+        for slot in slot::each(!(1 << slot::OTHER)) {
+            self.characters[slot] = characters(&self.fields[slot::tag(slot) as usize]);
         }
         for at in 0..self.messages.len() {
             let rules = Rules::new(self, &self.messages[at]);
             let def = &mut self.messages[at];
-            *def.rules = rules;
+            def.rules = rules;
             if let &[letter] = def.msg_type.text().as_ref()
                 && let Some(place) = self.letters.get_mut(usize::from(letter))
             {
@@ -97,35 +91,21 @@ impl Dictionary {
     /// Whether all is plainly right. False says nothing.
     #[inline]
     pub(super) fn is_plainly_right(&self, message: &Message<'_>, def: &MessageDef) -> bool {
-        if !message.is_printable() || message.repeats() {
-            return false;
-        }
-        let mut part = Part::Header;
-        for at in 0..message.len() {
-            let tag = message.tag(at);
-            let Some(rule) = def.rules.0.get(tag as usize) else { return false };
-            if rule.part < part {
-                return false;
+        let (Rules { allowed, required, choosy }, seen) = (def.rules, message.seen());
+        message.is_plain()
+            && seen & !allowed == 0
+            && required & !seen == 0
+            && slot::each(seen & choosy).all(|slot| self.is_right(slot, message.in_slot(slot)))
+    }
+
+    #[inline]
+    fn is_right(&self, slot: usize, value: &[u8]) -> bool {
+        match *value {
+            [byte @ ..=127] => {
+                self.characters[slot][usize::from(byte / 64)] >> (byte % 64) & 1 == 1
             }
-            part = rule.part;
-            let value = message.value(at);
-            let right = match rule.look {
-                Look::Full => false,
-                Look::Text => !value.is_empty(),
-                Look::Character => {
-                    matches!(value, [byte @ ..=127] if self.characters[tag as usize] >> byte & 1 == 1)
-                }
-                Look::Count => parse_u64(value).is_ok(),
-                Look::Int => is_integer(value),
-                Look::Float => is_float(value),
-                Look::Timestamp => message.parse_timestamp(value).is_ok(),
-            };
-            if !right {
-                return false;
-            }
+            _ => self.fields[slot::tag(slot) as usize].check(value, true).is_ok(),
         }
-        let has = |tags: &[u16]| tags.iter().all(|tag| message.has_low(*tag));
-        has(&HEADER_REQUIRED) && has(&def.required)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::quick::Rules;
 use super::{Codes, Dictionary, FieldDef, GroupDef, Kind, MessageDef, Part, TAGS, TagSet};
-use crate::message::{MsgType, PLACES};
+use crate::message::MsgType;
+use crate::slot::SLOTS;
 use crate::version::{ApplVerId, Version};
 use std::collections::HashMap;
 
@@ -81,7 +82,7 @@ impl Reader {
             messages: Vec::new(),
             letters: [u16::MAX; 128],
             groups: Vec::new(),
-            characters: [0; PLACES],
+            characters: [[0; 2]; SLOTS],
         };
         Self { dictionary, blocks: HashMap::new(), message: None }
     }
@@ -203,7 +204,7 @@ impl Reader {
                 name,
                 required: Box::default(),
                 body,
-                rules: Box::new(Rules::NONE),
+                rules: Rules::default(),
             };
             self.dictionary.messages.push(def);
         }
