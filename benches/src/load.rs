@@ -339,10 +339,15 @@ fn count_outcome(message: &Message<'_>, report: &mut LoadReport) {
     };
     if refused {
         let text = String::from_utf8_lossy(message.get(58).unwrap_or(b"no reason given"));
-        let text: Vec<_> =
-            text.split(' ').map(|word| if is_number(word) { "_" } else { word }).collect();
-        *report.rejects.entry(text.join(" ")).or_default() += 1;
+        *report.rejects.entry(without_numbers(&text)).or_default() += 1;
     }
+}
+
+/// A text with `_` for each number in it, so that what differs in numbers alone counts as one.
+pub fn without_numbers(text: &str) -> String {
+    let words: Vec<_> =
+        text.split(' ').map(|word| if is_number(word) { "_" } else { word }).collect();
+    words.join(" ")
 }
 
 fn is_number(word: &str) -> bool {
