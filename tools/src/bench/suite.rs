@@ -183,7 +183,7 @@ fn fix(pace: Pace, count: usize) -> Result<LoadReport, MeasureError> {
     let venue = distance::venue(dir.path())?;
     let options = LoadOptions {
         address: venue.address(),
-        comp_id: "LOADGEN".to_owned(),
+        comp_ids: vec!["LOADGEN".to_owned()],
         venue: "IRONBOOK".to_owned(),
         access: Default::default(),
         symbols: vec!["AAPL".to_owned()],

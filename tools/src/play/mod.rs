@@ -157,10 +157,6 @@ fn check_not_recorded(arguments: &Arguments, index: &Index, parts: &[Part]) -> R
 /// MsgType (35) of a Logon.
 const LOGON: &[u8] = b"A";
 
-/// MsgTypes (35) of answers that refuse a request: Reject, ExecutionReport, OrderCancelReject,
-/// BusinessMessageReject. Among what is journaled as messages there are no other ExecutionReports.
-const REFUSALS: [&[u8]; 4] = [b"3", b"8", b"9", b"j"];
-
 /// What a stretch holds that can't be sent, by what it is.
 #[derive(Debug, Default)]
 struct LeftOut(BTreeMap<&'static str, u64>);
@@ -173,11 +169,7 @@ impl LeftOut {
                 Command::CancelOnDisconnect(_) => "cancels after a lost connection",
                 _ => return,
             },
-            Content::Session(SessionRecord::Outbound { msg_type, .. })
-                if REFUSALS.contains(&msg_type.as_slice()) =>
-            {
-                "requests that the gateway refused"
-            }
+            Content::Session(record) if record.refuses() => "requests that the gateway refused",
             _ => return,
         };
         *self.0.entry(what).or_default() += 1;
