@@ -34,8 +34,11 @@ use super::{
 /// Longest silence of the sandbox before the player gives up.
 pub const SILENCE_MAX: Duration = Duration::from_secs(10);
 
-/// Requests of one session that may wait for their answers.
+/// Requests of one session that may wait for their answers; so many wait until half of them are answered.
 const IN_FLIGHT_MAX: usize = 1_024;
+
+/// Bytes of requests that are gathered at full speed before they are sent.
+const GATHERED_BYTES: usize = 8 * 1_024;
 
 /// Between two looks at the connections of sessions that say nothing.
 const SWEEP_NS: u64 = 1_000_000;
@@ -318,8 +321,11 @@ impl<'a> Player<'a> {
         (sequence, time_ns): (u64, u64),
         mut command: Command,
     ) -> Result<(), Stop> {
-        let most = if at == self.speaker { IN_FLIGHT_MAX - 1 } else { 0 };
-        self.wait_for_answers(most)?;
+        if at != self.speaker {
+            self.wait_for_answers(0)?;
+        } else if self.ledger.waiting.len() == IN_FLIGHT_MAX {
+            self.wait_for_answers(IN_FLIGHT_MAX / 2)?;
+        }
         self.speaker = at;
         let now = self.wait_until_due(time_ns)?;
         without_order_id(&mut command);
@@ -334,7 +340,9 @@ impl<'a> Player<'a> {
         let mut queue = Queue { client, now, msg_seq_num: 0 };
         tell(&command, self.symbols, &mut queue);
         let msg_seq_num = queue.msg_seq_num;
-        client.flush().map_err(|error| self.failed(at, error))?;
+        if self.sandbox.speed != Speed::Max || client.queued_bytes() >= GATHERED_BYTES {
+            client.flush().map_err(|error| self.failed(at, error))?;
+        }
         let waiting = Waiting {
             sequence,
             msg_seq_num,
@@ -352,10 +360,12 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
-    /// Waits until no more than so many requests wait for their answers.
+    /// Sends what was gathered, and waits until no more than so many requests wait for their answers.
     fn wait_for_answers(&mut self, most: usize) -> Result<(), Stop> {
         let mut last = SystemClock.now().0;
         while self.ledger.waiting.len() > most {
+            let at = self.speaker;
+            self.clients[at].flush().map_err(|error| self.failed(at, error))?;
             let before = self.ledger.waiting.len();
             let now = SystemClock.now().0;
             let count = self.listen(now)?;
@@ -380,7 +390,8 @@ impl<'a> Player<'a> {
                     let since = time_ns.saturating_sub(first_recorded);
                     first.saturating_add((since as f64 / times) as u64)
                 }
-                _ => now,
+                (Speed::Times(_), None) => now,
+                (Speed::Max, _) => return Ok(now),
             };
             let count = self.listen(now)?;
             if due <= now {
