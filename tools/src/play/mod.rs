@@ -154,6 +154,9 @@ fn check_not_recorded(arguments: &Arguments, index: &Index, parts: &[Part]) -> R
     Err(Failure::new(Exit::Usage, message))
 }
 
+/// Differences that are printed; --json has all.
+const DIFFERENCES_PRINTED: usize = 20;
+
 /// MsgType (35) of a Logon.
 const LOGON: &[u8] = b"A";
 
@@ -269,7 +272,7 @@ impl Told<'_> {
             say!("{what:<12} {:>14} {:>14}", grouped(recorded), grouped(sandbox));
         }
         let differences = self.differences();
-        for difference in &differences {
+        for difference in printed(&differences) {
             say!("Differs      {difference}");
         }
         if let Some(first) = &self.played.first_difference {
@@ -292,7 +295,30 @@ impl Told<'_> {
     }
 }
 
+/// The first differences, and how many more there are.
+fn printed(differences: &[String]) -> Vec<String> {
+    let mut lines: Vec<_> = differences.iter().take(DIFFERENCES_PRINTED).cloned().collect();
+    if differences.len() > lines.len() {
+        lines.push(format!("in {} more, see --json", differences.len() - lines.len()));
+    }
+    lines
+}
+
 /// A span of time, in words.
 fn seconds(ns: u64) -> String {
     format!("{:.6} s", ns as f64 / 1e9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_differences_the_first_are_printed() {
+        let all: Vec<_> = (0..25).map(|number| number.to_string()).collect();
+        let lines = printed(&all);
+        assert_eq!(lines[..20], all[..20]);
+        assert_eq!(lines[20..], ["in 5 more, see --json"]);
+        assert_eq!(printed(&all[..20]), all[..20]);
+    }
 }
