@@ -97,7 +97,7 @@ fn describe(reason: &Option<DisconnectReason>, text: &str) -> String {
         (_, false) => format!("\"{text}\""),
         (Some(reason), true) => format!("{reason:?}"),
         (None, true) => {
-            "it closed the connection without a word: check the comp id, and that it is not \
+            "it closed the connection without a word: check the comp id (--as, --map), and that it is not \
              logged on elsewhere"
                 .to_owned()
         }

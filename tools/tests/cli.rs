@@ -621,7 +621,7 @@ fn send_tells_by_its_status_what_became_of_the_order() {
     assert!(usage.contains("\"ten\""), "{usage}");
     let stranger =
         stderr(&expect_exit(&["send", "--fix", &address, "--as", "ME", "buy", "1", "AAPL"], 1));
-    assert!(stranger.contains("--as"), "{stranger}");
+    assert!(stranger.contains("check the comp id (--as"), "{stranger}");
     assert_eq!(venue.end("TERM"), Some(0));
     let nobody = stderr(&expect_exit(&["send", "--fix", &address, "buy", "1", "AAPL"], 1));
     assert!(nobody.contains("is the venue running (ironbook start)?"), "{nobody}");

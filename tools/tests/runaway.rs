@@ -5,7 +5,7 @@ mod fixtures;
 use std::path::Path;
 
 use fixtures::{
-    common::{TestVenue, session},
+    common::{FixClient, TestVenue, now, session},
     expect_exit, json, stdout, text,
 };
 use serde_json::Value;
@@ -13,7 +13,7 @@ use serde_json::Value;
 /// Orders that the runaway may send at once.
 const BURST: u32 = 200;
 /// Live orders that the engine takes.
-const ORDERS_MAX: u32 = 400;
+const ORDERS_MAX: u32 = 150;
 
 fn ask(dir: &Path, words: &[&str]) -> String {
     let dir = text(dir);
@@ -43,11 +43,23 @@ fn a_runaway_trips_and_is_explained() {
         config.sessions[1].orders_burst = BURST;
         config.engine.orders_max = ORDERS_MAX;
     });
+    venue.client("RUNAWAY").rest("far", "AAPL", "1", "1", "0.01");
     let address = venue.address().to_string();
     let load = ["load", "--fix", &address, "--flow", "runaway", "--as", "LOADGEN,RUNAWAY"];
-    let more = ["--symbols", "AAPL,BTC-USD", "--orders", "3000", "--after", "100", "--json"];
-    let told = json(&expect_exit(&[&load[..], &more].concat(), 0));
+    let more = ["--symbols", "AAPL,BTC-USD", "--orders", "700", "--after", "100"];
+    let load = [&load[..], &more, &["--share", "60", "--json"]].concat();
+    let told = json(&expect_exit(&load, 0));
     assert_eq!(told["unanswered"], 0);
+    // Who may not send another order gets his orders back.
+    let mut runaway = FixClient::connect(venue.address(), "RUNAWAY");
+    runaway.send("A", "98=0|108=60|141=Y");
+    runaway.expect("35=A");
+    runaway.send("q", &format!("11=stop|530=7|60={}", now()));
+    let canceled = runaway.expect("35=r|11=stop|531=7").number(533);
+    assert!(canceled > 0, "one is far away at least");
+    for _ in 0..canceled {
+        runaway.expect("35=8|150=4|58=mass cancel");
+    }
     venue.stop();
     let dir = venue.journal();
 
@@ -76,7 +88,7 @@ fn a_runaway_trips_and_is_explained() {
     for expected in [
         "refused by TooManyOrders",
         "rule                  TooManyOrders",
-        "limit                 400",
+        "limit                 150",
     ] {
         assert!(why.contains(expected), "{expected}\n{why}");
     }
@@ -88,6 +100,7 @@ fn a_runaway_trips_and_is_explained() {
 
     // It buys one symbol and sells the other.
     let whole = ask_json(&dir, &["client", "RUNAWAY"]);
+    assert_eq!(whole["live_orders"], 0);
     let positions = whole["positions"].as_array().expect("positions");
     let none = |position: &Value, side: &str| {
         position[side].as_str().and_then(|qty| qty.parse().ok()) == Some(0.0)
