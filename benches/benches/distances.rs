@@ -132,7 +132,7 @@ fn open_loop(pace: Pace, count: usize, name: &str) -> Result<(), MeasureError> {
     let venue = distance::venue(dir.path())?;
     let options = LoadOptions {
         address: venue.address(),
-        comp_id: "LOADGEN".to_owned(),
+        comp_ids: vec!["LOADGEN".to_owned()],
         venue: "IRONBOOK".to_owned(),
         access: Default::default(),
         symbols: vec!["AAPL".to_owned()],

@@ -105,7 +105,7 @@ fn sockets(
         let venue = durable_venue(dir.path())?;
         let options = LoadOptions {
             address: venue.address(),
-            comp_id: "LOADGEN".to_owned(),
+            comp_ids: vec!["LOADGEN".to_owned()],
             venue: "IRONBOOK".to_owned(),
             access: Default::default(),
             symbols: vec!["AAPL".to_owned()],

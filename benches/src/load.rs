@@ -28,8 +28,8 @@ use crate::{
 pub struct LoadOptions {
     /// The venue.
     pub address: SocketAddr,
-    /// Comp id to log on as.
-    pub comp_id: String,
+    /// Comp ids to log on as, one for each client of the flow; more clients than comp ids share them.
+    pub comp_ids: Vec<String>,
     /// Comp id of the venue.
     pub venue: String,
     /// How to reach the venue, and to prove who it is.
@@ -138,16 +138,21 @@ pub fn latency_histogram() -> Histogram<u64> {
 /// sent.
 ///
 /// # Errors
-/// [`ClientError`] when the venue refuses the session or the connection breaks.
+/// [`ClientError`] when the venue refuses a session or a connection breaks.
+///
+/// # Panics
+/// When there is no comp id.
 pub fn run(
     flow: impl Iterator<Item = FlowEvent>,
     options: &LoadOptions,
     mut progress: impl FnMut(u64),
 ) -> Result<LoadReport, ClientError> {
-    let LoadOptions { address, comp_id, venue, access, .. } = options;
-    let client = Client::log_on(*address, comp_id, venue, access, SILENCE_MAX)?;
+    let LoadOptions { address, comp_ids, venue, access, .. } = options;
+    let log_on = |comp_id: &String| Client::log_on(*address, comp_id, venue, access, SILENCE_MAX);
+    assert!(!comp_ids.is_empty(), "somebody has to send the flow");
+    let clients = comp_ids.iter().map(log_on).collect::<Result<_, _>>()?;
     let start = SystemClock.now().0;
-    let mut load = Load::new(client, options, start);
+    let mut load = Load::new(clients, options, start);
     let mut flow = flow.peekable();
     let mut last_answer = start;
     let mut steps = 0_u64;
@@ -160,9 +165,10 @@ pub fn run(
         steps += 1;
         if steps.is_multiple_of(STEPS_PER_PROGRESS) {
             progress(load.report.requests());
-            load.client.keep_alive();
+            load.clients.iter_mut().for_each(Client::keep_alive);
         }
-        let sent_all = flow.peek().is_none() && load.client.queued_bytes() == 0;
+        let is_sent = |client: &Client| client.queued_bytes() == 0;
+        let sent_all = flow.peek().is_none() && load.clients.iter().all(is_sent);
         if sent_all && load.answered == load.report.requests() {
             break;
         }
@@ -177,13 +183,15 @@ pub fn run(
     load.report.duration = Duration::from_nanos(SystemClock.now().0 - start);
     load.report.unanswered = load.report.requests() - load.answered;
     progress(load.report.requests());
-    load.client.log_out(SILENCE_MAX)?;
+    for client in load.clients {
+        client.log_out(SILENCE_MAX)?;
+    }
     Ok(load.report)
 }
 
 /// A load under way.
 struct Load<'a> {
-    client: Client,
+    clients: Vec<Client>,
     options: &'a LoadOptions,
     requests: Requests,
     /// When the first request was due, ns since 1970.
@@ -195,9 +203,9 @@ struct Load<'a> {
 }
 
 impl<'a> Load<'a> {
-    fn new(client: Client, options: &'a LoadOptions, start: u64) -> Self {
+    fn new(clients: Vec<Client>, options: &'a LoadOptions, start: u64) -> Self {
         Self {
-            client,
+            clients,
             options,
             requests: Requests::default(),
             start,
@@ -215,9 +223,11 @@ impl<'a> Load<'a> {
         now: u64,
     ) -> Result<(), ClientError> {
         let start = self.start;
-        while self.client.queued_bytes() < QUEUED_BYTES_MAX
-            && let Some(event) = flow.peek()
-        {
+        while let Some(event) = flow.peek() {
+            let client = self.client_of(event);
+            if self.clients[client].queued_bytes() >= QUEUED_BYTES_MAX {
+                break;
+            }
             let sent = self.report.requests();
             let intended = match self.options.pace {
                 Pace::Unlimited if sent - self.answered >= self.options.in_flight_max => break,
@@ -231,13 +241,19 @@ impl<'a> Load<'a> {
             self.intended.push(intended);
             let event = *event;
             flow.next();
-            self.send(&event, now);
+            self.send(&event, client, now);
         }
-        self.client.flush()
+        self.clients.iter_mut().try_for_each(Client::flush)
     }
 
     #[inline]
-    fn send(&mut self, event: &FlowEvent, now: u64) {
+    fn client_of(&self, event: &FlowEvent) -> usize {
+        event.client as usize % self.clients.len()
+    }
+
+    #[inline]
+    fn send(&mut self, event: &FlowEvent, client: usize, now: u64) {
+        let client = &mut self.clients[client];
         let (number, named) = self.requests.number(event);
         let prefix = self.options.prefix.as_bytes();
         let (id, orig) = (RequestId::new(prefix, number), RequestId::new(prefix, named));
@@ -261,14 +277,14 @@ impl<'a> Load<'a> {
                     ironbook_engine::TimeInForce::Ioc => TimeInForce::ImmediateOrCancel,
                     ironbook_engine::TimeInForce::Fok => TimeInForce::FillOrKill,
                 };
-                self.client.queue(&order(ord_type, time_in_force, price, order_qty), now);
+                client.queue(&order(ord_type, time_in_force, price, order_qty), now);
                 self.report.orders += 1;
             }
             FlowAction::Replace { price, order_qty } => {
                 let order = order(OrdType::Limit, TimeInForce::Day, price, order_qty);
                 let orig_cl_ord_id = orig.as_bytes();
                 let request = OrderCancelReplaceRequest { orig_cl_ord_id, order_id: None, order };
-                self.client.queue(&request, now);
+                client.queue(&request, now);
                 self.report.replaces += 1;
             }
             FlowAction::Cancel => {
@@ -283,7 +299,7 @@ impl<'a> Load<'a> {
                     partial: false,
                     transact_time_ns: now,
                 };
-                self.client.queue(&request, now);
+                client.queue(&request, now);
                 self.report.cancels += 1;
             }
         }
@@ -292,10 +308,10 @@ impl<'a> Load<'a> {
     /// Takes what came; whether anything did.
     #[inline]
     fn receive(&mut self) -> Result<bool, ClientError> {
-        let Self { client, options, intended, answered, report, start, .. } = self;
+        let Self { clients, options, intended, answered, report, start, .. } = self;
         let prefix = options.prefix.as_bytes();
         let mut now = 0;
-        let count = client.poll(|message| {
+        let mut on_message = |message: &Message<'_>| {
             if now == 0 {
                 now = SystemClock.now().0;
             }
@@ -309,7 +325,11 @@ impl<'a> Load<'a> {
                 *place = 0;
                 *answered += 1;
             }
-        })?;
+        };
+        let mut count = 0;
+        for client in clients {
+            count += client.poll(&mut on_message)?;
+        }
         Ok(count > 0)
     }
 }
@@ -339,10 +359,15 @@ fn count_outcome(message: &Message<'_>, report: &mut LoadReport) {
     };
     if refused {
         let text = String::from_utf8_lossy(message.get(58).unwrap_or(b"no reason given"));
-        let text: Vec<_> =
-            text.split(' ').map(|word| if is_number(word) { "_" } else { word }).collect();
-        *report.rejects.entry(text.join(" ")).or_default() += 1;
+        *report.rejects.entry(without_numbers(&text)).or_default() += 1;
     }
+}
+
+/// A text with `_` for each number in it, so that what differs in numbers alone counts as one.
+pub fn without_numbers(text: &str) -> String {
+    let words: Vec<_> =
+        text.split(' ').map(|word| if is_number(word) { "_" } else { word }).collect();
+    words.join(" ")
 }
 
 fn is_number(word: &str) -> bool {

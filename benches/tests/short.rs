@@ -70,7 +70,7 @@ fn socket_and_load_answer_every_request() {
     assert_eq!(latency.len(), 200, "one round trip for each request");
     let options = LoadOptions {
         address: venue.address(),
-        comp_id: "LOADGEN".to_owned(),
+        comp_ids: vec!["LOADGEN".to_owned()],
         venue: "IRONBOOK".to_owned(),
         access: Default::default(),
         symbols: vec!["MSFT".to_owned()],

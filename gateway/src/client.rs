@@ -97,7 +97,7 @@ fn describe(reason: &Option<DisconnectReason>, text: &str) -> String {
         (_, false) => format!("\"{text}\""),
         (Some(reason), true) => format!("{reason:?}"),
         (None, true) => {
-            "it closed the connection without a word: check the comp id (--as), and that it is not \
+            "it closed the connection without a word: check the comp id (--as, --map), and that it is not \
              logged on elsewhere"
                 .to_owned()
         }
@@ -163,7 +163,7 @@ impl Client {
         client.session.handle_connected(now);
         client.session.logon(now);
         client.drain(now);
-        client.wait_until(timeout, |client| client.session.state() == State::LoggedOn)?;
+        client.wait_until(timeout, |client| client.session.state() == State::LoggedOn, |_| {})?;
         Ok(client)
     }
 
@@ -294,11 +294,23 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError::Timeout`] when the venue does not answer.
-    pub fn log_out(mut self, timeout: Duration) -> Result<(), ClientError> {
+    pub fn log_out(self, timeout: Duration) -> Result<(), ClientError> {
+        self.log_out_with(timeout, |_| {})
+    }
+
+    /// The same, with every application message that comes before the answer: all that the venue had to say.
+    ///
+    /// # Errors
+    /// As for [`Client::log_out`].
+    pub fn log_out_with(
+        mut self,
+        timeout: Duration,
+        on_message: impl FnMut(&Message<'_>),
+    ) -> Result<(), ClientError> {
         let now = SystemClock.now().0;
         self.session.logout(now, None);
         self.drain(now);
-        match self.wait_until(timeout, |client| client.ended.is_some()) {
+        match self.wait_until(timeout, |client| client.ended.is_some(), on_message) {
             Ok(()) | Err(ClientError::Ended { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -308,11 +320,12 @@ impl Client {
         &mut self,
         timeout: Duration,
         done: impl Fn(&Self) -> bool,
+        mut on_message: impl FnMut(&Message<'_>),
     ) -> Result<(), ClientError> {
         let deadline = Instant::now() + timeout;
         loop {
             self.flush()?;
-            let count = self.poll(|_| {})?;
+            let count = self.poll(&mut on_message)?;
             if done(self) {
                 return Ok(());
             }

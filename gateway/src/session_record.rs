@@ -132,6 +132,10 @@ impl Copies {
     }
 }
 
+/// MsgTypes (35) of answers that refuse what a client sent: Reject, ExecutionReport, OrderCancelReject,
+/// BusinessMessageReject and OrderMassCancelReport. What else those tell is an event.
+const REFUSALS: [u8; 5] = *b"389jr";
+
 /// Longest MsgType.
 const MSG_TYPE_MAX: usize = 16;
 
@@ -226,6 +230,26 @@ impl SessionRecord {
         }
     }
 
+    /// Whether it is the answer to something that the gateway refused before the engine saw it: an order beyond a
+    /// throttle or without the right to it, or what is no order.
+    pub fn refuses(&self) -> bool {
+        match self {
+            Self::Outbound { msg_type, .. } => match **msg_type {
+                [code] => REFUSALS.contains(&code),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// The same of a frame.
+    #[inline]
+    pub fn is_refusal(kind: u16, payload: &[u8]) -> bool {
+        kind == Self::OUTBOUND
+            && payload.get(4..8) == Some(b"\x01\0\0\0")
+            && payload.get(8).is_some_and(|code| REFUSALS.contains(code))
+    }
+
     /// Whether a frame is the answer to a Logon.
     #[inline]
     pub(crate) fn is_logon(kind: u16, payload: &[u8]) -> bool {
@@ -257,10 +281,15 @@ mod tests {
             let read = SessionRecord::decode(record.kind(), &record.payload());
             assert_eq!(read, Some(record));
         }
-        for (msg_type, is_logon) in [(&b"A"[..], true), (b"AB", false), (b"8", false)] {
-            let (msg_type, body) = (msg_type.to_vec(), b"A".to_vec());
-            let record = SessionRecord::Outbound { session, msg_type, body };
+        for (msg_type, is_logon) in
+            [(&b"A"[..], true), (b"AB", false), (b"8", false), (b"8A", false)]
+        {
+            let of_type = msg_type.to_vec();
+            let record =
+                SessionRecord::Outbound { session, msg_type: of_type, body: b"A".to_vec() };
             assert_eq!(SessionRecord::is_logon(record.kind(), &record.payload()), is_logon);
+            let refuses = SessionRecord::is_refusal(record.kind(), &record.payload());
+            assert_eq!((record.refuses(), refuses), (msg_type == b"8", msg_type == b"8"));
         }
         assert_eq!(SessionRecord::decode(SessionRecord::LOST, &[7, 0, 0, 0, 9, 0, 0, 0]), None);
         assert_eq!(SessionRecord::decode(SessionRecord::INBOUND, &[1, 2, 3]), None);

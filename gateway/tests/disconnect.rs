@@ -50,9 +50,7 @@ fn come_back(
     comp_id: &str,
     (next_out, next_in): (u64, u64),
 ) -> (FixClient, Vec<Msg>) {
-    let mut client = FixClient::connect(venue.gateway.address(), comp_id);
-    client.next_out = next_out;
-    venue.send(&mut client, "A", "98=0|108=30");
+    let mut client = venue.come_back((comp_id, 30), (next_out, next_in), "");
     let answer = venue.receive(&mut client, 1).remove(0);
     assert!(answer.matches("35=A"), "{answer:?}");
     client.next_in = answer.seq() + 1;

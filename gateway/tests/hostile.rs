@@ -10,13 +10,13 @@ use std::{
     io::Read,
     net::{SocketAddr, TcpStream},
     sync::{
-        Mutex, MutexGuard, Once, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
 };
 
-use common::{FixClient, Flaw, Msg, TestVenue, limit, wait_for};
+use common::{FixClient, Flaw, Msg, TestVenue, limit, logged, wait_for};
 use ironbook_gateway::{config::Config, replay::Replayed};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -41,34 +41,15 @@ fn resident_kib() -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// What the venues of this process have logged.
-static LOGGED: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-struct Collector;
-
-impl log::Log for Collector {
-    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.level() <= log::Level::Info
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        if self.enabled(record.metadata()) {
-            let mut lines = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
-            lines.push(record.args().to_string());
-        }
-    }
-
-    fn flush(&self) {}
-}
-
 /// What was logged of the end of this client's connection.
 fn logged_end(peer: SocketAddr) -> String {
     let needle = format!("disconnected from {peer}: ");
     let mut found = None;
     wait_for("the end of the connection is logged", || {
-        let lines = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
-        found =
-            lines.iter().find_map(|line| line.split_once(&needle)).map(|(_, why)| why.to_owned());
+        found = logged::lines()
+            .iter()
+            .find_map(|line| line.split_once(&needle))
+            .map(|(_, why)| why.to_owned());
         found.is_some()
     });
     found.expect("just found")
@@ -96,12 +77,8 @@ impl Scene {
 
     fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         static ALONE: Mutex<()> = Mutex::new(());
-        static LOGGER: Once = Once::new();
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        LOGGER.call_once(|| {
-            log::set_logger(&Collector).expect("no other logger");
-            log::set_max_level(log::LevelFilter::Info);
-        });
+        logged::keep(log::LevelFilter::Info);
         let venue = TestVenue::start_with(|config| {
             config.fix.out_buffer_bytes_max = OUT_BUFFER_BYTES_MAX;
             change(config);

@@ -2,41 +2,14 @@
 
 mod common;
 
-use std::sync::{Mutex, Once};
-
-use common::{FixClient, Flaw, Msg, SECRET_HASH, TestVenue};
+use common::{FixClient, Flaw, Msg, SECRET_HASH, TestVenue, logged};
 use ironbook_fix::version::{ApplVerId, Version};
 
 const REFUSED: &str = "35=5|58=Username (553) or Password (554) is wrong";
 
-/// Everything that was logged in this process.
-static LOGGED: Mutex<String> = Mutex::new(String::new());
-
-struct Recorder;
-
-impl log::Log for Recorder {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        LOGGED.lock().expect("no panic").push_str(&format!(
-            "{} {}\n",
-            record.level(),
-            record.args()
-        ));
-    }
-
-    fn flush(&self) {}
-}
-
 /// A venue whose session A is a user with a password, and whose session C has a password only.
 fn start() -> TestVenue {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        log::set_logger(&Recorder).expect("the first logger");
-        log::set_max_level(log::LevelFilter::Trace);
-    });
+    logged::keep(log::LevelFilter::Trace);
     TestVenue::start_with(|config| {
         config.fix.logon_failures_max = 0;
         config.sessions[0].username = Some("somebody".to_owned());
@@ -168,7 +141,7 @@ fn passwords_are_kept_nowhere() {
     short.expect_closed();
 
     venue.stop();
-    let logged = LOGGED.lock().expect("no panic").clone();
+    let logged = logged::lines().join("\n");
     assert!(logged.contains("B logged on"), "what is logged is seen: {logged}");
     let mut journaled = Vec::new();
     for file in std::fs::read_dir(venue.journal()).expect("a directory") {

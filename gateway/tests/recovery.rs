@@ -10,14 +10,6 @@ use common::{
 use ironbook_fix::version::{ApplVerId, Version};
 use ironbook_gateway::agent::Agent;
 
-/// Connects with these numbers, out and in, and sends a Logon with a few more fields.
-fn come_back(venue: &mut Stepped, (next_out, next_in): (u64, u64), more: &str) -> FixClient {
-    let mut client = FixClient::connect(venue.gateway.address(), "A");
-    (client.next_out, client.next_in) = (next_out, next_in);
-    venue.send(&mut client, "A", &format!("98=0|108=30|{more}"));
-    client
-}
-
 /// A rests an order, breaks off, and it is filled in parts meanwhile; gives A's numbers. What A has not
 /// seen is messages 3 to 5.
 fn miss_three(venue: &mut Stepped) -> (u64, u64) {
@@ -53,7 +45,7 @@ fn a_logon_that_says_what_it_expects_brings_it() {
         if restarts {
             venue = venue.crash(|_| {});
         }
-        let mut a = come_back(&mut venue, (next_out, next_in), "789=3");
+        let mut a = venue.come_back(("A", 30), (next_out, next_in), "|789=3");
         let got = venue.receive(&mut a, 5);
         assert!(got[0].matches("35=A|34=6|789=4"), "{got:?}");
         for (message, seq) in got[1..4].iter().zip(3..) {
@@ -69,7 +61,7 @@ fn a_logon_that_says_what_it_expects_brings_it() {
         // Next time there is nothing to bring.
         drop(a);
         venue.advance(LOOK);
-        let mut a = come_back(&mut venue, (next_out + 4, 8), "789=8");
+        let mut a = venue.come_back(("A", 30), (next_out + 4, 8), "|789=8");
         assert!(venue.receive(&mut a, 1)[0].matches("35=A|34=8"));
         assert_eq!(ping(&mut venue, &mut a).seq(), 9);
     }
@@ -82,7 +74,7 @@ fn what_is_on_its_way_when_a_client_comes_back_is_brought_too() {
     let mut b = venue.log_on("B", 30);
     // A's order is filled once more by what the ring holds before A's Logon.
     venue.send(&mut b, "D", &limit("b9", "AAPL", "2", "1", "1.00"));
-    let mut a = come_back(&mut venue, (next_out, 6), "789=6");
+    let mut a = venue.come_back(("A", 30), (next_out, 6), "|789=6");
     for _ in 0..200 {
         venue.gateway.do_work();
     }
@@ -98,7 +90,7 @@ fn both_ends_get_what_they_miss_and_nobody_asks() {
     let mut venue = Stepped::start(|_| {});
     let (next_out, _) = miss_three(&mut venue);
     // The venue misses three messages of the client, too.
-    let mut a = come_back(&mut venue, (next_out + 3, 3), "789=3");
+    let mut a = venue.come_back(("A", 30), (next_out + 3, 3), "|789=3");
     let got = venue.receive(&mut a, 5);
     assert!(got[0].matches(&format!("35=A|34=6|789={next_out}")), "{got:?}");
     venue.send(&mut a, "1", "112=early");
@@ -113,13 +105,13 @@ fn both_ends_get_what_they_miss_and_nobody_asks() {
 fn a_logon_that_expects_what_was_never_sent_is_refused() {
     let mut venue = Stepped::start(|_| {});
     let (next_out, _) = miss_three(&mut venue);
-    let mut a = come_back(&mut venue, (next_out, 7), "789=7");
+    let mut a = venue.come_back(("A", 30), (next_out, 7), "|789=7");
     let text = "NextExpectedMsgSeqNum (789) too high, expecting 6 but received 7";
     let got = venue.receive(&mut a, 1);
     assert!(got[0].matches(&format!("35=5|34=6|58={text}")), "{got:?}");
     venue.expect_closed(&mut a);
     // With numbers that start anew everything is expected.
-    let mut a = come_back(&mut venue, (1, 1), "141=Y|789=1");
+    let mut a = venue.come_back(("A", 30), (1, 1), "|141=Y|789=1");
     assert!(venue.receive(&mut a, 1)[0].matches("35=A|34=1|141=Y|789=2"));
     assert_eq!(ping(&mut venue, &mut a).seq(), 2);
 }

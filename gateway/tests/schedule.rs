@@ -53,9 +53,7 @@ fn try_log_on(
     numbers: (u64, u64),
     more: &str,
 ) -> (FixClient, Msg) {
-    let mut client = FixClient::connect(venue.gateway.address(), comp_id);
-    (client.next_out, client.next_in) = numbers;
-    venue.send(&mut client, "A", &format!("98=0|108=86400{more}"));
+    let mut client = venue.come_back((comp_id, 86_400), numbers, more);
     let answer = venue.receive(&mut client, 1).remove(0);
     (client, answer)
 }

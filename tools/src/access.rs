@@ -23,7 +23,7 @@ pub struct AccessArguments {
     /// Connect over TLS to a venue whose certificate one of the authorities in this PEM file issued
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
-    /// Name or address that the venue's certificate is for [default: the address of --fix]
+    /// Name or address that the venue's certificate is for [default: the venue's address]
     #[arg(long, value_name = "NAME", requires = "tls_ca")]
     tls_name: Option<String>,
     /// PEM file of a certificate to show to the venue

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use ironbook_benches::{
-    flow::{self, FileFormat, FlowEvent, Mix, Synthetic},
+    flow::{self, FileFormat, FlowEvent, Mix, Runaway, RunawayTerms, Synthetic},
     load::{self, LoadOptions, LoadReport, Pace},
     workload::SCALES,
 };
@@ -21,17 +21,34 @@ use crate::{
 /// Latency counts from the intended time of each request, so a venue that stalls can't hide it.
 /// Files keep their own sequence of events: created becomes a new order, changed a replace, deleted
 /// a cancel.
+///
+/// The flow `runaway` has a second client in it that has lost count, as Knight Capital's router had on 1 August
+/// 2012 (SEC Release 34-70694): 212 parent orders, whose child orders of 100 buy at the ask or sell at the bid,
+/// each symbol on one side, without end. It was in 154 symbols; give as many as the venue has, and a comp id for
+/// each client: --flow runaway --as LOADGEN,TRADER1 --symbols AAPL,MSFT.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Address of the venue
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9878")]
     fix: SocketAddr,
-    /// Comp id to log on as
-    #[arg(long = "as", value_name = "COMP_ID", default_value = "LOADGEN")]
-    comp_id: String,
+    /// Comp ids to log on as, separated by commas: one for each client of the flow, or one for all
+    #[arg(long = "as", value_name = "LIST", value_delimiter = ',', default_value = "LOADGEN")]
+    comp_ids: Vec<String>,
     /// Comp id of the venue
     #[arg(long, value_name = "COMP_ID", default_value = "IRONBOOK")]
     venue: String,
+    /// What is sent, where it is no file
+    #[arg(long, value_enum, default_value_t = Flow::Exchange, conflicts_with = "file")]
+    flow: Flow,
+    /// Parent orders of the runaway
+    #[arg(long, value_name = "N", default_value_t = RunawayTerms::default().parents as u64, value_parser = clap::value_parser!(u64).range(1..=PARENTS_MAX))]
+    parents: u64,
+    /// The runaway's part of the requests, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = RunawayTerms::default().share, value_parser = clap::value_parser!(u32).range(0..=100))]
+    share: u32,
+    /// Requests before the runaway begins
+    #[arg(long, value_name = "N", default_value_t = RunawayTerms::default().after)]
+    after: u64,
     /// Requests of the synthetic flow; with --file, the first so many events
     #[arg(long, value_name = "N")]
     orders: Option<usize>,
@@ -68,6 +85,14 @@ pub struct Arguments {
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Flow {
+    /// As an exchange has it: most orders rest near the touch and are canceled
+    Exchange,
+    /// The same with a client in it that buys and sells without end
+    Runaway,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Format {
     Bitstamp,
     Lobster,
@@ -75,6 +100,9 @@ enum Format {
 
 /// Requests of a synthetic flow when none are asked for.
 const ORDERS: usize = 100_000;
+
+/// Most parent orders of a runaway.
+const PARENTS_MAX: u64 = 1_000_000;
 
 /// Longest prefix: with twenty digits behind it a ClOrdID has its 36 characters.
 const PREFIX_MAX: usize = 16;
@@ -94,9 +122,15 @@ pub fn run(arguments: &Arguments) -> Outcome {
         }
         None => {
             let count = arguments.orders.unwrap_or(ORDERS);
-            let flow =
-                Synthetic::new(arguments.seed, options.symbols.len(), Mix::default(), SCALES);
-            send(count, flow.take(count), &options, arguments.json)?
+            let seed = arguments.seed;
+            let flow = Synthetic::new(seed, options.symbols.len(), Mix::default(), SCALES);
+            match arguments.flow {
+                Flow::Exchange => send(count, flow.take(count), &options, arguments.json)?,
+                Flow::Runaway => {
+                    let flow = Runaway::new(seed, flow, arguments.runaway());
+                    send(count, flow.take(count), &options, arguments.json)?
+                }
+            }
         }
     };
     if arguments.json {
@@ -105,6 +139,12 @@ pub fn run(arguments: &Arguments) -> Outcome {
         print(&report);
     }
     Ok(if report.unanswered == 0 { Exit::Fine } else { Exit::Finding })
+}
+
+impl Arguments {
+    fn runaway(&self) -> RunawayTerms {
+        RunawayTerms { parents: self.parents as usize, share: self.share, after: self.after }
+    }
 }
 
 fn options(arguments: &Arguments) -> Result<LoadOptions, Failure> {
@@ -135,7 +175,7 @@ fn options(arguments: &Arguments) -> Result<LoadOptions, Failure> {
     }
     Ok(LoadOptions {
         address: arguments.fix,
-        comp_id: arguments.comp_id.clone(),
+        comp_ids: arguments.comp_ids.clone(),
         venue: arguments.venue.clone(),
         access: arguments.access.access(arguments.fix)?,
         symbols,

@@ -19,6 +19,7 @@ mod order;
 mod output;
 mod page;
 mod password;
+mod play;
 mod repair;
 mod replay;
 mod report;
@@ -68,6 +69,7 @@ enum Tool {
     Top(top::Arguments),
     Export(export::Arguments),
     Scenario(scenario::Arguments),
+    Play(play::Arguments),
     Bust(bust::Arguments),
     Diff(diff::Arguments),
     Whatif(whatif::Arguments),
@@ -109,6 +111,7 @@ fn main() -> ExitCode {
         Tool::Top(arguments) => top::run(&arguments),
         Tool::Export(arguments) => export::run(&arguments),
         Tool::Scenario(arguments) => scenario::run(&arguments),
+        Tool::Play(arguments) => play::run(&arguments),
         Tool::Bust(arguments) => bust::run(&arguments),
         Tool::Diff(arguments) => diff::run(&arguments),
         Tool::Whatif(arguments) => whatif::run(&arguments),

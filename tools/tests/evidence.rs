@@ -9,7 +9,7 @@ use fixtures::{expect_exit, json, stderr, stdout, text};
 use ironbook_engine::{
     Account, ClOrdId, CompId, Event, InstrumentId, OrdType, OrderId, Side, Symbol, TimeInForce,
     Timestamp,
-    command::{CancelOrder, NewOrder, OrderTerms, Origin, QueryOrder},
+    command::{CancelOrder, DefineInstrument, NewOrder, OrderTerms, Origin, QueryOrder},
 };
 use ironbook_gateway::session_record::{Copies, SessionRecord};
 use ironbook_journal::SEGMENT_BYTES_MIN;
@@ -570,6 +570,35 @@ fn report(story: &Story, options: &str, status: i32) -> String {
     let _ = fs::remove_file(&out);
     story.output(&format!("report {options} --out {}", text(&out)), status);
     fs::read_to_string(out).unwrap()
+}
+
+#[test]
+fn of_many_books_a_report_shows_those_that_matter() {
+    let story = Story::written_by(|dir| {
+        let mut day = Script::new(dir);
+        for number in 3..=12 {
+            let symbol = Symbol::try_from(format!("S{number}").as_str()).unwrap();
+            day.command(DefineInstrument::new(InstrumentId(number), symbol, 2, 0, 1, 10));
+        }
+        for number in 1..=12 {
+            let id = format!("n{number}");
+            day.order((C1, &id), InstrumentId(number), Side::Buy, (10, 1_000));
+        }
+        // S11 trades, and nothing else does.
+        day.order((C1, "more"), InstrumentId(11), Side::Buy, (10, 1_000));
+        day.order((C2, "hit"), InstrumentId(11), Side::Sell, (10, 1_000));
+        day.close();
+    });
+    let page = report(&story, "--at clordid:n12", 0);
+    let shown: Vec<_> =
+        page.lines().filter_map(|line| line.strip_prefix("<h3>")?.split_once(' ')).collect();
+    let shown: Vec<_> = shown.iter().map(|(symbol, _)| *symbol).collect();
+    // That of the moment, the one that trades, then the first ones.
+    assert_eq!(shown, ["S12", "S11", "AAPL", "MSFT", "S3", "S4", "S5", "S6", "S7", "S8"]);
+    assert!(page.contains("<p>2 more books have orders.</p>"), "{page}");
+    let page = report(&story, "--at clordid:n10", 0);
+    assert_eq!(page.matches("<h3>").count(), 10);
+    assert!(!page.contains("more books"), "{page}");
 }
 
 #[test]

@@ -55,7 +55,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<FlowEvent>, LineError> {
             }
         };
         let at_ns = since_ms * 1_000_000;
-        events.push(FlowEvent { at_ns, order, version, instrument: 0, side, action });
+        events.push(FlowEvent { at_ns, client: 0, order, version, instrument: 0, side, action });
     }
     Ok(events)
 }

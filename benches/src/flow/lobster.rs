@@ -42,7 +42,15 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<FlowEvent>, LineError> {
         };
         let at_ns = ((time - *first_time.get_or_insert(time)) * 1e9) as u64;
         let mut push = |order, version, side, action| {
-            events.push(FlowEvent { at_ns, order, version, instrument: 0, side, action });
+            events.push(FlowEvent {
+                at_ns,
+                client: 0,
+                order,
+                version,
+                instrument: 0,
+                side,
+                action,
+            });
         };
         let known = resting.entry(order).or_insert(Resting { size, version: 0 });
         match kind {

@@ -5,6 +5,7 @@
 
 mod bitstamp;
 mod lobster;
+mod runaway;
 mod synthetic;
 
 use std::{fs::File, io::Read, path::Path};
@@ -12,6 +13,7 @@ use std::{fs::File, io::Read, path::Path};
 use ironbook_engine::{OrdType, Side, TimeInForce};
 use thiserror::Error;
 
+pub use runaway::{RUNAWAY, Runaway, RunawayTerms};
 pub use synthetic::{Mix, Synthetic};
 
 /// A number as a client writes it: mantissa and decimals.
@@ -22,6 +24,8 @@ pub type Scaled = (i64, u8);
 pub struct FlowEvent {
     /// When, in nanoseconds from the first step; 0 throughout in a flow without times.
     pub at_ns: u64,
+    /// Which of the flow's clients, from 0.
+    pub client: u32,
     /// The order, numbered by the flow.
     pub order: u64,
     /// How often the order was replaced before this step.

@@ -62,6 +62,12 @@ struct Live {
     order_qty: i64,
 }
 
+/// A new order, and what is remembered of it.
+pub(super) struct Entered {
+    live: Live,
+    pub event: FlowEvent,
+}
+
 impl Synthetic {
     /// A flow over `instruments` instruments whose tick is the last of `price_scale` decimals and
     /// whose lot is the last of `qty_scale` decimals.
@@ -86,29 +92,51 @@ impl Synthetic {
         (ticks, self.price_scale)
     }
 
-    /// A new order, `away` ticks from the middle on its own side; negative ones cross.
-    fn enter(&mut self, instrument: usize, away: i64, time_in_force: TimeInForce) -> FlowEvent {
-        let side = if self.rng.random_bool(0.5) { Side::Buy } else { Side::Sell };
+    /// How many instruments it is over.
+    pub(super) fn instruments(&self) -> usize {
+        self.books.len()
+    }
+
+    /// Moves the middle that new orders are placed around.
+    pub(super) fn move_middle(&mut self, instrument: usize, ticks: i64) {
+        self.books[instrument].mid += ticks;
+    }
+
+    /// A new order, `away` ticks from the middle on its own side; negative ones cross. The flow does nothing
+    /// to it later.
+    pub(super) fn order(
+        &mut self,
+        (instrument, side): (usize, Side),
+        (away, order_qty): (i64, i64),
+        time_in_force: TimeInForce,
+    ) -> Entered {
         let mid = self.books[instrument].mid;
         let price = match side {
             Side::Buy => mid - away,
             Side::Sell => mid + away,
         }
         .max(1);
-        let order_qty = self.rng.random_range(1..=10) * 100;
         let order = self.next_order;
         self.next_order += 1;
-        if time_in_force == TimeInForce::Day {
-            let live = Live { order, version: 0, side, price, order_qty };
-            self.books[instrument].live.push(live);
-        }
+        let live = Live { order, version: 0, side, price, order_qty };
         let action = FlowAction::New {
             ord_type: OrdType::Limit,
             time_in_force,
             price: self.price(price),
             order_qty: (order_qty, self.qty_scale),
         };
-        FlowEvent { at_ns: 0, order, version: 0, instrument: instrument as u32, side, action }
+        Entered { live, event: Self::event(instrument, &live, 0, action) }
+    }
+
+    fn enter(&mut self, instrument: usize, away: i64, time_in_force: TimeInForce) -> FlowEvent {
+        let side = if self.rng.random_bool(0.5) { Side::Buy } else { Side::Sell };
+        let order_qty = self.rng.random_range(1..=10) * 100;
+        let Entered { live, event } =
+            self.order((instrument, side), (away, order_qty), time_in_force);
+        if time_in_force == TimeInForce::Day {
+            self.books[instrument].live.push(live);
+        }
+        event
     }
 
     fn cancel(&mut self, instrument: usize) -> FlowEvent {
@@ -139,6 +167,7 @@ impl Synthetic {
     fn event(instrument: usize, live: &Live, version: u32, action: FlowAction) -> FlowEvent {
         FlowEvent {
             at_ns: 0,
+            client: 0,
             order: live.order,
             version,
             instrument: instrument as u32,

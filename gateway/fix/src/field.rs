@@ -84,7 +84,7 @@ impl MsgSeqNum {
     /// Reads a field of data type SeqNum.
     ///
     /// # Errors
-    /// [`ValueError::Format`] unless the value is 1 to 18 digits.
+    /// As for [`parse_u64`].
     pub fn parse(value: &[u8]) -> Result<Self, ValueError> {
         parse_u64(value).map(Self)
     }

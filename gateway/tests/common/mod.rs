@@ -4,6 +4,7 @@
 //! them wrong on purpose, and keeps its own sequence numbers.
 #![allow(dead_code, reason = "each test file uses its own part of these helpers")]
 
+pub mod logged;
 pub mod stepped;
 
 use std::{

@@ -148,6 +148,19 @@ impl Stepped {
         client
     }
 
+    /// Connects with these numbers, out and in, and sends a Logon with more fields, which begin with `|`.
+    pub fn come_back(
+        &mut self,
+        (comp_id, heart_bt_int): (&str, u64),
+        numbers: (u64, u64),
+        more: &str,
+    ) -> FixClient {
+        let mut client = FixClient::connect(self.gateway.address(), comp_id);
+        (client.next_out, client.next_in) = numbers;
+        self.send(&mut client, "A", &format!("98=0|108={heart_bt_int}{more}"));
+        client
+    }
+
     /// Logs on with a version and these numbers, out and in.
     #[track_caller]
     pub fn log_on_with(

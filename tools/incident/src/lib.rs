@@ -8,6 +8,7 @@
 //! - [`question`]: an order's life, why something was refused or not filled, trades, clients.
 //! - [`difference`]: where two journals, or a journal and this program, part.
 //! - [`export`]: frames for other programs; [`names`]: with pseudonyms instead of names.
+//! - [`request`]: what clients sent, as messages.
 //! - [`scenario`]: a part of a journal as a test.
 //! - [`picture`]: what a report draws.
 //! - [`whatif`]: what would have been.
@@ -30,6 +31,7 @@ pub mod names;
 pub mod picture;
 pub mod place;
 pub mod question;
+pub mod request;
 pub mod scenario;
 pub mod show;
 pub mod text;

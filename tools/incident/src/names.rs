@@ -24,6 +24,7 @@ use crate::{
     Fault,
     index::Index,
     moment::Moment,
+    request::cl_ord_ids,
     show::{Content, Entry},
 };
 
@@ -152,29 +153,20 @@ impl Pseudonyms {
     }
 
     fn redact_command(&mut self, command: &mut Command) {
+        cl_ord_ids(command).for_each(|name| self.cl_ord_id(name));
         match command {
             Command::NewOrder(order) => {
-                self.cl_ord_id(&mut order.cl_ord_id);
                 self.account(&mut order.account);
                 unknown(&mut order.unknown_symbol);
             }
-            Command::CancelOrder(request) => {
-                self.cl_ord_id(&mut request.cl_ord_id);
-                self.cl_ord_id(&mut request.orig_cl_ord_id);
-            }
-            Command::ReplaceOrder(request) => {
-                self.cl_ord_id(&mut request.cl_ord_id);
-                self.cl_ord_id(&mut request.orig_cl_ord_id);
-            }
-            Command::MassCancel(request) => self.cl_ord_id(&mut request.cl_ord_id),
-            Command::QueryOrder(request) => {
-                self.cl_ord_id(&mut request.cl_ord_id);
-                unknown(&mut request.unknown_symbol);
-            }
+            Command::QueryOrder(request) => unknown(&mut request.unknown_symbol),
             Command::DefineSession(definition) => {
                 definition.comp_id = pseudonym('C', definition.session.0.into());
             }
-            Command::Limits(_)
+            Command::CancelOrder(_)
+            | Command::ReplaceOrder(_)
+            | Command::MassCancel(_)
+            | Command::Limits(_)
             | Command::DefineInstrument(_)
             | Command::SetInstrumentStatus(_)
             | Command::CancelOnDisconnect(_) => {}

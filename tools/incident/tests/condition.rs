@@ -2,11 +2,13 @@
 
 mod common;
 
-use common::{START_NS, index, memory_dir, story};
+use common::{C7, START_NS, Script, index, memory_dir, story};
+use ironbook_gateway::session_record::SessionRecord;
 use ironbook_incident::{
     condition::{Condition, NAMES},
     index::Index,
     moment::Moment,
+    question::why::why,
 };
 
 /// The frames at which a condition holds, one an input.
@@ -194,7 +196,32 @@ fn every_name_is_understood_and_asked_of_every_frame() {
         let condition = condition.unwrap_or_else(|| panic!("{}", name.name));
         let mut moment = Moment::before(&index, 1).unwrap();
         let found = moment.run_until(&mut condition.watch()).unwrap();
-        // The book is never crossed; everything else happens in the story.
-        assert_eq!(found.is_none(), name.name == "book.crossed", "{}", name.name);
+        // The book is never crossed, and the gateway takes all; everything else happens in the story.
+        let never = ["book.crossed", "refused"].contains(&name.name);
+        assert_eq!(found.is_none(), never, "{}", name.name);
     }
+}
+
+#[test]
+fn what_the_gateway_refused_is_found_and_told() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut script = Script::new(&dir);
+    let mut answer = |msg_type: &[u8], body: &str| {
+        let (msg_type, body) = (msg_type.to_vec(), body.replace('|', "\u{1}").into_bytes());
+        script.record(&SessionRecord::Outbound { session: C7, msg_type, body })
+    };
+    answer(b"A", "98=0|108=30|");
+    answer(b"0", "112=8|");
+    let refused = answer(b"8", "37=NONE|11=x1|150=8|39=8|103=3|55=AAPL|54=1|38=10|58=too many|");
+    script.close();
+    let index = index(&dir);
+    let condition = Condition::parse("refused and session = 'C7'", START_NS).unwrap();
+    let mut moment = Moment::before(&index, 1).unwrap();
+    let found = moment.run_until(&mut condition.watch()).unwrap();
+    assert_eq!(found, Some(refused));
+    assert_eq!(moment.run_until(&mut condition.watch()).unwrap(), None);
+    let why = why(&index, &format!("seq:{refused}")).unwrap().to_string();
+    assert!(why.contains("refused by the gateway, before the engine saw it: too many"), "{why}");
+    assert!(why.contains("OrderQty              10"), "{why}");
 }

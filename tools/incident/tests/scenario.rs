@@ -309,6 +309,14 @@ fn lines_that_are_none_are_told() {
             }
         }
     }
+    // So many that somebody forgot the command between them.
+    let expected =
+        |count: usize| format!("{begin}session id=1 comp_id=C1\n{}", "> x\n".repeat(count));
+    let found = play(expected(1_024).as_bytes()).unwrap().difference.expect("a difference");
+    assert_eq!((found.expected.len(), found.computed.len()), (1_024, 0));
+    let told = play(expected(1_025).as_bytes()).unwrap_err().to_string();
+    let what = "line 3: 0 events came, and more than 1024 others are expected";
+    assert!(told.starts_with(what), "{told}");
     let told = play(&b"# Ironbook scenario 1\n\n\xff"[..]).unwrap_err().to_string();
     assert_eq!(told, "line 3: it is no text");
     let other = play(&b"# Ironbook scenario 2\n"[..]);

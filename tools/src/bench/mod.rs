@@ -6,12 +6,15 @@ mod suite;
 
 use std::{fs, io, path::Path, path::PathBuf};
 
+use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 use ironbook_benches::distance::MeasureError;
 use ironbook_gateway::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 
-use self::suite::{Distance, Effort, Point, QUANTILES, SEED, Suite, median, spread};
+use self::suite::{
+    Distance, Effort, Point, QUANTILES, SEED, Suite, TOO_FEW_NOTE, cell, is_enough, median, spread,
+};
 use crate::{
     doctor::{Check, Facts, Verdict, judge},
     output::{Exit, Failure, Outcome, grouped, say},
@@ -161,6 +164,9 @@ fn print(suite: &Suite) {
         for point in &distance.points {
             print_point(point);
         }
+        if distance.lacks_samples() {
+            say!("  {TOO_FEW_NOTE}");
+        }
         if let Some(knee) = distance.knee() {
             say!("  knee at {} requests/s: p99 goes up behind it", grouped(knee.rate as u64));
         }
@@ -171,7 +177,7 @@ fn print_point(point: &Point) {
     let load = point.load.map_or(String::new(), |load| format!(" ({:.0} %)", load * 100.0));
     let us = |ns: f64| ns / 1e3;
     let row: String =
-        QUANTILES.iter().map(|&(_, at)| format!("{:>11.2}", us(point.quantile(at)))).collect();
+        QUANTILES.iter().map(|&(_, at)| format!("{:>11}", cell(point.shown(at).map(us)))).collect();
     say!(
         "  {:>18}{row}{:>12.2}",
         format!("{}/s{load}", grouped(point.rate as u64)),
@@ -180,14 +186,10 @@ fn print_point(point: &Point) {
     if point.floors.is_empty() {
         return;
     }
-    let echo: String = QUANTILES
-        .iter()
-        .map(|&(_, at)| format!("{:>11.2}", us(point.floor(at).unwrap_or(0.0))))
-        .collect();
-    let ratios: String = QUANTILES
-        .iter()
-        .map(|&(_, at)| format!("{:>10.2}x", point.ratio(at).unwrap_or(0.0)))
-        .collect();
+    let echo: String =
+        QUANTILES.iter().map(|&(_, at)| format!("{:>11}", cell(point.floor(at).map(us)))).collect();
+    let ratios: String =
+        QUANTILES.iter().map(|&(_, at)| format!("{:>10}x", cell(point.ratio(at)))).collect();
     say!("  {:>18}{echo}", "echo");
     say!("  {:>18}{ratios}", "ratio");
 }
@@ -203,7 +205,7 @@ fn figures(suite: &Suite, effort: &Effort, machine: &Machine) -> Value {
             "rate": point.rate,
             "load": point.load,
             "achieved": point.achieved(),
-            "latency_ns": quantiles(&|at| Some(point.quantile(at))),
+            "latency_ns": quantiles(&|at| point.shown(at)),
             "max_ns": point.max(),
             "echo_ns": quantiles(&|at| point.floor(at)),
             "ratio": quantiles(&|at| point.ratio(at)),
@@ -219,6 +221,9 @@ fn figures(suite: &Suite, effort: &Effort, machine: &Machine) -> Value {
         })
     };
     let floors = &suite.floors;
+    let of = |latency: &Histogram<u64>, at: f64| {
+        is_enough(latency, at).then(|| latency.value_at_quantile(at) as f64)
+    };
     json!({
         "time_ns": machine.time_ns,
         "build": env!("CARGO_PKG_VERSION"),
@@ -228,10 +233,10 @@ fn figures(suite: &Suite, effort: &Effort, machine: &Machine) -> Value {
         "runs": effort.runs,
         "seconds": effort.seconds,
         "floors": {
-            "noise_ns": quantiles(&|at| Some(floors.noise.value_at_quantile(at) as f64)),
+            "noise_ns": quantiles(&|at| of(&floors.noise, at)),
             "noise_max_ns": floors.noise.max(),
             "copy_ns": median(&floors.copy_ns),
-            "ring_ns": quantiles(&|at| Some(floors.hop.value_at_quantile(at) as f64)),
+            "ring_ns": quantiles(&|at| of(&floors.hop, at)),
             "echo_per_second": median(&floors.echo),
         },
         "distances": suite.distances.iter().map(distance).collect::<Vec<_>>(),

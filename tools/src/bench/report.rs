@@ -6,7 +6,10 @@ use hdrhistogram::Histogram;
 
 use super::{
     Machine,
-    suite::{Distance, Effort, Point, QUANTILES, SEED, Suite, median, spread, timeline},
+    suite::{
+        Distance, Effort, Point, QUANTILES, REQUESTS_MAX, SEED, Suite, TOO_FEW, TOO_FEW_NOTE, cell,
+        is_enough, median, spread, timeline,
+    },
 };
 use crate::{
     chart::{Axis, Line, Scale, draw, escape},
@@ -23,10 +26,15 @@ pub fn html(suite: &Suite, effort: &Effort, machine: &Machine) -> String {
         begin("Ironbook bench", &format!("Ironbook {}, measured", env!("CARGO_PKG_VERSION")));
     let _ = writeln!(
         out,
-        "<p>Medians of {} runs of {} s at each rate, seed {SEED}, open loop: latency counts from when \
-         a request was due. The echo sends and returns the same bytes over loopback TCP at the same \
+        "<p>Medians of {} runs at each rate, each of as many requests as come in {} s, but of {} at least and {} \
+         at the most; seed {SEED}. Open loop: latency counts from when a request was due. The echo sends and returns the same bytes over loopback TCP at the same \
          rate in the same round. Repeat it with <code>ironbook bench --runs {} --seconds {}</code>.</p>",
-        effort.runs, effort.seconds, effort.runs, effort.seconds
+        effort.runs,
+        effort.seconds,
+        grouped(effort.requests_min as u64),
+        grouped(REQUESTS_MAX as u64),
+        effort.runs,
+        effort.seconds
     );
     for check in machine.unfit() {
         let _ = writeln!(
@@ -81,6 +89,7 @@ fn distance_table(out: &mut String, distance: &Distance) {
     if let Some(knee) = distance.knee() {
         let _ = write!(out, "; p99 goes up behind <b>{}/s</b>", grouped(knee.rate as u64));
     }
+    let us = |ns: f64| ns / 1e3;
     out.push_str(".</p>\n<table><tr><th>requests/s");
     for (name, _) in QUANTILES {
         let _ = write!(out, "<th>{name}");
@@ -90,22 +99,25 @@ fn distance_table(out: &mut String, distance: &Distance) {
         let load = point.load.map_or(String::new(), |load| format!(" ({:.0} %)", load * 100.0));
         let _ = write!(out, "<tr><td>{}{load}", grouped(point.rate as u64));
         for (_, at) in QUANTILES {
-            let _ = write!(out, "<td>{:.2}", point.quantile(at) / 1e3);
+            let _ = write!(out, "<td>{}", cell(point.shown(at).map(us)));
         }
         let _ = write!(out, "<td>{:.1}", point.max() as f64 / 1e3);
         if !point.floors.is_empty() {
             out.push_str("<tr class=\"floor\"><td>echo");
             for (_, at) in QUANTILES {
-                let _ = write!(out, "<td>{:.2}", point.floor(at).unwrap_or(0.0) / 1e3);
+                let _ = write!(out, "<td>{}", cell(point.floor(at).map(us)));
             }
             out.push_str("<td><tr class=\"floor\"><td>times the echo");
             for (_, at) in QUANTILES {
-                let _ = write!(out, "<td>{:.2}", point.ratio(at).unwrap_or(0.0));
+                let _ = write!(out, "<td>{}", cell(point.ratio(at)));
             }
             out.push_str("<td>");
         }
     }
     out.push_str("</table>\n");
+    if distance.lacks_samples() {
+        let _ = writeln!(out, "<p>{TOO_FEW_NOTE}</p>");
+    }
 }
 
 fn floor_table(out: &mut String, suite: &Suite) {
@@ -118,7 +130,8 @@ fn floor_table(out: &mut String, suite: &Suite) {
     for (name, of) in [("empty loop", &floors.noise), ("ring, both ways", &floors.hop)] {
         let _ = write!(out, "<tr><td>{name}");
         for (_, at) in QUANTILES {
-            let _ = write!(out, "<td>{}", grouped(of.value_at_quantile(at)));
+            let figure = is_enough(of, at).then(|| grouped(of.value_at_quantile(at)));
+            let _ = write!(out, "<td>{}", figure.as_deref().unwrap_or(TOO_FEW));
         }
         let _ = write!(out, "<td>{}", grouped(of.max()));
     }
@@ -141,7 +154,7 @@ fn load_chart(distance: &Distance) -> String {
         lines.push(Line {
             name: name.to_owned(),
             dashed: false,
-            points: points.clone().map(|p| (p.rate, p.quantile(at) / 1e3)).collect(),
+            points: points.clone().filter_map(|p| Some((p.rate, p.shown(at)? / 1e3))).collect(),
         });
         let floor = |point: &Point| Some((point.rate, point.floor(at)? / 1e3));
         let floors: Vec<_> = points.filter_map(floor).collect();

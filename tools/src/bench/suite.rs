@@ -17,6 +17,13 @@ pub const SEED: u64 = 20_150_501;
 /// Quantiles of every table.
 pub const QUANTILES: [(&str, f64); 5] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
+/// Samples that a run needs beyond a quantile; with fewer it is chance.
+const SAMPLES_BEYOND_MIN: f64 = 10.0;
+/// Stands for a quantile that is not shown.
+pub const TOO_FEW: &str = "–";
+/// Why there is none, for whoever sees the dash.
+pub const TOO_FEW_NOTE: &str =
+    "–: a run has fewer than ten samples beyond this quantile, too few to tell it.";
 /// Shares of the full speed at which the distances inside the process are measured.
 const PROCESS_LOADS: [f64; 3] = [0.1, 0.5, 0.9];
 /// The same for FIX.
@@ -26,7 +33,7 @@ const FIX_RATES: [f64; 2] = [1_000.0, 10_000.0];
 /// The knee is the last rate whose p99 is at most so many times that of the lowest rate.
 const KNEE_TIMES: f64 = 10.0;
 /// Requests of a point at the most, for memory.
-const REQUESTS_MAX: f64 = 3_000_000.0;
+pub const REQUESTS_MAX: f64 = 3_000_000.0;
 /// Requests that wait for their answers at full speed.
 const IN_FLIGHT: u64 = 4_096;
 /// The same for the echo, whose ends must never wait for each other with full sockets.
@@ -183,7 +190,7 @@ fn fix(pace: Pace, count: usize) -> Result<LoadReport, MeasureError> {
     let venue = distance::venue(dir.path())?;
     let options = LoadOptions {
         address: venue.address(),
-        comp_id: "LOADGEN".to_owned(),
+        comp_ids: vec!["LOADGEN".to_owned()],
         venue: "IRONBOOK".to_owned(),
         access: Default::default(),
         symbols: vec!["AAPL".to_owned()],
@@ -241,10 +248,23 @@ impl Distance {
     }
 }
 
+impl Distance {
+    /// Whether a point has too few samples for one of the [`QUANTILES`].
+    pub fn lacks_samples(&self) -> bool {
+        let lacks = |point: &Point| QUANTILES.iter().any(|&(_, at)| point.shown(at).is_none());
+        self.points.iter().any(lacks)
+    }
+}
+
 impl Point {
-    /// Median over the runs of a quantile, ns.
-    pub fn quantile(&self, quantile: f64) -> f64 {
+    /// Median over the runs of a quantile, ns, whatever it is worth.
+    fn quantile(&self, quantile: f64) -> f64 {
         median_of(&self.runs, |run| run.latency.value_at_quantile(quantile) as f64)
+    }
+
+    /// Median over the runs of a quantile, ns; `None` where a run has too few samples for it.
+    pub fn shown(&self, quantile: f64) -> Option<f64> {
+        are_enough(&self.runs, quantile).then(|| self.quantile(quantile))
     }
 
     /// The longest latency of all runs, ns.
@@ -257,18 +277,20 @@ impl Point {
         median_of(&self.runs, OpenLoop::rate)
     }
 
-    /// Median over the runs of a quantile of the echo, ns; `None` where there is no echo.
+    /// Median over the runs of a quantile of the echo, ns; `None` where there is no echo, or too few samples.
     pub fn floor(&self, quantile: f64) -> Option<f64> {
         let of = |run: &OpenLoop| run.latency.value_at_quantile(quantile) as f64;
-        (!self.floors.is_empty()).then(|| median_of(&self.floors, of))
+        are_enough(&self.floors, quantile).then(|| median_of(&self.floors, of))
     }
 
-    /// Median over the runs of a quantile as a multiple of the echo's in the same run.
+    /// Median over the runs of a quantile as a multiple of the echo's in the same run; `None` where either has
+    /// too few samples.
     pub fn ratio(&self, quantile: f64) -> Option<f64> {
         let at = |run: &OpenLoop| run.latency.value_at_quantile(quantile).max(1) as f64;
         let pairs = self.runs.iter().zip(&self.floors);
         let ratios: Vec<_> = pairs.map(|(run, floor)| at(run) / at(floor)).collect();
-        (!ratios.is_empty()).then(|| median(&ratios))
+        let are_enough = are_enough(&self.runs, quantile) && are_enough(&self.floors, quantile);
+        are_enough.then(|| median(&ratios))
     }
 
     /// All runs in one histogram.
@@ -280,6 +302,22 @@ impl Point {
     pub fn merged_floor(&self) -> Histogram<u64> {
         merged(&self.floors)
     }
+}
+
+/// Whether there are runs, and each has samples enough to tell a quantile.
+fn are_enough(runs: &[OpenLoop], quantile: f64) -> bool {
+    !runs.is_empty() && runs.iter().all(|run| is_enough(&run.latency, quantile))
+}
+
+/// Whether there are samples enough to tell a quantile.
+pub fn is_enough(latency: &Histogram<u64>, quantile: f64) -> bool {
+    // A little less, as 1 - 0.9 is less than a tenth.
+    latency.len() as f64 * (1.0 - quantile) >= SAMPLES_BEYOND_MIN - 1e-6
+}
+
+/// A figure as a table has it.
+pub fn cell(figure: Option<f64>) -> String {
+    figure.map_or_else(|| TOO_FEW.to_owned(), |figure| format!("{figure:.2}"))
 }
 
 /// Seconds from the start and ms of the longest latency, slice by slice.
@@ -343,6 +381,11 @@ mod tests {
         assert_eq!((point.max(), point.achieved()), (300, 1_000.0));
         assert_eq!(point.merged().len(), 3_000);
         assert_eq!(median(&[]), 0.0);
+        // 1,000 samples a run: ten beyond p99, one beyond p99.9.
+        assert_eq!((point.shown(0.9), point.shown(0.99)), (Some(200.0), Some(200.0)));
+        let rare = [point.shown(0.999), point.floor(0.999), point.ratio(0.999)];
+        assert_eq!(rare.map(cell), ["–", "–", "–"]);
+        assert_eq!(cell(point.ratio(0.99)), "3.00");
         assert_eq!(spread(&[90.0, 100.0, 110.0]), 0.1);
     }
 

@@ -6,14 +6,14 @@ use ironbook_incident::picture::Depth;
 
 use crate::chart::{Axis, Line, Plot, Scale, draw_over};
 
-/// Shades from little to much; grey, so that lines and trades stand out.
+/// Shades from little to much; grey and not dark, so that lines and trades stand out.
 const SHADES: [&str; 7] =
-    ["#f0f0f0", "#dedede", "#c8c8c8", "#adadad", "#8f8f8f", "#707070", "#4d4d4d"];
-/// Trades that buyers took, and that sellers took.
-const BOUGHT: &str = "#009e73";
-const SOLD: &str = "#cc79a7";
+    ["#f3f3f3", "#e6e6e6", "#d6d6d6", "#c4c4c4", "#b1b1b1", "#9c9c9c", "#868686"];
+/// Trades that buyers took, and that sellers took; told apart by people who see fewer colors.
+const BOUGHT: &str = "#00704f";
+const SOLD: &str = "#c51b7d";
 /// Radius of a trade, from the smallest to the largest, in pixels.
-const RADIUS: (f64, f64) = (1.2, 5.0);
+const RADIUS: (f64, f64) = (1.8, 5.0);
 
 /// Draws a book over time.
 pub(super) fn draw(symbol: &str, depth: &Depth) -> String {
@@ -87,7 +87,8 @@ fn dots(depth: &Depth, plot: &Plot) -> String {
         let color = if dot.bought >= dot.sold { BOUGHT } else { SOLD };
         let _ = writeln!(
             out,
-            "<circle cx=\"{x:.1}\" cy=\"{:.1}\" r=\"{radius:.1}\" fill=\"{color}\" fill-opacity=\".6\"/>",
+            "<circle cx=\"{x:.1}\" cy=\"{:.1}\" r=\"{radius:.1}\" fill=\"{color}\" stroke=\"#fff\" \
+             stroke-width=\".5\"/>",
             plot.at_y(middle)
         );
     }

@@ -193,6 +193,10 @@ fn moment(out: &mut String, facts: &Facts) {
     for book in &moment.books {
         ladder(out, book);
     }
+    if moment.more_books > 0 {
+        let _ =
+            writeln!(out, "<p>{} more books have orders.</p>", grouped(moment.more_books as u64));
+    }
     let (dir, at) = (&facts.dir, moment.sequence);
     commands(
         out,

@@ -5,6 +5,7 @@ mod html;
 
 use std::{fmt::Write as _, io::Write as _, path::PathBuf};
 
+use ironbook_engine::Event;
 use ironbook_gateway::replay::{PlayError, ReplayError};
 use ironbook_incident::{
     Fault,
@@ -19,6 +20,7 @@ use ironbook_incident::{
         top::{Top, top},
         trades::{Trades, Wanted, trades},
     },
+    show::{Content, symbol},
 };
 use ironbook_journal::{Reader, Report};
 use serde_json::json;
@@ -35,6 +37,8 @@ const SYMBOLS_DRAWN: usize = 2;
 const ROWS: usize = 10;
 /// Trades far from the market that are listed.
 const AWAY_LISTED: usize = 50;
+/// Books that are shown at a moment.
+const BOOKS_SHOWN: usize = 10;
 /// Levels of a book on each side.
 const LEVELS: usize = 10;
 
@@ -92,7 +96,10 @@ struct MomentFacts {
     time_ns: u64,
     /// The input and its events: sequence and text.
     entries: Vec<(u64, String)>,
+    /// First those that the input is about, then those with the most trades in the part.
     books: Vec<BookView>,
+    /// How many more have orders.
+    more_books: usize,
 }
 
 impl Facts {
@@ -122,7 +129,8 @@ impl Facts {
             trades(index, &wanted).map(|found| (percent, found))
         });
         let end = Moment::at(index, span.last)?;
-        let moment = MomentFacts::at(index, at, &mut names)?;
+        let traded: Vec<_> = top.symbols.iter().map(|row| row.symbol.as_str()).collect();
+        let moment = MomentFacts::at(index, at, &mut names, &traded)?;
         Ok(Self {
             dir: arguments.dir(),
             build: builds(index),
@@ -142,21 +150,37 @@ impl Facts {
 }
 
 impl MomentFacts {
-    fn at(index: &Index, sequence: u64, names: &mut Names) -> Result<Self, Fault> {
+    fn at(index: &Index, sequence: u64, names: &mut Names, traded: &[&str]) -> Result<Self, Fault> {
         let moment = Moment::at(index, sequence)?;
         let mut entries = Vec::new();
+        let mut touched = Vec::new();
         for mut entry in moment.entries() {
+            if let Content::Event(event) = &entry.content
+                && let Event::Execution(event) = &**event
+            {
+                touched.push(symbol(names.engine(), event.instrument));
+            }
             names.redact(&mut entry);
             let text = format!("{}: {}", entry.name(), entry.text(names.engine()));
             entries.push((entry.sequence, text));
         }
-        let books = moment.engine().map_or_else(Vec::new, |engine| {
+        let mut books: Vec<_> = moment.engine().map_or_else(Vec::new, |engine| {
             let each = engine.instruments().map(|view| view.definition.instrument);
             each.filter_map(|instrument| book(engine, instrument, LEVELS))
                 .filter(|book| book.live_orders > 0)
                 .collect()
         });
-        Ok(Self { sequence, time_ns: moment.time_ns(), entries, books })
+        // Where all are shown they stay in the sequence of the instruments.
+        if books.len() > BOOKS_SHOWN {
+            let rank = |book: &BookView| {
+                let by_trades = traded.iter().position(|symbol| *symbol == book.symbol);
+                (!touched.contains(&book.symbol), by_trades.unwrap_or(usize::MAX))
+            };
+            books.sort_by_key(rank);
+        }
+        let more_books = books.len().saturating_sub(BOOKS_SHOWN);
+        books.truncate(BOOKS_SHOWN);
+        Ok(Self { sequence, time_ns: moment.time_ns(), entries, books, more_books })
     }
 }
 

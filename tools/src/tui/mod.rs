@@ -36,7 +36,7 @@ use app::{App, Key};
 use desk::Request;
 use worker::{Place, Told};
 
-/// How long keys are waited for before the screen is drawn again.
+/// How long keys are waited for between two looks at what was told.
 const TICK: Duration = Duration::from_millis(50);
 
 /// Look at a journal on the terminal: its health and rates, any moment with its book, orders, clients,
@@ -119,11 +119,17 @@ struct Talk {
 }
 
 fn show(terminal: &mut DefaultTerminal, mut app: App, talk: &Talk, ended: &AtomicBool) -> Outcome {
+    // What is seen depends on what is told, on keys and on the size of the screen, and on nothing else.
+    let mut has_changed = true;
     while !app.is_over && !ended.load(Ordering::Relaxed) {
-        hear(&mut app, talk)?;
-        terminal.draw(|frame| draw::draw(frame, &app)).map_err(failed)?;
+        has_changed |= hear(&mut app, talk)?;
+        if has_changed {
+            terminal.draw(|frame| draw::draw(frame, &app)).map_err(failed)?;
+        }
+        has_changed = false;
         let mut wait = TICK;
         while event::poll(wait).map_err(failed)? {
+            has_changed = true;
             if let Event::Key(key) = event::read().map_err(failed)?
                 && let Some(key) = key_of(key)
             {
@@ -143,8 +149,9 @@ fn show(terminal: &mut DefaultTerminal, mut app: App, talk: &Talk, ended: &Atomi
     Ok(Exit::Fine)
 }
 
-/// Takes what was told.
-fn hear(app: &mut App, talk: &Talk) -> Result<(), Failure> {
+/// Takes what was told; whether there was something.
+fn hear(app: &mut App, talk: &Talk) -> Result<bool, Failure> {
+    let mut has_heard = false;
     loop {
         match talk.told.try_recv() {
             Ok(Ok(Told::Progress(work))) => app.handle_progress(work),
@@ -153,11 +160,12 @@ fn hear(app: &mut App, talk: &Talk) -> Result<(), Failure> {
             Ok(Ok(Told::Answer(answer))) => app.handle_answer(answer),
             Ok(Ok(Told::Following(scene))) => app.handle_following(scene),
             Ok(Err(fault)) => return Err(fault.into()),
-            Err(TryRecvError::Empty) => return Ok(()),
+            Err(TryRecvError::Empty) => return Ok(has_heard),
             Err(TryRecvError::Disconnected) => {
                 return Err(Failure::new(Exit::Finding, "the thread that reads has stopped"));
             }
         }
+        has_heard = true;
     }
 }
 

@@ -17,6 +17,7 @@ mod syntax;
 use std::{cmp::Ordering, fmt, ops::Range};
 
 use ironbook_engine::{Command, Event, InstrumentId, SessionId};
+use ironbook_gateway::session_record::SessionRecord;
 
 pub use name::{NAMES, Name};
 
@@ -380,7 +381,9 @@ fn facts<'a>(
     } else if Command::is_kind(noted.kind) {
         Decoded::Command(Command::decode(noted.kind, payload).ok()?)
     } else {
-        Decoded::Session(SessionId(u32::from_le_bytes(*payload.first_chunk()?)))
+        let refuses = SessionRecord::is_refusal(noted.kind, payload);
+        let session = SessionId(u32::from_le_bytes(*payload.first_chunk()?));
+        Decoded::Session { session, refuses }
     };
     let (sequence, time_ns) = (noted.sequence, noted.time_ns);
     Some(Facts { sequence, time_ns, decoded, engine, before })

@@ -83,6 +83,7 @@ pub(super) enum Code {
 pub(super) enum Flag {
     Trade,
     Reject,
+    Refused,
     Crossed,
     Halted,
 }
@@ -136,6 +137,11 @@ pub const NAMES: &[Name] = &[
     code("reject.rule", Code::RejectRule, "the rule; the start of a name will do: 'DUP'"),
     number("reject.limit", Number::RejectLimit, "what the rule allows"),
     number("reject.observed", Number::RejectObserved, "what was seen instead"),
+    flag(
+        "refused",
+        Flag::Refused,
+        "whether the gateway refused what a client sent, before the engine saw it: a throttle, a right",
+    ),
     number("affected", Number::Affected, "orders that a mass cancel cancels"),
     code("status", Code::Status, "the status that an instrument gets"),
     flag("halted", Flag::Halted, "whether its instrument is not open, behind the input"),
@@ -240,8 +246,11 @@ impl Code {
 pub(super) enum Decoded {
     Command(Command),
     Event(Event),
-    /// A record of a session.
-    Session(SessionId),
+    /// A record of a session, and whether it is the answer to something that the gateway refused.
+    Session {
+        session: SessionId,
+        refuses: bool,
+    },
 }
 
 /// A frame and what is around it.
@@ -325,7 +334,7 @@ impl Facts<'_> {
                     InstrumentId::NONE
                 }
             },
-            Decoded::Session(_) => InstrumentId::NONE,
+            Decoded::Session { .. } => InstrumentId::NONE,
         };
         (instrument != InstrumentId::NONE).then_some(instrument)
     }
@@ -340,7 +349,7 @@ impl Facts<'_> {
             Decoded::Command(Command::DefineSession(definition)) => Some(definition.session),
             Decoded::Command(command) => Some(command.origin()?.session),
             Decoded::Event(event) => event.session(),
-            Decoded::Session(session) => Some(*session),
+            Decoded::Session { session, .. } => Some(*session),
         }
     }
 
@@ -497,7 +506,7 @@ impl Facts<'_> {
                 Command::QueryOrder(request) => Some(&request.cl_ord_id),
                 _ => None,
             },
-            Decoded::Session(_) => None,
+            Decoded::Session { .. } => None,
         }
     }
 
@@ -559,7 +568,7 @@ impl Facts<'_> {
 
     fn kind(&self) -> FrameKind {
         match &self.decoded {
-            Decoded::Session(_) => FrameKind::Session,
+            Decoded::Session { .. } => FrameKind::Session,
             Decoded::Command(command) => match command {
                 Command::NewOrder(_) => FrameKind::NewOrder,
                 Command::CancelOrder(_) => FrameKind::Cancel,
@@ -595,6 +604,7 @@ impl Facts<'_> {
         match flag {
             Flag::Trade => Some(self.trade().is_some()),
             Flag::Reject => Some(self.code(Code::RejectRule).is_some()),
+            Flag::Refused => Some(matches!(&self.decoded, Decoded::Session { refuses: true, .. })),
             Flag::Crossed => {
                 let touch = self.touch()?;
                 Some(touch.bid? >= touch.ask?)

@@ -1,25 +1,17 @@
 //! Messages to and from clients, made again from what is journaled of them.
 
-use ironbook_engine::{
-    Account, Command, InstrumentId, OrdType, OrderId, Sequence, SessionId, Side, SideFilter,
-    Symbol, TimeInForce, Timestamp,
-    command::{NewOrder, ReplaceOrder},
-};
+use ironbook_engine::{Command, Sequence, SessionId, Timestamp};
 use ironbook_fix::{
     encode::{Body, Encoder},
-    field::{Decimal, MsgSeqNum, Precision, TimestampText},
+    field::{MsgSeqNum, Precision, TimestampText},
     message::MsgType,
-    order::{
-        self as fix, MassCancelRequestType, NewOrderSingle, OrderCancelReplaceRequest,
-        OrderCancelRequest, OrderMassCancelRequest, OrderStatusRequest,
-    },
     version::Version,
 };
 use ironbook_gateway::{
     replay::{PlayError, fold},
     session_record::SessionRecord,
     sessions::{Audience, SessionTable, audience},
-    translate::{MessageVisitor, SymbolTable, report},
+    translate::{MessageVisitor, report},
 };
 use ironbook_journal::Frame;
 
@@ -28,6 +20,7 @@ use crate::{
     index::Index,
     moment::Moment,
     names::Names,
+    request,
     show::{Content, Entry, comp_id},
 };
 
@@ -144,7 +137,7 @@ impl Messages {
         self.bytes.clear();
         let mut writer = Written { encoder, number, time_ns: entry.time_ns, out: &mut self.bytes };
         match message {
-            Message::Request(command) => writer.request(command, self.names.symbols()),
+            Message::Request(command) => request::tell(command, self.names.symbols(), &mut writer),
             Message::Report(event) => {
                 let (sequence, time) = (Sequence(entry.sequence), Timestamp(entry.time_ns));
                 report(event, sequence, time, self.names.symbols(), &mut writer);
@@ -185,128 +178,4 @@ impl MessageVisitor for Written<'_> {
     }
 
     fn nothing(&mut self) {}
-}
-
-impl Written<'_> {
-    /// The message that a command came in, as far as the command tells: without what the venue does not
-    /// look at.
-    fn request(&mut self, command: &Command, symbols: &SymbolTable) {
-        let text = |order_id: OrderId| order_id.0.to_string();
-        let named = |order_id: OrderId| (order_id != OrderId::NONE).then(|| text(order_id));
-        let symbol = |instrument: InstrumentId, unknown: &'_ Symbol| {
-            symbols.symbol(instrument).unwrap_or(unknown).as_bytes().to_vec()
-        };
-        match command {
-            Command::NewOrder(order) => {
-                let symbol = symbol(order.instrument, &order.unknown_symbol);
-                self.typed(&new_order(order, &symbol));
-            }
-            Command::ReplaceOrder(request) => {
-                let symbol = symbol(request.instrument, &Symbol::EMPTY);
-                let order_id = named(request.order_id);
-                self.typed(&OrderCancelReplaceRequest {
-                    orig_cl_ord_id: request.orig_cl_ord_id.as_bytes(),
-                    order_id: order_id.as_deref().map(str::as_bytes),
-                    order: replacement(request, &symbol),
-                });
-            }
-            Command::CancelOrder(request) => {
-                let symbol = symbol(request.instrument, &Symbol::EMPTY);
-                let order_id = named(request.order_id);
-                self.typed(&OrderCancelRequest {
-                    cl_ord_id: request.cl_ord_id.as_bytes(),
-                    orig_cl_ord_id: request.orig_cl_ord_id.as_bytes(),
-                    order_id: order_id.as_deref().map(str::as_bytes),
-                    account: None,
-                    symbol: &symbol,
-                    side: side(request.side),
-                    order_qty: None,
-                    partial: false,
-                    transact_time_ns: request.origin.received.0,
-                });
-            }
-            Command::MassCancel(request) => {
-                let symbol = symbol(request.instrument, &Symbol::EMPTY);
-                let all = request.request_type == MassCancelRequestType::All.code();
-                self.typed(&OrderMassCancelRequest {
-                    cl_ord_id: request.cl_ord_id.as_bytes(),
-                    request_type: if all {
-                        MassCancelRequestType::All
-                    } else {
-                        MassCancelRequestType::Security
-                    },
-                    symbol: (!symbol.is_empty()).then_some(&symbol),
-                    side: match request.side {
-                        SideFilter::Both => None,
-                        SideFilter::Buy => Some(fix::Side::Buy),
-                        SideFilter::Sell => Some(fix::Side::Sell),
-                    },
-                    transact_time_ns: request.origin.received.0,
-                });
-            }
-            Command::QueryOrder(request) => {
-                let symbol = symbol(request.instrument, &request.unknown_symbol);
-                let order_id = named(request.order_id);
-                self.typed(&OrderStatusRequest {
-                    cl_ord_id: request.cl_ord_id.as_bytes(),
-                    order_id: order_id.as_deref().map(str::as_bytes),
-                    ord_status_req_id: None,
-                    account: None,
-                    symbol: &symbol,
-                    side: side(request.side),
-                });
-            }
-            Command::Limits(_)
-            | Command::DefineInstrument(_)
-            | Command::SetInstrumentStatus(_)
-            | Command::CancelOnDisconnect(_)
-            | Command::DefineSession(_) => {}
-        }
-    }
-}
-
-fn new_order<'a>(order: &'a NewOrder, symbol: &'a [u8]) -> NewOrderSingle<'a> {
-    let limited = order.ord_type == OrdType::Limit;
-    let price = Decimal::new(order.price, order.price_scale);
-    let qty = Decimal::new(order.order_qty, order.qty_scale);
-    let id = order.cl_ord_id.as_bytes();
-    let received = order.origin.received.0;
-    NewOrderSingle {
-        account: (order.account != Account::EMPTY).then_some(order.account.as_bytes()),
-        ord_type: ord_type(order.ord_type),
-        price: limited.then_some(price),
-        time_in_force: match order.time_in_force {
-            TimeInForce::Day => fix::TimeInForce::Day,
-            TimeInForce::Gtc => fix::TimeInForce::GoodTillCancel,
-            TimeInForce::Ioc => fix::TimeInForce::ImmediateOrCancel,
-            TimeInForce::Fok => fix::TimeInForce::FillOrKill,
-        },
-        ..NewOrderSingle::limit(id, symbol, side(order.side), qty, price, received)
-    }
-}
-
-fn replacement<'a>(request: &'a ReplaceOrder, symbol: &'a [u8]) -> NewOrderSingle<'a> {
-    let price = Decimal::new(request.price, request.price_scale);
-    let qty = Decimal::new(request.order_qty, request.qty_scale);
-    let id = request.cl_ord_id.as_bytes();
-    let received = request.origin.received.0;
-    NewOrderSingle {
-        ord_type: ord_type(request.ord_type),
-        price: (request.ord_type == OrdType::Limit).then_some(price),
-        ..NewOrderSingle::limit(id, symbol, side(request.side), qty, price, received)
-    }
-}
-
-fn side(side: Side) -> fix::Side {
-    match side {
-        Side::Buy => fix::Side::Buy,
-        Side::Sell => fix::Side::Sell,
-    }
-}
-
-fn ord_type(ord_type: OrdType) -> fix::OrdType {
-    match ord_type {
-        OrdType::Market => fix::OrdType::Market,
-        OrdType::Limit => fix::OrdType::Limit,
-    }
 }

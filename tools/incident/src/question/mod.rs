@@ -67,7 +67,7 @@ impl Span {
     ///
     /// # Errors
     /// [`Fault`]: there are no such frames.
-    pub(crate) fn of_inputs(self, index: &Index) -> Result<Self, Fault> {
+    pub fn of_inputs(self, index: &Index) -> Result<Self, Fault> {
         let last = Moment::at(index, self.last)?.sequence();
         Ok(Self { first: index.input_of(self.first)?, last })
     }

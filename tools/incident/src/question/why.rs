@@ -7,7 +7,7 @@ use ironbook_engine::{
     SessionId, Side, TimeInForce, command::DefineInstrument, domain::RejectReason,
 };
 use ironbook_fix::field::Decimal;
-use ironbook_gateway::translate::reject_text;
+use ironbook_gateway::{session_record::SessionRecord, translate::reject_text};
 use serde_json::{Map, Value};
 
 use super::{
@@ -52,10 +52,48 @@ pub fn why(index: &Index, word: &str) -> Result<Why, Fault> {
     let sequence = What::parse(word, index)?.find(index)?;
     let entries = input_at(index, sequence)?;
     let refusal = entries.iter().find(|entry| judged(entry).is_some());
-    match refusal {
-        Some(refusal) => of_refusal(index, &entries[0], refusal),
-        None => of_order(index, find_order(index, word)?),
+    match (refusal, entries.first()) {
+        (Some(refusal), Some(input)) => of_refusal(index, input, refusal),
+        (None, Some(Entry { content: Content::Session(record), .. })) if record.refuses() => {
+            of_answer(index, &entries[0], record)
+        }
+        _ => of_order(index, find_order(index, word)?),
     }
+}
+
+/// Fields of an answer that are facts, by their tags.
+const ANSWER_FIELDS: [(u32, &str); 9] = [
+    (11, "ClOrdID"),
+    (41, "OrigClOrdID"),
+    (379, "BusinessRejectRefID"),
+    (1, "Account"),
+    (55, "Symbol"),
+    (54, "Side"),
+    (38, "OrderQty"),
+    (44, "Price"),
+    (45, "RefSeqNum"),
+];
+
+/// Why the gateway refused something before the engine saw it: its answer is all that is journaled. The text has
+/// the rule, the limit and what was seen.
+fn of_answer(index: &Index, entry: &Entry, record: &SessionRecord) -> Result<Why, Fault> {
+    let moment = Moment::before(index, entry.sequence)?;
+    let from = comp_id(super::engine(&moment)?, record.session());
+    let SessionRecord::Outbound { body, .. } = record else {
+        unreachable!("what refuses is an answer")
+    };
+    let fields: Vec<_> = String::from_utf8_lossy(body)
+        .split('\u{1}')
+        .filter_map(|field| field.split_once('='))
+        .filter_map(|(tag, value)| Some((tag.parse::<u32>().ok()?, value.to_owned())))
+        .collect();
+    let value = |wanted: u32| fields.iter().find(|(tag, _)| *tag == wanted).map(|(_, value)| value);
+    let text = value(58).map_or("it says no more", String::as_str);
+    let mut facts = vec![("session", from)];
+    let known = ANSWER_FIELDS.iter().filter_map(|(tag, name)| Some((*name, value(*tag)?.clone())));
+    facts.extend(known);
+    let verdict = format!("refused by the gateway, before the engine saw it: {text}");
+    Ok(Why { sequence: entry.sequence, time_ns: entry.time_ns, verdict, facts })
 }
 
 /// The refusal that an entry is.

@@ -51,6 +51,9 @@ const TITLE: &str = "# Ironbook scenario 1";
 const TITLE_OF_ANY: &str = "# Ironbook scenario ";
 /// Bytes of a line that is read; the longest that is written has fewer than half as many.
 const LINE_BYTES_MAX: u64 = 4_096;
+/// Events that are read of those expected of a command beyond those that came: enough to show the difference, and
+/// a bound on the memory that a scenario takes.
+const EVENTS_BEYOND_MAX: usize = 1_024;
 /// Begins a line with an event.
 const EVENT: &str = "> ";
 
@@ -414,6 +417,13 @@ pub fn play(input: impl BufRead) -> Result<Played, Fault> {
         // A name at the end of an event may end in blanks.
         while let Some((_, event)) = lines.next_if(|line| line.starts_with(EVENT))? {
             expected.push(event[EVENT.len()..].to_owned());
+            if expected.len() > computed.len() + EVENTS_BEYOND_MAX {
+                return Err(wrong(format!(
+                    "{} events came, and more than {EVENTS_BEYOND_MAX} others are expected; is there a command \
+                     missing between them?",
+                    computed.len()
+                )));
+            }
         }
         played.commands += 1;
         if expected != computed {

@@ -1,0 +1,283 @@
+//! Journals played into sandboxes.
+
+mod fixtures;
+mod story;
+
+use std::{
+    path::Path,
+    process::{Output, Stdio},
+};
+
+use fixtures::{
+    common::{FixClient, TestVenue, cancel, limit, replace, session, wait_for},
+    expect_exit, ironbook, json, stderr, stdout, text,
+};
+use ironbook_engine::{Command, Event, InstrumentStatus, Side};
+use ironbook_journal::Reader;
+use serde_json::json;
+use story::script::{AAPL, C1, C2, Script, churn, memory_dir};
+
+/// A venue with the sessions TESTA, TESTB and TESTC.
+fn sandbox() -> TestVenue {
+    TestVenue::start_with(|config| {
+        config.sessions = ["TESTA", "TESTB", "TESTC"].map(session).into();
+    })
+}
+
+fn arguments<'a>(dir: &'a str, into: &'a str, more: &'a [&'a str]) -> Vec<&'a str> {
+    let first = ["play", dir, "--into", into];
+    first.into_iter().chain(more.iter().copied()).collect()
+}
+
+/// Plays a journal into a sandbox.
+#[track_caller]
+fn play(dir: &Path, sandbox: &TestVenue, more: &[&str], status: i32) -> Output {
+    let (dir, into) = (text(dir), sandbox.address().to_string());
+    expect_exit(&arguments(&dir, &into, more), status)
+}
+
+/// All that a journal holds by now.
+fn contents(dir: &Path) -> (Vec<Command>, Vec<Event>) {
+    let mut reader = Reader::open(dir).expect("a journal");
+    let (mut commands, mut events) = (Vec::new(), Vec::new());
+    while let Some(frame) = reader.next().expect("a good frame") {
+        commands.extend(Command::decode(frame.kind, frame.payload).ok());
+        events.extend(Event::decode(frame.kind, frame.payload).ok());
+    }
+    (commands, events)
+}
+
+/// ClOrdIDs of the orders, cancels and replaces that a journal holds.
+fn names(dir: &Path) -> Vec<String> {
+    let name = |command: &Command| match command {
+        Command::NewOrder(order) => Some(order.cl_ord_id.to_string()),
+        Command::CancelOrder(request) => Some(request.cl_ord_id.to_string()),
+        Command::ReplaceOrder(request) => Some(request.cl_ord_id.to_string()),
+        _ => None,
+    };
+    contents(dir).0.iter().filter_map(name).collect()
+}
+
+/// What traded in a journal: quantity and price of each, in sequence.
+fn trades(dir: &Path) -> Vec<(i64, i64)> {
+    let trade = |event: &Event| match event {
+        Event::Execution(event) if event.last_liquidity.code() == b'2' => {
+            Some((event.last_qty, event.last_px))
+        }
+        _ => None,
+    };
+    contents(dir).1.iter().filter_map(trade).collect()
+}
+
+/// Requests of all kinds, with answers of all kinds; what is refused before the engine comes last.
+fn trade(a: &mut FixClient, b: &mut FixClient) {
+    let uuid = "123e4567-e89b-12d3-a456-426614174000";
+    let id = a.rest(uuid, "AAPL", "2", "100", "100.50");
+    b.rest("b1", "AAPL", "1", "70", "100.00");
+    b.send("D", &format!("{}|1=DESK", limit("b2", "AAPL", "1", "30", "101.00")));
+    b.expect("150=0");
+    b.expect("150=F|32=30");
+    a.expect("150=F|32=30");
+    a.send("G", &replace("a2", uuid, ("AAPL", "2"), "90", "100.25"));
+    a.expect("150=5|11=a2");
+    // By OrderID too, which the sandbox has another for.
+    let order_id = id.get(37).expect("an OrderID");
+    a.send("G", &format!("{}|37={order_id}", replace("a3", "a2", ("AAPL", "2"), "80", "100.25")));
+    a.expect("150=5|11=a3");
+    b.send("D", &limit("b3", "AAPL", "1", "1.5", "100.00"));
+    b.expect("150=8");
+    b.send("D", &limit("b1", "AAPL", "1", "1", "100.00"));
+    b.expect("150=8");
+    b.send("D", &limit("b4", "NONE", "1", "1", "100.00"));
+    b.expect("150=8");
+    b.send("F", &cancel("b5", "nothing", "AAPL", "1"));
+    b.expect("35=9");
+    b.send("H", "11=b1|55=AAPL|54=1");
+    b.expect("150=I");
+    b.send("H", "11=nothing|55=AAPL|54=1");
+    b.expect("150=I|39=8");
+    // To no more than has traded.
+    a.send("G", &replace("a4", "a3", ("AAPL", "2"), "30", "100.25"));
+    a.expect("150=4|11=a4");
+    b.send("D", &limit("b6", "AAPL", "2", "7", "100.00").replace("|40=2|44=100.00", "|40=1"));
+    b.expect("150=0");
+    b.expect("150=F|32=7");
+    b.expect("150=F|32=7");
+    a.rest("a5", "BTC-USD", "1", "0.12345678", "30000.01");
+    b.send("D", &format!("{}|59=3", limit("b7", "BTC-USD", "2", "0.5", "30000")));
+    b.expect("150=0");
+    b.expect("150=F|32=0.12345678");
+    b.expect("150=4");
+    a.expect("150=F");
+    b.send("q", "11=b8|530=7|60=20260302-14:30:00");
+    b.expect("35=r");
+    b.expect("150=4|11=b1");
+    b.send("D", &format!("{}|110=1", limit("b9", "AAPL", "1", "1", "100.00")));
+    b.expect("150=8");
+}
+
+#[test]
+fn a_sandbox_does_what_was_recorded() {
+    let recorded = TestVenue::start();
+    let (mut a, mut b) = (recorded.client("A"), recorded.client("B"));
+    trade(&mut a, &mut b);
+    a.log_out();
+    let address = recorded.address().to_string();
+    for (comp_id, seed) in [("A", "1"), ("C", "2")] {
+        let flow = ["load", "--fix", &address, "--as", comp_id, "--orders", "1000", "--seed", seed];
+        expect_exit(&flow, 0);
+    }
+    let sandbox = sandbox();
+    // So that orders get other OrderIDs there.
+    sandbox.client("TESTC").rest("REPLAY-older", "AAPL", "1", "1", "0.01");
+    // The recorded venue runs on.
+    let more = ["--map", "*=TEST*", "--map", "C=TESTC", "--speed", "max", "--json"];
+    let told = json(&play(&recorded.journal(), &sandbox, &more, 0));
+    b.ping();
+    for field in ["differences", "first_difference", "stopped"] {
+        assert!(told[field].is_null() || told[field] == json!([]), "{told:#}");
+    }
+    assert_eq!(told["sent"], 2_016);
+    assert_eq!(told["unanswered"], 0);
+    assert_eq!(told["left_out"], json!({ "requests that the gateway refused": 1 }));
+    assert_eq!(told["recorded"], told["sandbox"]);
+    assert_eq!(told["sandbox"]["symbols"]["BTC-USD"], json!({ "trades": 1, "qty": "0.12345678" }));
+    assert_eq!(told["sandbox"]["rejected"], told["recorded"]["rejected"]);
+    let found = trades(&sandbox.journal());
+    assert!(found.len() > 20, "{}", found.len());
+    assert_eq!(found, trades(&recorded.journal()));
+    assert_eq!(told["sandbox"]["trades"], found.len());
+    let names = names(&sandbox.journal());
+    assert_eq!(names.len(), 2_014);
+    assert!(names.iter().all(|name| name.starts_with("REPLAY-")), "{names:?}");
+
+    // Once more into the same: under the same names nothing is new, under those of another run it is.
+    let again = json(&play(&recorded.journal(), &sandbox, &more, 1));
+    let refusal = again["first_difference"]["refusal"].as_str().expect("a refusal");
+    assert!(refusal.contains("this ClOrdID was used before"), "{refusal}");
+    let more: Vec<_> = more.into_iter().chain(["--run", "2"]).collect();
+    play(&recorded.journal(), &sandbox, &more, 1);
+    let run = |name: &&String| name.starts_with("REPLAY2-");
+    assert_eq!(self::names(&sandbox.journal()).iter().filter(run).count(), names.len() - 1);
+}
+
+#[test]
+fn what_a_stretch_lacks_is_told() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    day.order((C1, "before"), AAPL, Side::Buy, (10, 10_000));
+    let first = day.order((C2, "sell"), AAPL, Side::Sell, (4, 10_000));
+    let missed = day.cancel(C1, ("gone", "before"), (AAPL, Side::Buy));
+    day.set_status(AAPL, InstrumentStatus::Halted);
+    day.order((C2, "late"), AAPL, Side::Sell, (4, 10_000));
+    day.close();
+    let sandbox = sandbox();
+    let from = format!("seq:{first}");
+    let more = ["--from", &from, "--map", "C1=TESTA", "--map", "C2=TESTB", "--speed", "max"];
+    let told = stdout(&play(&dir, &sandbox, &more, 1));
+    for expected in [
+        "Session      C1 as TESTA, 1 requests",
+        "Session      C2 as TESTB, 2 requests",
+        "Sent         3 requests",
+        "Not sent     1 instrument statuses set by the venue",
+        "Accepted                  2              2",
+        "Rejected                  1              1",
+        "Trades                    1              0",
+        "Differs      AAPL: 1 trades of 4 recorded, 0 trades of 0 in the sandbox",
+        &format!(
+            "First        sequence {missed}, REPLAY-gone: refused in the sandbox alone: this session has no such order"
+        ),
+        &format!("Next: ironbook replay {} --at seq:{missed}", text(&dir)),
+    ] {
+        assert!(told.contains(expected), "{expected}\n{told}");
+    }
+}
+
+#[test]
+fn recorded_times_are_kept() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    for number in 0..4 {
+        day.order((C1, &format!("n{number}")), AAPL, Side::Buy, (10, 10_000));
+        day.wait(100_000_000);
+    }
+    day.close();
+    let sandbox = sandbox();
+    let more = ["--map", "*=TESTA", "--speed", "10", "--json"];
+    let told = json(&play(&dir, &sandbox, &more, 0));
+    let ns = |key: &str| told[key].as_u64().expect("a number");
+    assert_eq!(ns("recorded_ns"), 303_000_000);
+    // It can be late, but not early.
+    assert!(ns("played_ns") >= ns("recorded_ns") / 10, "{told:#}");
+}
+
+#[test]
+fn a_sandbox_may_stop_in_the_middle() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    churn(&mut day, 10);
+    day.wait(3_600_000_000_000);
+    churn(&mut day, 1);
+    day.close();
+    let mut sandbox = sandbox();
+    let (journal, into) = (text(&dir), sandbox.address().to_string());
+    let more = ["--map", "C1=TESTA", "--map", "C2=TESTB", "--json"];
+    let mut command = ironbook();
+    command.args(arguments(&journal, &into, &more)).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let playing = command.spawn().expect("the program runs");
+    wait_for("twenty requests are there", || names(&sandbox.journal()).len() == 20);
+    sandbox.stop();
+    let output = playing.wait_with_output().expect("the player ends");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let told = json(&output);
+    assert_eq!(told["sent"], 20);
+    assert!(told["stopped"].as_str().is_some_and(|text| text.starts_with("TEST")), "{told:#}");
+    assert_eq!(told["recorded"]["trades"], 10);
+    assert_eq!(told["sandbox"], told["recorded"]);
+}
+
+#[test]
+fn nothing_is_played_where_it_could_do_harm() {
+    let mut recorded = TestVenue::start_with(|config| {
+        config.sessions = ["A", "TESTB"].map(session).into();
+    });
+    recorded.client("A").rest("a1", "AAPL", "1", "10", "100.00");
+    recorded.client("TESTB").rest("b1", "AAPL", "1", "10", "100.00");
+    let dir = text(&recorded.journal());
+    let sandbox = TestVenue::start_with(|config| {
+        config.sessions = ["A", "TESTA", "TESTB"].map(session).into();
+    });
+    let (other, own) = (sandbox.address().to_string(), recorded.address().to_string());
+    let nobody = "127.0.0.1:1";
+    let before = names(&recorded.journal());
+    for (into, more, expected) in [
+        ("192.0.2.1:9878", &["--map", "*=TEST*"][..], "a sandbox on this machine only"),
+        ("0.0.0.0:9878", &["--map", "*=TEST*"], "a sandbox on this machine only"),
+        ("localhost", &["--map", "*=TEST*"], "invalid value 'localhost'"),
+        (&other, &[], "--map A=TEST...  (1 requests)"),
+        (&other, &["--map", "A=A"], "A, which is to play A, is no test comp id"),
+        (&other, &["--map", "*=*"], "A, which is to play A, is no test comp id"),
+        (&other, &["--map", "*=TESTA"], "TESTA can't play both A and TESTB"),
+        (&other, &["--map", "X=TESTA"], "no session has the comp id X; there are A TESTB"),
+        (&other, &["--map", "A=TESTA", "--map", "A=TESTB"], "A is named twice"),
+        (&other, &["--map", "A"], "give RECORDED=TEST comp ids"),
+        (&other, &["--map", "A=TESTA", "--speed", "0"], "give a number above 0"),
+        (&other, &["--map", "A=TESTA", "--run", "a-b"], "letters and digits"),
+        // Who is not there, or doesn't know one of the sessions.
+        (nobody, &["--map", "A=TESTA"], "nothing was sent; the sandbox at 127.0.0.1:1"),
+        (&other, &["--map", "A=TESTX"], "TESTX: the venue ended the session"),
+        // The venue that writes the journal, by a session that it knows.
+        (&own, &["--map", "TESTB=TESTX", "--map", "A=TESTB"], "TESTX: the venue ended"),
+        (&own, &["--from", "clordid:b1"], "this is the venue that writes"),
+    ] {
+        let told = stderr(&expect_exit(&arguments(&dir, into, more), 2));
+        assert!(told.contains(expected), "{into} {more:?}: {expected}\n{told}");
+    }
+    assert_eq!(names(&recorded.journal()), before);
+    assert_eq!(names(&sandbox.journal()), Vec::<String>::new());
+    recorded.stop();
+    expect_exit(&arguments("/no/such/journal", &other, &[]), 2);
+}
