@@ -25,6 +25,7 @@ use crate::{
     connection::{Connection, ReadOutcome, WriteFailure},
     credentials::{Checker, Claim, Handed, Verdict},
     network::{Handshake, Network, Ready, Security},
+    stages::{Stage, StageWatch},
 };
 
 /// The sessions that connections are of, as the acceptor sees them: by their place in the configuration.
@@ -108,6 +109,8 @@ pub struct Acceptor<C, N: Network> {
     tickets: u64,
     /// The connections.
     pub lines: Lines<N::Stream>,
+    /// What its stages are measured with; nothing, until one is put here.
+    pub watch: StageWatch,
     fields: Box<Fields>,
     /// More connections may wait to be accepted; the poll tells of new ones only.
     accepting: bool,
@@ -225,6 +228,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
                 output_max: output_bound.bytes,
                 message_max: config.message_bytes_max,
             },
+            watch: StageWatch::default(),
             fields: Fields::new(),
             accepting: false,
             accept_after: Timestamp(0),
@@ -308,13 +312,22 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
     #[inline]
     pub fn flush(&mut self, sessions: &mut impl Sessions) {
         let mut index = 0;
+        if !self.lines.dirty.is_empty() {
+            self.watch.mark();
+        }
         while index < self.lines.dirty.len() {
             let number = self.lines.dirty[index];
             let Some(line) = &mut self.lines.lines[number] else {
                 self.lines.dirty.swap_remove(index);
                 continue;
             };
-            let outcome = if line.blocked { line.io.check_waiting() } else { line.io.write() };
+            let outcome = if line.blocked {
+                line.io.check_waiting()
+            } else {
+                let written = line.io.write();
+                self.watch.lap(Stage::Write);
+                written
+            };
             let waits = outcome.is_ok() && line.io.has_output();
             let outcome = match outcome {
                 Ok(()) if waits != line.waits_for_room => {
@@ -461,19 +474,21 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
     ) -> (usize, bool) {
         let Some(line) = &mut self.lines.lines[number] else { return (0, false) };
         match line.hold {
-            Hold::Room => {}
-            Hold::Token(until) if until <= now => {}
+            Hold::Room => self.watch.mark(),
+            Hold::Token(until) if until <= now => self.watch.mark(),
             Hold::Check | Hold::Token(_) => return (0, false),
             Hold::None => {
                 let shakes_hands = N::handshake(line.io.stream()) != Handshake::Done;
                 if shakes_hands && self.handshakes_left == 0 {
                     return (0, true);
                 }
+                self.watch.mark();
                 let outcome = line.io.read();
                 let goes_on = shakes_hands && N::handshake(line.io.stream()) != Handshake::Awaited;
                 self.handshakes_left -= usize::from(goes_on);
                 match outcome {
                     ReadOutcome::Bytes(_) => {
+                        self.watch.lap(Stage::Read);
                         line.last_read = now;
                         self.lines.heat(number);
                     }
@@ -525,7 +540,8 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
                     return handled;
                 }
                 Framed::Message { len } => {
-                    if let Some(session) = line.session
+                    let session = line.session;
+                    if let Some(session) = session
                         && let Some(until) = sessions.wait_of(session, &bytes[..len], now)
                     {
                         line.hold = Hold::Token(until);
@@ -533,6 +549,11 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
                     }
                     if !self.handle_message(sessions, number, len, now) {
                         return handled;
+                    }
+                    // A Logon is no part of an order's way.
+                    match session {
+                        Some(_) => self.watch.lap(Stage::Decode),
+                        None => self.watch.mark(),
                     }
                 }
             }

@@ -66,6 +66,8 @@ pub struct Config {
     pub journal: JournalConfig,
     /// Snapshots of the state.
     pub snapshot: SnapshotConfig,
+    /// What the venue tells of itself.
+    pub metrics: MetricsConfig,
     /// Bounds of the matching core.
     pub engine: EngineConfig,
     /// What is traded.
@@ -256,6 +258,14 @@ pub struct SnapshotConfig {
     pub keep: usize,
 }
 
+/// What the venue tells of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct MetricsConfig {
+    pub stages: bool,
+}
+
 /// Bounds of the matching core.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -397,6 +407,7 @@ impl Default for Config {
             threads: ThreadsConfig::default(),
             journal: JournalConfig::default(),
             snapshot: SnapshotConfig::default(),
+            metrics: MetricsConfig::default(),
             engine: EngineConfig::default(),
             instruments: default_instruments(),
             firms: Vec::new(),
@@ -510,6 +521,12 @@ impl Default for JournalConfig {
 impl Default for SnapshotConfig {
     fn default() -> Self {
         Self { every_commands: 1_000_000, keep: 2 }
+    }
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        Self { stages: true }
     }
 }
 
@@ -1279,6 +1296,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "Commands between two snapshots of the state, from which a start goes on; 0 for none.",
     ),
     ("snapshot", "keep", "Snapshots kept; older ones are removed."),
+    (
+        "metrics",
+        "stages",
+        "Whether the time that orders take in each stage of their way is measured: about 15 ns a stage.",
+    ),
     ("engine", "orders_max", "Most live orders; one more is rejected."),
     ("engine", "instruments_max", "Most instruments."),
     ("engine", "sessions_max", "Most sessions."),

@@ -619,23 +619,27 @@ impl Desk {
         self.slots.iter().all(is_done)
     }
 
-    /// Sends what a frame of the journal has to say to sessions of this gateway.
+    /// Sends what a frame of the journal has to say to sessions of this gateway; says whether anybody was told.
     #[inline]
-    pub fn deliver(&mut self, frame: &Frame<'_>, outputs: &mut impl Outputs) {
+    pub fn deliver(&mut self, frame: &Frame<'_>, outputs: &mut impl Outputs) -> bool {
         let Ok(audience) = self.table.fold(frame) else {
             log::error!("sequence {}: a frame that this program did not write", frame.sequence);
-            return;
+            return false;
         };
         match audience {
-            Audience::Nobody => self.pass(frame),
+            Audience::Nobody => {
+                self.pass(frame);
+                false
+            }
             Audience::Session(session) => self.deliver_to(session, frame, outputs),
             Audience::SessionAndCopies(session) => {
-                self.deliver_to(session, frame, outputs);
+                let mut told = self.deliver_to(session, frame, outputs);
                 for index in 0..self.table.drop_copies() {
                     if let Some(copy) = self.table.copy_to(index, session) {
-                        self.deliver_to(copy, frame, outputs);
+                        told |= self.deliver_to(copy, frame, outputs);
                     }
                 }
+                told
             }
         }
     }
@@ -672,17 +676,22 @@ impl Desk {
     }
 
     #[inline]
-    fn deliver_to(&mut self, session: SessionId, frame: &Frame<'_>, outputs: &mut impl Outputs) {
-        let Some(index) = self.slot_of(session) else { return };
+    fn deliver_to(
+        &mut self,
+        session: SessionId,
+        frame: &Frame<'_>,
+        outputs: &mut impl Outputs,
+    ) -> bool {
+        let Some(index) = self.slot_of(session) else { return false };
         if SessionRecord::is_kind(frame.kind) {
             self.come_alive(index, frame);
         }
         let slot = &mut self.slots[index];
         if !slot.live {
-            return;
+            return false;
         }
         let Some(output) = slot.connection.and_then(|connection| outputs.output(connection)) else {
-            return;
+            return false;
         };
         let time = Timestamp(frame.time_ns);
         let version = slot.fix.version();
@@ -690,6 +699,7 @@ impl Desk {
             note_processed(&mut slot.fix, &self.table, session);
         }
         visit(frame, &self.symbols, version, &mut Transmit { fix: &mut slot.fix, time, output });
+        true
     }
 
     /// A requested message has come through the journal. The first one that this connection

@@ -16,6 +16,7 @@ use crate::{
     retention::Delivered,
     ring::InputSender,
     sessions::SessionTable,
+    stages::{Stage, StageWatch},
 };
 
 /// What a gateway is made of.
@@ -34,6 +35,8 @@ pub struct GatewayParts {
     pub instruments: Vec<InstrumentView>,
     /// The journal, for resends.
     pub resend: Reader,
+    /// What its stages are measured with.
+    pub watch: StageWatch,
 }
 
 /// The agent of the sessions that send orders.
@@ -47,6 +50,9 @@ pub struct GatewayAgent<C, N: Network> {
     /// When timeouts and endings are looked at next, ns.
     next_look: u64,
     output_max: usize,
+    /// Times of frames that were told in this turn and are to be written, and how many have each; where that is
+    /// measured.
+    told: Vec<(u64, u64)>,
 }
 
 /// Frames of the journal that are delivered in one turn, so that sockets are read in between.
@@ -71,8 +77,10 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             bytes: config.fix.out_buffer_bytes_max,
             reason: "fix.out_buffer_bytes_max; it gets them resent",
         };
+        let mut acceptor = Acceptor::new(&config.fix, output_bound, clock, network);
+        acceptor.watch = parts.watch;
         Ok(Self {
-            acceptor: Acceptor::new(&config.fix, output_bound, clock, network),
+            acceptor,
             delivered: Delivered::default(),
             tail: parts.tail,
             durable: parts.durable,
@@ -88,6 +96,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             turns: 0,
             next_look: 0,
             output_max: output_bound.bytes,
+            told: Vec::with_capacity(FRAMES_PER_TURN),
         })
     }
 
@@ -133,7 +142,19 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                 break;
             }
             match self.tail.next() {
-                Ok(Some(frame)) => self.desk.deliver(&frame, &mut self.acceptor.lines),
+                Ok(Some(frame)) => {
+                    let Acceptor { watch, lines, .. } = &mut self.acceptor;
+                    if delivered == 0 {
+                        watch.mark();
+                    }
+                    if self.desk.deliver(&frame, lines) && watch.is_on() {
+                        watch.lap(Stage::Encode);
+                        match self.told.last_mut() {
+                            Some((time_ns, frames)) if *time_ns == frame.time_ns => *frames += 1,
+                            _ => self.told.push((frame.time_ns, 1)),
+                        }
+                    }
+                }
                 Ok(None) => break,
                 Err(error) => {
                     log::error!("the gateway can't follow the journal: {error}");
@@ -146,6 +167,14 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             self.delivered.set(self.tail.position());
         }
         delivered
+    }
+
+    /// Counts how long it took until what was told was written.
+    #[inline]
+    fn count_responses(&mut self, now: Timestamp) {
+        for (time_ns, frames) in self.told.drain(..) {
+            self.acceptor.watch.record_n(Stage::Respond, now.0.saturating_sub(time_ns), frames);
+        }
     }
 
     /// What is done now and then: timeouts, endings, orders that waited.
@@ -164,9 +193,11 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
 impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
     #[inline]
     fn do_work(&mut self) -> usize {
+        self.acceptor.watch.begin_turn();
         let mut done = self.deliver();
         self.acceptor.flush(&mut self.desk);
         let now = self.acceptor.now();
+        self.count_responses(now);
         self.turns = self.turns.wrapping_add(1);
         let poll = !self.acceptor.has_hot() || self.turns.is_multiple_of(TURNS_PER_POLL);
         if poll {

@@ -42,6 +42,7 @@ use crate::{
     session_record::{Copies, SessionRecord},
     sessions::{Presence, SessionTable},
     snapshot::Restored,
+    stages::{StageTimes, StageWatches},
 };
 
 /// Why a venue does not start.
@@ -133,6 +134,7 @@ pub struct Venue {
     ended: Arc<Mutex<Option<Ended>>>,
     durable: DurablePosition,
     audit: Arc<Audit>,
+    stages: StageTimes,
     started: Started,
 }
 
@@ -188,8 +190,10 @@ impl Venue {
         core_cpu.into_iter().for_each(keep_off);
         let storage: Arc<dyn Storage> = Arc::new(FileStorage::new(&config.venue.data_dir));
         let opened = open_journal(config, &storage, ironbook_journal::open_in)?;
+        let (watches, stages) = StageWatches::new(config.metrics.stages);
         let place = Place {
             clock: SystemClock,
+            watches,
             storage,
             listen: |port| TcpNetwork::listen_as(config, port),
             replay: |readers, from, sessions| replay_on_two_threads(readers, from, sessions, None),
@@ -218,7 +222,7 @@ impl Venue {
             threads.push(spawn(name, agent, idle, None, stop.clone())?);
             started.threads.push((name.to_owned(), None));
         }
-        Ok(Self { orders, market, stop, threads, ended, durable, audit, started })
+        Ok(Self { orders, market, stop, threads, ended, durable, audit, stages, started })
     }
 
     /// Where it listens.
@@ -239,6 +243,11 @@ impl Venue {
     /// Where it listens for market data over TLS, if it does.
     pub fn market_data_tls_address(&self) -> Option<SocketAddr> {
         self.market?.tls
+    }
+
+    /// What orders take their time for, at any time from now on.
+    pub fn stages(&self) -> &StageTimes {
+        &self.stages
     }
 
     /// What it found and made at its start.
@@ -344,6 +353,8 @@ pub fn open_journal<J>(
 pub struct Place<C, L, P> {
     /// Tells the time.
     pub clock: C,
+    /// What stages are measured with.
+    pub watches: StageWatches,
     /// Holds the journal.
     pub storage: Arc<dyn Storage>,
     /// Opens a network, once all else is ready.
@@ -387,7 +398,7 @@ where
     L: FnMut(Port) -> Result<N, StartError>,
     P: FnOnce([Reader; 2], Replayed, SessionTable) -> Result<(Replayed, SessionTable), PlayError>,
 {
-    let Place { clock, storage, mut listen, replay } = place;
+    let Place { clock, watches, storage, mut listen, replay } = place;
     let Opened { journal, recovery, restored, refused } = opened;
     let snapshot = restored.as_ref().map(|restored| restored.checkpoint.sequence);
     let (from, sessions) =
@@ -403,12 +414,14 @@ where
     let counts = replayed.counts;
     let follower = follower_start(&replayed, &sessions, &recovery, before.commands);
     let mut settings = follower_settings(config, storage.clone(), &journal);
-    let (inputs, outputs) = ring(config.threads.ring_slots);
+    let (mut inputs, outputs) = ring(config.threads.ring_slots);
+    inputs.measure_with(watches.hand_over);
     let durable = journal.durable();
     let (mut tail, mut followed, mut watched) = (journal.tail(), journal.tail(), journal.tail());
     let limits = config.engine_limits();
     let engine = replayed.engine.unwrap_or_else(|| Engine::new(limits));
     let mut core = CoreAgent::new(outputs, replayed.sequencer, engine, journal, clock.clone());
+    core.measure_with(watches.core);
     announce(&mut core, config, &limits, counts.commands == 0, clock.now())?;
     for tail in [&mut tail, &mut followed] {
         tail.seek(replayed.end.unwrap_or(Position::START));
@@ -441,6 +454,7 @@ where
         setups,
         instruments,
         resend: Reader::open_in(storage)?,
+        watch: watches.gateway,
     };
     let (observed, shown) = (parts.tail.position(), parts.durable.clone());
     let gateway = GatewayAgent::new(config, parts, clock.clone(), listen(Port::Orders)?)?;
