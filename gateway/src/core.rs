@@ -165,7 +165,7 @@ impl<C: Clock> Agent for CoreAgent<C> {
             return 0;
         }
         let now = self.clock.now();
-        self.watch.begin_turn();
+        self.watch.begin_turn_with(self.handed_over[0]);
         self.watch.mark();
         let waiting = std::mem::take(&mut self.waiting);
         let mut taken = 0;

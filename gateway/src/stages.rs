@@ -20,7 +20,8 @@
 //!
 //! The end of a stage is the beginning of the next, so that a stage takes one reading of the processor's
 //! counter: 11 ns where this was written, and 15 with the counting. Each value has one reading in it. On a machine
-//! whose clock takes longer than [`READING_NS_MAX`] one turn in [`TURNS_PER_SAMPLE`] is measured.
+//! whose clock takes longer than [`READING_NS_MAX`] one turn of the gateway in [`TURNS_PER_SAMPLE`] is measured, and
+//! as many of its batches in ring and core.
 //!
 //! Times are measured beside the venue's clock and get into no journal, message or decision.
 
@@ -110,7 +111,7 @@ pub const COMMANDS_PER_SPLIT: u32 = 16;
 /// Dearest reading of the clock, ns, with which every turn is measured.
 pub const READING_NS_MAX: u64 = 20;
 
-/// Turns for one that is measured where the clock is dearer.
+/// Turns, and batches for the core, for one that is measured where the clock is dearer.
 pub const TURNS_PER_SAMPLE: u32 = 16;
 
 /// What the agents of a venue measure with.
@@ -306,6 +307,12 @@ impl StageWatch {
         self.is_on = self.turns.pick();
     }
 
+    /// Begins a turn with an input that was handed over then: it is measured if that is known.
+    #[inline]
+    pub fn begin_turn_with(&mut self, handed_over: Ticks) {
+        self.is_on = handed_over != Ticks::default() && self.parts.is_some();
+    }
+
     /// Ends a turn: nothing is measured before the next.
     #[inline]
     pub fn end_turn(&mut self) {
@@ -409,5 +416,85 @@ impl Parts {
         let ns = self.clock.delta_as_nanos(self.at, now.max(self.at));
         self.at = now;
         ns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(times: &StageTimes, stage: Stage) -> u64 {
+        times.read().iter().find(|(of, _)| *of == stage).map_or(0, |(_, times)| times.count())
+    }
+
+    /// Turns of gateway and core with three inputs each.
+    fn turns(watches: &mut StageWatches, turns: u32) {
+        let StageWatches { gateway, core, hand_over } = watches;
+        for _ in 0..turns {
+            gateway.begin_turn();
+            gateway.mark();
+            (0..3).for_each(|_| gateway.lap(Stage::Decode));
+            let handed_over = hand_over.stamp();
+            core.begin_turn_with(handed_over);
+            core.mark();
+            for _ in 0..3 {
+                core.end_of(Stage::Ring, handed_over);
+                match core.split() {
+                    Some(watch) => {
+                        watch.appended();
+                        watch.matched();
+                        watch.appended();
+                        watch.end_split();
+                    }
+                    None => core.lap(Stage::Core),
+                }
+            }
+            core.lap(Stage::Publish);
+            core.end_turn();
+            // Between turns nothing is measured.
+            core.lap(Stage::Core);
+        }
+    }
+
+    #[test]
+    fn all_turns_or_one_of_many_or_none_are_measured() {
+        let per_sample = u64::from(TURNS_PER_SAMPLE);
+        for every in [1, per_sample] {
+            let pace = Pace { every: every as u32, reading_ns: 1 };
+            let (mut watches, times) = StageWatches::with(Clock::new(), pace);
+            turns(&mut watches, 8 * TURNS_PER_SAMPLE);
+            let measured = 8 * per_sample / every;
+            for stage in [Stage::Decode, Stage::Ring, Stage::Core] {
+                assert_eq!(count(&times, stage), 3 * measured, "{stage:?}, one in {every}");
+            }
+            assert_eq!(count(&times, Stage::Publish), measured);
+            let split = (3 * measured).div_ceil(COMMANDS_PER_SPLIT.into());
+            assert_eq!((count(&times, Stage::Match), count(&times, Stage::Append)), (split, split));
+            assert_eq!(times.pace(), pace);
+        }
+        let (mut watches, times) = StageWatches::new(false);
+        turns(&mut watches, 10);
+        assert!(times.read().is_empty());
+        assert_eq!(times.pace(), Pace::default());
+    }
+
+    #[test]
+    fn parts_of_a_command_come_to_the_whole() {
+        let clock = Clock::new();
+        let reading_ns = reading_ns(&clock);
+        assert!(reading_ns > 0);
+        let (mut watch, histograms) = StageWatch::new(clock, Pace { every: 1, reading_ns });
+        watch.begin_turn();
+        watch.mark();
+        for _ in 0..10 * COMMANDS_PER_SPLIT {
+            match watch.split() {
+                Some(watch) => watch.end_split(),
+                None => watch.mark(),
+            }
+        }
+        let sum = |stage: Stage| histograms[stage as usize].read().sum_ns();
+        assert_eq!(histograms[Stage::Core as usize].read().count(), 10);
+        let parts = sum(Stage::Match) + sum(Stage::Append);
+        assert_eq!(sum(Stage::Core), parts + 10 * reading_ns);
     }
 }

@@ -945,6 +945,19 @@ fn a_kill_while_a_snapshot_is_written_leaves_the_one_before() {
     assert_eq!(state_in(&stdout(&replayed)), state, "as from the first frame");
 }
 
+/// Every stage has times, and they are in order.
+#[track_caller]
+fn stages_are_told(stages: &Value) {
+    let stages = stages.as_object().unwrap();
+    assert_eq!(stages.len(), 10, "{stages:?}");
+    for (name, told) in stages {
+        let at = |what: &str| told[what].as_u64().unwrap();
+        // With a slow clock these two are measured for one command in 256.
+        assert!(at("count") > 0 || ["match", "append"].contains(&name.as_str()), "{name}: {told}");
+        assert!(at("p50_ns") <= at("p99_ns") && at("p99_ns") <= at("max_ns"), "{name}: {told}");
+    }
+}
+
 #[test]
 fn bench_writes_figures_distributions_and_a_report() {
     let dir = tempfile::tempdir().unwrap();
@@ -970,9 +983,12 @@ fn bench_writes_figures_distributions_and_a_report() {
             assert_eq!(point["ratio"]["p99"].is_number(), name == "fix", "{point:#}");
             if name == "fix" {
                 expected.push(format!("echo-{rate:.0}.hgrm"));
+                stages_are_told(&point["stages"]);
             }
         }
     }
+    stages_are_told(&distances[2]["full_speed_stages"]);
+    assert!(printed["stages_measured"]["one_turn_in"].as_u64() > Some(0));
     for name in &expected {
         let lines = fs::read_to_string(out.join(name)).unwrap();
         assert!(lines.contains("Value     Percentile") && lines.contains("#[Max"), "{name}");
@@ -983,6 +999,7 @@ fn bench_writes_figures_distributions_and_a_report() {
     assert_eq!(distributions.count(), expected.len(), "and no other");
     let report = fs::read_to_string(out.join("report.html")).unwrap();
     assert_eq!(report.matches("<svg").count(), 5);
+    assert!(report.contains("Where the time goes") && report.contains("<tr><td>publish<td>"));
     assert!(!report.contains("NaN") && !report.contains("src="), "whole by itself");
 
     let wrong = expect_exit(&["bench", "--seconds", "0"], 2);
