@@ -7,6 +7,7 @@ use std::{
     collections::VecDeque,
     io::{self, Read, Write},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -23,6 +24,7 @@ use crate::{
     clock::Clock,
     config::FixConfig,
     connection::{Connection, ReadOutcome, WriteFailure},
+    counters::PortCounters,
     credentials::{Checker, Claim, Handed, Verdict},
     network::{Handshake, Network, Ready, Security},
     stages::{Stage, StageWatch},
@@ -111,6 +113,8 @@ pub struct Acceptor<C, N: Network> {
     pub lines: Lines<N::Stream>,
     /// What its stages are measured with; nothing, until one is put here.
     pub watch: StageWatch,
+    /// What it keeps count of.
+    pub counters: Arc<PortCounters>,
     fields: Box<Fields>,
     /// More connections may wait to be accepted; the poll tells of new ones only.
     accepting: bool,
@@ -229,6 +233,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
                 message_max: config.message_bytes_max,
             },
             watch: StageWatch::default(),
+            counters: Arc::default(),
             fields: Fields::new(),
             accepting: false,
             accept_after: Timestamp(0),
@@ -402,6 +407,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             let number = match self.place(peer, now) {
                 Ok(number) => number,
                 Err(reason) => {
+                    self.counters.refused.add(1);
                     self.guard.log(now, format_args!("{peer} refused: {reason}"));
                     continue;
                 }
@@ -414,6 +420,8 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             let io = Connection::new(stream, peer, message_max, output_max);
             self.tickets += 1;
             self.guard.opened(peer.ip());
+            self.counters.accepted.add(1);
+            self.counters.open.add(1);
             self.lines.lines[number] = Some(Line::new(io, self.tickets, now));
             self.lines.make_ready(number);
         }
@@ -527,6 +535,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
                 }
                 Framed::Garbled { skip, reason } => {
                     log::debug!("{}: {reason}; {skip} bytes skipped", line.io.peer());
+                    self.counters.garbled.add(1);
                     let too_long = reason == Garbled::TooLong;
                     line.io.consume(skip);
                     let session = line.session;
@@ -581,6 +590,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             Ok(message) => sessions.handle_message(session, &message, now),
             Err(reason) => {
                 log::debug!("{}: {reason}", line.io.peer());
+                self.counters.garbled.add(1);
                 sessions.handle_garbled(session, now);
             }
         }
@@ -630,7 +640,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             Ok(Handed::Checked(proved)) => {
                 line.io.consume(len);
                 if !proved {
-                    self.guard.failed(peer, now);
+                    self.note_failure(peer, now);
                 }
                 true
             }
@@ -644,7 +654,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             }
             Err(not_admitted) => {
                 if not_admitted.is_failure {
-                    self.guard.failed(peer, now);
+                    self.note_failure(peer, now);
                 }
                 self.close(sessions, number, not_admitted.reason);
                 true
@@ -672,15 +682,22 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
         taken
     }
 
+    /// Somebody is not who he says he is, or can't say it.
+    fn note_failure(&mut self, peer: IpAddr, now: Timestamp) {
+        self.guard.failed(peer, now);
+        self.counters.failures.add(1);
+    }
+
     fn close(&mut self, sessions: &mut impl Sessions, number: usize, reason: &str) {
         let Some(mut line) = self.lines.lines[number].take() else { return };
         self.network.deregister(line.io.stream_mut());
         let peer = line.io.peer();
         self.guard.closed(peer.ip());
+        self.counters.open.take(1);
         let comp_id = line.session.map_or("", |session| sessions.comp_id(session));
         let now = self.clock.now();
         if N::handshake(line.io.stream()) == Handshake::UnderWay {
-            self.guard.failed(peer.ip(), now);
+            self.note_failure(peer.ip(), now);
         }
         if line.session.is_some() && line.proved != Some(false) {
             log::info!("{comp_id} disconnected from {peer}: {reason}");

@@ -1,6 +1,6 @@
 //! The gateway: hands sessions what sockets bring, and sockets what the journal says.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use ironbook_engine::{Timestamp, engine::InstrumentView};
 use ironbook_journal::{DurablePosition, Reader, Tail};
@@ -10,6 +10,7 @@ use crate::{
     agent::Agent,
     clock::Clock,
     config::{Config, ConfigError},
+    counters::PortCounters,
     credentials::Checker,
     desk::{Desk, SessionSetup},
     network::Network,
@@ -79,20 +80,24 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         };
         let mut acceptor = Acceptor::new(&config.fix, output_bound, clock, network);
         acceptor.watch = parts.watch;
+        let mut desk = Desk::new(
+            config,
+            parts.setups,
+            parts.sessions,
+            parts.inputs,
+            parts.instruments,
+            parts.resend,
+            now,
+        )?;
+        desk.count_with(acceptor.counters.clone());
+        let delivered = Delivered::default();
+        delivered.set(parts.tail.position());
         Ok(Self {
             acceptor,
-            delivered: Delivered::default(),
+            delivered,
             tail: parts.tail,
             durable: parts.durable,
-            desk: Desk::new(
-                config,
-                parts.setups,
-                parts.sessions,
-                parts.inputs,
-                parts.instruments,
-                parts.resend,
-                now,
-            )?,
+            desk,
             turns: 0,
             next_look: 0,
             output_max: output_bound.bytes,
@@ -108,6 +113,11 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     /// How far it has delivered the journal, at any time from now on.
     pub fn delivered(&self) -> Delivered {
         self.delivered.clone()
+    }
+
+    /// What it keeps count of, at any time from now on.
+    pub fn counters(&self) -> Arc<PortCounters> {
+        self.acceptor.counters.clone()
     }
 
     /// Where it listens.

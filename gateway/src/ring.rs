@@ -73,6 +73,25 @@ pub struct InputReceiver {
     batch_max: usize,
 }
 
+/// Tells how full a ring is.
+#[derive(Clone, Debug)]
+pub struct RingLevel {
+    full: Sender<Batch>,
+    batch_max: usize,
+}
+
+impl RingLevel {
+    /// Batches that wait for the core, of one input or more.
+    pub fn batches(&self) -> usize {
+        self.full.len()
+    }
+
+    /// Batches that the ring has, and inputs of each at the most.
+    pub fn capacity(&self) -> (usize, usize) {
+        (self.full.capacity().unwrap_or_default(), self.batch_max)
+    }
+}
+
 /// A ring for `slots` inputs.
 pub fn ring(slots: usize) -> (InputSender, InputReceiver) {
     // A small ring has small batches, so that a part of it can be under way while another fills.
@@ -92,6 +111,11 @@ impl InputSender {
     /// Says to the core when batches are handed over; until it is said, nothing does.
     pub fn measure_with(&mut self, stamper: Stamper) {
         self.stamper = stamper;
+    }
+
+    /// How full the ring is, at any time from now on.
+    pub fn level(&self) -> RingLevel {
+        RingLevel { full: self.full.clone(), batch_max: self.batch_max }
     }
 
     /// Inputs for which there is room now.
@@ -221,8 +245,10 @@ mod tests {
         let (mut sender, receiver) = ring(64);
         sender.try_push(input(7)).expect("room");
         assert!(receiver.is_empty());
+        assert_eq!(sender.level().batches(), 0);
         sender.flush();
         sender.flush();
+        assert_eq!((sender.level().batches(), sender.level().capacity()), (1, (4, 16)));
         let mut found = Vec::with_capacity(64);
         receiver.take(&mut found, &mut Vec::new());
         assert_eq!((found.len(), number(&found[0]), sender.room()), (1, 7, 64));

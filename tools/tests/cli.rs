@@ -9,7 +9,8 @@ mod fixtures;
 use std::{
     fs,
     fs::Permissions,
-    io::Write as _,
+    io::{Read as _, Write as _},
+    net::TcpStream,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -204,6 +205,26 @@ fn a_directory_in_use_names_its_user() {
     let taken = expect_exit(&[&["start", "--data", &data], &ports[..]].concat(), 1);
     let message = stderr(&taken);
     assert!(message.contains(&address) && message.contains("--market-data"), "{message}");
+}
+
+#[test]
+fn metrics_are_where_the_start_says() {
+    let place = Place::new();
+    let mut venue = place.start_with("[metrics]\nlisten = \"127.0.0.1:0\"\n");
+    let printed = venue.printed();
+    let line = printed.lines().find(|line| line.starts_with("  Metrics ")).expect("a line");
+    let address = line.split("http://").nth(1).and_then(|url| url.strip_suffix("/metrics"));
+    let mut stream = TcpStream::connect(address.expect("an address")).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("\nironbook_build_info{version="), "{answer}");
+    assert_eq!(venue.end("TERM"), Some(0));
+    // Not for everybody, unless it is said so.
+    let arguments = ["start", "--metrics", "0.0.0.0:0", "--data", &text(&place.data())];
+    let refused = stderr(&expect_exit(&arguments, 2));
+    assert!(refused.contains("metrics.listen = 0.0.0.0:0: is no loopback"), "{refused}");
 }
 
 #[test]
