@@ -47,9 +47,11 @@ fn read_answer(stream: &mut TcpStream) -> String {
                 return text;
             }
         }
-        match stream.read(&mut buffer).expect("an answer") {
-            0 => panic!("the answer ends too early: {text}"),
-            count => bytes.extend(&buffer[..count]),
+        match stream.read(&mut buffer) {
+            Ok(0) => panic!("the answer ends too early: {text}"),
+            Ok(count) => bytes.extend(&buffer[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => panic!("no answer: {error}"),
         }
     }
 }

@@ -14,6 +14,7 @@ mod doctor;
 mod export;
 mod indexed;
 mod inspect;
+mod latency;
 mod load;
 mod order;
 mod output;
@@ -66,6 +67,7 @@ enum Tool {
     Trades(trades::Arguments),
     Book(book::Arguments),
     Top(top::Arguments),
+    Latency(latency::Arguments),
     Export(export::Arguments),
     Scenario(scenario::Arguments),
     Bust(bust::Arguments),
@@ -107,6 +109,7 @@ fn main() -> ExitCode {
         Tool::Trades(arguments) => trades::run(&arguments),
         Tool::Book(arguments) => book::run(&arguments),
         Tool::Top(arguments) => top::run(&arguments),
+        Tool::Latency(arguments) => latency::run(&arguments),
         Tool::Export(arguments) => export::run(&arguments),
         Tool::Scenario(arguments) => scenario::run(&arguments),
         Tool::Bust(arguments) => bust::run(&arguments),

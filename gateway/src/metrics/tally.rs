@@ -77,8 +77,8 @@ impl Tally {
         if Command::is_kind(frame.kind) {
             if let Ok(command) = Command::decode(frame.kind, frame.payload) {
                 self.commands[place_of_command(&command)] += 1;
-                if let Some(origin) = command.origin().filter(|_| command.client().is_some()) {
-                    self.recorder.record(frame.time_ns.saturating_sub(origin.received.0));
+                if let Some(received) = command.received() {
+                    self.recorder.record(frame.time_ns.saturating_sub(received.0));
                 }
             }
         } else if Event::is_kind(frame.kind)
