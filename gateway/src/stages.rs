@@ -111,8 +111,9 @@ pub const COMMANDS_PER_SPLIT: u32 = 16;
 /// Dearest reading of the clock, ns, with which every turn is measured.
 pub const READING_NS_MAX: u64 = 20;
 
-/// Turns, and batches for the core, for one that is measured where the clock is dearer.
-pub const TURNS_PER_SAMPLE: u32 = 16;
+/// Turns, and batches for the core, for one that is measured where the clock is dearer. A prime: what the gateway does
+/// every so many turns must not fall between the samples for ever.
+pub const TURNS_PER_SAMPLE: u32 = 17;
 
 /// What the agents of a venue measure with.
 pub struct StageWatches {
@@ -181,7 +182,7 @@ impl StageWatches {
 /// What a reading of a clock takes at best: somebody else may have the processor in between.
 fn reading_ns(clock: &Clock) -> u64 {
     const READINGS: u64 = 64;
-    const ROUNDS: usize = 16;
+    const ROUNDS: usize = 64;
     let round = || {
         let start = clock.raw();
         let end = (0..READINGS).fold(start, |_, _| std::hint::black_box(clock.raw()));

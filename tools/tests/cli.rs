@@ -966,15 +966,15 @@ fn a_kill_while_a_snapshot_is_written_leaves_the_one_before() {
     assert_eq!(state_in(&stdout(&replayed)), state, "as from the first frame");
 }
 
-/// Every stage has times, and they are in order.
+/// Every stage has times, and they are in order. With a slow clock, as in a program that is not optimized, only some
+/// turns are measured, and a short run may have none of them.
 #[track_caller]
-fn stages_are_told(stages: &Value) {
+fn stages_are_told(stages: &Value, one_turn_in: u64) {
     let stages = stages.as_object().unwrap();
     assert_eq!(stages.len(), 10, "{stages:?}");
     for (name, told) in stages {
         let at = |what: &str| told[what].as_u64().unwrap();
-        // With a slow clock these two are measured for one command in 256.
-        assert!(at("count") > 0 || ["match", "append"].contains(&name.as_str()), "{name}: {told}");
+        assert!(at("count") > 0 || one_turn_in > 1, "{name}: {told}");
         assert!(at("p50_ns") <= at("p99_ns") && at("p99_ns") <= at("max_ns"), "{name}: {told}");
     }
 }
@@ -991,6 +991,8 @@ fn bench_writes_figures_distributions_and_a_report() {
     assert_eq!(printed, serde_json::from_str::<Value>(&written).unwrap());
     let distances = printed["distances"].as_array().unwrap();
     assert_eq!(distances.len(), 3);
+    let one_turn_in = printed["stages_measured"]["one_turn_in"].as_u64().unwrap();
+    assert!(one_turn_in > 0);
     let mut expected = vec!["noise.hgrm".to_owned(), "ring.hgrm".to_owned()];
     for (distance, name) in distances.iter().zip(["engine", "journal", "fix"]) {
         assert!(distance["full_speed"].as_f64().unwrap() > 0.0);
@@ -1004,12 +1006,11 @@ fn bench_writes_figures_distributions_and_a_report() {
             assert_eq!(point["ratio"]["p99"].is_number(), name == "fix", "{point:#}");
             if name == "fix" {
                 expected.push(format!("echo-{rate:.0}.hgrm"));
-                stages_are_told(&point["stages"]);
+                stages_are_told(&point["stages"], one_turn_in);
             }
         }
     }
-    stages_are_told(&distances[2]["full_speed_stages"]);
-    assert!(printed["stages_measured"]["one_turn_in"].as_u64() > Some(0));
+    stages_are_told(&distances[2]["full_speed_stages"], one_turn_in);
     for name in &expected {
         let lines = fs::read_to_string(out.join(name)).unwrap();
         assert!(lines.contains("Value     Percentile") && lines.contains("#[Max"), "{name}");
