@@ -238,9 +238,10 @@ impl Venue {
         let mut metrics = None;
         if let (Some(network), Some(watched)) = (metrics_network, watched) {
             let name = "metrics";
-            let Watched { tail, sessions, comp_ids, followers, followed, ring } = watched;
+            let Watched { tail, sequence, sessions, comp_ids, followers, followed, ring } = watched;
             let sources = metrics::Sources {
                 tail,
+                sequence,
                 sessions,
                 comp_ids,
                 started: SystemClock.now(),
@@ -429,6 +430,8 @@ pub struct Parts<C, N: Network> {
 pub struct Watched {
     /// The journal, from where `sessions` stand.
     pub tail: Tail,
+    /// Sequence of the last frame before that.
+    pub sequence: u64,
     /// Sequence numbers of all sessions.
     pub sessions: SessionTable,
     /// Those of the configuration, with their comp ids.
@@ -487,7 +490,10 @@ where
         tail.seek(replayed.end.unwrap_or(Position::START));
     }
     let setups = announce_sessions(&mut core, &sessions, config)?;
+    // All that were ever there have numbers from 1 on.
+    let mut sequence = counts.frames;
     while let Some(frame) = tail.next()? {
+        sequence = frame.sequence;
         let _ = sessions.fold(&frame);
     }
     core.touch_memory();
@@ -524,7 +530,7 @@ where
         let (sessions, ring) = (parts.sessions.clone(), parts.inputs.level());
         let followed = Delivered::default();
         followed.set(observed);
-        Watched { tail, sessions, comp_ids, followers: Vec::new(), followed, ring }
+        Watched { tail, sequence, sessions, comp_ids, followers: Vec::new(), followed, ring }
     });
     let gateway = GatewayAgent::new(config, parts, clock.clone(), listen(Port::Orders)?)?;
     settings.delivered.push(gateway.delivered());

@@ -195,6 +195,12 @@ fn they_say_what_has_happened() {
     drop(a);
     let last = at("journal_sequence");
     assert!(venue.stop().last_sequence as f64 >= last && last > 20.0, "{last}");
+    // The next process counts anew, and knows where the journal is before anything happens.
+    venue.restart();
+    let (_, text) = ask(venue.venue().metrics_address().expect("an address"), GET);
+    let seen = samples(&text);
+    assert_eq!(seen["ironbook_trades_total"], 0.0);
+    assert_eq!(seen["ironbook_journal_sequence"], venue.stop().last_sequence as f64);
 }
 
 #[test]

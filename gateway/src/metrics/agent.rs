@@ -35,6 +35,8 @@ pub const PARK_MAX: Duration = Duration::from_millis(50);
 pub struct Sources {
     /// The journal, from where `sessions` stand.
     pub tail: Tail,
+    /// Sequence of the last frame before that.
+    pub sequence: u64,
     /// Sequence numbers of all sessions.
     pub sessions: SessionTable,
     /// Those of the configuration, with their comp ids.
@@ -72,7 +74,9 @@ impl<C: Clock, N: Network> MetricsAgent<C, N> {
     /// Metrics for whoever connects over this network. `followed` is told how far the journal is read.
     pub fn new(sources: Sources, followed: Delivered, clock: C, network: N) -> Self {
         let http = Http::new(network);
-        Self { clock, http, sources, followed, tally: Tally::default(), broken: false }
+        let mut tally = Tally::default();
+        tally.sequence = sources.sequence;
+        Self { clock, http, sources, followed, tally, broken: false }
     }
 
     /// Where it listens.
@@ -319,7 +323,7 @@ pub const FAMILIES: &[Family] = &[
     family(
         "ironbook_journal_sequence",
         Kind::Gauge,
-        "Sequence of the last frame that these metrics have counted.",
+        "Sequence of the last frame of the journal that these metrics know of.",
         |_, tally, name, page| page.sample(name, &[], tally.sequence),
     ),
     family(
