@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
+    path::Path,
     time::Duration,
 };
 
@@ -204,10 +205,12 @@ fn they_say_what_has_happened() {
 }
 
 #[test]
-fn each_family_is_on_the_page() {
+fn each_family_is_on_the_page_and_in_the_readme() {
     let (_venue, address) = venue(|_| {});
     let (_, text) = ask(address, GET);
     samples(&text);
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = std::fs::read_to_string(readme).expect("a README");
     for family in FAMILIES {
         let head = format!(
             "# HELP {0} {1}\n# TYPE {0} {2}\n{0}",
@@ -216,6 +219,8 @@ fn each_family_is_on_the_page() {
             family.kind.name()
         );
         assert!(text.contains(&head), "{head}\n{text}");
+        let row = format!("| `{}` | {} |", family.name, family.kind.name());
+        assert!(readme.contains(&row), "{row}");
         assert!(family.kind != Kind::Histogram || family.name.ends_with("_seconds"));
     }
 }
