@@ -605,6 +605,11 @@ impl Command {
         self.origin().filter(|origin| origin.msg_seq_num > 0).map(|origin| origin.session)
     }
 
+    /// When the gateway took it from the client that asked.
+    pub fn received(&self) -> Option<Timestamp> {
+        self.client().and_then(|_| self.origin()).map(|origin| origin.received)
+    }
+
     /// Who asked; configuration comes from the venue itself.
     pub fn origin(&self) -> Option<&Origin> {
         match self {

@@ -7,6 +7,7 @@ use std::{
     collections::VecDeque,
     io::{self, Read, Write},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -23,8 +24,10 @@ use crate::{
     clock::Clock,
     config::FixConfig,
     connection::{Connection, ReadOutcome, WriteFailure},
+    counters::PortCounters,
     credentials::{Checker, Claim, Handed, Verdict},
     network::{Handshake, Network, Ready, Security},
+    stages::{Stage, StageWatch},
 };
 
 /// The sessions that connections are of, as the acceptor sees them: by their place in the configuration.
@@ -108,6 +111,10 @@ pub struct Acceptor<C, N: Network> {
     tickets: u64,
     /// The connections.
     pub lines: Lines<N::Stream>,
+    /// What its stages are measured with; nothing, until one is put here.
+    pub watch: StageWatch,
+    /// What it keeps count of.
+    pub counters: Arc<PortCounters>,
     fields: Box<Fields>,
     /// More connections may wait to be accepted; the poll tells of new ones only.
     accepting: bool,
@@ -225,6 +232,8 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
                 output_max: output_bound.bytes,
                 message_max: config.message_bytes_max,
             },
+            watch: StageWatch::default(),
+            counters: Arc::default(),
             fields: Fields::new(),
             accepting: false,
             accept_after: Timestamp(0),
@@ -308,13 +317,22 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
     #[inline]
     pub fn flush(&mut self, sessions: &mut impl Sessions) {
         let mut index = 0;
+        if !self.lines.dirty.is_empty() {
+            self.watch.mark();
+        }
         while index < self.lines.dirty.len() {
             let number = self.lines.dirty[index];
             let Some(line) = &mut self.lines.lines[number] else {
                 self.lines.dirty.swap_remove(index);
                 continue;
             };
-            let outcome = if line.blocked { line.io.check_waiting() } else { line.io.write() };
+            let outcome = if line.blocked {
+                line.io.check_waiting()
+            } else {
+                let written = line.io.write();
+                self.watch.lap(Stage::Write);
+                written
+            };
             let waits = outcome.is_ok() && line.io.has_output();
             let outcome = match outcome {
                 Ok(()) if waits != line.waits_for_room => {
@@ -389,6 +407,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             let number = match self.place(peer, now) {
                 Ok(number) => number,
                 Err(reason) => {
+                    self.counters.refused.add(1);
                     self.guard.log(now, format_args!("{peer} refused: {reason}"));
                     continue;
                 }
@@ -401,6 +420,8 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             let io = Connection::new(stream, peer, message_max, output_max);
             self.tickets += 1;
             self.guard.opened(peer.ip());
+            self.counters.accepted.add(1);
+            self.counters.open.add(1);
             self.lines.lines[number] = Some(Line::new(io, self.tickets, now));
             self.lines.make_ready(number);
         }
@@ -461,19 +482,21 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
     ) -> (usize, bool) {
         let Some(line) = &mut self.lines.lines[number] else { return (0, false) };
         match line.hold {
-            Hold::Room => {}
-            Hold::Token(until) if until <= now => {}
+            Hold::Room => self.watch.mark(),
+            Hold::Token(until) if until <= now => self.watch.mark(),
             Hold::Check | Hold::Token(_) => return (0, false),
             Hold::None => {
                 let shakes_hands = N::handshake(line.io.stream()) != Handshake::Done;
                 if shakes_hands && self.handshakes_left == 0 {
                     return (0, true);
                 }
+                self.watch.mark();
                 let outcome = line.io.read();
                 let goes_on = shakes_hands && N::handshake(line.io.stream()) != Handshake::Awaited;
                 self.handshakes_left -= usize::from(goes_on);
                 match outcome {
                     ReadOutcome::Bytes(_) => {
+                        self.watch.lap(Stage::Read);
                         line.last_read = now;
                         self.lines.heat(number);
                     }
@@ -512,6 +535,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
                 }
                 Framed::Garbled { skip, reason } => {
                     log::debug!("{}: {reason}; {skip} bytes skipped", line.io.peer());
+                    self.counters.garbled.add(1);
                     let too_long = reason == Garbled::TooLong;
                     line.io.consume(skip);
                     let session = line.session;
@@ -525,7 +549,8 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
                     return handled;
                 }
                 Framed::Message { len } => {
-                    if let Some(session) = line.session
+                    let session = line.session;
+                    if let Some(session) = session
                         && let Some(until) = sessions.wait_of(session, &bytes[..len], now)
                     {
                         line.hold = Hold::Token(until);
@@ -533,6 +558,11 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
                     }
                     if !self.handle_message(sessions, number, len, now) {
                         return handled;
+                    }
+                    // A Logon is no part of an order's way.
+                    match session {
+                        Some(_) => self.watch.lap(Stage::Decode),
+                        None => self.watch.mark(),
                     }
                 }
             }
@@ -560,6 +590,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             Ok(message) => sessions.handle_message(session, &message, now),
             Err(reason) => {
                 log::debug!("{}: {reason}", line.io.peer());
+                self.counters.garbled.add(1);
                 sessions.handle_garbled(session, now);
             }
         }
@@ -609,7 +640,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             Ok(Handed::Checked(proved)) => {
                 line.io.consume(len);
                 if !proved {
-                    self.guard.failed(peer, now);
+                    self.note_failure(peer, now);
                 }
                 true
             }
@@ -623,7 +654,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             }
             Err(not_admitted) => {
                 if not_admitted.is_failure {
-                    self.guard.failed(peer, now);
+                    self.note_failure(peer, now);
                 }
                 self.close(sessions, number, not_admitted.reason);
                 true
@@ -651,15 +682,22 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
         taken
     }
 
+    /// Somebody is not who he says he is, or can't say it.
+    fn note_failure(&mut self, peer: IpAddr, now: Timestamp) {
+        self.guard.failed(peer, now);
+        self.counters.failures.add(1);
+    }
+
     fn close(&mut self, sessions: &mut impl Sessions, number: usize, reason: &str) {
         let Some(mut line) = self.lines.lines[number].take() else { return };
         self.network.deregister(line.io.stream_mut());
         let peer = line.io.peer();
         self.guard.closed(peer.ip());
+        self.counters.open.take(1);
         let comp_id = line.session.map_or("", |session| sessions.comp_id(session));
         let now = self.clock.now();
         if N::handshake(line.io.stream()) == Handshake::UnderWay {
-            self.guard.failed(peer.ip(), now);
+            self.note_failure(peer.ip(), now);
         }
         if line.session.is_some() && line.proved != Some(false) {
             log::info!("{comp_id} disconnected from {peer}: {reason}");

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::config::ThreadsConfig;
+use crate::{config::ThreadsConfig, counters::TurnCounters};
 
 /// A loop of the venue.
 pub trait Agent: Send {
@@ -108,7 +108,7 @@ impl Idle {
         self.park = PARK_MIN;
     }
 
-    fn wait(&mut self, agent: &mut impl Agent) {
+    fn wait(&mut self, agent: &mut impl Agent, counters: &TurnCounters) {
         if self.turns.is_multiple_of(TURNS_PER_CLOCK) {
             self.waited = self.since.get_or_insert_with(Instant::now).elapsed();
         }
@@ -118,6 +118,7 @@ impl Idle {
         } else if self.waited < self.strategy.spin + self.strategy.yielding {
             thread::yield_now();
         } else {
+            counters.parks.add(1);
             agent.park(self.park);
             self.park = (self.park * 2).min(self.strategy.park_max);
         }
@@ -129,6 +130,7 @@ impl Idle {
 pub struct AgentThread {
     name: String,
     thread: thread::JoinHandle<()>,
+    counters: Arc<TurnCounters>,
 }
 
 /// Starts a thread that runs an agent until `stop` is set, pinned to `cpu` if one is given.
@@ -167,11 +169,13 @@ fn spawn_with(
     idle: IdleStrategy,
     stop: Arc<AtomicBool>,
 ) -> io::Result<AgentThread> {
+    let counters = Arc::new(TurnCounters::default());
+    let counted = counters.clone();
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
         begin();
-        run(&mut agent, idle, &stop);
+        run(&mut agent, idle, &stop, &counted);
     })?;
-    Ok(AgentThread { name: name.to_owned(), thread })
+    Ok(AgentThread { name: name.to_owned(), thread, counters })
 }
 
 /// The nice value that yields to all others; on Linux a thread has its own.
@@ -205,13 +209,15 @@ pub fn keep_off(cpu: usize) {
     }
 }
 
-fn run(agent: &mut impl Agent, strategy: IdleStrategy, stop: &AtomicBool) {
+fn run(agent: &mut impl Agent, strategy: IdleStrategy, stop: &AtomicBool, counters: &TurnCounters) {
     let mut idle = Idle::new(strategy);
     while !stop.load(Ordering::Relaxed) {
+        counters.turns.add(1);
         if agent.do_work() > 0 {
+            counters.busy.add(1);
             idle.reset();
         } else {
-            idle.wait(agent);
+            idle.wait(agent, counters);
         }
     }
     for _ in 0..CLOSE_TURNS_MAX {
@@ -225,6 +231,11 @@ fn run(agent: &mut impl Agent, strategy: IdleStrategy, stop: &AtomicBool) {
 }
 
 impl AgentThread {
+    /// Its name, and what its loop keeps count of, at any time from now on.
+    pub fn counters(&self) -> (String, Arc<TurnCounters>) {
+        (self.name.clone(), self.counters.clone())
+    }
+
     /// Whether the thread has ended.
     pub fn is_finished(&self) -> bool {
         self.thread.is_finished()

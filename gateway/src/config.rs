@@ -66,6 +66,8 @@ pub struct Config {
     pub journal: JournalConfig,
     /// Snapshots of the state.
     pub snapshot: SnapshotConfig,
+    /// What the venue tells of itself.
+    pub metrics: MetricsConfig,
     /// Bounds of the matching core.
     pub engine: EngineConfig,
     /// What is traded.
@@ -256,6 +258,17 @@ pub struct SnapshotConfig {
     pub keep: usize,
 }
 
+/// What the venue tells of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct MetricsConfig {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    pub beyond_loopback: bool,
+    pub stages: bool,
+}
+
 /// Bounds of the matching core.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -397,6 +410,7 @@ impl Default for Config {
             threads: ThreadsConfig::default(),
             journal: JournalConfig::default(),
             snapshot: SnapshotConfig::default(),
+            metrics: MetricsConfig::default(),
             engine: EngineConfig::default(),
             instruments: default_instruments(),
             firms: Vec::new(),
@@ -510,6 +524,12 @@ impl Default for JournalConfig {
 impl Default for SnapshotConfig {
     fn default() -> Self {
         Self { every_commands: 1_000_000, keep: 2 }
+    }
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        Self { listen: None, beyond_loopback: false, stages: true }
     }
 }
 
@@ -660,6 +680,7 @@ impl Config {
         self.check_bounds()?;
         self.fix.tls()?;
         self.check_market_data()?;
+        self.check_metrics()?;
         let mut symbols = Vec::new();
         for instrument in &self.instruments {
             let key = format!("instrument {}", instrument.symbol);
@@ -737,6 +758,19 @@ impl Config {
         };
         let reason = format!("needs {needed}");
         Err(value("market_data.tls_listen", &listen.to_string(), &reason))
+    }
+
+    /// Who may read metrics is who can reach their address.
+    fn check_metrics(&self) -> Result<(), ConfigError> {
+        let MetricsConfig { listen, beyond_loopback, .. } = self.metrics;
+        match listen {
+            Some(listen) if !listen.ip().is_loopback() && !beyond_loopback => {
+                let reason = "is no loopback address, and metrics ask nobody who he is; use 127.0.0.1, or say \
+                              metrics.beyond_loopback = true if all who can reach it may read them";
+                Err(value("metrics.listen", &listen.to_string(), &reason))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_firms(&self) -> Result<(), ConfigError> {
@@ -1279,6 +1313,21 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "Commands between two snapshots of the state, from which a start goes on; 0 for none.",
     ),
     ("snapshot", "keep", "Snapshots kept; older ones are removed."),
+    (
+        "metrics",
+        "listen",
+        "Address and port for metrics, in the text form of Prometheus at /metrics, such as \"127.0.0.1:9879\". Default: none.",
+    ),
+    (
+        "metrics",
+        "beyond_loopback",
+        "Whether that may be an address that others can reach: metrics ask nobody who he is, and are not encrypted.",
+    ),
+    (
+        "metrics",
+        "stages",
+        "Whether the time that orders take in each stage of their way is measured: about 15 ns a stage.",
+    ),
     ("engine", "orders_max", "Most live orders; one more is rejected."),
     ("engine", "instruments_max", "Most instruments."),
     ("engine", "sessions_max", "Most sessions."),
@@ -1481,6 +1530,9 @@ mod tests {
         config.market_data.listen = Some(SocketAddr::from(([127, 0, 0, 1], 9880)));
         config.market_data.tls_listen = Some(SocketAddr::from(([127, 0, 0, 1], 9881)));
         config.market_data.depth_max = 5;
+        config.metrics.listen = Some(SocketAddr::from(([0, 0, 0, 0], 9882)));
+        config.metrics.beyond_loopback = true;
+        config.metrics.stages = false;
         config.fix.tls_certificate = Some("venue.pem".into());
         config.fix.tls_key = Some("venue.key".into());
         config.fix.tls_client_ca = Some("clients.pem".into());
@@ -1618,6 +1670,10 @@ mod tests {
             (
                 "[market_data]\nlisten = \"127.0.0.1:1\"\ntls_listen = \"127.0.0.1:2\"\n",
                 "needs fix.tls_listen, whose certificate and key it uses",
+            ),
+            (
+                "[metrics]\nlisten = \"0.0.0.0:9879\"\n",
+                "metrics.listen = 0.0.0.0:9879: is no loopback address",
             ),
             ("[fix]\nlockout_s = 0\n", "fix.lockout_s = 0: 1 to 86400"),
             ("[schedule]\nreset = \"daily\"\n", "schedule.start = : days and reset need"),

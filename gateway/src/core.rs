@@ -19,6 +19,7 @@ use crate::{
     clock::Clock,
     ring::{Input, InputReceiver},
     session_record::SessionRecord,
+    stages::{Stage, StageWatch, Ticks},
 };
 
 /// Inputs that are published together at the most: enough to share the cost of publishing, few
@@ -35,12 +36,15 @@ pub struct CoreAgent<C> {
     /// Taken off the ring and not carried out yet, at most [`BATCH_MAX`]: what is known to come is
     /// looked ahead at.
     waiting: Vec<Input>,
+    /// When each of them was handed over.
+    handed_over: Vec<Ticks>,
     sequencer: Sequencer,
     engine: Engine,
     journal: Writer,
     clock: C,
     /// Says when trading must not go on.
     audit: Arc<Audit>,
+    watch: StageWatch,
 }
 
 impl<C: Clock> CoreAgent<C> {
@@ -54,8 +58,15 @@ impl<C: Clock> CoreAgent<C> {
     ) -> Self {
         assert_eq!(sequencer.next().0, journal.next_sequence(), "one sequence for all frames");
         let waiting = Vec::with_capacity(BATCH_MAX);
+        let handed_over = Vec::with_capacity(BATCH_MAX);
         let audit = Arc::new(Audit::default());
-        Self { inputs, waiting, sequencer, engine, journal, clock, audit }
+        let watch = StageWatch::default();
+        Self { inputs, waiting, handed_over, sequencer, engine, journal, clock, audit, watch }
+    }
+
+    /// Measures its stages with this; until it is said, nothing is measured.
+    pub fn measure_with(&mut self, watch: StageWatch) {
+        self.watch = watch;
     }
 
     /// The engine, for those who step the core themselves.
@@ -99,18 +110,22 @@ impl<C: Clock> CoreAgent<C> {
     fn take(&mut self, stamp: Stamp, input: &Input) {
         match input {
             Input::Command(command) => {
-                self.append(stamp, command.kind(), command.payload());
-                let mut sink = JournalSink(&mut self.journal);
+                let split = self.watch.split();
+                let mut sink = JournalSink { journal: &mut self.journal, split };
+                sink.append(stamp, command.kind(), command.payload());
                 let next = self.engine.apply(stamp, command, &mut sink);
                 self.sequencer.resume_at(next);
+                match sink.split {
+                    Some(watch) => watch.end_split(),
+                    None => self.watch.lap(Stage::Core),
+                }
             }
-            Input::Session(record) => self.append(stamp, record.kind(), &record.payload()),
+            Input::Session(record) => {
+                let mut sink = JournalSink { journal: &mut self.journal, split: None };
+                sink.append(stamp, record.kind(), &record.payload());
+                self.watch.lap(Stage::Core);
+            }
         }
-    }
-
-    #[inline]
-    fn append(&mut self, stamp: Stamp, kind: u16, payload: &[u8]) {
-        self.journal.append(kind, stamp.sequence.0, stamp.time.0, payload);
     }
 
     /// Applies a command now, past the ring: for a start or a tool, not for trading.
@@ -145,11 +160,13 @@ impl<C: Clock> Agent for CoreAgent<C> {
         if self.audit.wants_halt() {
             self.halt_all();
         }
-        self.inputs.take(&mut self.waiting);
+        self.inputs.take(&mut self.waiting, &mut self.handed_over);
         if self.waiting.is_empty() {
             return 0;
         }
         let now = self.clock.now();
+        self.watch.begin_turn_with(self.handed_over[0]);
+        self.watch.mark();
         let waiting = std::mem::take(&mut self.waiting);
         let mut taken = 0;
         while let Some(input) = waiting.get(taken)
@@ -157,12 +174,18 @@ impl<C: Clock> Agent for CoreAgent<C> {
         {
             self.engine.look_ahead(|ahead| waiting.get(taken + ahead).and_then(Input::command));
             let stamp = self.sequencer.stamp(now);
+            self.watch.end_of(Stage::Ring, self.handed_over[taken]);
             self.take(stamp, input);
             taken += 1;
         }
+        self.journal.commit();
+        if taken > 0 {
+            self.watch.lap(Stage::Publish);
+        }
+        self.watch.end_turn();
         self.waiting = waiting;
         self.waiting.drain(..taken);
-        self.journal.commit();
+        self.handed_over.drain(..taken);
         taken
     }
 
@@ -174,12 +197,29 @@ impl<C: Clock> Agent for CoreAgent<C> {
     }
 }
 
-/// Journals events as they come.
-struct JournalSink<'a>(&'a mut Writer);
+/// Journals a command and its events as they come.
+struct JournalSink<'a> {
+    journal: &'a mut Writer,
+    /// Tells the engine's time from the journal's.
+    split: Option<&'a mut StageWatch>,
+}
+
+impl JournalSink<'_> {
+    #[inline]
+    fn append(&mut self, stamp: Stamp, kind: u16, payload: &[u8]) {
+        self.journal.append(kind, stamp.sequence.0, stamp.time.0, payload);
+        if let Some(watch) = &mut self.split {
+            watch.appended();
+        }
+    }
+}
 
 impl EventSink for JournalSink<'_> {
     #[inline]
     fn emit<E: EventRecord + Into<Event>>(&mut self, stamp: Stamp, event: &E) {
-        self.0.append(E::KIND, stamp.sequence.0, stamp.time.0, event.payload());
+        if let Some(watch) = &mut self.split {
+            watch.matched();
+        }
+        self.append(stamp, E::KIND, event.payload());
     }
 }

@@ -15,6 +15,7 @@ use std::{
     error::Error,
     mem,
     net::IpAddr,
+    sync::Arc,
 };
 
 use ironbook_engine::{
@@ -47,6 +48,7 @@ use crate::{
     acceptor::{Outputs, Sessions},
     admission::{self, NotAdmitted},
     config::{Config, ConfigError, Login, SessionConfig},
+    counters::PortCounters,
     credentials::Claim,
     network::Security,
     rights::Rights,
@@ -56,7 +58,7 @@ use crate::{
     session_record::{Copies, SessionRecord},
     sessions::{Audience, Presence, SessionTable},
     throttle::{Bucket, Throttle},
-    translate::{self, MessageVisitor, SymbolTable, Unserved},
+    translate::{self, MessageVisitor, SymbolTable, Unserved, Unsupported},
 };
 
 /// Inputs that one message, or one timeout, can bring about at the most: a reset by schedule and one by the
@@ -175,6 +177,8 @@ pub struct Desk {
     last_answer: u64,
     /// The venue stops.
     stopping: bool,
+    /// What it keeps count of.
+    counters: Arc<PortCounters>,
 }
 
 /// The id of an answer that is no event: the time, or the number after that of the last one in the same
@@ -240,7 +244,13 @@ impl Desk {
             text: TimestampText::new(Precision::Millis),
             last_answer: 0,
             stopping: false,
+            counters: Arc::default(),
         })
+    }
+
+    /// Keeps count here.
+    pub fn count_with(&mut self, counters: Arc<PortCounters>) {
+        self.counters = counters;
     }
 
     fn put(&mut self, input: Input) {
@@ -399,6 +409,13 @@ impl Desk {
         unserved: &Unserved<'_>,
         now: Timestamp,
     ) {
+        let throttled = matches!(
+            unserved,
+            Unserved::Order(_, Unsupported::Throttled(_))
+                | Unserved::Replace(_, Unsupported::Throttled(_))
+        );
+        let count = if throttled { &self.counters.throttled } else { &self.counters.unserved };
+        count.add(1);
         if let Unserved::Message(refusal) = unserved {
             self.slots[index].fix.refuse(now.0, message, refusal);
             return;
@@ -526,6 +543,7 @@ impl Desk {
         waiting_max: usize,
     ) -> usize {
         let mut done = 0;
+        self.counters.resending.set(self.resending.len() as u64);
         for _ in 0..self.slots.len().min(SESSIONS_PER_LOOK) {
             let index = self.next_look;
             self.next_look = (index + 1) % self.slots.len();
@@ -619,23 +637,27 @@ impl Desk {
         self.slots.iter().all(is_done)
     }
 
-    /// Sends what a frame of the journal has to say to sessions of this gateway.
+    /// Sends what a frame of the journal has to say to sessions of this gateway; says whether anybody was told.
     #[inline]
-    pub fn deliver(&mut self, frame: &Frame<'_>, outputs: &mut impl Outputs) {
+    pub fn deliver(&mut self, frame: &Frame<'_>, outputs: &mut impl Outputs) -> bool {
         let Ok(audience) = self.table.fold(frame) else {
             log::error!("sequence {}: a frame that this program did not write", frame.sequence);
-            return;
+            return false;
         };
         match audience {
-            Audience::Nobody => self.pass(frame),
+            Audience::Nobody => {
+                self.pass(frame);
+                false
+            }
             Audience::Session(session) => self.deliver_to(session, frame, outputs),
             Audience::SessionAndCopies(session) => {
-                self.deliver_to(session, frame, outputs);
+                let mut told = self.deliver_to(session, frame, outputs);
                 for index in 0..self.table.drop_copies() {
                     if let Some(copy) = self.table.copy_to(index, session) {
-                        self.deliver_to(copy, frame, outputs);
+                        told |= self.deliver_to(copy, frame, outputs);
                     }
                 }
+                told
             }
         }
     }
@@ -672,17 +694,22 @@ impl Desk {
     }
 
     #[inline]
-    fn deliver_to(&mut self, session: SessionId, frame: &Frame<'_>, outputs: &mut impl Outputs) {
-        let Some(index) = self.slot_of(session) else { return };
+    fn deliver_to(
+        &mut self,
+        session: SessionId,
+        frame: &Frame<'_>,
+        outputs: &mut impl Outputs,
+    ) -> bool {
+        let Some(index) = self.slot_of(session) else { return false };
         if SessionRecord::is_kind(frame.kind) {
             self.come_alive(index, frame);
         }
         let slot = &mut self.slots[index];
         if !slot.live {
-            return;
+            return false;
         }
         let Some(output) = slot.connection.and_then(|connection| outputs.output(connection)) else {
-            return;
+            return false;
         };
         let time = Timestamp(frame.time_ns);
         let version = slot.fix.version();
@@ -690,6 +717,7 @@ impl Desk {
             note_processed(&mut slot.fix, &self.table, session);
         }
         visit(frame, &self.symbols, version, &mut Transmit { fix: &mut slot.fix, time, output });
+        true
     }
 
     /// A requested message has come through the journal. The first one that this connection

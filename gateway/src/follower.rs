@@ -13,7 +13,7 @@ use std::{mem, sync::Arc, thread, time::Duration};
 
 use ironbook_engine::{Engine, Timestamp};
 use ironbook_journal::{
-    DirectoryLock, DurablePosition, Frame, Storage,
+    DirectoryLock, DurablePosition, Frame, Position, Storage,
     snapshot::{self, Checkpoint},
 };
 
@@ -122,6 +122,8 @@ pub struct Follower<F, C> {
     caught_up: bool,
     /// When the stop that waits for this gives up.
     stop_until: Option<Timestamp>,
+    /// How far it has followed.
+    followed: Delivered,
 }
 
 impl<F: Frames, C: Clock> Follower<F, C> {
@@ -135,6 +137,8 @@ impl<F: Frames, C: Clock> Follower<F, C> {
         settings: Settings,
     ) -> Self {
         let Start { replayed, state, sessions, running_hash, snapshot_commands } = start;
+        let followed = Delivered::default();
+        followed.set(replayed.end.unwrap_or(Position::START));
         let frames = Followed { frames, sessions, running_hash, group_left: 0 };
         Self {
             player: Player::new(replayed, frames, None),
@@ -148,20 +152,28 @@ impl<F: Frames, C: Clock> Follower<F, C> {
             ended: false,
             caught_up: false,
             stop_until: None,
+            followed,
         }
     }
 
     /// Plays back some inputs; returns how many.
     fn follow(&mut self) -> Result<usize, PlayError> {
-        for steps in 0..STEPS_PER_TURN {
-            if !self.player.step()? {
-                return Ok(steps);
-            }
+        let mut steps = 0;
+        while steps < STEPS_PER_TURN && self.player.step()? {
+            steps += 1;
             if self.is_due(self.settings.every_commands) {
                 self.prepare();
             }
         }
-        Ok(STEPS_PER_TURN)
+        if let Some(end) = self.player.replayed().end {
+            self.followed.set(end);
+        }
+        Ok(steps)
+    }
+
+    /// How far it has followed the journal, at any time from now on.
+    pub fn followed(&self) -> Delivered {
+        self.followed.clone()
     }
 
     /// Whether `commands` have come since the latest snapshot, and a place for another is here.

@@ -1,6 +1,6 @@
 //! The gateway: hands sessions what sockets bring, and sockets what the journal says.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use ironbook_engine::{Timestamp, engine::InstrumentView};
 use ironbook_journal::{DurablePosition, Reader, Tail};
@@ -10,12 +10,14 @@ use crate::{
     agent::Agent,
     clock::Clock,
     config::{Config, ConfigError},
+    counters::PortCounters,
     credentials::Checker,
     desk::{Desk, SessionSetup},
     network::Network,
     retention::Delivered,
     ring::InputSender,
     sessions::SessionTable,
+    stages::{Stage, StageWatch},
 };
 
 /// What a gateway is made of.
@@ -34,6 +36,8 @@ pub struct GatewayParts {
     pub instruments: Vec<InstrumentView>,
     /// The journal, for resends.
     pub resend: Reader,
+    /// What its stages are measured with.
+    pub watch: StageWatch,
 }
 
 /// The agent of the sessions that send orders.
@@ -47,6 +51,9 @@ pub struct GatewayAgent<C, N: Network> {
     /// When timeouts and endings are looked at next, ns.
     next_look: u64,
     output_max: usize,
+    /// Times of frames that were told in this turn and are to be written, and how many have each; where that is
+    /// measured.
+    told: Vec<(u64, u64)>,
 }
 
 /// Frames of the journal that are delivered in one turn, so that sockets are read in between.
@@ -71,23 +78,30 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             bytes: config.fix.out_buffer_bytes_max,
             reason: "fix.out_buffer_bytes_max; it gets them resent",
         };
+        let mut acceptor = Acceptor::new(&config.fix, output_bound, clock, network);
+        acceptor.watch = parts.watch;
+        let mut desk = Desk::new(
+            config,
+            parts.setups,
+            parts.sessions,
+            parts.inputs,
+            parts.instruments,
+            parts.resend,
+            now,
+        )?;
+        desk.count_with(acceptor.counters.clone());
+        let delivered = Delivered::default();
+        delivered.set(parts.tail.position());
         Ok(Self {
-            acceptor: Acceptor::new(&config.fix, output_bound, clock, network),
-            delivered: Delivered::default(),
+            acceptor,
+            delivered,
             tail: parts.tail,
             durable: parts.durable,
-            desk: Desk::new(
-                config,
-                parts.setups,
-                parts.sessions,
-                parts.inputs,
-                parts.instruments,
-                parts.resend,
-                now,
-            )?,
+            desk,
             turns: 0,
             next_look: 0,
             output_max: output_bound.bytes,
+            told: Vec::with_capacity(FRAMES_PER_TURN),
         })
     }
 
@@ -99,6 +113,11 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     /// How far it has delivered the journal, at any time from now on.
     pub fn delivered(&self) -> Delivered {
         self.delivered.clone()
+    }
+
+    /// What it keeps count of, at any time from now on.
+    pub fn counters(&self) -> Arc<PortCounters> {
+        self.acceptor.counters.clone()
     }
 
     /// Where it listens.
@@ -133,7 +152,19 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                 break;
             }
             match self.tail.next() {
-                Ok(Some(frame)) => self.desk.deliver(&frame, &mut self.acceptor.lines),
+                Ok(Some(frame)) => {
+                    let Acceptor { watch, lines, .. } = &mut self.acceptor;
+                    if delivered == 0 {
+                        watch.mark();
+                    }
+                    if self.desk.deliver(&frame, lines) && watch.is_on() {
+                        watch.lap(Stage::Encode);
+                        match self.told.last_mut() {
+                            Some((time_ns, frames)) if *time_ns == frame.time_ns => *frames += 1,
+                            _ => self.told.push((frame.time_ns, 1)),
+                        }
+                    }
+                }
                 Ok(None) => break,
                 Err(error) => {
                     log::error!("the gateway can't follow the journal: {error}");
@@ -146,6 +177,14 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             self.delivered.set(self.tail.position());
         }
         delivered
+    }
+
+    /// Counts how long it took until what was told was written.
+    #[inline]
+    fn count_responses(&mut self, now: Timestamp) {
+        for (time_ns, frames) in self.told.drain(..) {
+            self.acceptor.watch.record_n(Stage::Respond, now.0.saturating_sub(time_ns), frames);
+        }
     }
 
     /// What is done now and then: timeouts, endings, orders that waited.
@@ -164,9 +203,11 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
 impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
     #[inline]
     fn do_work(&mut self) -> usize {
+        self.acceptor.watch.begin_turn();
         let mut done = self.deliver();
         self.acceptor.flush(&mut self.desk);
         let now = self.acceptor.now();
+        self.count_responses(now);
         self.turns = self.turns.wrapping_add(1);
         let poll = !self.acceptor.has_hot() || self.turns.is_multiple_of(TURNS_PER_POLL);
         if poll {

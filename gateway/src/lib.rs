@@ -21,6 +21,8 @@
 //!   numbers.
 //! - [`follower`]: a second engine behind the first, which audits it and writes [`snapshot`]s.
 //! - [`retention`]: what becomes of old snapshots and segments.
+//! - [`stages`], [`histogram`]: what an order takes its time for.
+//! - [`metrics`], [`counters`]: what the venue tells of itself.
 //! - [`client`]: the other end, for tools and benchmarks.
 //! - [`simulated_network`], [`random`]: connections in memory, and chance, for simulations.
 #![forbid(unsafe_code)]
@@ -36,11 +38,14 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod core;
+pub mod counters;
 pub mod credentials;
 pub mod desk;
 pub mod follower;
 pub mod gateway;
+pub mod histogram;
 pub mod market_data;
+pub mod metrics;
 pub mod network;
 pub mod random;
 pub mod replay;
@@ -53,6 +58,7 @@ pub mod session_record;
 pub mod sessions;
 pub mod simulated_network;
 pub mod snapshot;
+pub mod stages;
 pub mod throttle;
 pub mod tls;
 pub mod translate;

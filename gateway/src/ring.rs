@@ -17,7 +17,10 @@
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 use ironbook_engine::Command;
 
-use crate::session_record::SessionRecord;
+use crate::{
+    session_record::SessionRecord,
+    stages::{Stamper, Ticks},
+};
 
 /// What a gateway puts into the ring.
 #[derive(Debug)]
@@ -43,22 +46,50 @@ impl Input {
 /// doesn't wait long for the last (about 2 µs).
 const BATCH_MAX: usize = 16;
 
+/// What is handed over at once.
+#[derive(Debug)]
+struct Batch {
+    inputs: Vec<Input>,
+    /// When, if that is measured.
+    handed_over: Ticks,
+}
+
 /// A gateway's end of the ring.
 #[derive(Debug)]
 pub struct InputSender {
-    full: Sender<Vec<Input>>,
+    full: Sender<Batch>,
     empty: Receiver<Vec<Input>>,
     /// The batch that is being filled; without capacity when there is none.
     batch: Vec<Input>,
     batch_max: usize,
+    stamper: Stamper,
 }
 
 /// The core's end of the ring.
 #[derive(Debug)]
 pub struct InputReceiver {
-    full: Receiver<Vec<Input>>,
+    full: Receiver<Batch>,
     empty: Sender<Vec<Input>>,
     batch_max: usize,
+}
+
+/// Tells how full a ring is.
+#[derive(Clone, Debug)]
+pub struct RingLevel {
+    full: Sender<Batch>,
+    batch_max: usize,
+}
+
+impl RingLevel {
+    /// Batches that wait for the core, of one input or more.
+    pub fn batches(&self) -> usize {
+        self.full.len()
+    }
+
+    /// Batches that the ring has, and inputs of each at the most.
+    pub fn capacity(&self) -> (usize, usize) {
+        (self.full.capacity().unwrap_or_default(), self.batch_max)
+    }
 }
 
 /// A ring for `slots` inputs.
@@ -71,11 +102,22 @@ pub fn ring(slots: usize) -> (InputSender, InputReceiver) {
     for _ in 0..batches {
         back.send(Vec::with_capacity(batch_max)).expect("as many as there is room for");
     }
-    let sender = InputSender { full, empty, batch: Vec::new(), batch_max };
+    let stamper = Stamper::default();
+    let sender = InputSender { full, empty, batch: Vec::new(), batch_max, stamper };
     (sender, InputReceiver { full: outputs, empty: back, batch_max })
 }
 
 impl InputSender {
+    /// Says to the core when batches are handed over; until it is said, nothing does.
+    pub fn measure_with(&mut self, stamper: Stamper) {
+        self.stamper = stamper;
+    }
+
+    /// How full the ring is, at any time from now on.
+    pub fn level(&self) -> RingLevel {
+        RingLevel { full: self.full.clone(), batch_max: self.batch_max }
+    }
+
     /// Inputs for which there is room now.
     #[inline]
     pub fn room(&self) -> usize {
@@ -107,7 +149,9 @@ impl InputSender {
     #[inline]
     pub fn flush(&mut self) {
         if !self.batch.is_empty() {
-            match self.full.try_send(std::mem::take(&mut self.batch)) {
+            let handed_over = self.stamper.stamp();
+            let batch = Batch { inputs: std::mem::take(&mut self.batch), handed_over };
+            match self.full.try_send(batch) {
                 Ok(()) => {}
                 // There are no more batches than places.
                 Err(TrySendError::Full(_)) => unreachable!("a batch too many"),
@@ -132,14 +176,16 @@ impl InputSender {
 }
 
 impl InputReceiver {
-    /// Moves inputs behind those in `inputs` as long as those stay within its capacity.
+    /// Moves inputs behind those in `inputs` as long as those stay within its capacity, and when each was handed
+    /// over behind what is in `handed_over`.
     #[inline]
-    pub fn take(&self, inputs: &mut Vec<Input>) {
+    pub fn take(&self, inputs: &mut Vec<Input>, handed_over: &mut Vec<Ticks>) {
         while inputs.capacity() - inputs.len() >= self.batch_max {
             let Ok(mut batch) = self.full.try_recv() else { return };
-            inputs.append(&mut batch);
+            handed_over.extend(std::iter::repeat_n(batch.handed_over, batch.inputs.len()));
+            inputs.append(&mut batch.inputs);
             // There is a place for every batch, unless the gateways have gone.
-            let _ = self.empty.try_send(batch);
+            let _ = self.empty.try_send(batch.inputs);
         }
     }
 
@@ -171,7 +217,7 @@ mod tests {
     fn carries_in_order_what_fits_and_gives_back_what_does_not() {
         for slots in [1, 3, 12, 32, 33, 4_096] {
             let (mut sender, receiver) = ring(slots);
-            let (mut sent, mut found) = (0, Vec::with_capacity(64));
+            let (mut sent, mut found, mut ticks) = (0, Vec::with_capacity(64), Vec::new());
             for round in 0..5 {
                 assert!(sender.room() >= slots, "{slots} slots, round {round}");
                 while let Ok(()) = sender.try_push(input(sent)) {
@@ -182,7 +228,7 @@ mod tests {
                 sender.flush();
                 let mut next = round * sent / (round + 1);
                 while !receiver.is_empty() {
-                    receiver.take(&mut found);
+                    receiver.take(&mut found, &mut ticks);
                     for input in found.drain(..) {
                         assert_eq!(number(&input), next);
                         next += 1;
@@ -190,6 +236,7 @@ mod tests {
                 }
                 assert_eq!(next, sent, "{slots} slots");
             }
+            assert_eq!(ticks.len() as u32, sent);
         }
     }
 
@@ -198,10 +245,12 @@ mod tests {
         let (mut sender, receiver) = ring(64);
         sender.try_push(input(7)).expect("room");
         assert!(receiver.is_empty());
+        assert_eq!(sender.level().batches(), 0);
         sender.flush();
         sender.flush();
+        assert_eq!((sender.level().batches(), sender.level().capacity()), (1, (4, 16)));
         let mut found = Vec::with_capacity(64);
-        receiver.take(&mut found);
+        receiver.take(&mut found, &mut Vec::new());
         assert_eq!((found.len(), number(&found[0]), sender.room()), (1, 7, 64));
     }
 }

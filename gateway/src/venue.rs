@@ -35,13 +35,15 @@ use crate::{
     follower::{self, Follower},
     gateway::{GatewayAgent, GatewayParts},
     market_data::{MarketDataAgent, MarketDataParts},
+    metrics::{self, MetricsAgent},
     network::{Network, Port, TcpNetwork},
     replay::{Counts, PlayError, ReplayError, Replayed, replay_on_two_threads},
-    retention::{Retention, describe_gone},
-    ring::ring,
+    retention::{Delivered, Retention, describe_gone},
+    ring::{RingLevel, ring},
     session_record::{Copies, SessionRecord},
     sessions::{Presence, SessionTable},
     snapshot::Restored,
+    stages::{StageTimes, StageWatches},
 };
 
 /// Why a venue does not start.
@@ -92,7 +94,7 @@ pub enum StartError {
     Config(#[from] crate::config::ConfigError),
     /// The port can't be listened on.
     #[error(
-        "can't listen on {address}: {source}; choose another with --fix or --market-data, or stop what uses it"
+        "can't listen on {address}: {source}; choose another with --fix, --market-data or --metrics, or stop what uses it"
     )]
     Listen {
         /// The address.
@@ -128,11 +130,13 @@ struct Listening {
 pub struct Venue {
     orders: Listening,
     market: Option<Listening>,
+    metrics: Option<SocketAddr>,
     stop: Arc<AtomicBool>,
     threads: Vec<AgentThread>,
     ended: Arc<Mutex<Option<Ended>>>,
     durable: DurablePosition,
     audit: Arc<Audit>,
+    stages: StageTimes,
     started: Started,
 }
 
@@ -187,15 +191,26 @@ impl Venue {
         let core_cpu = cpu(config.threads.core_cpu, processors.checked_sub(1));
         core_cpu.into_iter().for_each(keep_off);
         let storage: Arc<dyn Storage> = Arc::new(FileStorage::new(&config.venue.data_dir));
+        let metrics_network = config.metrics.listen.map(TcpNetwork::listen).transpose()?;
         let opened = open_journal(config, &storage, ironbook_journal::open_in)?;
+        let (watches, stages) = StageWatches::new(config.metrics.stages);
         let place = Place {
             clock: SystemClock,
+            watches,
             storage,
             listen: |port| TcpNetwork::listen_as(config, port),
             replay: |readers, from, sessions| replay_on_two_threads(readers, from, sessions, None),
         };
-        let Parts { mut gateway, mut market_data, core, follower, audit, durable, mut started } =
-            assemble(config, opened, place)?;
+        let Parts {
+            mut gateway,
+            mut market_data,
+            core,
+            follower,
+            audit,
+            durable,
+            mut started,
+            watched,
+        } = assemble(config, opened, place)?;
         if config.sessions.iter().any(|session| session.password.is_some()) {
             gateway.check_passwords_with(Checker::aside()?);
             if let Some(agent) = &mut market_data {
@@ -210,6 +225,8 @@ impl Venue {
         let ended = Arc::new(Mutex::new(None));
         let core = CoreThread { core: Some(core), ended: ended.clone() };
         let cpus = (core_cpu, processors);
+        let mut ports = vec![("fix", gateway.counters())];
+        ports.extend(market_data.iter().map(|agent| ("market_data", agent.counters())));
         let agents = (gateway, core, follower);
         let mut threads = start_threads(config, agents, &stop, &mut started, cpus)?;
         if let Some(agent) = market_data {
@@ -218,7 +235,31 @@ impl Venue {
             threads.push(spawn(name, agent, idle, None, stop.clone())?);
             started.threads.push((name.to_owned(), None));
         }
-        Ok(Self { orders, market, stop, threads, ended, durable, audit, started })
+        let mut metrics = None;
+        if let (Some(network), Some(watched)) = (metrics_network, watched) {
+            let name = "metrics";
+            let Watched { tail, sequence, sessions, comp_ids, followers, followed, ring } = watched;
+            let sources = metrics::Sources {
+                tail,
+                sequence,
+                sessions,
+                comp_ids,
+                started: SystemClock.now(),
+                stages: stages.clone(),
+                durable: durable.clone(),
+                followers,
+                ring,
+                ports,
+                agents: threads.iter().map(AgentThread::counters).collect(),
+                audit: audit.clone(),
+            };
+            let agent = MetricsAgent::new(sources, followed, SystemClock, network);
+            metrics = Some(agent.address());
+            let idle = IdleStrategy::parking(metrics::PARK_MAX);
+            threads.push(spawn(name, agent, idle, None, stop.clone())?);
+            started.threads.push((name.to_owned(), None));
+        }
+        Ok(Self { orders, market, metrics, stop, threads, ended, durable, audit, stages, started })
     }
 
     /// Where it listens.
@@ -239,6 +280,16 @@ impl Venue {
     /// Where it listens for market data over TLS, if it does.
     pub fn market_data_tls_address(&self) -> Option<SocketAddr> {
         self.market?.tls
+    }
+
+    /// Where it hands out metrics, if it does.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
+    /// What orders take their time for, at any time from now on.
+    pub fn stages(&self) -> &StageTimes {
+        &self.stages
     }
 
     /// What it found and made at its start.
@@ -344,6 +395,8 @@ pub fn open_journal<J>(
 pub struct Place<C, L, P> {
     /// Tells the time.
     pub clock: C,
+    /// What stages are measured with.
+    pub watches: StageWatches,
     /// Holds the journal.
     pub storage: Arc<dyn Storage>,
     /// Opens a network, once all else is ready.
@@ -369,6 +422,26 @@ pub struct Parts<C, N: Network> {
     pub durable: DurablePosition,
     /// What was found and made.
     pub started: Started,
+    /// What metrics are made of, if they are configured.
+    pub watched: Option<Watched>,
+}
+
+/// What a venue is watched by: the journal from its start on, and how far all are who follow it.
+pub struct Watched {
+    /// The journal, from where `sessions` stand.
+    pub tail: Tail,
+    /// Sequence of the last frame before that.
+    pub sequence: u64,
+    /// Sequence numbers of all sessions.
+    pub sessions: SessionTable,
+    /// Those of the configuration, with their comp ids.
+    pub comp_ids: Vec<(SessionId, String)>,
+    /// How far those are who follow the journal, by name.
+    pub followers: Vec<(&'static str, Delivered)>,
+    /// To be told how far the watcher is: no segment is removed that it has not read.
+    pub followed: Delivered,
+    /// How full the ring is.
+    pub ring: RingLevel,
 }
 
 /// The start of a venue from an opened journal on: replays it, makes known what is new in the
@@ -387,7 +460,7 @@ where
     L: FnMut(Port) -> Result<N, StartError>,
     P: FnOnce([Reader; 2], Replayed, SessionTable) -> Result<(Replayed, SessionTable), PlayError>,
 {
-    let Place { clock, storage, mut listen, replay } = place;
+    let Place { clock, watches, storage, mut listen, replay } = place;
     let Opened { journal, recovery, restored, refused } = opened;
     let snapshot = restored.as_ref().map(|restored| restored.checkpoint.sequence);
     let (from, sessions) =
@@ -403,18 +476,24 @@ where
     let counts = replayed.counts;
     let follower = follower_start(&replayed, &sessions, &recovery, before.commands);
     let mut settings = follower_settings(config, storage.clone(), &journal);
-    let (inputs, outputs) = ring(config.threads.ring_slots);
+    let (mut inputs, outputs) = ring(config.threads.ring_slots);
+    inputs.measure_with(watches.hand_over);
     let durable = journal.durable();
-    let (mut tail, mut followed, mut watched) = (journal.tail(), journal.tail(), journal.tail());
+    let (mut tail, mut followed, mut shown) = (journal.tail(), journal.tail(), journal.tail());
+    let watching = config.metrics.listen.map(|_| journal.tail());
     let limits = config.engine_limits();
     let engine = replayed.engine.unwrap_or_else(|| Engine::new(limits));
     let mut core = CoreAgent::new(outputs, replayed.sequencer, engine, journal, clock.clone());
+    core.measure_with(watches.core);
     announce(&mut core, config, &limits, counts.commands == 0, clock.now())?;
     for tail in [&mut tail, &mut followed] {
         tail.seek(replayed.end.unwrap_or(Position::START));
     }
     let setups = announce_sessions(&mut core, &sessions, config)?;
+    // All that were ever there have numbers from 1 on.
+    let mut sequence = counts.frames;
     while let Some(frame) = tail.next()? {
+        sequence = frame.sequence;
         let _ = sessions.fold(&frame);
     }
     core.touch_memory();
@@ -441,15 +520,25 @@ where
         setups,
         instruments,
         resend: Reader::open_in(storage)?,
+        watch: watches.gateway,
     };
-    let (observed, shown) = (parts.tail.position(), parts.durable.clone());
+    let (observed, gate) = (parts.tail.position(), parts.durable.clone());
+    let mut watched = watching.map(|mut tail| {
+        tail.seek(observed);
+        let named = |setup: &SessionSetup| (setup.id, setup.config.comp_id.clone());
+        let comp_ids = parts.setups.iter().map(named).collect();
+        let (sessions, ring) = (parts.sessions.clone(), parts.inputs.level());
+        let followed = Delivered::default();
+        followed.set(observed);
+        Watched { tail, sequence, sessions, comp_ids, followers: Vec::new(), followed, ring }
+    });
     let gateway = GatewayAgent::new(config, parts, clock.clone(), listen(Port::Orders)?)?;
     settings.delivered.push(gateway.delivered());
     let market_data = match config.market_data.listen {
         None => None,
         Some(address) => {
-            watched.seek(observed);
-            let parts = MarketDataParts { engine: core.engine(), tail: watched, durable: shown };
+            shown.seek(observed);
+            let parts = MarketDataParts { engine: core.engine(), tail: shown, durable: gate };
             let network = listen(Port::MarketData(address))?;
             let agent = MarketDataAgent::new(config, parts, clock.clone(), network)?;
             settings.delivered.push(agent.delivered());
@@ -458,8 +547,17 @@ where
     };
     let audit = core.audit();
     let (audited, synced) = (audit.clone(), durable.clone());
+    settings.delivered.extend(watched.iter().map(|watched| watched.followed.clone()));
     let follower = Follower::new(follower, followed, clock, audited, synced, settings);
-    Ok(Parts { gateway, market_data, core, follower, audit, durable, started })
+    if let Some(watched) = &mut watched {
+        let of_market = market_data.as_ref().map(|agent| ("market_data", agent.delivered()));
+        watched.followers = [("gateway", gateway.delivered()), ("follower", follower.followed())]
+            .into_iter()
+            .chain(of_market)
+            .chain([("metrics", watched.followed.clone())])
+            .collect();
+    }
+    Ok(Parts { gateway, market_data, core, follower, audit, durable, started, watched })
 }
 
 /// A reader of what was just opened, which has checked every byte.

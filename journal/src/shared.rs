@@ -213,6 +213,11 @@ impl DurablePosition {
         self.0.written()
     }
 
+    /// Segments that are prepared behind the current one.
+    pub fn prepared_ahead(&self) -> u64 {
+        self.0.prepared().saturating_sub(self.0.current() + 1)
+    }
+
     /// The storage error that holds the helper threads up, `None` when all is well.
     pub fn status(&self) -> Option<String> {
         self.0.status()

@@ -12,8 +12,8 @@ use ironbook_incident::{
     index::{Index, Progress},
     moment::Cost,
     question::{
-        Span, book::Books, bust::Plan, client::Client, life::Life, top::Top, trades::Trades,
-        why::Why,
+        Span, book::Books, bust::Plan, client::Client, latency::Latency, life::Life, top::Top,
+        trades::Trades, why::Why,
     },
     whatif::WhatIf,
 };
@@ -95,6 +95,7 @@ answers! {
     Plan,
     Books,
     Client,
+    Latency,
     Life,
     Top,
     Trades,

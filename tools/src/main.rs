@@ -14,6 +14,7 @@ mod doctor;
 mod export;
 mod indexed;
 mod inspect;
+mod latency;
 mod load;
 mod order;
 mod output;
@@ -67,6 +68,7 @@ enum Tool {
     Trades(trades::Arguments),
     Book(book::Arguments),
     Top(top::Arguments),
+    Latency(latency::Arguments),
     Export(export::Arguments),
     Scenario(scenario::Arguments),
     Play(play::Arguments),
@@ -109,6 +111,7 @@ fn main() -> ExitCode {
         Tool::Trades(arguments) => trades::run(&arguments),
         Tool::Book(arguments) => book::run(&arguments),
         Tool::Top(arguments) => top::run(&arguments),
+        Tool::Latency(arguments) => latency::run(&arguments),
         Tool::Export(arguments) => export::run(&arguments),
         Tool::Scenario(arguments) => scenario::run(&arguments),
         Tool::Play(arguments) => play::run(&arguments),

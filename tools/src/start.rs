@@ -12,6 +12,7 @@ use std::{
 
 use ironbook_gateway::{
     config::{Config, Cpu},
+    metrics,
     venue::{Started, Venue, data_dir},
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -33,6 +34,9 @@ pub struct Arguments {
     /// Address and port for market data over FIX, instead of the configured one; without either there is none
     #[arg(long, value_name = "ADDR")]
     market_data: Option<SocketAddr>,
+    /// Address and port for metrics over HTTP, instead of the configured one; without either there are none
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<SocketAddr>,
 }
 
 /// How often the signals are looked at.
@@ -51,6 +55,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
     }
     if let Some(address) = arguments.market_data {
         config.market_data.listen = Some(address);
+    }
+    if let Some(address) = arguments.metrics {
+        config.metrics.listen = Some(address);
     }
     let stop = stop_on_signals()?;
     let venue = Venue::start(&config)?;
@@ -132,6 +139,9 @@ fn print_started(config: &Config, venue: &Venue) {
     }
     if let Some(address) = venue.market_data_tls_address() {
         say!("               {address} over TLS");
+    }
+    if let Some(address) = venue.metrics_address() {
+        say!("  Metrics      http://{address}{}", metrics::http::PATH);
     }
     say!("  Instruments  {symbols}");
     say!("  Comp ids     {comp_ids}");

@@ -9,7 +9,8 @@ mod fixtures;
 use std::{
     fs,
     fs::Permissions,
-    io::Write as _,
+    io::{Read as _, Write as _},
+    net::TcpStream,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -204,6 +205,26 @@ fn a_directory_in_use_names_its_user() {
     let taken = expect_exit(&[&["start", "--data", &data], &ports[..]].concat(), 1);
     let message = stderr(&taken);
     assert!(message.contains(&address) && message.contains("--market-data"), "{message}");
+}
+
+#[test]
+fn metrics_are_where_the_start_says() {
+    let place = Place::new();
+    let mut venue = place.start_with("[metrics]\nlisten = \"127.0.0.1:0\"\n");
+    let printed = venue.printed();
+    let line = printed.lines().find(|line| line.starts_with("  Metrics ")).expect("a line");
+    let address = line.split("http://").nth(1).and_then(|url| url.strip_suffix("/metrics"));
+    let mut stream = TcpStream::connect(address.expect("an address")).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("\nironbook_build_info{version="), "{answer}");
+    assert_eq!(venue.end("TERM"), Some(0));
+    // Not for everybody, unless it is said so.
+    let arguments = ["start", "--metrics", "0.0.0.0:0", "--data", &text(&place.data())];
+    let refused = stderr(&expect_exit(&arguments, 2));
+    assert!(refused.contains("metrics.listen = 0.0.0.0:0: is no loopback"), "{refused}");
 }
 
 #[test]
@@ -945,6 +966,19 @@ fn a_kill_while_a_snapshot_is_written_leaves_the_one_before() {
     assert_eq!(state_in(&stdout(&replayed)), state, "as from the first frame");
 }
 
+/// Every stage has times, and they are in order. With a slow clock, as in a program that is not optimized, only some
+/// turns are measured, and a short run may have none of them.
+#[track_caller]
+fn stages_are_told(stages: &Value, one_turn_in: u64) {
+    let stages = stages.as_object().unwrap();
+    assert_eq!(stages.len(), 10, "{stages:?}");
+    for (name, told) in stages {
+        let at = |what: &str| told[what].as_u64().unwrap();
+        assert!(at("count") > 0 || one_turn_in > 1, "{name}: {told}");
+        assert!(at("p50_ns") <= at("p99_ns") && at("p99_ns") <= at("max_ns"), "{name}: {told}");
+    }
+}
+
 #[test]
 fn bench_writes_figures_distributions_and_a_report() {
     let dir = tempfile::tempdir().unwrap();
@@ -957,6 +991,8 @@ fn bench_writes_figures_distributions_and_a_report() {
     assert_eq!(printed, serde_json::from_str::<Value>(&written).unwrap());
     let distances = printed["distances"].as_array().unwrap();
     assert_eq!(distances.len(), 3);
+    let one_turn_in = printed["stages_measured"]["one_turn_in"].as_u64().unwrap();
+    assert!(one_turn_in > 0);
     let mut expected = vec!["noise.hgrm".to_owned(), "ring.hgrm".to_owned()];
     for (distance, name) in distances.iter().zip(["engine", "journal", "fix"]) {
         assert!(distance["full_speed"].as_f64().unwrap() > 0.0);
@@ -970,12 +1006,14 @@ fn bench_writes_figures_distributions_and_a_report() {
             assert_eq!(point["ratio"]["p50"].is_number(), name == "fix", "{point:#}");
             if name == "fix" {
                 expected.push(format!("echo-{rate:.0}.hgrm"));
+                stages_are_told(&point["stages"], one_turn_in);
             }
         }
     }
     // Two hundred requests tell the slowest tenth, not the slowest hundredth.
     let slow = &distances[2]["points"][0]["latency_ns"];
     assert!(slow["p90"].is_number() && slow["p99"].is_null(), "{slow:#}");
+    stages_are_told(&distances[2]["full_speed_stages"], one_turn_in);
     for name in &expected {
         let lines = fs::read_to_string(out.join(name)).unwrap();
         assert!(lines.contains("Value     Percentile") && lines.contains("#[Max"), "{name}");
@@ -986,6 +1024,7 @@ fn bench_writes_figures_distributions_and_a_report() {
     assert_eq!(distributions.count(), expected.len(), "and no other");
     let report = fs::read_to_string(out.join("report.html")).unwrap();
     assert_eq!(report.matches("<svg").count(), 5);
+    assert!(report.contains("Where the time goes") && report.contains("<tr><td>publish<td>"));
     assert!(!report.contains("NaN") && !report.contains("src="), "whole by itself");
     assert!(report.contains("<td>–") && report.contains("too few to tell it"), "{report}");
 

@@ -125,6 +125,10 @@ fn questions() {
     story.golden("book", "book --at 28 --orders");
     story.golden("book-end", "book");
     story.golden("top", "top --limit 3");
+    story.golden("latency", "latency --limit 3");
+    story.golden("latency-of", "latency --from 14:30:00.018 --limit 1");
+    // What it says comes next, beyond both ends of the journal.
+    story.ask("top --from 2026-03-02T14:29:59.036000000Z --to 2026-03-02T14:30:01.036000000Z", 0);
 }
 
 #[test]

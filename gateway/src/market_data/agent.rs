@@ -1,6 +1,6 @@
 //! The agent of the market data port.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use ironbook_engine::{Engine, Timestamp};
 use ironbook_journal::{DurablePosition, Tail};
@@ -14,6 +14,7 @@ use crate::{
     agent::Agent,
     clock::Clock,
     config::{Config, ConfigError},
+    counters::PortCounters,
     credentials::Checker,
     network::Network,
     retention::Delivered,
@@ -96,6 +97,11 @@ impl<C: Clock, N: Network> MarketDataAgent<C, N> {
     /// How far it has read the journal, at any time from now on.
     pub fn delivered(&self) -> Delivered {
         self.delivered.clone()
+    }
+
+    /// What it keeps count of, at any time from now on.
+    pub fn counters(&self) -> Arc<PortCounters> {
+        self.acceptor.counters.clone()
     }
 
     /// Where it listens.
@@ -181,6 +187,7 @@ impl<C: Clock, N: Network> Agent for MarketDataAgent<C, N> {
             self.next_look = Timestamp(now.0 + LOOK_NS);
             self.acceptor.close_ended(&mut self.desk, now);
             done += self.desk.handle_timeouts(now);
+            self.acceptor.counters.subscriptions.set(self.desk.subscriptions() as u64);
         }
         done += self.publish(now);
         self.desk.move_output(&mut self.acceptor.lines);

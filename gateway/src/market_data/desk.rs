@@ -118,6 +118,11 @@ impl Desk {
         self.slots.iter().any(has)
     }
 
+    /// Instruments that somebody is told of, once for each who is.
+    pub fn subscriptions(&self) -> usize {
+        self.slots.iter().map(Slot::followed).sum()
+    }
+
     fn take(&mut self, index: usize, message: &Message<'_>, now: Timestamp) {
         let fix = &mut self.slots[index].fix;
         let handled = fix.handle_message(now.0, message);

@@ -13,6 +13,7 @@ use ironbook_gateway::{
     market_data::MarketDataAgent,
     network::TcpNetwork,
     replay::replay_on_one,
+    stages::{StageTimes, StageWatches},
     venue::{Opened, Parts, Place, assemble},
 };
 use ironbook_journal::{DurablePosition, FileStorage, Options, Storage};
@@ -38,6 +39,8 @@ pub struct Stepped {
     /// None once the journal was closed under the gateway.
     pub core: Option<CoreAgent<ManualClock>>,
     pub durable: DurablePosition,
+    /// Of every turn, unless it is turned off.
+    pub stages: StageTimes,
     pub dir: tempfile::TempDir,
 }
 
@@ -56,16 +59,19 @@ impl Stepped {
         change(&mut config);
         let clock = ManualClock::default();
         clock.set(Timestamp(START));
-        let Parts { gateway, market_data, core, durable, .. } = open(&config, &clock);
-        Self { config, clock, now: START, gateway, market_data, core: Some(core), durable, dir }
+        let (parts, stages) = open(&config, &clock);
+        let Parts { gateway, market_data, core, durable, .. } = parts;
+        let core = Some(core);
+        Self { config, clock, now: START, gateway, market_data, core, durable, stages, dir }
     }
 
     /// The process dies and another one starts, perhaps with another configuration.
     pub fn crash(mut self, change: impl FnOnce(&mut Config)) -> Self {
         drop((self.gateway, self.market_data, self.core));
         change(&mut self.config);
-        let Parts { gateway, market_data, core, durable, .. } = open(&self.config, &self.clock);
-        Self { gateway, market_data, core: Some(core), durable, ..self }
+        let (parts, stages) = open(&self.config, &self.clock);
+        let Parts { gateway, market_data, core, durable, .. } = parts;
+        Self { gateway, market_data, core: Some(core), durable, stages, ..self }
     }
 
     /// Stops in order, with clients that answer the Logout, and starts again.
@@ -219,7 +225,11 @@ impl Stepped {
 }
 
 /// A venue on the journal of a configuration, as far as it goes.
-fn open(config: &Config, clock: &ManualClock) -> Parts<ManualClock, TcpNetwork> {
+fn open(config: &Config, clock: &ManualClock) -> (Parts<ManualClock, TcpNetwork>, StageTimes) {
+    let (watches, stages) = match config.metrics.stages {
+        true => StageWatches::every_turn(),
+        false => StageWatches::off(),
+    };
     let storage: Arc<dyn Storage> = Arc::new(FileStorage::new(&config.venue.data_dir));
     let options = Options {
         segment_bytes: config.journal.segment_bytes,
@@ -230,6 +240,7 @@ fn open(config: &Config, clock: &ManualClock) -> Parts<ManualClock, TcpNetwork> 
         ironbook_journal::open_in(storage.clone(), options).expect("a journal");
     let opened = Opened { journal, recovery, restored: None, refused: Vec::new() };
     let listen = |port| TcpNetwork::listen_as(config, port);
-    let place = Place { clock: clock.clone(), storage, listen, replay: replay_on_one };
-    assemble(config, opened, place).unwrap_or_else(|error| panic!("{error}"))
+    let clock = clock.clone();
+    let place = Place { clock, watches, storage, listen, replay: replay_on_one };
+    (assemble(config, opened, place).unwrap_or_else(|error| panic!("{error}")), stages)
 }

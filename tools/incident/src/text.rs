@@ -34,6 +34,11 @@ pub fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
 }
 
+/// A time in µs, to a tenth.
+pub fn micros(ns: u64) -> String {
+    format!("{}.{} us", grouped(ns / 1_000), ns % 1_000 / 100)
+}
+
 /// A hash as sixteen hexadecimal digits.
 pub fn hash(hash: u64) -> String {
     format!("{hash:016x}")

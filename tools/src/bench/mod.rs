@@ -9,11 +9,15 @@ use std::{fs, io, path::Path, path::PathBuf};
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 use ironbook_benches::distance::MeasureError;
-use ironbook_gateway::clock::{Clock, SystemClock};
+use ironbook_gateway::{
+    clock::{Clock, SystemClock},
+    stages::Pace,
+};
 use serde_json::{Value, json};
 
 use self::suite::{
-    Distance, Effort, Point, QUANTILES, SEED, Suite, TOO_FEW_NOTE, cell, is_enough, median, spread,
+    Distance, Effort, Point, QUANTILES, SEED, Stages, Suite, TOO_FEW_NOTE, cell, is_enough, median,
+    spread,
 };
 use crate::{
     doctor::{Check, Facts, Verdict, judge},
@@ -170,6 +174,36 @@ fn print(suite: &Suite) {
         if let Some(knee) = distance.knee() {
             say!("  knee at {} requests/s: p99 goes up behind it", grouped(knee.rate as u64));
         }
+        print_stages(&distance.staged());
+    }
+}
+
+/// What is told of a stage: shares of its times, and the longest.
+pub(crate) const STAGE_QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p99", 0.99), ("max", 1.0)];
+
+/// How stages are measured, in words.
+fn measured(stages: &Stages) -> String {
+    let Pace { every, reading_ns } = stages.measured;
+    let of = match every {
+        1 => String::new(),
+        _ => format!("; one turn in {every} is measured, as that is slow"),
+    };
+    format!("each with a reading of the clock in it, {reading_ns} ns{of}")
+}
+
+fn print_stages(staged: &[(String, &Stages)]) {
+    let Some((_, first)) = staged.first() else { return };
+    say!("\n  Where the time goes, µs; {}", measured(first));
+    let rates: String = staged.iter().map(|(rate, _)| format!("{rate:>30}")).collect();
+    let names = STAGE_QUANTILES.map(|(name, _)| format!("{name:>10}")).concat();
+    say!("  {:8}{rates}", "");
+    say!("  {:8}{}", "stage", names.repeat(staged.len()));
+    for (row, (stage, _)) in first.times.iter().enumerate() {
+        let cells = staged.iter().flat_map(|(_, stages)| {
+            let times = &stages.times[row].1;
+            STAGE_QUANTILES.map(|(_, at)| format!("{:>10.2}", times.quantile_ns(at) as f64 / 1e3))
+        });
+        say!("  {:8}{}", stage.name(), cells.collect::<String>());
     }
 }
 
@@ -200,6 +234,16 @@ fn figures(suite: &Suite, effort: &Effort, machine: &Machine) -> Value {
             QUANTILES.iter().filter_map(|&(name, at)| Some((name.to_owned(), json!(of(at)?))));
         Value::Object(pairs.collect())
     };
+    let stages = |stages: &Stages| -> Value {
+        let told = stages.times.iter().map(|(stage, times)| {
+            let quantile = |at| times.quantile_ns(at);
+            let told =
+                STAGE_QUANTILES.map(|(name, at)| (format!("{name}_ns"), json!(quantile(at))));
+            let count = ("count".to_owned(), json!(times.count()));
+            (stage.name().to_owned(), Value::Object(told.into_iter().chain([count]).collect()))
+        });
+        Value::Object(told.collect())
+    };
     let point = |point: &Point| {
         json!({
             "rate": point.rate,
@@ -209,6 +253,7 @@ fn figures(suite: &Suite, effort: &Effort, machine: &Machine) -> Value {
             "max_ns": point.max(),
             "echo_ns": quantiles(&|at| point.floor(at)),
             "ratio": quantiles(&|at| point.ratio(at)),
+            "stages": stages(&point.stages),
         })
     };
     let distance = |distance: &Distance| {
@@ -216,6 +261,7 @@ fn figures(suite: &Suite, effort: &Effort, machine: &Machine) -> Value {
             "name": distance.name,
             "full_speed": median(&distance.full_speed),
             "full_speed_runs": distance.full_speed,
+            "full_speed_stages": stages(&distance.stages),
             "knee": distance.knee().map(|point| point.rate),
             "points": distance.points.iter().map(point).collect::<Vec<_>>(),
         })
@@ -224,6 +270,7 @@ fn figures(suite: &Suite, effort: &Effort, machine: &Machine) -> Value {
     let of = |latency: &Histogram<u64>, at: f64| {
         is_enough(latency, at).then(|| latency.value_at_quantile(at) as f64)
     };
+    let Pace { every, reading_ns } = suite.distances[2].stages.measured;
     json!({
         "time_ns": machine.time_ns,
         "build": env!("CARGO_PKG_VERSION"),
@@ -232,6 +279,7 @@ fn figures(suite: &Suite, effort: &Effort, machine: &Machine) -> Value {
         "seed": SEED,
         "runs": effort.runs,
         "seconds": effort.seconds,
+        "stages_measured": { "one_turn_in": every, "clock_reading_ns": reading_ns },
         "floors": {
             "noise_ns": quantiles(&|at| of(&floors.noise, at)),
             "noise_max_ns": floors.noise.max(),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use hdrhistogram::Histogram;
 
 use super::{
-    Machine,
+    Machine, STAGE_QUANTILES, measured,
     suite::{
         Distance, Effort, Point, QUANTILES, REQUESTS_MAX, SEED, Suite, TOO_FEW, TOO_FEW_NOTE, cell,
         is_enough, median, spread, timeline,
@@ -63,6 +63,7 @@ pub fn html(suite: &Suite, effort: &Effort, machine: &Machine) -> String {
         hiccups(fix),
         "The longest latency in each 10 ms of the last run: what stands out is a pause, of the venue, the client, or the machine.",
     );
+    stage_table(&mut out, fix);
     for distance in [journal, engine] {
         let _ = writeln!(out, "<h2>{}</h2>", escape(&capital(distance.name)));
         distance_table(&mut out, distance);
@@ -118,6 +119,32 @@ fn distance_table(out: &mut String, distance: &Distance) {
     if distance.lacks_samples() {
         let _ = writeln!(out, "<p>{TOO_FEW_NOTE}</p>");
     }
+}
+
+fn stage_table(out: &mut String, distance: &Distance) {
+    let staged = distance.staged();
+    let Some((_, first)) = staged.first() else { return };
+    let _ = write!(
+        out,
+        "<h3>Where the time goes</h3>\n<p>µs, of all runs together, {}.</p>\n<table><tr><th>stage",
+        escape(&measured(first))
+    );
+    for (rate, _) in &staged {
+        for (name, _) in STAGE_QUANTILES {
+            let _ = write!(out, "<th>{rate}<br>{name}");
+        }
+    }
+    out.push_str("<th>one value is of");
+    for (row, (stage, _)) in first.times.iter().enumerate() {
+        let _ = write!(out, "<tr><td>{}", stage.name());
+        for (_, stages) in &staged {
+            for (_, at) in STAGE_QUANTILES {
+                let _ = write!(out, "<td>{:.2}", stages.times[row].1.quantile_ns(at) as f64 / 1e3);
+            }
+        }
+        let _ = write!(out, "<td>{}", escape(stage.meaning()));
+    }
+    out.push_str("</table>\n");
 }
 
 fn floor_table(out: &mut String, suite: &Suite) {

@@ -9,8 +9,14 @@ use ironbook_benches::{
     open_loop::{self, OpenLoop},
     workload,
 };
+use ironbook_gateway::{
+    histogram::Distribution,
+    stages::{Pace as Measured, Stage, StageTimes},
+};
 use ironbook_journal::Options;
 use std::time::Duration;
+
+use crate::output::grouped;
 
 /// Seed of the workload.
 pub const SEED: u64 = 20_150_501;
@@ -69,6 +75,17 @@ pub struct Point {
     pub floors: Vec<OpenLoop>,
     /// Longest latency of each slice of time in the last run, for FIX.
     pub slowest: Vec<u64>,
+    /// Where the time went, for FIX.
+    pub stages: Stages,
+}
+
+/// What orders took their time for: all runs together.
+#[derive(Clone, Debug, Default)]
+pub struct Stages {
+    /// Times of each stage, in the sequence of an order's way; empty where nothing was measured.
+    pub times: Vec<(Stage, Distribution)>,
+    /// How often it was measured.
+    pub measured: Measured,
 }
 
 /// A distance with its full speed, a second, and the open loops below it.
@@ -78,6 +95,8 @@ pub struct Distance {
     pub name: &'static str,
     /// Full speed of each run.
     pub full_speed: Vec<f64>,
+    /// Where the time went at full speed, for FIX.
+    pub stages: Stages,
     /// Ascending by rate.
     pub points: Vec<Point>,
 }
@@ -123,7 +142,8 @@ pub fn measure(effort: &Effort, mut tell: impl FnMut(&str)) -> Result<Suite, Mea
         distances[0].full_speed.push(commands.len() as f64 / time.as_secs_f64());
         let half = commands[..commands.len() / 2].to_vec();
         distances[1].full_speed.push(pipeline(half, f64::INFINITY)?.rate());
-        let report = fix(Pace::Unlimited, effort.commands / 2)?;
+        let [.., sockets] = &mut distances;
+        let report = fix(Pace::Unlimited, effort.commands / 2, &mut sockets.stages)?;
         let seconds = report.duration.as_secs_f64();
         distances[2].full_speed.push(report.requests() as f64 / seconds);
     }
@@ -147,7 +167,7 @@ pub fn measure(effort: &Effort, mut tell: impl FnMut(&str)) -> Result<Suite, Mea
             tell(&format!("FIX at {:.0}/s, run {run} of {}", point.rate, effort.runs));
             let count = requests(point.rate, effort);
             point.floors.push(open_loop::echo(count as u64, point.rate, ECHO_IN_FLIGHT)?);
-            let report = fix(Pace::PerSecond(point.rate), count)?;
+            let report = fix(Pace::PerSecond(point.rate), count, &mut point.stages)?;
             point.slowest.clone_from(&report.slowest);
             point.runs.push(OpenLoop {
                 done: report.requests(),
@@ -185,7 +205,7 @@ fn pipeline(commands: Vec<ironbook_engine::Command>, rate: f64) -> Result<OpenLo
     open_loop::pipeline(1, commands, dir.path(), options, rate)
 }
 
-fn fix(pace: Pace, count: usize) -> Result<LoadReport, MeasureError> {
+fn fix(pace: Pace, count: usize, stages: &mut Stages) -> Result<LoadReport, MeasureError> {
     let dir = tempfile::tempdir()?;
     let venue = distance::venue(dir.path())?;
     let options = LoadOptions {
@@ -201,6 +221,7 @@ fn fix(pace: Pace, count: usize) -> Result<LoadReport, MeasureError> {
     distance::pin(distance::NEAR_CPU);
     let flow = Synthetic::new(SEED, 1, Mix::default(), workload::SCALES).take(count);
     let report = load::run(flow, &options, |_| {});
+    stages.add(venue.stages());
     venue.stop();
     Ok(report?)
 }
@@ -212,7 +233,7 @@ fn requests(rate: f64, effort: &Effort) -> usize {
 
 impl Distance {
     fn new(name: &'static str) -> Self {
-        Self { name, full_speed: Vec::new(), points: Vec::new() }
+        Self { name, full_speed: Vec::new(), stages: Stages::default(), points: Vec::new() }
     }
 
     /// Chooses the rates: shares of the full speed, and those of them that are given and below it.
@@ -236,8 +257,24 @@ impl Distance {
                 runs: Vec::new(),
                 floors: Vec::new(),
                 slowest: Vec::new(),
+                stages: Stages::default(),
             })
             .collect();
+    }
+
+    /// Where stages are shown: at the lowest rate, at half the full speed or next to it, and at full speed.
+    pub fn staged(&self) -> Vec<(String, &Stages)> {
+        let off_half = |point: &&Point| point.load.map_or(f64::INFINITY, |load| (load - 0.5).abs());
+        let half =
+            self.points.iter().min_by(|one, other| off_half(one).total_cmp(&off_half(other)));
+        let named = |point: &Point| format!("{}/s", grouped(point.rate as u64));
+        let lowest = self.points.first();
+        let mut shown: Vec<_> =
+            lowest.into_iter().chain(half).map(|point| (named(point), &point.stages)).collect();
+        shown.dedup_by(|(one, _), (other, _)| one == other);
+        shown.push(("full speed".to_owned(), &self.stages));
+        shown.retain(|(_, stages)| !stages.times.is_empty());
+        shown
     }
 
     /// The last rate before the latency goes up: see [`KNEE_TIMES`]. `None` without points.
@@ -253,6 +290,21 @@ impl Distance {
     pub fn lacks_samples(&self) -> bool {
         let lacks = |point: &Point| QUANTILES.iter().any(|&(_, at)| point.shown(at).is_none());
         self.points.iter().any(lacks)
+    }
+}
+
+impl Stages {
+    /// Adds the times of a venue.
+    fn add(&mut self, venue: &StageTimes) {
+        self.measured = venue.pace();
+        let times = venue.read();
+        if self.times.is_empty() {
+            self.times = times;
+            return;
+        }
+        for ((_, all), (_, run)) in self.times.iter_mut().zip(&times) {
+            all.add(run);
+        }
     }
 }
 
@@ -369,7 +421,8 @@ mod tests {
             OpenLoop { done: 1_000, latency, duration: Duration::from_secs(1) }
         };
         let runs = |values: &[u64]| values.iter().map(|&ns| run(ns)).collect();
-        Point { rate, load: None, runs: runs(latencies), floors: runs(floor), slowest: vec![] }
+        let (runs, floors) = (runs(latencies), runs(floor));
+        Point { rate, load: None, runs, floors, slowest: vec![], stages: Stages::default() }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use ironbook_gateway::{
     random::Random,
     replay::replay_on_one,
     simulated_network::{SimulatedListener, SimulatedNetwork},
+    stages::StageWatches,
     venue::{Opened, Parts, Place, StartError, assemble, open_journal},
 };
 use ironbook_journal::{DurablePosition, Helpers, SimulatedStorage, Storage, Tail, open_stepped};
@@ -67,8 +68,10 @@ impl RunningVenue {
         let Opened { journal: (journal, helpers), recovery, restored, refused } =
             open_journal(config, &storage, open)?;
         let opened = Opened { journal, recovery, restored, refused };
+        let (watches, _) = StageWatches::new(config.metrics.stages);
         let place = Place {
             clock: clock.clone(),
+            watches,
             storage,
             listen: |_| Ok(network.listen()),
             replay: replay_on_one,

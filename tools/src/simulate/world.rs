@@ -151,16 +151,7 @@ struct Kept {
 
 /// Runs a simulation to its end, or to the first violation.
 pub fn simulate(settings: Settings) -> Ending {
-    let mut world = World::new(settings);
-    let violation = world.run().err();
-    world.sum_up();
-    let journal = world.audit.as_ref().map_or(0, |audit| audit.mark.hash);
-    Ending {
-        hash: world.network.sent_hash().rotate_left(1) ^ journal,
-        acknowledge: world.config.venue.acknowledge,
-        happened: world.happened,
-        violation,
-    }
+    World::new(settings).go()
 }
 
 impl World {
@@ -205,6 +196,19 @@ impl World {
         };
         world.set_disk_faults(FaultRates::default());
         world
+    }
+
+    /// Runs to its end.
+    fn go(mut self) -> Ending {
+        let violation = self.run().err();
+        self.sum_up();
+        let journal = self.audit.as_ref().map_or(0, |audit| audit.mark.hash);
+        Ending {
+            hash: self.network.sent_hash().rotate_left(1) ^ journal,
+            acknowledge: self.config.venue.acknowledge,
+            happened: self.happened,
+            violation,
+        }
     }
 
     fn run(&mut self) -> Checked {
@@ -680,4 +684,25 @@ fn state_of(engine: &Engine) -> (Sequence, u64) {
 
 fn unreadable(error: impl ToString) -> Violation {
     Violation::new(Oracle::Acknowledged, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measuring_changes_no_byte() {
+        for seed in 0..3 {
+            let settings = Settings { seed, minutes: 1, plant: None };
+            let hash = |stages| {
+                let mut world = World::new(settings);
+                world.config.metrics.stages = stages;
+                let ending = world.go();
+                assert!(ending.violation.is_none(), "seed {seed}: {:?}", ending.violation);
+                assert!(ending.happened.requests > 0, "seed {seed}");
+                ending.hash
+            };
+            assert_eq!(hash(true), hash(false), "seed {seed}");
+        }
+    }
 }

@@ -3,13 +3,16 @@
 //! Every frame is read once, in slices, so that whoever asks something meanwhile is answered first. What
 //! is kept has a bound: cells of time become twice as wide whenever the journal outgrows them.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::collections::BTreeMap;
 
-use hdrhistogram::Histogram;
 use ironbook_engine::{
     Command, Event, ExecType, InstrumentId, InstrumentStatus, LastLiquidity, SessionId,
 };
-use ironbook_incident::{Fault, index::Index};
+use ironbook_incident::{
+    Fault,
+    index::Index,
+    question::latency::{Quantiles, Slow, Waits},
+};
 use ironbook_journal::{Frame, Position, Reader};
 
 /// Cells of time at the most: more than a wide terminal has columns. Even, as pairs of them are joined.
@@ -22,10 +25,6 @@ const SILENCES_MAX: usize = 3;
 const MARKS_MAX: usize = 1_000;
 /// The slowest commands that are kept.
 const SLOWEST_MAX: usize = 100;
-/// The longest latency that is told apart, in ns: an hour.
-const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
-/// Significant digits of a latency.
-const LATENCY_DIGITS: u8 = 3;
 
 const _: () = assert!(CELLS_MAX.is_multiple_of(2));
 
@@ -77,17 +76,6 @@ pub struct Silence {
     pub time_ns: u64,
 }
 
-/// A command that waited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Slow {
-    /// From its message read by the gateway to its frame, in ns.
-    pub ns: u64,
-    /// Its frame.
-    pub sequence: u64,
-    /// Its time in ns since 1970.
-    pub time_ns: u64,
-}
-
 /// What is known so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
@@ -119,27 +107,21 @@ pub struct Survey {
     pub is_done: bool,
 }
 
-/// How long commands took from the gateway to their frame, in ns.
+/// How long requests waited before the core.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Latency {
-    /// How many they are.
-    pub commands: u64,
-    /// Percentiles by name, and their values; the last one is the longest.
-    pub percentiles: Vec<(&'static str, u64)>,
+    /// All of them.
+    pub waits: Quantiles,
     /// Slowest first.
     pub slowest: Vec<Slow>,
 }
-
-/// Percentiles that are told.
-const PERCENTILES: [(&str, f64); 5] =
-    [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("longest", 100.0)];
 
 /// Reads a journal, slice by slice.
 pub struct Surveyor {
     reader: Reader,
     until: u64,
     survey: Survey,
-    latency: Histogram<u64>,
+    waits: Waits,
     names: Names,
 }
 
@@ -160,12 +142,11 @@ impl Surveyor {
         let mut reader = index.reader(first)?;
         // Whoever made the index has checked every byte.
         reader.set_verify(false);
-        let latency = Histogram::new_with_max(LATENCY_NS_MAX, LATENCY_DIGITS);
         let mut surveyor = Self {
             reader,
             until: 0,
             survey: Survey { cell_ns: CELL_NS_MIN, ..Survey::default() },
-            latency: latency.expect("bounds that fit each other"),
+            waits: Waits::new(SLOWEST_MAX),
             names: Names::default(),
         };
         surveyor.extend(index);
@@ -194,7 +175,7 @@ impl Surveyor {
             }
             let next = self.reader.next().map_err(ironbook_gateway::replay::PlayError::from)?;
             let Some(frame) = next else { break };
-            self.survey.take(&frame, &mut self.latency, &mut self.names);
+            self.survey.take(&frame, &mut self.waits, &mut self.names);
         }
         self.survey.is_done = self.is_at_end();
         Ok(!self.survey.is_done)
@@ -214,19 +195,13 @@ impl Surveyor {
     /// What is known so far.
     pub fn survey(&self) -> Survey {
         let mut survey = self.survey.clone();
-        survey.latency.commands = self.latency.len();
-        if !self.latency.is_empty() {
-            let value = |percentile| self.latency.value_at_percentile(percentile);
-            let named = |(name, percentile)| (name, value(percentile).min(self.latency.max()));
-            survey.latency.percentiles = PERCENTILES.map(named).into();
-        }
-        survey.latency.slowest.sort_unstable_by_key(|slow| Reverse(*slow));
+        survey.latency = Latency { waits: self.waits.quantiles(), slowest: self.waits.slowest() };
         survey
     }
 }
 
 impl Survey {
-    fn take(&mut self, frame: &Frame<'_>, latency: &mut Histogram<u64>, names: &mut Names) {
+    fn take(&mut self, frame: &Frame<'_>, waits: &mut Waits, names: &mut Names) {
         let here = (frame.sequence, frame.time_ns);
         if self.frames == 0 {
             self.first = here;
@@ -238,7 +213,7 @@ impl Survey {
         self.last = here;
         if Command::is_kind(frame.kind) {
             if let Ok(command) = Command::decode(frame.kind, frame.payload) {
-                self.command(&command, here, latency, names);
+                self.command(&command, frame, waits, names);
             }
         } else if Event::is_kind(frame.kind)
             && let Ok(event) = Event::decode(frame.kind, frame.payload)
@@ -250,8 +225,8 @@ impl Survey {
     fn command(
         &mut self,
         command: &Command,
-        (sequence, time_ns): (u64, u64),
-        latency: &mut Histogram<u64>,
+        frame: &Frame<'_>,
+        waits: &mut Waits,
         names: &mut Names,
     ) {
         match command {
@@ -263,13 +238,9 @@ impl Survey {
             }
             _ => {}
         }
-        let of_client = command.origin().filter(|origin| origin.msg_seq_num > 0);
-        let Some(origin) = of_client else { return };
-        let ns = time_ns.saturating_sub(origin.received.0);
-        latency.saturating_record(ns);
-        self.keep_slow(Slow { ns, sequence, time_ns });
+        let Some(ns) = waits.take(command, frame) else { return };
         self.messages += 1;
-        let cell = self.cell(time_ns);
+        let cell = self.cell(frame.time_ns);
         cell.messages += 1;
         cell.latency_ns = cell.latency_ns.max(ns);
     }
@@ -317,19 +288,6 @@ impl Survey {
         if at < SILENCES_MAX {
             self.silences.insert(at, silence);
             self.silences.truncate(SILENCES_MAX);
-        }
-    }
-
-    /// Keeps the slowest, unsorted: the least of them makes room.
-    fn keep_slow(&mut self, slow: Slow) {
-        let slowest = &mut self.latency.slowest;
-        if slowest.len() < SLOWEST_MAX {
-            slowest.push(slow);
-            slowest.sort_unstable();
-        } else if slow > slowest[0] {
-            let at = slowest.partition_point(|kept| *kept < slow);
-            slowest[..at].rotate_left(1);
-            slowest[at - 1] = slow;
         }
     }
 
@@ -445,17 +403,13 @@ mod tests {
     }
 
     #[test]
-    fn the_slowest_and_the_longest_are_kept() {
+    fn the_longest_are_kept() {
         let mut survey = Survey::default();
-        for number in 0..10 * SLOWEST_MAX as u64 {
-            let ns = number * 7_919 % 10_007;
-            survey.keep_slow(Slow { ns, sequence: number, time_ns: number });
+        let mut all: Vec<_> = (0..1_000).map(|number| number * 7_919 % 10_007).collect();
+        for (number, &ns) in (0..).zip(&all) {
             survey.keep_silence(Silence { ns, sequence: number, time_ns: number });
         }
-        let mut all: Vec<_> = (0..10 * SLOWEST_MAX as u64).map(|at| at * 7_919 % 10_007).collect();
-        all.sort_unstable_by_key(|ns| Reverse(*ns));
-        let slowest: Vec<_> = survey.latency.slowest.iter().rev().map(|slow| slow.ns).collect();
-        assert_eq!(slowest, all[..SLOWEST_MAX]);
+        all.sort_unstable_by_key(|ns| std::cmp::Reverse(*ns));
         let silences: Vec<_> = survey.silences.iter().map(|silence| silence.ns).collect();
         assert_eq!(silences, all[..SILENCES_MAX]);
     }

@@ -3,14 +3,16 @@
 use std::fmt;
 
 use ironbook_engine::{
-    Command, Engine, Event, ExecType, OrdStatus, OrderId, SessionId, domain::ExecReason,
-    engine::OrderView, event::Execution,
+    Engine, Event, ExecType, OrdStatus, OrderId, SessionId, domain::ExecReason, engine::OrderView,
+    event::Execution,
 };
 use ironbook_gateway::translate::exec_reason_text;
 use serde_json::{Value, json};
 
 use super::{
-    Span, clock, place_json,
+    Span, clock,
+    latency::wait_ns,
+    place_json,
     queue::{Ahead, ahead},
     scan,
 };
@@ -20,6 +22,7 @@ use crate::{
     moment::Moment,
     place::event,
     show::{Content, Entry, comp_id, number, symbol},
+    text::micros,
 };
 
 /// The life of an order.
@@ -197,11 +200,10 @@ fn step(
     })
 }
 
-/// From a client's message read to its command stamped.
+/// From a client's message received to its command stamped.
 fn latency(input: &Entry, time_ns: u64) -> Option<u64> {
     let Content::Command(command) = &input.content else { return None };
-    let origin = Command::origin(command)?;
-    (origin.msg_seq_num > 0).then(|| time_ns.saturating_sub(origin.received.0))
+    wait_ns(command, time_ns)
 }
 
 /// Who owns the other order of a trade: its own report is beside this one.
@@ -342,9 +344,4 @@ impl fmt::Display for Life {
         }
         write!(f, "\nEnd          {}", self.end)
     }
-}
-
-/// A time in µs, to a tenth.
-fn micros(ns: u64) -> String {
-    format!("{}.{} us", ns / 1_000, ns % 1_000 / 100)
 }

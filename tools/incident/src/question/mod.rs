@@ -4,6 +4,7 @@
 pub mod book;
 pub mod bust;
 pub mod client;
+pub mod latency;
 pub mod life;
 pub mod queue;
 pub mod top;

@@ -103,6 +103,35 @@ impl Script {
     /// The same with events that are not what the engine says.
     pub fn command_with_lies(&mut self, command: Command, lie: impl Fn(&mut Event)) -> u64 {
         self.now_ns += STEP_NS;
+        let sequence = self.append(command, lie);
+        self.writer.commit();
+        sequence
+    }
+
+    /// Orders of one at 100.00 in AAPL, carried out in one turn of the core, each with how long it waited; gives their
+    /// sequences.
+    pub fn turn(&mut self, orders: &[(SessionId, &str, Side, u64)]) -> Vec<u64> {
+        self.now_ns += STEP_NS;
+        let mut sequences = Vec::new();
+        for &(session, cl_ord_id, side, waited_ns) in orders {
+            let mut origin = self.origin(session);
+            origin.received = Timestamp(self.now_ns - waited_ns);
+            let terms = OrderTerms {
+                side,
+                ord_type: OrdType::Limit,
+                time_in_force: TimeInForce::Day,
+                price: (10_000, 2),
+                order_qty: (1, 0),
+            };
+            let order = NewOrder::new(origin, AAPL, terms, self.account, name(cl_ord_id));
+            sequences.push(self.append(order.into(), |_| {}));
+        }
+        self.writer.commit();
+        sequences
+    }
+
+    /// Appends a command and its events, now.
+    fn append(&mut self, command: Command, lie: impl Fn(&mut Event)) -> u64 {
         let stamp = self.sequencer.stamp(Timestamp(self.now_ns));
         let mut sink = VecSink::default();
         let next = self.engine.apply(stamp, &command, &mut sink);
@@ -113,7 +142,6 @@ impl Script {
             lie(event);
             self.writer.append(event.kind(), stamp.sequence.0, stamp.time.0, event.payload());
         }
-        self.writer.commit();
         sequence
     }
 

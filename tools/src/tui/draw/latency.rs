@@ -1,6 +1,9 @@
 //! How long commands took from the gateway to their frame.
 
-use ironbook_incident::text::{grouped, utc};
+use ironbook_incident::{
+    question::latency::PERCENTILES,
+    text::{grouped, utc},
+};
 use ratatui::{
     Frame,
     layout::{Constraint, Layout, Rect},
@@ -26,9 +29,11 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
         Line::default(),
     ];
     let so_far = if survey.is_done { "" } else { ", so far" };
-    lines.push(heading(format!("{} commands{so_far}", grouped(latency.commands))));
-    for (name, ns) in &latency.percentiles {
-        lines.push(Line::from(format!("{name:<10}{:>12}", duration(*ns))));
+    lines.push(heading(format!("{} commands{so_far}", grouped(latency.waits.requests))));
+    for ((name, _), ns) in PERCENTILES.iter().zip(latency.waits.ns) {
+        if latency.waits.requests > 0 {
+            lines.push(Line::from(format!("{name:<10}{:>12}", duration(ns))));
+        }
     }
     let parts = [
         Constraint::Length(lines.len() as u16),

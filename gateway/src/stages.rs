@@ -1,0 +1,501 @@
+//! What an order takes its time for, stage by stage.
+//!
+//! | stage | agent | one value for | from, to |
+//! |---|---|---|---|
+//! | [`Read`](Stage::Read) | gateway | a read that brings bytes, of however many messages | the system call |
+//! | [`Decode`](Stage::Decode) | gateway | a message of a session that is logged on | framed, checked, made a command, put into the ring's batch |
+//! | [`Ring`](Stage::Ring) | core | an input | handed over, until the core begins with it |
+//! | [`Core`](Stage::Core) | core | an input | its frame written, matched, the frames of its events written |
+//! | [`Match`](Stage::Match) | core | a command, one of sixteen | of that, what the engine takes |
+//! | [`Append`](Stage::Append) | core | the same command | of that, what writing the frames takes |
+//! | [`Publish`](Stage::Publish) | core | a turn's inputs, 64 at the most | released to all who follow the journal |
+//! | [`Encode`](Stage::Encode) | gateway | a frame that somebody is told of | taken off the journal, made messages of |
+//! | [`Write`](Stage::Write) | gateway | a write, of however many messages | the system call |
+//! | [`Respond`](Stage::Respond) | gateway | a frame that somebody is told of | the core's stamp, until its messages were given to the system |
+//!
+//! Append and Publish are what the journal takes. What is done for a batch is measured and counted once for it, as
+//! its cost is the batch's. Respond is no stage beside the others but what those from Core on come to, with the wait
+//! for the gateway, and under `acknowledge = "durable"` for the disk; before the stamp, the journal itself says
+//! when a message was received. A message that its client does not take at once is written when it is put aside.
+//!
+//! The end of a stage is the beginning of the next, so that a stage takes one reading of the processor's
+//! counter: 11 ns where this was written, and 15 with the counting. Each value has one reading in it. On a machine
+//! whose clock takes longer than [`READING_NS_MAX`] one turn of the gateway in [`TURNS_PER_SAMPLE`] is measured, and
+//! as many of its batches in ring and core.
+//!
+//! Times are measured beside the venue's clock and get into no journal, message or decision.
+
+use std::sync::Arc;
+
+use quanta::Clock;
+
+use crate::histogram::{Distribution, Histogram, Recorder, histogram};
+
+/// Parts of an order's way that are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Bytes are read from a socket.
+    Read,
+    /// A message becomes an input.
+    Decode,
+    /// An input waits for the core.
+    Ring,
+    /// An input is carried out.
+    Core,
+    /// The engine's part of that, for one command in [`COMMANDS_PER_SPLIT`].
+    Match,
+    /// The journal's part of that, for the same commands.
+    Append,
+    /// What was carried out in a turn is released.
+    Publish,
+    /// A frame becomes messages.
+    Encode,
+    /// Bytes are written to a socket.
+    Write,
+    /// From the core's stamp to the message given to the system.
+    Respond,
+}
+
+impl Stage {
+    /// All of them, in the sequence of an order's way.
+    pub const ALL: [Self; 10] = [
+        Self::Read,
+        Self::Decode,
+        Self::Ring,
+        Self::Core,
+        Self::Match,
+        Self::Append,
+        Self::Publish,
+        Self::Encode,
+        Self::Write,
+        Self::Respond,
+    ];
+
+    /// Its name, for tables and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Decode => "decode",
+            Self::Ring => "ring",
+            Self::Core => "core",
+            Self::Match => "match",
+            Self::Append => "append",
+            Self::Publish => "publish",
+            Self::Encode => "encode",
+            Self::Write => "write",
+            Self::Respond => "respond",
+        }
+    }
+
+    /// What one value is of, in a few words.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Read => "a read of a socket that brings bytes",
+            Self::Decode => "a message, until it is in the ring",
+            Self::Ring => "an input, until the core begins with it",
+            Self::Core => "an input, carried out and written",
+            Self::Match => "  of that the engine, one command in 16",
+            Self::Append => "  of that the journal, the same command",
+            Self::Publish => "a turn's inputs, released",
+            Self::Encode => "a frame, made messages of",
+            Self::Write => "a write to a socket",
+            Self::Respond => "from the core's stamp to the end of the write",
+        }
+    }
+}
+
+/// Commands for one whose time is split into the engine's and the journal's: that takes two readings of the clock for
+/// each event.
+pub const COMMANDS_PER_SPLIT: u32 = 16;
+
+/// Dearest reading of the clock, ns, with which every turn is measured.
+pub const READING_NS_MAX: u64 = 20;
+
+/// Turns, and batches for the core, for one that is measured where the clock is dearer. A prime: what the gateway does
+/// every so many turns must not fall between the samples for ever.
+pub const TURNS_PER_SAMPLE: u32 = 17;
+
+/// What the agents of a venue measure with.
+pub struct StageWatches {
+    /// The gateway's.
+    pub gateway: StageWatch,
+    /// The core's.
+    pub core: StageWatch,
+    /// That of the ring's sending end.
+    pub hand_over: Stamper,
+}
+
+/// The times of a venue, to be read whenever somebody asks.
+#[derive(Clone, Debug, Default)]
+pub struct StageTimes {
+    agents: Vec<Arc<[Histogram; Stage::ALL.len()]>>,
+    pace: Pace,
+}
+
+/// What is measured, and what that takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Turns for one that is measured; 0 when nothing is.
+    pub every: u32,
+    /// What a reading of the clock takes, ns; 0 when there is none.
+    pub reading_ns: u64,
+}
+
+impl StageWatches {
+    /// Measures, as often as this machine's clock allows, or not at all.
+    pub fn new(on: bool) -> (Self, StageTimes) {
+        if !on {
+            return Self::off();
+        }
+        let clock = Clock::new();
+        let reading_ns = reading_ns(&clock);
+        let every = if reading_ns <= READING_NS_MAX { 1 } else { TURNS_PER_SAMPLE };
+        Self::with(clock, Pace { every, reading_ns })
+    }
+
+    /// Measures every turn, whatever the clock takes.
+    pub fn every_turn() -> (Self, StageTimes) {
+        let clock = Clock::new();
+        let reading_ns = reading_ns(&clock);
+        Self::with(clock, Pace { every: 1, reading_ns })
+    }
+
+    /// Measures nothing.
+    pub fn off() -> (Self, StageTimes) {
+        let watches = Self {
+            gateway: StageWatch::default(),
+            core: StageWatch::default(),
+            hand_over: Stamper::default(),
+        };
+        (watches, StageTimes::default())
+    }
+
+    fn with(clock: Clock, pace: Pace) -> (Self, StageTimes) {
+        let ((gateway, at_gateway), (core, at_core)) =
+            (StageWatch::new(clock.clone(), pace), StageWatch::new(clock.clone(), pace));
+        let hand_over = Stamper { clock: Some(clock), turns: Turns::new(pace.every) };
+        let times = StageTimes { agents: vec![at_gateway.into(), at_core.into()], pace };
+        (Self { gateway, core, hand_over }, times)
+    }
+}
+
+/// What a reading of a clock takes at best: somebody else may have the processor in between.
+fn reading_ns(clock: &Clock) -> u64 {
+    const READINGS: u64 = 64;
+    const ROUNDS: usize = 64;
+    let round = || {
+        let start = clock.raw();
+        let end = (0..READINGS).fold(start, |_, _| std::hint::black_box(clock.raw()));
+        clock.delta_as_nanos(start, end) / READINGS
+    };
+    (0..ROUNDS).map(|_| round()).min().unwrap_or(0)
+}
+
+impl StageTimes {
+    /// The times of each stage, in the sequence of an order's way; of no stage when nothing is measured.
+    pub fn read(&self) -> Vec<(Stage, Distribution)> {
+        if self.agents.is_empty() {
+            return Vec::new();
+        }
+        let all = |stage: Stage| {
+            let mut all = Distribution::default();
+            self.agents.iter().for_each(|agent| all.add(&agent[stage as usize].read()));
+            all
+        };
+        Stage::ALL.map(|stage| (stage, all(stage))).into()
+    }
+
+    /// How often it is measured.
+    pub fn pace(&self) -> Pace {
+        self.pace
+    }
+}
+
+/// Picks one turn of so many.
+#[derive(Clone, Debug, Default)]
+struct Turns {
+    /// 0: none.
+    every: u32,
+    left: u32,
+}
+
+impl Turns {
+    fn new(every: u32) -> Self {
+        Self { every, left: 0 }
+    }
+
+    #[inline]
+    fn pick(&mut self) -> bool {
+        if self.left == 0 {
+            self.left = self.every.saturating_sub(1);
+            return self.every > 0;
+        }
+        self.left -= 1;
+        false
+    }
+}
+
+/// Says when batches are handed over.
+#[derive(Clone, Debug, Default)]
+pub struct Stamper {
+    clock: Option<Clock>,
+    turns: Turns,
+}
+
+/// A reading of the processor's counter; 0 is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ticks(u64);
+
+impl Stamper {
+    /// Now; none when this is not to be measured.
+    #[inline]
+    pub fn stamp(&mut self) -> Ticks {
+        match &self.clock {
+            Some(clock) if self.turns.pick() => Ticks(clock.raw()),
+            _ => Ticks::default(),
+        }
+    }
+}
+
+/// An agent's watch: measures from the end of a stage to that of the next.
+#[derive(Debug, Default)]
+pub struct StageWatch {
+    parts: Option<Box<Parts>>,
+    turns: Turns,
+    /// This turn is measured; there are parts then.
+    is_on: bool,
+}
+
+#[derive(Debug)]
+struct Parts {
+    clock: Clock,
+    recorders: [Recorder; Stage::ALL.len()],
+    /// When the last stage ended.
+    at: u64,
+    /// What a reading of the clock takes.
+    reading_ns: u64,
+    commands: Turns,
+    /// The engine's and the journal's times of the command that is split.
+    split: [u64; 2],
+}
+
+impl StageWatch {
+    fn new(clock: Clock, pace: Pace) -> (Self, [Histogram; Stage::ALL.len()]) {
+        let pairs = Stage::ALL.map(|_| histogram());
+        let histograms = std::array::from_fn(|at| pairs[at].1.clone());
+        let parts = Parts {
+            clock,
+            recorders: pairs.map(|(recorder, _)| recorder),
+            at: 0,
+            reading_ns: pace.reading_ns,
+            commands: Turns::new(COMMANDS_PER_SPLIT),
+            split: [0; 2],
+        };
+        let watch =
+            Self { parts: Some(Box::new(parts)), turns: Turns::new(pace.every), is_on: false };
+        (watch, histograms)
+    }
+
+    /// The parts, in a turn that is measured.
+    #[inline]
+    fn running(&mut self) -> Option<&mut Parts> {
+        if self.is_on { self.parts.as_deref_mut() } else { None }
+    }
+
+    /// Begins a turn, and decides whether it is measured.
+    #[inline]
+    pub fn begin_turn(&mut self) {
+        self.is_on = self.turns.pick();
+    }
+
+    /// Begins a turn with an input that was handed over then: it is measured if that is known.
+    #[inline]
+    pub fn begin_turn_with(&mut self, handed_over: Ticks) {
+        self.is_on = handed_over != Ticks::default() && self.parts.is_some();
+    }
+
+    /// Ends a turn: nothing is measured before the next.
+    #[inline]
+    pub fn end_turn(&mut self) {
+        self.is_on = false;
+    }
+
+    /// Whether this turn is measured.
+    #[inline]
+    pub fn is_on(&self) -> bool {
+        self.is_on
+    }
+
+    /// A stage begins here.
+    #[inline]
+    pub fn mark(&mut self) {
+        if let Some(parts) = self.running() {
+            parts.at = parts.clock.raw();
+        }
+    }
+
+    /// A stage ends here, and the next one begins.
+    #[inline]
+    pub fn lap(&mut self, stage: Stage) {
+        if let Some(parts) = self.running() {
+            let ns = parts.lap();
+            parts.recorders[stage as usize].record(ns);
+        }
+    }
+
+    /// A stage that began elsewhere ended where the one now begins.
+    #[inline]
+    pub fn end_of(&mut self, stage: Stage, since: Ticks) {
+        if since != Ticks::default()
+            && let Some(parts) = self.running()
+        {
+            let ns = parts.clock.delta_as_nanos(since.0, parts.at.max(since.0));
+            parts.recorders[stage as usize].record(ns);
+        }
+    }
+
+    /// A stage has taken so long, so many times, by another clock.
+    #[inline]
+    pub fn record_n(&mut self, stage: Stage, ns: u64, times: u64) {
+        if let Some(parts) = self.running() {
+            parts.recorders[stage as usize].record_n(ns, times);
+        }
+    }
+
+    /// A command begins: the watch, if its time is to be split, by [`appended`](Self::appended) and
+    /// [`matched`](Self::matched) in turn, to be ended by [`end_split`](Self::end_split).
+    #[inline]
+    pub fn split(&mut self) -> Option<&mut Self> {
+        let parts = self.running()?;
+        if !parts.commands.pick() {
+            return None;
+        }
+        parts.split = [0; 2];
+        Some(self)
+    }
+
+    /// The journal's part of a command's time goes to here.
+    #[inline]
+    pub fn appended(&mut self) {
+        self.add(0);
+    }
+
+    /// The engine's part goes to here.
+    #[inline]
+    pub fn matched(&mut self) {
+        self.add(1);
+    }
+
+    #[inline]
+    fn add(&mut self, part: usize) {
+        if let Some(parts) = self.running() {
+            let ns = parts.lap();
+            // A command has some dozens of these readings, all other stages have one.
+            parts.split[part] += ns.saturating_sub(parts.reading_ns);
+        }
+    }
+
+    /// The command is carried out, and the rest was the engine's.
+    #[inline]
+    pub fn end_split(&mut self) {
+        self.matched();
+        if let Some(parts) = self.running() {
+            let [appended, matched] = parts.split;
+            let recorders = &mut parts.recorders;
+            recorders[Stage::Append as usize].record(appended);
+            recorders[Stage::Match as usize].record(matched);
+            recorders[Stage::Core as usize].record(appended + matched + parts.reading_ns);
+        }
+    }
+}
+
+impl Parts {
+    /// Time since the end of the last stage, ns.
+    #[inline]
+    fn lap(&mut self) -> u64 {
+        let now = self.clock.raw();
+        let ns = self.clock.delta_as_nanos(self.at, now.max(self.at));
+        self.at = now;
+        ns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(times: &StageTimes, stage: Stage) -> u64 {
+        times.read().iter().find(|(of, _)| *of == stage).map_or(0, |(_, times)| times.count())
+    }
+
+    /// Turns of gateway and core with three inputs each.
+    fn turns(watches: &mut StageWatches, turns: u32) {
+        let StageWatches { gateway, core, hand_over } = watches;
+        for _ in 0..turns {
+            gateway.begin_turn();
+            gateway.mark();
+            (0..3).for_each(|_| gateway.lap(Stage::Decode));
+            let handed_over = hand_over.stamp();
+            core.begin_turn_with(handed_over);
+            core.mark();
+            for _ in 0..3 {
+                core.end_of(Stage::Ring, handed_over);
+                match core.split() {
+                    Some(watch) => {
+                        watch.appended();
+                        watch.matched();
+                        watch.appended();
+                        watch.end_split();
+                    }
+                    None => core.lap(Stage::Core),
+                }
+            }
+            core.lap(Stage::Publish);
+            core.end_turn();
+            // Between turns nothing is measured.
+            core.lap(Stage::Core);
+        }
+    }
+
+    #[test]
+    fn all_turns_or_one_of_many_or_none_are_measured() {
+        let per_sample = u64::from(TURNS_PER_SAMPLE);
+        for every in [1, per_sample] {
+            let pace = Pace { every: every as u32, reading_ns: 1 };
+            let (mut watches, times) = StageWatches::with(Clock::new(), pace);
+            turns(&mut watches, 8 * TURNS_PER_SAMPLE);
+            let measured = 8 * per_sample / every;
+            for stage in [Stage::Decode, Stage::Ring, Stage::Core] {
+                assert_eq!(count(&times, stage), 3 * measured, "{stage:?}, one in {every}");
+            }
+            assert_eq!(count(&times, Stage::Publish), measured);
+            let split = (3 * measured).div_ceil(COMMANDS_PER_SPLIT.into());
+            assert_eq!((count(&times, Stage::Match), count(&times, Stage::Append)), (split, split));
+            assert_eq!(times.pace(), pace);
+        }
+        let (mut watches, times) = StageWatches::new(false);
+        turns(&mut watches, 10);
+        assert!(times.read().is_empty());
+        assert_eq!(times.pace(), Pace::default());
+    }
+
+    #[test]
+    fn parts_of_a_command_come_to_the_whole() {
+        let clock = Clock::new();
+        let reading_ns = reading_ns(&clock);
+        assert!(reading_ns > 0);
+        let (mut watch, histograms) = StageWatch::new(clock, Pace { every: 1, reading_ns });
+        watch.begin_turn();
+        watch.mark();
+        for _ in 0..10 * COMMANDS_PER_SPLIT {
+            match watch.split() {
+                Some(watch) => watch.end_split(),
+                None => watch.mark(),
+            }
+        }
+        let sum = |stage: Stage| histograms[stage as usize].read().sum_ns();
+        assert_eq!(histograms[Stage::Core as usize].read().count(), 10);
+        let parts = sum(Stage::Match) + sum(Stage::Append);
+        assert_eq!(sum(Stage::Core), parts + 10 * reading_ns);
+    }
+}
