@@ -986,9 +986,21 @@ fn bench_writes_figures_distributions_and_a_report() {
     // What an earlier run left behind.
     fs::create_dir(&out).unwrap();
     fs::write(out.join("fix-1.hgrm"), "old").unwrap();
-    let printed = json(&expect_exit(&["bench", "--quick", "--json", "--out", &text(&out)], 0));
+    let earlier = dir.path().join("earlier.json");
+    let ratios = r#"{"points": [{"rate": 1000.0, "load": null, "ratio": {"p50": 1.0}}],
+        "name": "FIX socket to FIX socket"}"#;
+    fs::write(&earlier, format!(r#"{{"distances": [{ratios}]}}"#)).unwrap();
+    let (out_text, runs) = (text(&out), text(&dir.path().join("runs")));
+    let kept = ["--keep", &runs, "--name", "one", "--against", &text(&earlier)];
+    let bench = ["bench", "--quick", "--json", "--out", &out_text];
+    let mut printed = json(&expect_exit(&[&bench[..], &kept].concat(), 0));
+    let against = printed.as_object_mut().unwrap().remove("against").unwrap();
+    assert_eq!(against[0]["before"], 1.0, "{against:#}");
     let written = fs::read_to_string(out.join("figures.json")).unwrap();
     assert_eq!(printed, serde_json::from_str::<Value>(&written).unwrap());
+    let file = fs::read_dir(&runs).unwrap().next().unwrap().unwrap();
+    assert!(file.file_name().to_str().unwrap().ends_with("-one.json"));
+    assert_eq!(fs::read_to_string(file.path()).unwrap(), written);
     let distances = printed["distances"].as_array().unwrap();
     assert_eq!(distances.len(), 3);
     let one_turn_in = printed["stages_measured"]["one_turn_in"].as_u64().unwrap();
@@ -1028,6 +1040,10 @@ fn bench_writes_figures_distributions_and_a_report() {
     assert!(!report.contains("NaN") && !report.contains("src="), "whole by itself");
     assert!(report.contains("<td>–") && report.contains("too few to tell it"), "{report}");
 
+    let wrong = expect_exit(&["bench", "--against", &text(&out.join("report.html"))], 2);
+    assert!(stderr(&wrong).contains("it must be a figures.json"), "{}", stderr(&wrong));
+    let wrong = expect_exit(&["bench", "--name", "a/b"], 2);
+    assert!(stderr(&wrong).contains("make a name"), "{}", stderr(&wrong));
     let wrong = expect_exit(&["bench", "--seconds", "0"], 2);
     assert!(stderr(&wrong).contains("--seconds must be from"), "{}", stderr(&wrong));
     let file = text(&out.join("report.html"));

@@ -1,6 +1,7 @@
 //! `ironbook bench`: latency and throughput on this machine, beside what the machine allows.
 
 mod hgrm;
+mod history;
 mod report;
 mod suite;
 
@@ -15,6 +16,7 @@ use ironbook_gateway::{
 };
 use serde_json::{Value, json};
 
+use self::history::Change;
 use self::suite::{
     Distance, Effort, Point, QUANTILES, SEED, Stages, Suite, TOO_FEW_NOTE, cell, is_enough, median,
     spread,
@@ -32,6 +34,9 @@ use crate::{
 /// loopback TCP at the same rate in the same round, which decodes, matches and journals nothing.
 ///
 /// Writes percentile distributions (.hgrm), the figures as JSON and a report as HTML into --out.
+///
+/// With --against the ratios to the floors are compared with those of an earlier run, --keep puts the figures
+/// where such runs are kept.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Directory for the report; what an earlier run left there is replaced
@@ -46,6 +51,15 @@ pub struct Arguments {
     /// One short run of everything: whether it works, not how fast
     #[arg(long, conflicts_with_all = ["runs", "seconds"])]
     quick: bool,
+    /// Compare with an earlier run: its figures.json
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// Also keep the figures in this directory, as DATE-NAME.json
+    #[arg(long, value_name = "DIR", requires = "name")]
+    keep: Option<PathBuf>,
+    /// What is measured, for instance a commit
+    #[arg(long)]
+    name: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -81,7 +95,13 @@ pub fn run(arguments: &Arguments) -> Outcome {
             commands: COMMANDS,
         },
     };
+    let usage = |message| Failure::new(Exit::Usage, message);
+    if let Some(name) = arguments.name.as_deref().filter(|name| !history::is_name(name)) {
+        return Err(usage(format!("--name {name}: letters, digits, `-`, `_` and `.` make a name")));
+    }
     // Before minutes are spent on figures that have no place.
+    let earlier = arguments.against.as_deref().map(history::read).transpose();
+    let earlier = earlier.map_err(|error| usage(format!("--against {error}")))?;
     let refused = |error: io::Error| {
         Failure::new(Exit::Usage, format!("--out {}: {error}", arguments.out.display()))
     };
@@ -101,12 +121,31 @@ pub fn run(arguments: &Arguments) -> Outcome {
     })
     .map_err(|error: MeasureError| Failure::new(Exit::Finding, format!("bench: {error}")))?;
     bar.finish_and_clear();
-    let figures = figures(&suite, &effort, &machine);
+    let mut figures = figures(&suite, &effort, &machine);
+    if let Some(name) = &arguments.name {
+        figures["name"] = json!(name);
+    }
     write(&arguments.out, &suite, &effort, &machine, &figures).map_err(refused)?;
+    let name = arguments.name.as_deref().unwrap_or_default();
+    let kept = arguments.keep.as_deref().map(|dir| {
+        history::keep(dir, name, machine.time_ns, &figures)
+            .map_err(|error| usage(format!("--keep {}: {error}", dir.display())))
+    });
+    let kept = kept.transpose()?;
+    let changes = earlier.map(|earlier| history::compare(&earlier, &figures));
     if arguments.json {
+        if let Some(changes) = &changes {
+            figures["against"] = changes.iter().map(Change::to_json).collect();
+        }
         say!("{figures:#}");
     } else {
         print(&suite);
+        if let Some(changes) = &changes {
+            print_changes(changes);
+        }
+        if let Some(file) = kept {
+            say!("\nKept         {}", file.display());
+        }
         let out = arguments.out.display();
         say!("\nReport       {out}/report.html, figures.json, and a .hgrm for each point");
         say!("Next: ironbook doctor (what to change on this machine)");
@@ -204,6 +243,17 @@ fn print_stages(staged: &[(String, &Stages)]) {
             STAGE_QUANTILES.map(|(_, at)| format!("{:>10.2}", times.quantile_ns(at) as f64 / 1e3))
         });
         say!("  {:8}{}", stage.name(), cells.collect::<String>());
+    }
+}
+
+fn print_changes(changes: &[Change]) {
+    let width = changes.iter().map(|change| change.what.len()).max().unwrap_or(0);
+    say!("\nAgainst the earlier run, as ratios to the floors of each");
+    say!("  {:width$}{:>10}{:>10}{:>9}", "", "before", "now", "change");
+    for change in changes {
+        let Change { what, before, now } = change;
+        let percent = change.share() * 100.0;
+        say!("  {what:width$}{before:>10.2}{now:>10.2}{percent:>+8.1}%");
     }
 }
 

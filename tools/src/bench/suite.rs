@@ -283,9 +283,7 @@ impl Distance {
         let below = |point: &&Point| point.quantile(0.99) <= KNEE_TIMES * calm;
         self.points.iter().take_while(below).last()
     }
-}
 
-impl Distance {
     /// Whether a point has too few samples for one of the [`QUANTILES`].
     pub fn lacks_samples(&self) -> bool {
         let lacks = |point: &Point| QUANTILES.iter().any(|&(_, at)| point.shown(at).is_none());

@@ -1,0 +1,160 @@
+//! Figures of an earlier run beside those of this one, and a place where they are kept.
+//!
+//! Two runs are compared by their ratios to the floors that each measured itself: a machine that was busier,
+//! or is another, has higher floors too.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use ironbook_incident::text::utc;
+use serde_json::{Value, json};
+
+/// A ratio that both runs have.
+#[derive(Debug, PartialEq)]
+pub struct Change {
+    /// What it is of.
+    pub what: String,
+    /// In the earlier run.
+    pub before: f64,
+    /// In this one.
+    pub now: f64,
+}
+
+impl Change {
+    /// How much more it is now, as a share of what it was.
+    pub fn share(&self) -> f64 {
+        self.now / self.before - 1.0
+    }
+
+    /// The change in a machine's words.
+    pub fn to_json(&self) -> Value {
+        json!({ "what": self.what, "before": self.before, "now": self.now, "change": self.share() })
+    }
+}
+
+/// Reads the figures of an earlier run.
+///
+/// # Errors
+/// What is wrong with the file, for people.
+pub fn read(file: &Path) -> Result<Value, String> {
+    let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let figures: Value = serde_json::from_str(&text)
+        .map_err(|error| format!("{}: {error}; it must be a figures.json", file.display()))?;
+    match ratios(&figures).is_empty() {
+        true => Err(format!("{}: no figures of a bench are in it", file.display())),
+        false => Ok(figures),
+    }
+}
+
+/// Ratios that both figures have, in the sequence of this run's.
+pub fn compare(before: &Value, now: &Value) -> Vec<Change> {
+    let known = ratios(before);
+    let find = |what: &str| known.iter().find(|(of, _)| of == what).map(|&(_, ratio)| ratio);
+    ratios(now)
+        .into_iter()
+        .filter_map(|(what, now)| Some(Change { before: find(&what)?, what, now }))
+        .collect()
+}
+
+/// The ratios of a run to its own floors.
+fn ratios(figures: &Value) -> Vec<(String, f64)> {
+    let mut found = Vec::new();
+    let floors = &figures["floors"];
+    let (copy_ns, echo) = (floors["copy_ns"].as_f64(), floors["echo_per_second"].as_f64());
+    for distance in figures["distances"].as_array().into_iter().flatten() {
+        let Some(name) = distance["name"].as_str() else { continue };
+        let points = distance["points"].as_array().map_or(&[][..], Vec::as_slice);
+        let has_echo = points.iter().any(|point| point["ratio"]["p50"].is_number());
+        if let (Some(speed), Some(copy_ns), Some(echo)) =
+            (distance["full_speed"].as_f64(), copy_ns, echo)
+        {
+            found.push(match has_echo {
+                true => (format!("{name}, full speed, echoes each"), echo / speed),
+                false => (format!("{name}, full speed, copies each"), 1e9 / speed / copy_ns),
+            });
+        }
+        for point in points {
+            // A rate chosen by the full speed is another in each run.
+            let rate = match (point["load"].as_f64(), point["rate"].as_f64()) {
+                (Some(load), _) => format!("{:.0} % load", load * 100.0),
+                (None, Some(rate)) => format!("{rate:.0}/s"),
+                _ => continue,
+            };
+            for (quantile, ratio) in point["ratio"].as_object().into_iter().flatten() {
+                if let Some(ratio) = ratio.as_f64() {
+                    found.push((format!("{name}, {rate}, {quantile}, echoes"), ratio));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Keeps figures in a directory under their date and a name. Tells where.
+///
+/// # Errors
+/// When the file can't be written.
+pub fn keep(dir: &Path, name: &str, time_ns: u64, figures: &Value) -> io::Result<PathBuf> {
+    fs::create_dir_all(dir)?;
+    let file = dir.join(format!("{}-{name}.json", &utc(time_ns)[..10]));
+    fs::write(&file, format!("{figures:#}\n"))?;
+    Ok(file)
+}
+
+/// Whether a name can be part of a file's.
+pub fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(speed: f64, p50: f64) -> Value {
+        json!({
+            "floors": { "copy_ns": 10.0, "echo_per_second": 1e6 },
+            "distances": [
+                { "name": "engine", "full_speed": 5e6, "points": [{ "rate": 1e5, "load": 0.1, "ratio": {} }] },
+                { "name": "FIX", "full_speed": speed, "points": [
+                    { "rate": 1000.0, "load": null, "ratio": { "p50": p50 } },
+                    { "rate": 300000.0, "load": 0.5, "ratio": { "p50": 2.0, "p99": null } },
+                ] },
+            ],
+        })
+    }
+
+    #[test]
+    fn what_both_runs_have_is_compared_by_ratios_to_floors() {
+        let change = |what: &str, before, now| Change { what: what.to_owned(), before, now };
+        let mut before = figures(400_000.0, 1.5);
+        let changes = compare(&before, &figures(500_000.0, 1.2));
+        assert_eq!(
+            changes,
+            [
+                change("engine, full speed, copies each", 20.0, 20.0),
+                change("FIX, full speed, echoes each", 2.5, 2.0),
+                change("FIX, 1000/s, p50, echoes", 1.5, 1.2),
+                change("FIX, 50 % load, p50, echoes", 2.0, 2.0),
+            ]
+        );
+        assert!((changes[2].share() + 0.2).abs() < 1e-9);
+        before["distances"][1]["points"][0]["rate"] = json!(2000.0);
+        assert_eq!(compare(&before, &figures(500_000.0, 1.2)).len(), 3);
+    }
+
+    #[test]
+    fn figures_are_kept_by_date_and_name_and_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let figures = figures(1e5, 1.0);
+        let file =
+            keep(&dir.path().join("runs"), "abc", 1_400_000_000_000_000_000, &figures).unwrap();
+        assert!(file.ends_with("runs/2014-05-13-abc.json"), "{}", file.display());
+        assert_eq!(read(&file), Ok(figures));
+        fs::write(&file, "{}").unwrap();
+        assert!(read(&file).unwrap_err().ends_with("no figures of a bench are in it"));
+        assert!(is_name("v0.1-3e19b72") && !is_name("a/b") && !is_name(""));
+    }
+}
