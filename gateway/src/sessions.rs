@@ -346,7 +346,7 @@ fn session_at(frame: &Frame<'_>, offset: usize) -> Result<SessionId, DecodeError
 
 /// Where each outbound message of a session stands in the journal, in bounded memory: every
 /// `stride`-th position is kept, and the stride doubles when there are too many.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct SentIndex {
     stride: u64,
     positions: Vec<Position>,
@@ -358,6 +358,15 @@ const POSITIONS_MAX: usize = 65_536;
 impl Default for SentIndex {
     fn default() -> Self {
         Self { stride: 1, positions: Vec::with_capacity(POSITIONS_MAX) }
+    }
+}
+
+impl Clone for SentIndex {
+    /// With room for all positions, too, so that the order that needs it doesn't wait for it.
+    fn clone(&self) -> Self {
+        let mut copy = Self { stride: self.stride, ..Self::default() };
+        copy.positions.extend_from_slice(&self.positions);
+        copy
     }
 }
 

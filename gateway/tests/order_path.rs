@@ -1,0 +1,253 @@
+//! What the path of an order costs beside time: one read and one write for what came together, and no memory.
+
+mod common;
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    io::{self, Read, Write},
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use common::{
+    FixClient, Flaw, cancel, fix_time, limit, replace, small_config,
+    stepped::{SECOND, START},
+    wait_for,
+};
+use ironbook_engine::Timestamp;
+use ironbook_gateway::{
+    agent::Agent,
+    clock::ManualClock,
+    network::{Network, Ready, TcpNetwork},
+    replay::replay_on_one,
+    stages::StageWatches,
+    venue::{Opened, Place, assemble},
+};
+use ironbook_journal::{FileStorage, Options, Storage};
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting per thread.
+struct CountingAllocator;
+
+// SAFETY: every call goes to the system's allocator as it came; counting touches no memory of it.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+/// Calls to the system, as the network makes them.
+#[derive(Debug, Default)]
+struct Calls {
+    /// Reads that brought something.
+    reads: AtomicU64,
+    /// Reads that found nothing: an agent that waits asks again and again.
+    looks: AtomicU64,
+    writes: AtomicU64,
+    /// Changes of what the system is to tell of.
+    interests: AtomicU64,
+}
+
+impl Calls {
+    fn get(&self) -> [u64; 4] {
+        [&self.reads, &self.looks, &self.writes, &self.interests]
+            .map(|count| count.load(Ordering::Relaxed))
+    }
+}
+
+fn count(of: &AtomicU64) {
+    of.fetch_add(1, Ordering::Relaxed);
+}
+
+#[derive(Debug)]
+struct Counted<S> {
+    inner: S,
+    calls: Arc<Calls>,
+}
+
+type TcpStream = <TcpNetwork as Network>::Stream;
+
+impl Read for Counted<TcpStream> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer);
+        count(if read.is_ok() { &self.calls.reads } else { &self.calls.looks });
+        read
+    }
+}
+
+impl Write for Counted<TcpStream> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        count(&self.calls.writes);
+        self.inner.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl Network for Counted<TcpNetwork> {
+    type Stream = Counted<TcpStream>;
+
+    fn address(&self) -> SocketAddr {
+        self.inner.address()
+    }
+
+    fn poll(&mut self, limit: Duration, ready: impl FnMut(Ready)) -> io::Result<()> {
+        self.inner.poll(limit, ready)
+    }
+
+    fn accept(&mut self) -> io::Result<(Self::Stream, SocketAddr)> {
+        let (inner, peer) = self.inner.accept()?;
+        Ok((Counted { inner, calls: self.calls.clone() }, peer))
+    }
+
+    fn register(&mut self, stream: &mut Self::Stream, number: usize) -> io::Result<()> {
+        self.inner.register(&mut stream.inner, number)
+    }
+
+    fn tell_of_room(
+        &mut self,
+        stream: &mut Self::Stream,
+        number: usize,
+        wanted: bool,
+    ) -> io::Result<()> {
+        count(&self.calls.interests);
+        self.inner.tell_of_room(&mut stream.inner, number, wanted)
+    }
+
+    fn deregister(&mut self, stream: &mut Self::Stream) {
+        self.inner.deregister(&mut stream.inner);
+    }
+}
+
+/// Orders of a batch, each of which is replaced, and canceled unless it is filled: fewer messages than a turn
+/// handles.
+const ORDERS: u64 = 8;
+/// Reports of a batch: one for each request, and two for each trade.
+const ANSWERS: u64 = 3 * ORDERS + 2 * ORDERS / 4;
+/// Batches before the counting begins, so that all room is made that is kept.
+const WARM_UP: u64 = 300;
+/// Batches that are counted.
+const BATCHES: u64 = 500;
+
+/// Requests that come together: orders that rest or trade, replaces and cancels of those that rest.
+fn batch(client: &FixClient, number: u64, mut seq: u64) -> (Vec<u8>, u64) {
+    let mut bytes = Vec::new();
+    let mut add = |kind: &str, body: &str| {
+        bytes.extend(client.build(kind, seq, body, Flaw::None));
+        seq += 1;
+    };
+    let id = |what: &str, order: u64| format!("{what}{number}-{order}");
+    let side = |order: u64| if order.is_multiple_of(2) { ("1", "100") } else { ("2", "200") };
+    for order in 0..ORDERS {
+        let (side, price) = side(order);
+        add("D", &limit(&id("N", order), "AAPL", side, "10", price));
+    }
+    for order in 0..ORDERS {
+        let (side, price) = side(order);
+        // Every other pair meets and trades.
+        let price = if order % 4 < 2 { "150" } else { price };
+        add("G", &replace(&id("R", order), &id("N", order), ("AAPL", side), "11", price));
+    }
+    for order in 0..ORDERS {
+        add("F", &cancel(&id("C", order), &id("R", order), "AAPL", side(order).0));
+    }
+    (bytes, seq)
+}
+
+#[test]
+fn what_comes_together_takes_one_read_one_write_and_no_memory() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut config = small_config(&dir.path().join("journal"));
+    // No segment is begun meanwhile: that takes memory, once in many thousands of orders.
+    config.journal.segment_bytes = 64 << 20;
+    let clock = ManualClock::default();
+    clock.set(Timestamp(START));
+    let (watches, _stages) = StageWatches::every_turn();
+    let storage: Arc<dyn Storage> = Arc::new(FileStorage::new(&config.venue.data_dir));
+    let options = Options {
+        segment_bytes: config.journal.segment_bytes,
+        sync_interval: Duration::from_secs(86_400),
+        ..Options::default()
+    };
+    let (journal, recovery) =
+        ironbook_journal::open_in(storage.clone(), options).expect("a journal");
+    let opened = Opened { journal, recovery, restored: None, refused: Vec::new() };
+    let calls = Arc::new(Calls::default());
+    let listen = |port| {
+        let inner = TcpNetwork::listen_as(&config, port)?;
+        Ok(Counted { inner, calls: calls.clone() })
+    };
+    let place = Place { clock: clock.clone(), watches, storage, listen, replay: replay_on_one };
+    let parts = assemble(&config, opened, place).unwrap_or_else(|error| panic!("{error}"));
+    let address = parts.gateway.address();
+    let (mut gateway, mut core) = (parts.gateway, parts.core);
+    let mut turn = || {
+        let before = ALLOCATIONS.get();
+        gateway.do_work();
+        core.do_work();
+        gateway.do_work();
+        ALLOCATIONS.get() - before
+    };
+
+    let mut client = FixClient::connect(address, "A");
+    client.sending_time = Some(fix_time(Duration::from_nanos(START)));
+    client.send("A", "98=0|108=30");
+    wait_for("the logon is answered", || {
+        turn();
+        client.pending().iter().any(|message| message.kind() == "A")
+    });
+    let mut seq = 2;
+    let mut before = [0; 4];
+    let (mut turns, mut reports) = (0, 0);
+    for number in 0..WARM_UP + BATCHES {
+        if number == WARM_UP {
+            (before, turns, reports) = (calls.get(), 0, 0);
+        }
+        let now = START + number * SECOND / 1_000;
+        clock.set(Timestamp(now));
+        client.sending_time = Some(fix_time(Duration::from_nanos(now)));
+        let (bytes, next) = batch(&client, number, seq);
+        seq = next;
+        client.send_raw(&bytes);
+        // The system may take its time to bring the bytes.
+        let mut answers = 0;
+        wait_for("all is answered", || {
+            let allocated = turn();
+            turns += 1;
+            assert!(
+                number < WARM_UP || allocated == 0,
+                "{allocated} allocations in batch {number}"
+            );
+            answers += client.pending().len() as u64;
+            answers >= ANSWERS
+        });
+        reports += answers;
+    }
+    assert_eq!(reports, BATCHES * ANSWERS);
+    let after = calls.get();
+    let [reads, looks, writes, interests] = std::array::from_fn(|at| after[at] - before[at]);
+    // Two turns of the gateway each.
+    assert!(reads + looks <= 2 * turns, "{reads} reads and {looks} looks in {turns} turns");
+    assert_eq!((reads, writes, interests), (BATCHES, BATCHES, 0), "one each for a batch");
+}
