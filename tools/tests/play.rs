@@ -240,6 +240,24 @@ fn a_sandbox_may_stop_in_the_middle() {
 }
 
 #[test]
+fn an_order_that_ends_by_itself_answers_no_cancel() {
+    let recorded = TestVenue::start();
+    let mut client = recorded.client("A");
+    client.send("D", &format!("{}|59=3", limit("x", "AAPL", "1", "10", "100.00")));
+    client.expect("150=0");
+    client.expect("150=4|11=x");
+    // By the same ClOrdID, which is not judged of a cancel, and of a replace only where there is an order.
+    client.send("F", &cancel("x", "x", "AAPL", "1"));
+    client.expect("35=9|11=x");
+    client.send("G", &replace("x", "x", ("AAPL", "1"), "20", "100.00"));
+    client.expect("35=9|11=x");
+    let more = ["--map", "A=TESTA", "--speed", "max", "--json"];
+    let told = json(&play(&recorded.journal(), &sandbox(), &more, 0));
+    assert_eq!(told["sandbox"]["rejected"], 2);
+    assert_eq!(told["sandbox"], told["recorded"]);
+}
+
+#[test]
 fn nothing_is_played_where_it_could_do_harm() {
     let mut recorded = TestVenue::start_with(|config| {
         config.sessions = ["A", "TESTB"].map(session).into();

@@ -14,7 +14,7 @@ use ironbook_engine::{ClOrdId, Command, SessionId};
 use ironbook_fix::{
     encode::Body,
     message::{Message, MsgType},
-    report::{ExecType, ReportMessage},
+    report::{ExecType, ExecutionReport, ReportMessage},
 };
 use ironbook_gateway::{
     client::{Access, Client, ClientError},
@@ -171,8 +171,9 @@ impl Kind {
                 // One by no more than had traded cancels the order.
                 Self::Replace => {
                     matches!(report.exec_type, ExecType::Replaced | ExecType::Canceled)
+                        && is_asked_for(report)
                 }
-                Self::Cancel => report.exec_type == ExecType::Canceled,
+                Self::Cancel => report.exec_type == ExecType::Canceled && is_asked_for(report),
                 Self::Query => report.exec_type == ExecType::OrderStatus,
                 Self::MassCancel => false,
             },
@@ -181,6 +182,12 @@ impl Kind {
             ReportMessage::BusinessReject(_) => true,
         }
     }
+}
+
+/// Whether an order was canceled or replaced because a request said so. One that ends by itself has no
+/// OrigClOrdID, though its ClOrdID may be that of a cancel too: the venue does not judge that one.
+fn is_asked_for(report: &ExecutionReport<'_>) -> bool {
+    report.orig_cl_ord_id.is_some_and(|id| !id.is_empty())
 }
 
 /// What is known of the play, beside the connections.
