@@ -258,6 +258,31 @@ fn an_order_that_ends_by_itself_answers_no_cancel() {
 }
 
 #[test]
+fn as_many_refusals_are_not_the_same_ones() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    day.order((C1, "a"), AAPL, Side::Buy, (1, 10_000));
+    let first = day.order((C1, "a"), AAPL, Side::Buy, (1, 10_000));
+    day.order((C1, "b"), AAPL, Side::Buy, (1, 10_000));
+    day.close();
+    let sandbox = sandbox();
+    sandbox.client("TESTA").rest("REPLAY-b", "AAPL", "1", "1", "0.01");
+    let from = format!("seq:{first}");
+    let more = ["--from", &from, "--map", "C1=TESTA", "--speed", "max"];
+    let told = stdout(&play(&dir, &sandbox, &more, 1));
+    for expected in [
+        "Accepted                  1              1",
+        "Rejected                  1              1",
+        &format!("First        sequence {first}, REPLAY-a: refused when it was recorded alone"),
+        "Differs      in which requests were refused, with the same counts",
+    ] {
+        assert!(told.contains(expected), "{expected}\n{told}");
+    }
+    assert!(!told.contains("nowhere"), "{told}");
+}
+
+#[test]
 fn nothing_is_played_where_it_could_do_harm() {
     let mut recorded = TestVenue::start_with(|config| {
         config.sessions = ["A", "TESTB"].map(session).into();

@@ -282,10 +282,13 @@ impl Told<'_> {
             };
             say!("First        sequence {}, {}: {what}", grouped(first.sequence), first.cl_ord_id);
         }
-        match (&self.stopped, differences.is_empty()) {
-            (Some(stop), _) => say!("Stopped      {stop}"),
-            (None, true) => say!("Differs      nowhere"),
-            (None, false) => {}
+        match (&self.stopped, differences.is_empty(), &self.played.first_difference) {
+            (Some(stop), ..) => say!("Stopped      {stop}"),
+            (None, true, None) => say!("Differs      nowhere"),
+            (None, true, Some(_)) => {
+                say!("Differs      in which requests were refused, with the same counts");
+            }
+            (None, false, _) => {}
         }
         let next = match &self.played.first_difference {
             Some(first) => format!("ironbook replay {dir} --at seq:{}", first.sequence),
