@@ -283,6 +283,27 @@ fn as_many_refusals_are_not_the_same_ones() {
 }
 
 #[test]
+fn a_sandbox_that_takes_too_few_connections_is_told_apart() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    let first = day.order((C1, "one"), AAPL, Side::Buy, (1, 10_000));
+    day.order((C2, "other"), AAPL, Side::Buy, (1, 10_000));
+    day.close();
+    let sandbox = TestVenue::start_with(|config| {
+        config.sessions = ["TESTA", "TESTB"].map(session).into();
+        config.fix.connections_per_address_max = 1;
+    });
+    let bounds = "2 connections from this address, see fix.connections_per_address_max and fix.connections_max";
+    let told = stderr(&play(&dir, &sandbox, &["--map", "C1=TESTA", "--map", "C2=TESTB"], 2));
+    assert!(told.contains("TESTB: ") && told.contains(bounds), "{told}");
+    // One connection it does take.
+    let to = format!("seq:{first}");
+    let told = stderr(&play(&dir, &sandbox, &["--to", &to, "--map", "C1=TESTX"], 2));
+    assert!(told.contains("[[session]]") && !told.contains("connections_"), "{told}");
+}
+
+#[test]
 fn nothing_is_played_where_it_could_do_harm() {
     let mut recorded = TestVenue::start_with(|config| {
         config.sessions = ["A", "TESTB"].map(session).into();

@@ -94,7 +94,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         mark: &arguments.run,
     };
     let mut player =
-        Player::log_on(sandbox, names.symbols()).map_err(|stop| refused(*into, stop))?;
+        Player::log_on(sandbox, names.symbols()).map_err(|stop| refused(*into, &parts, stop))?;
     check_not_recorded(arguments, &index, &parts)?;
     let mut left_out = LeftOut::default();
     let bar = bar(&parts, source.json);
@@ -117,12 +117,19 @@ pub fn run(arguments: &Arguments) -> Outcome {
     Ok(told.exit().max(exit(&index)))
 }
 
-/// Why no sandbox was entered.
-fn refused(into: SocketAddr, stop: Stop) -> Failure {
-    let message = format!(
+/// Why no sandbox was entered. One that takes no more connections closes them without a word too.
+fn refused(into: SocketAddr, parts: &[Part], stop: Stop) -> Failure {
+    let mut message = format!(
         "{stop}\nnothing was sent; the sandbox at {into} has to know the comp id, see [[session]] in its \
          configuration"
     );
+    if parts.len() > 1 {
+        let count = parts.len();
+        message += &format!(
+            ", and to take {count} connections from this address, see fix.connections_per_address_max and \
+             fix.connections_max"
+        );
+    }
     Failure::new(Exit::Usage, message)
 }
 
