@@ -304,6 +304,28 @@ fn a_sandbox_that_takes_too_few_connections_is_told_apart() {
 }
 
 #[test]
+fn a_trade_counts_once_whoever_is_told_of_it() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    for number in 0..3 {
+        day.order((C1, &format!("s{number}")), AAPL, Side::Sell, (4, 10_000));
+        day.order((C1, &format!("b{number}")), AAPL, Side::Buy, (4, 10_000));
+    }
+    day.order((C2, "last"), AAPL, Side::Buy, (1, 10_000));
+    day.close();
+    // Who plays C2 gets copies of what C1 gets.
+    let sandbox = TestVenue::start_with(|config| {
+        config.sessions = ["TESTA", "TESTB"].map(session).into();
+        config.sessions[1].read_only = true;
+    });
+    let more = ["--map", "C1=TESTA", "--map", "C2=TESTB", "--speed", "max", "--json"];
+    let told = json(&play(&dir, &sandbox, &more, 1));
+    assert_eq!(told["recorded"]["symbols"]["AAPL"], json!({ "trades": 3, "qty": "12" }));
+    assert_eq!(told["sandbox"]["symbols"], told["recorded"]["symbols"]);
+}
+
+#[test]
 fn nothing_is_played_where_it_could_do_harm() {
     let mut recorded = TestVenue::start_with(|config| {
         config.sessions = ["A", "TESTB"].map(session).into();

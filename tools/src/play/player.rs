@@ -28,7 +28,7 @@ use ironbook_incident::{
 
 use super::{
     cast::{Mark, Part},
-    outcome::{Outcome, Says, recorded, says},
+    outcome::{Outcome, Says, Trade, TradeIds, recorded, says},
 };
 
 /// Longest silence of the sandbox before the player gives up.
@@ -195,6 +195,8 @@ struct Ledger<'a> {
     mark: &'a Mark,
     /// Of the session that spoke last, in their sequence.
     waiting: VecDeque<Waiting>,
+    /// Trades of the sandbox that are counted.
+    trades: TradeIds,
     played: Played,
 }
 
@@ -212,8 +214,10 @@ impl Ledger<'_> {
             ReportMessage::BusinessReject(reject) => reject.ref_seq_num.map(|number| number.get()),
             _ => None,
         };
-        if let Says::Traded(symbol, qty) = says(&report)
+        // A session that gets copies of what others get is told of their trades once more.
+        if let Says::Traded(Trade { id: trade, symbol, qty }) = says(&report)
             && id.is_some_and(|id| id.starts_with(self.mark.as_str().as_bytes()))
+            && self.trades.insert(trade)
         {
             self.played.sandbox.trade(&String::from_utf8_lossy(symbol), qty);
         }
@@ -282,7 +286,12 @@ impl<'a> Player<'a> {
             clients,
             by_session,
             speaker: 0,
-            ledger: Ledger { mark, waiting: VecDeque::new(), played: Played::default() },
+            ledger: Ledger {
+                mark,
+                waiting: VecDeque::new(),
+                trades: TradeIds::default(),
+                played: Played::default(),
+            },
             follows: false,
             start_ns: None,
             swept_ns: 0,
