@@ -66,7 +66,7 @@ pub struct LoadReport {
     pub cancels: u64,
     /// Execution reports and refusals received.
     pub reports: u64,
-    /// Fills reported to this session; a trade between two of its orders has two.
+    /// Fills reported to the sessions of the load; a trade between two of their orders has two.
     pub fills: u64,
     /// Refusals by their Text (58), with the numbers in it left out.
     pub rejects: BTreeMap<String, u64>,

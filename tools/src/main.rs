@@ -25,6 +25,9 @@ mod repair;
 mod replay;
 mod report;
 mod scenario;
+#[cfg(test)]
+#[path = "../incident/tests/common/mod.rs"]
+mod script;
 mod send;
 mod simulate;
 mod start;

@@ -240,6 +240,92 @@ fn a_sandbox_may_stop_in_the_middle() {
 }
 
 #[test]
+fn an_order_that_ends_by_itself_answers_no_cancel() {
+    let recorded = TestVenue::start();
+    let mut client = recorded.client("A");
+    client.send("D", &format!("{}|59=3", limit("x", "AAPL", "1", "10", "100.00")));
+    client.expect("150=0");
+    client.expect("150=4|11=x");
+    // By the same ClOrdID, which is not judged of a cancel, and of a replace only where there is an order.
+    client.send("F", &cancel("x", "x", "AAPL", "1"));
+    client.expect("35=9|11=x");
+    client.send("G", &replace("x", "x", ("AAPL", "1"), "20", "100.00"));
+    client.expect("35=9|11=x");
+    let more = ["--map", "A=TESTA", "--speed", "max", "--json"];
+    let told = json(&play(&recorded.journal(), &sandbox(), &more, 0));
+    assert_eq!(told["sandbox"]["rejected"], 2);
+    assert_eq!(told["sandbox"], told["recorded"]);
+}
+
+#[test]
+fn as_many_refusals_are_not_the_same_ones() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    day.order((C1, "a"), AAPL, Side::Buy, (1, 10_000));
+    let first = day.order((C1, "a"), AAPL, Side::Buy, (1, 10_000));
+    day.order((C1, "b"), AAPL, Side::Buy, (1, 10_000));
+    day.close();
+    let sandbox = sandbox();
+    sandbox.client("TESTA").rest("REPLAY-b", "AAPL", "1", "1", "0.01");
+    let from = format!("seq:{first}");
+    let more = ["--from", &from, "--map", "C1=TESTA", "--speed", "max"];
+    let told = stdout(&play(&dir, &sandbox, &more, 1));
+    for expected in [
+        "Accepted                  1              1",
+        "Rejected                  1              1",
+        &format!("First        sequence {first}, REPLAY-a: refused when it was recorded alone"),
+        "Differs      in which requests were refused, with the same counts",
+    ] {
+        assert!(told.contains(expected), "{expected}\n{told}");
+    }
+    assert!(!told.contains("nowhere"), "{told}");
+}
+
+#[test]
+fn a_sandbox_that_takes_too_few_connections_is_told_apart() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    let first = day.order((C1, "one"), AAPL, Side::Buy, (1, 10_000));
+    day.order((C2, "other"), AAPL, Side::Buy, (1, 10_000));
+    day.close();
+    let sandbox = TestVenue::start_with(|config| {
+        config.sessions = ["TESTA", "TESTB"].map(session).into();
+        config.fix.connections_per_address_max = 1;
+    });
+    let bounds = "2 connections from this address, see fix.connections_per_address_max and fix.connections_max";
+    let told = stderr(&play(&dir, &sandbox, &["--map", "C1=TESTA", "--map", "C2=TESTB"], 2));
+    assert!(told.contains("TESTB: ") && told.contains(bounds), "{told}");
+    // One connection it does take.
+    let to = format!("seq:{first}");
+    let told = stderr(&play(&dir, &sandbox, &["--to", &to, "--map", "C1=TESTX"], 2));
+    assert!(told.contains("[[session]]") && !told.contains("connections_"), "{told}");
+}
+
+#[test]
+fn a_trade_counts_once_whoever_is_told_of_it() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    for number in 0..3 {
+        day.order((C1, &format!("s{number}")), AAPL, Side::Sell, (4, 10_000));
+        day.order((C1, &format!("b{number}")), AAPL, Side::Buy, (4, 10_000));
+    }
+    day.order((C2, "last"), AAPL, Side::Buy, (1, 10_000));
+    day.close();
+    // Who plays C2 gets copies of what C1 gets.
+    let sandbox = TestVenue::start_with(|config| {
+        config.sessions = ["TESTA", "TESTB"].map(session).into();
+        config.sessions[1].read_only = true;
+    });
+    let more = ["--map", "C1=TESTA", "--map", "C2=TESTB", "--speed", "max", "--json"];
+    let told = json(&play(&dir, &sandbox, &more, 1));
+    assert_eq!(told["recorded"]["symbols"]["AAPL"], json!({ "trades": 3, "qty": "12" }));
+    assert_eq!(told["sandbox"]["symbols"], told["recorded"]["symbols"]);
+}
+
+#[test]
 fn nothing_is_played_where_it_could_do_harm() {
     let mut recorded = TestVenue::start_with(|config| {
         config.sessions = ["A", "TESTB"].map(session).into();

@@ -7,7 +7,8 @@
 //! in 74.
 //!
 //! Here each parent has an instrument and a side, and its children buy at the ask or sell at the bid, one after
-//! another, for the day: who finds nobody there waits, and is met by what comes. Prices give way to them.
+//! another, for the day: who finds nobody there waits, and is met by what comes. Prices give way to them, down to
+//! the lowest around which ordinary orders have room: there a runaway that sells goes on, and the price stays.
 //! How many instruments there are is up to who asks for the flow. What the order does not tell is chosen here: the
 //! share of the flow, how fast prices give way, and that sides take turns.
 

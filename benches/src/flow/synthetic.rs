@@ -1,5 +1,6 @@
 //! A seeded flow that looks like an exchange's: most orders rest near the touch and are canceled,
-//! some are replaced, a few cross.
+//! some are replaced, a few cross. The middle that they are placed around wanders; it stops where the
+//! deepest orders to buy are at the lowest price that there is.
 
 use ironbook_engine::{OrdType, Side, TimeInForce};
 use rand::{RngExt, SeedableRng};
@@ -33,6 +34,9 @@ const DEPTH_TICKS: i64 = 40;
 
 /// Price around which the flow starts, in ticks.
 const MID_TICKS: i64 = 18_950;
+
+/// Lowest middle, in ticks: an order to buy has room for the whole depth below it.
+const MID_TICKS_MIN: i64 = DEPTH_TICKS + 1;
 
 /// An endless flow; the same seed gives the same one.
 #[derive(Clone, Debug)]
@@ -97,13 +101,14 @@ impl Synthetic {
         self.books.len()
     }
 
-    /// Moves the middle that new orders are placed around.
+    /// Moves the middle that new orders are placed around, as far down as there is room for the depth.
     pub(super) fn move_middle(&mut self, instrument: usize, ticks: i64) {
-        self.books[instrument].mid += ticks;
+        let mid = &mut self.books[instrument].mid;
+        *mid = (*mid + ticks).max(MID_TICKS_MIN);
     }
 
-    /// A new order, `away` ticks from the middle on its own side; negative ones cross. The flow does nothing
-    /// to it later.
+    /// A new order, `away` ticks from the middle on its own side, at most the depth; negative ones cross. The
+    /// flow does nothing to it later.
     pub(super) fn order(
         &mut self,
         (instrument, side): (usize, Side),
@@ -114,8 +119,8 @@ impl Synthetic {
         let price = match side {
             Side::Buy => mid - away,
             Side::Sell => mid + away,
-        }
-        .max(1);
+        };
+        assert!(price > 0, "there is room for the depth");
         let order = self.next_order;
         self.next_order += 1;
         let live = Live { order, version: 0, side, price, order_qty };
@@ -190,7 +195,8 @@ impl Iterator for Synthetic {
             roll = 99;
         }
         if self.rng.random_range(0..64) == 0 {
-            self.books[instrument].mid += self.rng.random_range(-1..=1);
+            let step = self.rng.random_range(-1..=1);
+            self.move_middle(instrument, step);
         }
         let Mix { cancels, replaces, marketable } = self.mix;
         Some(if roll < cancels {
@@ -209,6 +215,8 @@ impl Iterator for Synthetic {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -226,5 +234,26 @@ mod tests {
         };
         assert!((38..=50).contains(&share(|action| matches!(action, FlowAction::Cancel))));
         assert!((8..=12).contains(&share(|action| matches!(action, FlowAction::Replace { .. }))));
+    }
+
+    #[test]
+    fn a_fallen_market_has_depth() {
+        let mut flow = Synthetic::new(5, 1, Mix::default(), (2, 0));
+        flow.move_middle(0, -2 * MID_TICKS);
+        let mut prices = [BTreeSet::new(), BTreeSet::new()];
+        for _ in 0..100_000 {
+            flow.move_middle(0, -1);
+            let event = flow.next().expect("it is endless");
+            assert!(flow.books[0].mid >= MID_TICKS_MIN);
+            if let FlowAction::New { price, time_in_force: TimeInForce::Day, .. } = event.action {
+                prices[usize::from(event.side == Side::Sell)].insert(price.0);
+            }
+        }
+        let [buys, sells] = prices;
+        assert_eq!(buys.first(), Some(&1));
+        assert!(
+            buys.len() as i64 >= DEPTH_TICKS && sells.len() as i64 >= DEPTH_TICKS,
+            "{buys:?} {sells:?}"
+        );
     }
 }

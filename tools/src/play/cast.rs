@@ -18,7 +18,8 @@ use crate::output::{Exit, Failure};
 /// What a comp id begins with that is a test's.
 const TEST_PREFIXES: [&str; 2] = ["TEST", "SANDBOX"];
 
-/// Most sessions that are played: each takes a third of a megabyte for its connection.
+/// Most sessions that are played: each takes a third of a megabyte for its connection. A sandbox takes fewer
+/// connections from one address where its configuration says nothing else.
 const SESSIONS_MAX: usize = 256;
 
 /// Stands for every recorded session that is not named, and in what plays it for the recorded comp id.

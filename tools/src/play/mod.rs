@@ -3,15 +3,14 @@
 mod cast;
 mod outcome;
 mod player;
+mod recorded;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use ironbook_engine::Command;
-use ironbook_gateway::session_record::SessionRecord;
 use ironbook_incident::{
     Fault,
-    index::Index,
     names::Names,
     question::Span,
     request::{frames, is_clients},
@@ -26,6 +25,7 @@ use crate::{
 };
 use cast::{Mapping, Mark, Part, cast, check_address};
 use player::{Played, Player, Sandbox, Speed, Stop};
+use recorded::Logons;
 
 /// Send the client requests of a journal again, as FIX messages with their terms, into a sandbox.
 ///
@@ -93,9 +93,12 @@ pub fn run(arguments: &Arguments) -> Outcome {
         speed: arguments.speed,
         mark: &arguments.run,
     };
+    let mut logons = Logons::from_now(&index, &names).map_err(noted)?;
     let mut player =
-        Player::log_on(sandbox, names.symbols()).map_err(|stop| refused(*into, stop))?;
-    check_not_recorded(arguments, &index, &parts)?;
+        Player::log_on(sandbox, names.symbols()).map_err(|stop| refused(*into, &parts, stop))?;
+    if logons.has_one_of(parts.iter().map(|part| part.plays.as_str())).map_err(noted)? {
+        return Err(is_recorded(arguments));
+    }
     let mut left_out = LeftOut::default();
     let bar = bar(&parts, source.json);
     let mut stopped = None;
@@ -117,48 +120,34 @@ pub fn run(arguments: &Arguments) -> Outcome {
     Ok(told.exit().max(exit(&index)))
 }
 
-/// Why no sandbox was entered.
-fn refused(into: SocketAddr, stop: Stop) -> Failure {
-    let message = format!(
+/// Why no sandbox was entered. One that takes no more connections closes them without a word too.
+fn refused(into: SocketAddr, parts: &[Part], stop: Stop) -> Failure {
+    let mut message = format!(
         "{stop}\nnothing was sent; the sandbox at {into} has to know the comp id, see [[session]] in its \
          configuration"
+    );
+    if parts.len() > 1 {
+        let count = parts.len();
+        message += &format!(
+            ", and to take {count} connections from this address, see fix.connections_per_address_max and \
+             fix.connections_max"
+        );
+    }
+    Failure::new(Exit::Usage, message)
+}
+
+/// The venue that writes the journal plays no sandbox.
+fn is_recorded(arguments: &Arguments) -> Failure {
+    let message = format!(
+        "--into {}: this is the venue that writes {}; nothing was sent but a Logon. Play into another one",
+        arguments.into,
+        arguments.source.dir.display()
     );
     Failure::new(Exit::Usage, message)
 }
 
-/// A venue journals its Logon before it is sent. One that stands in this journal, behind its end of before, is
-/// that of the venue that writes it.
-fn check_not_recorded(arguments: &Arguments, index: &Index, parts: &[Part]) -> Result<(), Failure> {
-    let Source { dir, index: kept_in, .. } = &arguments.source;
-    let now = Index::open(dir, kept_in.as_deref(), &mut |_| {})?;
-    let names = Names::of(&now, false)?;
-    let mut is_recorded = false;
-    let since = Span { first: index.last_sequence() + 1, last: now.last_sequence() };
-    frames(&now, since, |entry| {
-        if let Content::Session(SessionRecord::Outbound { session, msg_type, .. }) = &entry.content
-            && msg_type == LOGON
-            && let Some(view) = names.engine().session(*session)
-        {
-            is_recorded |= parts.iter().any(|part| part.plays == view.comp_id.as_str());
-        }
-        !is_recorded
-    })?;
-    if !is_recorded {
-        return Ok(());
-    }
-    let message = format!(
-        "--into {}: this is the venue that writes {}; nothing was sent but a Logon. Play into another one",
-        arguments.into,
-        dir.display()
-    );
-    Err(Failure::new(Exit::Usage, message))
-}
-
 /// Differences that are printed; --json has all.
 const DIFFERENCES_PRINTED: usize = 20;
-
-/// MsgType (35) of a Logon.
-const LOGON: &[u8] = b"A";
 
 /// What a stretch holds that can't be sent, by what it is.
 #[derive(Debug, Default)]
@@ -282,10 +271,13 @@ impl Told<'_> {
             };
             say!("First        sequence {}, {}: {what}", grouped(first.sequence), first.cl_ord_id);
         }
-        match (&self.stopped, differences.is_empty()) {
-            (Some(stop), _) => say!("Stopped      {stop}"),
-            (None, true) => say!("Differs      nowhere"),
-            (None, false) => {}
+        match (&self.stopped, differences.is_empty(), &self.played.first_difference) {
+            (Some(stop), ..) => say!("Stopped      {stop}"),
+            (None, true, None) => say!("Differs      nowhere"),
+            (None, true, Some(_)) => {
+                say!("Differs      in which requests were refused, with the same counts");
+            }
+            (None, false, _) => {}
         }
         let next = match &self.played.first_difference {
             Some(first) => format!("ironbook replay {dir} --at seq:{}", first.sequence),

@@ -1,11 +1,11 @@
 //! What became of requests, as it was recorded and in the sandbox, and where the two differ.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ironbook_benches::load::without_numbers;
 use ironbook_engine::{Event, ExecType, LastLiquidity};
 use ironbook_fix::{
-    field::Decimal,
+    field::{Decimal, parse_u64},
     report::{ExecType as FixExecType, MassCancelResponse, OrdStatus, ReportMessage},
 };
 use ironbook_gateway::translate::{SymbolTable, reject_text};
@@ -156,6 +156,22 @@ impl Outcome {
     }
 }
 
+/// TradeIDs that were counted, a bit each: a venue numbers its trades one by one. The trades that are played bound
+/// it.
+#[derive(Debug, Default)]
+pub struct TradeIds(HashMap<u64, u64>);
+
+impl TradeIds {
+    /// Counts one; whether it is new.
+    pub fn insert(&mut self, id: u64) -> bool {
+        let bits = self.0.entry(id / u64::from(u64::BITS)).or_default();
+        let bit = 1 << (id % u64::from(u64::BITS));
+        let is_new = *bits & bit == 0;
+        *bits |= bit;
+        is_new
+    }
+}
+
 /// The keys of both, each once.
 fn keys<'a, V>(
     one: &'a BTreeMap<String, V>,
@@ -191,6 +207,17 @@ pub fn recorded(event: &Event, symbols: &SymbolTable, outcome: &mut Outcome) -> 
     refusal.is_some()
 }
 
+/// A trade, as it is told to the side that came last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trade<'a> {
+    /// TradeID, the same in all that is told of it.
+    pub id: u64,
+    /// Symbol (55).
+    pub symbol: &'a [u8],
+    /// LastQty (32).
+    pub qty: Decimal,
+}
+
 /// What a message of the sandbox says of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Says<'a> {
@@ -198,8 +225,8 @@ pub enum Says<'a> {
     Accepted,
     /// It is refused, with this Text (58).
     Refused(&'a [u8]),
-    /// An order of it traded so much, and came last.
-    Traded(&'a [u8], Decimal),
+    /// An order of it traded, and came last.
+    Traded(Trade<'a>),
     /// What does not matter here: the other side of a trade, an order that ended.
     Nothing,
 }
@@ -213,12 +240,13 @@ pub fn says<'a>(report: &ReportMessage<'a>) -> Says<'a> {
             FixExecType::OrderStatus if report.ord_status == OrdStatus::Rejected => {
                 Says::Refused(text(report.text))
             }
-            FixExecType::Trade => match report.last_qty {
-                Some(qty) if report.last_liquidity_ind == Some(REMOVED) => {
-                    Says::Traded(report.symbol, qty)
-                }
-                _ => Says::Nothing,
-            },
+            FixExecType::Trade if report.last_liquidity_ind == Some(REMOVED) => {
+                let id = report.secondary_exec_id.and_then(|id| parse_u64(id).ok());
+                id.zip(report.last_qty).map_or(Says::Nothing, |(id, qty)| {
+                    Says::Traded(Trade { id, symbol: report.symbol, qty })
+                })
+            }
+            FixExecType::Trade => Says::Nothing,
             _ => Says::Accepted,
         },
         ReportMessage::CancelReject(reject) => Says::Refused(text(reject.text)),
@@ -264,6 +292,18 @@ mod tests {
                 "B: 0 trades of 0 recorded, 1 trades of 7 in the sandbox",
             ]
         );
+    }
+
+    #[test]
+    fn each_trade_id_is_new_once() {
+        let mut ids = TradeIds::default();
+        let edges = [0, 1, 63, 64, 65, 127, 128, u64::MAX];
+        for is_new in [true, false] {
+            for id in edges {
+                assert_eq!(ids.insert(id), is_new, "{id}");
+            }
+        }
+        assert!(ids.insert(2));
     }
 
     #[test]

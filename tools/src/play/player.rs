@@ -14,7 +14,7 @@ use ironbook_engine::{ClOrdId, Command, SessionId};
 use ironbook_fix::{
     encode::Body,
     message::{Message, MsgType},
-    report::{ExecType, ReportMessage},
+    report::{ExecType, ExecutionReport, ReportMessage},
 };
 use ironbook_gateway::{
     client::{Access, Client, ClientError},
@@ -28,7 +28,7 @@ use ironbook_incident::{
 
 use super::{
     cast::{Mark, Part},
-    outcome::{Outcome, Says, recorded, says},
+    outcome::{Outcome, Says, Trade, TradeIds, recorded, says},
 };
 
 /// Longest silence of the sandbox before the player gives up.
@@ -171,8 +171,9 @@ impl Kind {
                 // One by no more than had traded cancels the order.
                 Self::Replace => {
                     matches!(report.exec_type, ExecType::Replaced | ExecType::Canceled)
+                        && is_asked_for(report)
                 }
-                Self::Cancel => report.exec_type == ExecType::Canceled,
+                Self::Cancel => report.exec_type == ExecType::Canceled && is_asked_for(report),
                 Self::Query => report.exec_type == ExecType::OrderStatus,
                 Self::MassCancel => false,
             },
@@ -183,11 +184,19 @@ impl Kind {
     }
 }
 
+/// Whether an order was canceled or replaced because a request said so. One that ends by itself has no
+/// OrigClOrdID, though its ClOrdID may be that of a cancel too: the venue does not judge that one.
+fn is_asked_for(report: &ExecutionReport<'_>) -> bool {
+    report.orig_cl_ord_id.is_some_and(|id| !id.is_empty())
+}
+
 /// What is known of the play, beside the connections.
 struct Ledger<'a> {
     mark: &'a Mark,
     /// Of the session that spoke last, in their sequence.
     waiting: VecDeque<Waiting>,
+    /// Trades of the sandbox that are counted.
+    trades: TradeIds,
     played: Played,
 }
 
@@ -205,8 +214,10 @@ impl Ledger<'_> {
             ReportMessage::BusinessReject(reject) => reject.ref_seq_num.map(|number| number.get()),
             _ => None,
         };
-        if let Says::Traded(symbol, qty) = says(&report)
+        // A session that gets copies of what others get is told of their trades once more.
+        if let Says::Traded(Trade { id: trade, symbol, qty }) = says(&report)
             && id.is_some_and(|id| id.starts_with(self.mark.as_str().as_bytes()))
+            && self.trades.insert(trade)
         {
             self.played.sandbox.trade(&String::from_utf8_lossy(symbol), qty);
         }
@@ -275,7 +286,12 @@ impl<'a> Player<'a> {
             clients,
             by_session,
             speaker: 0,
-            ledger: Ledger { mark, waiting: VecDeque::new(), played: Played::default() },
+            ledger: Ledger {
+                mark,
+                waiting: VecDeque::new(),
+                trades: TradeIds::default(),
+                played: Played::default(),
+            },
             follows: false,
             start_ns: None,
             swept_ns: 0,

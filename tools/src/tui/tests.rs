@@ -2,9 +2,6 @@
 //!
 //! `IRONBOOK_BLESS=1` writes what is expected.
 
-#[path = "../../incident/tests/common/mod.rs"]
-mod script;
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -31,7 +28,7 @@ use super::{
     survey::Surveyor,
     worker::{self, Place, Told},
 };
-use script::{C1, C2, Script, churn, index, memory_dir, story};
+use crate::script::{self, C1, C2, Script, churn, index, memory_dir, story};
 
 /// What somebody at a terminal sees.
 struct Session<'i> {

@@ -236,6 +236,11 @@ impl Index {
         self.end.time_ns
     }
 
+    /// Where the last frame that is indexed ends.
+    pub fn end(&self) -> Position {
+        self.end.position
+    }
+
     /// Why the index ends before the journal does, if it does.
     pub fn damage(&self) -> Option<&Damage> {
         self.damage.as_ref()
