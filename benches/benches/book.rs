@@ -14,10 +14,9 @@ use std::{
 
 use ironbook_benches::{
     book::{Action, Desk, Flow, Request, SHAPES, SlotArray, TradeHash, flow, write_flow},
-    distance,
+    distance::{self, cpu_seconds},
 };
 use ironbook_engine::{Side, command::TICKS_MAX};
-use rustix::time::{ClockId, clock_gettime};
 
 /// Runs of each way.
 const RUNS: usize = 5;
@@ -128,10 +127,4 @@ fn sweep(levels: u64, ticks_max: u64, count: usize) -> f64 {
     assert_eq!(sum.trades, levels * count as u64);
     times.sort_by(f64::total_cmp);
     times[count / 2]
-}
-
-/// Processor time of this thread.
-fn cpu_seconds() -> f64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

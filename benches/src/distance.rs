@@ -27,6 +27,7 @@ use ironbook_gateway::{
     venue::{StartError, Venue},
 };
 use ironbook_journal::{OpenError, Options, Writer};
+use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
 use crate::{
@@ -54,6 +55,12 @@ pub enum MeasureError {
 /// Pins this thread to a processor, if the machine has it.
 pub fn pin(cpu: usize) {
     core_affinity::set_for_current(core_affinity::CoreId { id: cpu });
+}
+
+/// Processor time of this thread in seconds.
+pub fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// Processor of the measuring side.
