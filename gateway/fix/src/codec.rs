@@ -21,8 +21,9 @@ pub const TRAILER_LEN: usize = 7;
 /// Longest BeginString(8) with its SOH: `8=FIX.5.0SP2` leaves room to spare.
 const BEGIN_MAX: usize = 20;
 
-/// Most digits of a BodyLength(9) that could be within [`MESSAGE_MAX`].
-const LENGTH_DIGITS_MAX: usize = 5;
+/// Most digits of a BodyLength(9). Five can be within [`MESSAGE_MAX`]; some engines put zeros in front, to
+/// know its place before its value, and an int of FIX may have them.
+const LENGTH_DIGITS_MAX: usize = 16;
 
 const BEGIN: &[u8] = b"8=FIX";
 
@@ -148,10 +149,15 @@ fn body_length(buf: &[u8], at: usize) -> Result<Option<(usize, usize)>, Garbled>
     let mut length = 0;
     for (digits, &byte) in rest[2..].iter().enumerate() {
         match byte {
-            b'0'..=b'9' if digits < LENGTH_DIGITS_MAX => {
+            b'0'..=b'9' => {
                 length = length * 10 + usize::from(byte - b'0');
+                if length > MESSAGE_MAX {
+                    return Err(Garbled::TooLong);
+                }
+                if digits == LENGTH_DIGITS_MAX {
+                    return Err(Garbled::BodyLength);
+                }
             }
-            b'0'..=b'9' => return Err(Garbled::TooLong),
             SOH if digits > 0 => return Ok(Some((length, at + 2 + digits + 1))),
             _ => return Err(Garbled::BodyLength),
         }
@@ -235,6 +241,16 @@ mod tests {
     }
 
     #[test]
+    fn a_length_may_have_zeros_in_front() {
+        for zeros in ["0", "000", "00000000000000"] {
+            let mut bytes = format!("8=FIX.4.4\x019={zeros}20\x0135=0\x0134=2\x0149=A\x0156=B\x01");
+            let sum = checksum(bytes.as_bytes());
+            bytes += &format!("10={sum:03}\x01");
+            assert_eq!(frame(bytes.as_bytes()), Framed::Message { len: bytes.len() }, "{zeros}");
+        }
+    }
+
+    #[test]
     fn garbled_bytes_are_skipped_whole() {
         let good = whole("35=0|34=2|49=A|56=B|");
         let table: &[(&str, &str, Garbled)] = &[
@@ -248,6 +264,7 @@ mod tests {
             ("negative length", "8=FIX.4.4|9=-5|35=0|34=2|10=111|", Garbled::BodyLength),
             ("huge length", "8=FIX.4.4|9=999999999|35=0|10=111|", Garbled::TooLong),
             ("long length", "8=FIX.4.4|9=65530|35=0|10=111|", Garbled::TooLong),
+            ("length of zeros", "8=FIX.4.4|9=00000000000000005|35=0|10=111|", Garbled::BodyLength),
             ("type not third", "8=FIX.4.4|9=10|34=2|35=0|10=111|", Garbled::MsgType),
             ("something before", "35=0|", Garbled::BeginString),
             ("endless BeginString", "8=FIX.4.4.4.4.4.4.4.4.4.4.4", Garbled::BeginString),
