@@ -299,6 +299,12 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
         self.accepting.then_some(self.accept_after)
     }
 
+    /// Whether a connection waits for something of the venue's own: room in the ring, a check of a password.
+    pub fn waits_inside(&self) -> bool {
+        let is_held = |line: &Line<N::Stream>| matches!(line.hold, Hold::Room | Hold::Check);
+        self.lines.lines.iter().flatten().any(is_held)
+    }
+
     /// When a connection without a Logon is closed, one that waits for a token is looked at, or all are closed
     /// as the venue stops, if there is one.
     pub fn next_deadline(&self) -> Option<Timestamp> {

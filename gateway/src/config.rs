@@ -1294,7 +1294,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ),
     ("threads", "spin_us", "Microseconds without work for which a thread spins."),
     ("threads", "yield_us", "Microseconds for which it then yields its processor."),
-    ("threads", "park_us", "Longest sleep after that, microseconds, between two looks for work."),
+    (
+        "threads",
+        "park_us",
+        "Longest sleep after that, microseconds, of a thread that must look for work; one that is woken for all sleeps up to 10 ms.",
+    ),
     ("journal", "segment_bytes", "Size of a segment file of a new journal, bytes, a power of two."),
     ("journal", "prepared_ahead", "Segments made ready ahead of need."),
     (

@@ -189,6 +189,11 @@ impl<C: Clock> Agent for CoreAgent<C> {
         taken
     }
 
+    /// Inputs come from gateways; those that wait here wait for the disk.
+    fn must_look(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     fn close(&mut self) -> bool {
         if self.journal.taken_over().is_some() {
             return true;

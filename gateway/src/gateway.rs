@@ -224,7 +224,15 @@ impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
 
     fn park(&mut self, limit: Duration) {
         let now = self.acceptor.now();
-        self.acceptor.poll(limit, now);
+        let until_due =
+            self.next_deadline().map(|due| Duration::from_nanos(due.0.saturating_sub(now.0)));
+        self.acceptor.poll(until_due.map_or(limit, |due| due.min(limit)), now);
+    }
+
+    /// Beside the journal, which is the core's to write: that is on the same thread, or looks here by itself.
+    fn must_look(&self) -> bool {
+        let waits_for_disk = |durable: &DurablePosition| self.tail.position() < durable.written();
+        self.durable.as_ref().is_some_and(waits_for_disk) || self.acceptor.waits_inside()
     }
 
     fn close(&mut self) -> bool {

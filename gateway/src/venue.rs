@@ -860,6 +860,10 @@ impl<A: Agent> Agent for Last<A> {
         self.agent.park(limit);
     }
 
+    fn must_look(&self) -> bool {
+        self.agent.must_look()
+    }
+
     fn close(&mut self) -> bool {
         self.agent.close()
     }
