@@ -5,7 +5,7 @@ mod common;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{ErrorKind, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     path::Path,
     time::Duration,
 };
@@ -342,6 +342,12 @@ fn bad_requests_are_told_what_is_wrong() {
     let answer = server.read(&mut stream, |bytes| bytes.ends_with(b"\r\n\r\n"));
     let answer = String::from_utf8(answer).unwrap();
     assert!(answer.contains("\r\nContent-Length: 5\r\n") && !answer.contains("page"), "{answer}");
+    let mut stream = server.connect();
+    stream.write_all(b"HEAD /secret HTTP/1.1\r\n\r\n").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let answer = server.read(&mut stream, |_| false);
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404") && answer.ends_with("\r\n\r\n"), "{answer}");
     // Byte by byte is a request as well.
     let mut stream = server.connect();
     for byte in GET.as_bytes() {
@@ -387,13 +393,61 @@ fn slow_clients_delay_nobody_and_have_an_end() {
     assert!(answer.ends_with(b"xxxx") && answer.len() > 32 << 20);
 }
 
+/// As `nc -N` does.
+#[test]
+fn who_says_nothing_more_gets_his_answer() {
+    for length in [5, 32 << 20] {
+        let mut server = Server::new("x".repeat(length));
+        let ask = |server: &mut Server, request: &str| {
+            let mut stream = server.connect();
+            stream.write_all(request.as_bytes()).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            stream
+        };
+        let mut stream = ask(&mut server, "GET /metrics HTTP/1.0\r\n\r\n");
+        let answer = server.read(&mut stream, |_| false);
+        assert!(answer.len() > length && answer.ends_with(b"xxxxx"), "{} bytes", answer.len());
+        assert_eq!(server.http.open(), 0);
+        // Half a request has none.
+        let mut stream = ask(&mut server, &GET[..20]);
+        assert_eq!(server.read(&mut stream, |_| false), b"");
+        // Nor may one stay who takes nothing of it; the small page he has taken.
+        let _deaf = ask(&mut server, GET);
+        if length > 5 {
+            (0..10).for_each(|_| server.turn());
+            assert_eq!(server.http.open(), 1);
+            server.now += TIME_NS_MAX + 1;
+        }
+        wait_for("he is gone", || {
+            server.turn();
+            server.http.open() == 0
+        });
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_keeps_no_place() {
+    let mut server = Server::new("page\n".to_owned());
+    server.now = 3_600_000_000_000;
+    let mut silent = server.connect();
+    server.now = 1;
+    assert!(!server.is_closed(&mut silent));
+    server.now += TIME_NS_MAX + 1;
+    wait_for("he is closed", || server.is_closed(&mut silent));
+}
+
 #[test]
 fn connections_have_a_bound() {
     let mut server = Server::new("page\n".to_owned());
     let mut open: Vec<_> = (0..CONNECTIONS_MAX).map(|_| server.connect()).collect();
     let mut more = TcpStream::connect(server.http.address()).expect("a connection");
     more.set_nonblocking(true).unwrap();
-    let told = server.read(&mut more, |_| false);
+    more.write_all(GET.as_bytes()).unwrap();
+    let told = server.read(&mut more, |bytes| bytes.ends_with(b"\n"));
+    // And is closed without a reset, which would take that from a client that was slow to read it.
+    more.set_nonblocking(false).unwrap();
+    more.set_read_timeout(Some(common::WAIT_MAX)).unwrap();
+    assert_eq!(more.read(&mut [0; 1]).map_err(|error| error.kind()), Ok(0));
     let told = String::from_utf8(told).unwrap();
     assert!(told.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{told}");
     assert_eq!(server.http.open(), CONNECTIONS_MAX);
