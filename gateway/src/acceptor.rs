@@ -317,9 +317,8 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
     #[inline]
     pub fn flush(&mut self, sessions: &mut impl Sessions) {
         let mut index = 0;
-        if !self.lines.dirty.is_empty() {
-            self.watch.mark();
-        }
+        // The next write is timed from the end of the last one, as nothing else was done since.
+        let mut goes_on = false;
         while index < self.lines.dirty.len() {
             let number = self.lines.dirty[index];
             let Some(line) = &mut self.lines.lines[number] else {
@@ -329,13 +328,18 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             let outcome = if line.blocked {
                 line.io.check_waiting()
             } else {
+                if !goes_on {
+                    self.watch.mark();
+                }
                 let written = line.io.write();
                 self.watch.lap(Stage::Write);
                 written
             };
+            goes_on = !line.blocked;
             let waits = outcome.is_ok() && line.io.has_output();
             let outcome = match outcome {
                 Ok(()) if waits != line.waits_for_room => {
+                    goes_on = false;
                     line.waits_for_room = waits;
                     let told = self.network.tell_of_room(line.io.stream_mut(), number, waits);
                     told.map_err(WriteFailure::Broken)
@@ -353,6 +357,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
                 }
                 // Leaves the list with the connection.
                 Err(failure) => {
+                    goes_on = false;
                     let reason = describe(&failure, self.output_bound);
                     self.close(sessions, number, &reason);
                 }

@@ -151,13 +151,15 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             {
                 break;
             }
+            let Acceptor { watch, lines, .. } = &mut self.acceptor;
+            if delivered == 0 {
+                watch.mark();
+            }
             match self.tail.next() {
                 Ok(Some(frame)) => {
-                    let Acceptor { watch, lines, .. } = &mut self.acceptor;
-                    if delivered == 0 {
+                    if !self.desk.deliver(&frame, lines) {
                         watch.mark();
-                    }
-                    if self.desk.deliver(&frame, lines) && watch.is_on() {
+                    } else if watch.is_on() {
                         watch.lap(Stage::Encode);
                         match self.told.last_mut() {
                             Some((time_ns, frames)) if *time_ns == frame.time_ns => *frames += 1,
