@@ -21,6 +21,7 @@ use ironbook_gateway::{
         text::Kind,
     },
     network::TcpNetwork,
+    venue::Venue,
 };
 
 const GET: &str = "GET /metrics HTTP/1.1\r\nHost: ironbook\r\n\r\n";
@@ -219,8 +220,12 @@ fn each_family_is_on_the_page_and_in_the_readme() {
             family.kind.name()
         );
         assert!(text.contains(&head), "{head}\n{text}");
-        let row = format!("| `{}` | {} |", family.name, family.kind.name());
-        assert!(readme.contains(&row), "{row}");
+        let (start, end) = (
+            format!("| `{}` | {} |", family.name, family.kind.name()),
+            format!("| {} |", family.help),
+        );
+        let row = readme.lines().find(|line| line.starts_with(&start)).expect(&start);
+        assert!(row.ends_with(&end), "{row} and {end}");
         assert!(family.kind != Kind::Histogram || family.name.ends_with("_seconds"));
     }
 }
@@ -236,12 +241,27 @@ fn without_stages_the_rest_is_told() {
 }
 
 #[test]
+fn stages_are_measured_where_somebody_reads_them() {
+    let is_measured = |venue: &Venue| !venue.stages().read().is_empty();
+    let (mut with_metrics, _) = venue(|_| {});
+    assert!(is_measured(with_metrics.venue()));
+    with_metrics.stop();
+    // The configuration is the same, but for who would read them.
+    let mut without = TestVenue::start();
+    assert!(without.config.metrics.stages && !is_measured(without.venue()));
+    without.stop();
+    let explicit = Venue::start_and_measure(&without.config, true).expect("it starts");
+    assert!(is_measured(&explicit));
+    explicit.stop();
+}
+
+#[test]
 fn a_port_that_is_taken_is_told_before_anything_is_opened() {
     let (venue, address) = venue(|_| {});
     let data = venue.scratch().join("other");
     let mut config = common::small_config(&data);
     config.metrics.listen = Some(address);
-    let error = ironbook_gateway::venue::Venue::start(&config).err().expect("it is taken");
+    let error = Venue::start(&config).err().expect("it is taken");
     assert!(error.to_string().contains("--metrics"), "{error}");
     assert!(!data.exists());
 }
