@@ -995,7 +995,8 @@ fn bench_writes_figures_distributions_and_a_report() {
     let bench = ["bench", "--quick", "--json", "--out", &out_text];
     let mut printed = json(&expect_exit(&[&bench[..], &kept].concat(), 0));
     let against = printed.as_object_mut().unwrap().remove("against").unwrap();
-    assert_eq!(against[0]["before"], 1.0, "{against:#}");
+    assert_eq!(against["changes"][0]["before"], 1.0, "{against:#}");
+    assert!(against["run"].as_str().unwrap().starts_with("no name, "), "{against:#}");
     let written = fs::read_to_string(out.join("figures.json")).unwrap();
     assert_eq!(printed, serde_json::from_str::<Value>(&written).unwrap());
     let file = fs::read_dir(&runs).unwrap().next().unwrap().unwrap();

@@ -21,7 +21,7 @@ fn main() {
     let rounds = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(400);
     let order = order();
     let mut fields = Fields::new();
-    println!("order: {} bytes, machine otherwise in use", order.len());
+    println!("order: {} bytes", order.len());
 
     measure("checksum", rounds, |_| {
         black_box(checksum(black_box(&order)));
@@ -45,6 +45,12 @@ fn main() {
         });
         measure("typed", rounds, |_| {
             black_box(OrderMessage::parse(black_box(&message), ApplVerId::Fix44).unwrap());
+        });
+        measure("bytes to typed order, no session", rounds, |_| {
+            let Framed::Message { len } = frame(black_box(&order)) else { unreachable!() };
+            let message = Message::parse(&order[..len], &mut fields).unwrap();
+            assert!(dictionary.check(&message, Strictness::Strict).is_ok());
+            black_box(OrderMessage::parse(&message, ApplVerId::Fix44).unwrap());
         });
     }
     measure_session(rounds, &mut fields);

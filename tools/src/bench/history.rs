@@ -92,15 +92,28 @@ fn ratios(figures: &Value) -> Vec<(String, f64)> {
     found
 }
 
-/// Keeps figures in a directory under their date and a name. Tells where.
+/// Which run figures are of, and how much was measured in it.
+pub fn describe(figures: &Value) -> String {
+    let name = figures["name"].as_str().unwrap_or("no name");
+    let time = figures["time_ns"].as_u64().map_or("an unknown time".to_owned(), utc);
+    let build = figures["build"].as_str().unwrap_or("unknown");
+    format!("{name}, {time}, version {build}, {} runs of {} s", figures["runs"], figures["seconds"])
+}
+
+/// The file in which the figures of a run are kept: by its date and a name.
 ///
 /// # Errors
-/// When the file can't be written.
-pub fn keep(dir: &Path, name: &str, time_ns: u64, figures: &Value) -> io::Result<PathBuf> {
+/// When it is there already, or the directory can't be made.
+pub fn place(dir: &Path, name: &str, time_ns: u64) -> io::Result<PathBuf> {
     fs::create_dir_all(dir)?;
     let file = dir.join(format!("{}-{name}.json", &utc(time_ns)[..10]));
-    fs::write(&file, format!("{figures:#}\n"))?;
-    Ok(file)
+    match file.try_exists()? {
+        true => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            format!("{} is kept already: choose another --name", file.display()),
+        )),
+        false => Ok(file),
+    }
 }
 
 /// Whether a name can be part of a file's.
@@ -115,6 +128,7 @@ mod tests {
 
     fn figures(speed: f64, p50: f64) -> Value {
         json!({
+            "time_ns": 1_400_000_000_000_000_000_u64, "build": "0.1.0", "runs": 5, "seconds": 0.3,
             "floors": { "copy_ns": 10.0, "echo_per_second": 1e6 },
             "distances": [
                 { "name": "engine", "full_speed": 5e6, "points": [{ "rate": 1e5, "load": 0.1, "ratio": {} }] },
@@ -140,6 +154,10 @@ mod tests {
                 change("FIX, 50 % load, p50, echoes", 2.0, 2.0),
             ]
         );
+        assert_eq!(
+            describe(&before),
+            "no name, 2014-05-13T16:53:20.000000000Z, version 0.1.0, 5 runs of 0.3 s"
+        );
         assert!((changes[2].share() + 0.2).abs() < 1e-9);
         before["distances"][1]["points"][0]["rate"] = json!(2000.0);
         assert_eq!(compare(&before, &figures(500_000.0, 1.2)).len(), 3);
@@ -149,10 +167,13 @@ mod tests {
     fn figures_are_kept_by_date_and_name_and_read_back() {
         let dir = tempfile::tempdir().unwrap();
         let figures = figures(1e5, 1.0);
-        let file =
-            keep(&dir.path().join("runs"), "abc", 1_400_000_000_000_000_000, &figures).unwrap();
-        assert!(file.ends_with("runs/2014-05-13-abc.json"), "{}", file.display());
-        assert_eq!(read(&file), Ok(figures));
+        let runs = dir.path().join("runs");
+        let file = place(&runs, "abc", 1_400_000_000_000_000_000).unwrap();
+        assert_eq!(file, runs.join("2014-05-13-abc.json"));
+        fs::write(&file, figures.to_string()).unwrap();
+        assert_eq!(read(&file).as_ref(), Ok(&figures));
+        let again = place(&runs, "abc", 1_400_000_000_000_000_000).unwrap_err();
+        assert!(again.to_string().ends_with("is kept already: choose another --name"), "{again}");
         fs::write(&file, "{}").unwrap();
         assert!(read(&file).unwrap_err().ends_with("no figures of a bench are in it"));
         assert!(is_name("v0.1-3e19b72") && !is_name("a/b") && !is_name(""));

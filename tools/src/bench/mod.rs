@@ -106,8 +106,13 @@ pub fn run(arguments: &Arguments) -> Outcome {
         Failure::new(Exit::Usage, format!("--out {}: {error}", arguments.out.display()))
     };
     fs::create_dir_all(&arguments.out).map_err(refused)?;
+    let time_ns = SystemClock.now().0;
+    let name = arguments.name.as_deref().unwrap_or_default();
+    let not_kept = |error: io::Error| usage(format!("--keep: {error}"));
+    let keep = arguments.keep.as_deref().map(|dir| history::place(dir, name, time_ns));
+    let keep = keep.transpose().map_err(not_kept)?;
     let facts = Facts::read(&std::env::temp_dir())?;
-    let machine = Machine { checks: judge(&facts), time_ns: SystemClock.now().0 };
+    let machine = Machine { checks: judge(&facts), time_ns };
     if !arguments.json {
         machine.print();
     }
@@ -126,29 +131,29 @@ pub fn run(arguments: &Arguments) -> Outcome {
         figures["name"] = json!(name);
     }
     write(&arguments.out, &suite, &effort, &machine, &figures).map_err(refused)?;
-    let name = arguments.name.as_deref().unwrap_or_default();
-    let kept = arguments.keep.as_deref().map(|dir| {
-        history::keep(dir, name, machine.time_ns, &figures)
-            .map_err(|error| usage(format!("--keep {}: {error}", dir.display())))
-    });
-    let kept = kept.transpose()?;
-    let changes = earlier.map(|earlier| history::compare(&earlier, &figures));
+    let changes = earlier.as_ref().map(|earlier| history::compare(earlier, &figures));
     if arguments.json {
-        if let Some(changes) = &changes {
-            figures["against"] = changes.iter().map(Change::to_json).collect();
+        let mut told = figures.clone();
+        if let (Some(earlier), Some(changes)) = (&earlier, &changes) {
+            let changes: Vec<_> = changes.iter().map(Change::to_json).collect();
+            told["against"] = json!({ "run": history::describe(earlier), "changes": changes });
         }
-        say!("{figures:#}");
+        say!("{told:#}");
     } else {
         print(&suite);
-        if let Some(changes) = &changes {
-            print_changes(changes);
-        }
-        if let Some(file) = kept {
-            say!("\nKept         {}", file.display());
+        if let (Some(earlier), Some(changes)) = (&earlier, &changes) {
+            print_changes(earlier, &figures, changes);
         }
         let out = arguments.out.display();
         say!("\nReport       {out}/report.html, figures.json, and a .hgrm for each point");
         say!("Next: ironbook doctor (what to change on this machine)");
+    }
+    // Last, so that nothing of what was measured is lost with it.
+    if let Some(file) = keep {
+        fs::write(&file, text(&figures)).map_err(not_kept)?;
+        if !arguments.json {
+            say!("Kept         {}", file.display());
+        }
     }
     Ok(Exit::Fine)
 }
@@ -246,9 +251,10 @@ fn print_stages(staged: &[(String, &Stages)]) {
     }
 }
 
-fn print_changes(changes: &[Change]) {
+fn print_changes(earlier: &Value, now: &Value, changes: &[Change]) {
     let width = changes.iter().map(|change| change.what.len()).max().unwrap_or(0);
-    say!("\nAgainst the earlier run, as ratios to the floors of each");
+    say!("\nAgainst {}", history::describe(earlier));
+    say!("    now {}; ratios to the floors of each", history::describe(now));
     say!("  {:width$}{:>10}{:>10}{:>9}", "", "before", "now", "change");
     for change in changes {
         let Change { what, before, now } = change;
@@ -341,6 +347,11 @@ fn figures(suite: &Suite, effort: &Effort, machine: &Machine) -> Value {
     })
 }
 
+/// Figures as a file has them.
+fn text(figures: &Value) -> String {
+    format!("{figures:#}\n")
+}
+
 fn write(
     out: &Path,
     suite: &Suite,
@@ -365,6 +376,6 @@ fn write(
     }
     put("noise.hgrm".to_owned(), suite.floors.noise.clone())?;
     put("ring.hgrm".to_owned(), suite.floors.hop.clone())?;
-    fs::write(out.join("figures.json"), format!("{figures:#}\n"))?;
+    fs::write(out.join("figures.json"), text(figures))?;
     fs::write(out.join("report.html"), report::html(suite, effort, machine))
 }
