@@ -145,15 +145,13 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     #[inline]
     fn deliver(&mut self) -> usize {
         let mut delivered = 0;
+        let Acceptor { watch, lines, .. } = &mut self.acceptor;
+        watch.mark();
         while delivered < FRAMES_PER_TURN {
             if let Some(durable) = &self.durable
                 && self.tail.position() >= durable.get()
             {
                 break;
-            }
-            let Acceptor { watch, lines, .. } = &mut self.acceptor;
-            if delivered == 0 {
-                watch.mark();
             }
             match self.tail.next() {
                 Ok(Some(frame)) => {
