@@ -234,7 +234,7 @@ impl Venue {
         let ended = Arc::new(Mutex::new(None));
         let core = CoreThread { core: Some(core), ended: ended.clone() };
         let cpus = (core_cpu, processors);
-        let mut ports = vec![("fix", gateway.counters())];
+        let mut ports = vec![(metrics::PORT_OF_ORDERS, gateway.counters())];
         ports.extend(market_data.iter().map(|agent| ("market_data", agent.counters())));
         let agents = (gateway, core, follower);
         let mut threads = start_threads(config, agents, &stop, &mut started, cpus)?;

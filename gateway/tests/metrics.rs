@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use common::{FixClient, TestVenue, cancel, limit, wait_for};
+use common::{FixClient, Flaw, TestVenue, cancel, limit, wait_for};
 use ironbook_engine::Timestamp;
 use ironbook_gateway::{
     config::Config,
@@ -125,6 +125,19 @@ fn they_say_what_has_happened() {
     a.expect("35=9");
     a.send("F", &cancel("A6", "A3", "AAPL", "1"));
     a.expect("35=8|150=4");
+    // What is no message, what the venue does not have, and what there is no instrument for.
+    a.send_raw(&a.build("0", a.next_out, "", Flaw::CheckSum));
+    a.send("6", "23=1");
+    a.expect("35=j|380=3");
+    a.send("x", "320=l|559=0|55=NOSUCH");
+    a.expect("35=y|560=2");
+    let mut watcher = FixClient::log_on(venue.venue().market_data_address().expect("a port"), "A");
+    for (id, symbol, answer) in [("w1", "AAPL", "35=W"), ("w2", "NOSUCH", "35=Y|281=0")] {
+        watcher.send("V", &format!("262={id}|263=1|264=1|265=1|267=1|269=0|146=1|55={symbol}"));
+        watcher.expect(answer);
+    }
+    watcher.send("e", "324=s|55=NOSUCH|263=2");
+    watcher.expect("35=j");
     let mut c = venue.client("C");
     for id in ["C1", "C2"] {
         c.send("D", &limit(id, "AAPL", "1", "1", "1.00"));
@@ -148,6 +161,7 @@ fn they_say_what_has_happened() {
         seen = samples(&text);
         seen["ironbook_connections{port=\"fix\"}"] == 1.0
             && seen["ironbook_session_logged_on{comp_id=\"C\"}"] == 0.0
+            && seen["ironbook_market_data_subscriptions"] == 1.0
             && seen["ironbook_executions_total{exec_type=\"canceled\"}"] == 1.0
             && seen["ironbook_journal_lag_bytes{at=\"metrics\"}"] == 0.0
             && seen["ironbook_journal_lag_bytes{at=\"gateway\"}"] == 0.0
@@ -162,22 +176,27 @@ fn they_say_what_has_happened() {
         ("rejects_total{request=\"new_order\",rule=\"price_off_tick\"}", 1.0),
         ("rejects_total{request=\"cancel_or_replace\",rule=\"unknown_order\"}", 1.0),
         ("refusals_total{port=\"fix\",why=\"throttle\"}", 1.0),
-        ("refusals_total{port=\"fix\",why=\"not_served\"}", 0.0),
+        ("refusals_total{port=\"fix\",why=\"not_served\"}", 2.0),
+        ("refusals_total{port=\"market_data\",why=\"not_served\"}", 2.0),
+        ("messages_garbled_total{port=\"fix\"}", 1.0),
+        ("messages_garbled_total{port=\"market_data\"}", 0.0),
         ("logon_failures_total{port=\"fix\"}", 1.0),
         ("logon_failures_total{port=\"market_data\"}", 0.0),
         ("connections_accepted_total{port=\"fix\"}", 3.0),
         ("connections_refused_total{port=\"fix\"}", 0.0),
-        ("connections{port=\"market_data\"}", 0.0),
+        ("connections_accepted_total{port=\"market_data\"}", 1.0),
+        ("connections{port=\"market_data\"}", 1.0),
         ("sessions", 4.0),
         ("sessions_logged_on", 1.0),
         ("session_logged_on{comp_id=\"A\"}", 1.0),
-        ("session_next_msg_seq_num{comp_id=\"A\",direction=\"in\"}", 8.0),
-        ("session_next_msg_seq_num{comp_id=\"A\",direction=\"out\"}", 10.0),
+        ("session_next_msg_seq_num{comp_id=\"A\",direction=\"in\"}", 10.0),
+        ("session_next_msg_seq_num{comp_id=\"A\",direction=\"out\"}", 12.0),
         ("receive_to_stamp_seconds_count", 7.0),
         ("receive_to_stamp_seconds_bucket{le=\"+Inf\"}", 7.0),
         ("ring_batches", 0.0),
         ("storage_ok", 1.0),
         ("audit_ok", 1.0),
+        ("metrics_ok", 1.0),
     ];
     for (series, value) in expected {
         assert_eq!(seen[&format!("ironbook_{series}")], value, "{series}");
@@ -185,8 +204,15 @@ fn they_say_what_has_happened() {
     let at = |series: &str| seen[&format!("ironbook_{series}")];
     assert!(at("ring_batches_max") >= 1.0 && at("journal_segments_prepared") >= 0.0);
     assert!(at("start_time_seconds") > 1.7e9);
-    assert!(at("agent_turns_total{agent=\"follower\"}") > 0.0);
-    assert!(seen.keys().any(|series| series.starts_with("ironbook_agent_busy_turns_total")));
+    for agent in ["follower", "market data"] {
+        for what in ["turns", "busy_turns", "parks"] {
+            assert!(
+                at(&format!("agent_{what}_total{{agent=\"{agent}\"}}")) > 0.0,
+                "{agent}, {what}"
+            );
+        }
+    }
+    assert!(!seen.contains_key("ironbook_refusals_total{port=\"market_data\",why=\"throttle\"}"));
     assert!(at("journal_position_bytes{at=\"written\"}") > 0.0);
     if at("stage_turns_per_sample") == 1.0 {
         assert!(at("stage_seconds_count{stage=\"decode\"}") >= 9.0);
@@ -194,7 +220,7 @@ fn they_say_what_has_happened() {
     }
     // The last sequence that was counted is that of the journal, as nothing happens meanwhile but what A's client
     // would have to answer.
-    drop(a);
+    drop((a, watcher));
     let last = at("journal_sequence");
     assert!(venue.stop().last_sequence as f64 >= last && last > 20.0, "{last}");
     // The next process counts anew, and knows where the journal is before anything happens.
