@@ -541,6 +541,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
                         Some(session) if !too_long => sessions.handle_garbled(session, now),
                         _ => self.close(sessions, number, &format!("no FIX message: {reason}")),
                     }
+                    self.watch.mark();
                 }
                 Framed::Message { len } if len > self.message_bytes_max => {
                     self.close(sessions, number, "a message longer than fix.message_bytes_max");

@@ -20,11 +20,11 @@
 //! In no stage are the wait of an input for the others of its batch, up to the hand-over, and the frames that nobody
 //! is told of.
 //!
-//! The end of a stage is the beginning of the next, so that a stage takes one reading of the processor's
-//! counter: 11 ns where this was written, and 15 with the counting. Each value has one reading in it. On a machine
-//! whose clock takes longer than [`READING_NS_MAX`] one turn of the gateway in [`TURNS_PER_SAMPLE`] is measured, and
-//! as many of the batches: their inputs in ring and core, whatever turn of the core they are in, and the turns that
-//! end with one in publish.
+//! The end of a stage is the beginning of the next, so that a stage takes one reading of the processor's counter, and
+//! two beside a system call: a reading is 11 ns where this was written, and 15 with the counting. Each value has one
+//! reading in it. On a machine whose clock takes longer than [`READING_NS_MAX`] one turn of the gateway in
+//! [`TURNS_PER_SAMPLE`] is measured, and as many of the batches: their inputs in ring and core, whatever turn of the
+//! core they are in, and the turns that end with one in publish.
 //!
 //! Times are measured beside the venue's clock and get into no journal, message or decision.
 

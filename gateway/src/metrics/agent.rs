@@ -24,6 +24,8 @@ use crate::{
 
 /// Sessions that are told of one by one; of a configuration with more, only the first.
 pub const SESSIONS_SHOWN_MAX: usize = 1_000;
+const _: () =
+    assert!(SESSIONS_SHOWN_MAX == 1_000, "what the help of ironbook_session_logged_on says");
 
 /// Frames that are counted in one turn, so that sockets are read in between.
 const FRAMES_PER_TURN: usize = 4_096;
