@@ -527,6 +527,13 @@ impl Default for SnapshotConfig {
     }
 }
 
+impl MetricsConfig {
+    /// Whether stages are measured: only where somebody can read them.
+    pub fn measures_stages(&self) -> bool {
+        self.stages && self.listen.is_some()
+    }
+}
+
 impl Default for MetricsConfig {
     fn default() -> Self {
         Self { listen: None, beyond_loopback: false, stages: true }
@@ -1330,7 +1337,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     (
         "metrics",
         "stages",
-        "Whether the time that orders take in each stage of their way is measured: about 15 ns a stage.",
+        "With metrics.listen: whether the time that orders take in each stage of their way is measured, about 15 ns a stage.",
     ),
     ("engine", "orders_max", "Most live orders; one more is rejected."),
     ("engine", "instruments_max", "Most instruments."),

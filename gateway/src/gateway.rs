@@ -145,6 +145,8 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     #[inline]
     fn deliver(&mut self) -> usize {
         let mut delivered = 0;
+        let Acceptor { watch, lines, .. } = &mut self.acceptor;
+        watch.mark();
         while delivered < FRAMES_PER_TURN {
             if let Some(durable) = &self.durable
                 && self.tail.position() >= durable.get()
@@ -153,11 +155,9 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             }
             match self.tail.next() {
                 Ok(Some(frame)) => {
-                    let Acceptor { watch, lines, .. } = &mut self.acceptor;
-                    if delivered == 0 {
+                    if !self.desk.deliver(&frame, lines) {
                         watch.mark();
-                    }
-                    if self.desk.deliver(&frame, lines) && watch.is_on() {
+                    } else if watch.is_on() {
                         watch.lap(Stage::Encode);
                         match self.told.last_mut() {
                             Some((time_ns, frames)) if *time_ns == frame.time_ns => *frames += 1,
