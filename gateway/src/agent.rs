@@ -26,9 +26,7 @@ pub trait Agent: Send {
 
     /// Whether this waits, or may wait at any time, for something that does not end a [`park`](Self::park): the disk,
     /// another thread.
-    fn must_look(&self) -> bool {
-        true
-    }
+    fn must_look(&self) -> bool;
 
     /// Finishes what is under way. Called once, after the last turn, until it returns true.
     fn close(&mut self) -> bool {
@@ -296,6 +294,10 @@ mod tests {
             self.1.fetch_add(self.0, Relaxed);
             self.0
         }
+
+        fn must_look(&self) -> bool {
+            true
+        }
     }
 
     /// Takes at most so many in a turn.
@@ -306,6 +308,10 @@ mod tests {
             let taken = self.1.load(Relaxed).min(self.0);
             self.1.fetch_sub(taken, Relaxed);
             taken
+        }
+
+        fn must_look(&self) -> bool {
+            true
         }
     }
 

@@ -782,6 +782,10 @@ impl<C: Clock> Agent for CoreThread<C> {
         self.core.as_mut().map_or(0, CoreAgent::do_work)
     }
 
+    fn must_look(&self) -> bool {
+        self.core.as_ref().is_some_and(CoreAgent::must_look)
+    }
+
     fn close(&mut self) -> bool {
         let Some(mut core) = self.core.take() else { return true };
         if !core.close() {

@@ -211,6 +211,11 @@ impl<C: Clock, N: Network> Agent for MarketDataAgent<C, N> {
         self.acceptor.poll(limit.max(due).min(PARK_MAX), now);
     }
 
+    /// The journal wakes nobody.
+    fn must_look(&self) -> bool {
+        true
+    }
+
     fn close(&mut self) -> bool {
         let now = self.acceptor.now();
         let late = self.acceptor.wind_up(&mut self.desk, now);

@@ -132,6 +132,11 @@ impl<C: Clock, N: Network> Agent for MetricsAgent<C, N> {
     fn park(&mut self, limit: Duration) {
         self.http.poll(limit.min(PARK_MAX));
     }
+
+    /// The journal wakes nobody.
+    fn must_look(&self) -> bool {
+        true
+    }
 }
 
 /// A family of metrics.
