@@ -81,9 +81,9 @@ pub struct IdleStrategy {
 /// Shortest sleep of a parked agent; it doubles up to the configured longest.
 const PARK_MIN: Duration = Duration::from_micros(20);
 
-/// Longest sleep of an agent that is woken for all that it may get to do: what it does by the clock is not late
-/// by more.
-const PARK_WOKEN_MAX: Duration = Duration::from_millis(10);
+/// Longest sleep of an agent that is woken for all that it may get to do: how long its end may take to begin, or a
+/// halt that the follower asks for.
+const PARK_WOKEN_MAX: Duration = Duration::from_millis(50);
 
 /// Turns without work between two looks at the clock.
 const TURNS_PER_CLOCK: u32 = 64;
