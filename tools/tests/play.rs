@@ -9,7 +9,7 @@ use std::{
 };
 
 use fixtures::{
-    common::{FixClient, TestVenue, cancel, limit, replace, session, wait_for},
+    common::{FixClient, Msg, TestVenue, cancel, limit, replace, session, wait_for},
     expect_exit, ironbook, json, stderr, stdout, text,
 };
 use ironbook_engine::{Command, Event, InstrumentStatus, Side};
@@ -255,6 +255,49 @@ fn an_order_that_ends_by_itself_answers_no_cancel() {
     let told = json(&play(&recorded.journal(), &sandbox(), &more, 0));
     assert_eq!(told["sandbox"]["rejected"], 2);
     assert_eq!(told["sandbox"], told["recorded"]);
+}
+
+#[test]
+fn an_order_id_names_the_same_order_in_the_sandbox() {
+    let recorded = TestVenue::start();
+    let (mut a, mut b) = (recorded.client("A"), recorded.client("B"));
+    let order_id = |report: &Msg| report.get(37).expect("an OrderID").to_owned();
+    let side = ("AAPL", "1");
+    let one = order_id(&a.rest("o1", "AAPL", "1", "10", "100.00"));
+    let two = order_id(&a.rest("p1", "AAPL", "1", "10", "100.00"));
+    let three = order_id(&a.rest("q1", "AAPL", "1", "10", "100.00"));
+    let others = order_id(&b.rest("b1", "AAPL", "1", "10", "100.00"));
+    a.send("G", &replace("o2", "o1", side, "9", "100.00"));
+    a.expect("150=5|11=o2");
+    let mut request = |kind: &str, request: String, order_id: &str, expected: &str| {
+        a.send(kind, &format!("{request}|37={order_id}"));
+        a.expect(expected);
+    };
+    let to_cancel = |id: &str, orig: &str| cancel(id, orig, "AAPL", "1");
+    // A live order's decides alone: with a superseded name, another order's, and one that never was.
+    request("F", to_cancel("c1", "o1"), &one, "150=4|11=c1");
+    request("F", to_cancel("c2", "q1"), &two, "150=4|11=c2");
+    request("G", replace("q2", "never", side, "8", "100.00"), &three, "150=5|11=q2");
+    request("H", "11=never|55=AAPL|54=1".into(), &three, "150=I|39=0|11=q2");
+    // One that names no order of the session has no good name.
+    request("F", to_cancel("c3", "q2"), "999999", "35=9|11=c3|102=1");
+    request("F", to_cancel("c4", "q2"), &others, "35=9|11=c4|102=1");
+    request("F", to_cancel("c5", "q2"), &two, "35=9|11=c5|102=1");
+    request("G", replace("q3", "q2", side, "7", "100.00"), "999999", "35=9|11=q3|102=1");
+    request("H", "11=q2|55=AAPL|54=1".into(), "999999", "150=I|39=8");
+    // A closed one's tells of the name under which it closed.
+    request("F", to_cancel("c6", "o2"), &one, "35=9|11=c6|102=0");
+    request("F", to_cancel("c7", "o1"), &one, "35=9|11=c7|102=1");
+    request("F", to_cancel("c8", "p1"), &one, "35=9|11=c8|102=1");
+
+    let sandbox = sandbox();
+    // So that orders get other OrderIDs there.
+    sandbox.client("TESTC").rest("REPLAY-older", "AAPL", "1", "1", "0.01");
+    let more = ["--map", "A=TESTA", "--map", "B=TESTB", "--speed", "max", "--json"];
+    let told = json(&play(&recorded.journal(), &sandbox, &more, 0));
+    assert_eq!(told["sandbox"]["rejected"], 8);
+    assert_eq!(told["sandbox"], told["recorded"]);
+    assert!(told["first_difference"].is_null(), "{told:#}");
 }
 
 #[test]

@@ -58,13 +58,15 @@ pub fn cl_ord_ids(command: &mut Command) -> impl Iterator<Item = &mut ClOrdId> {
     own.into_iter().chain(orig)
 }
 
-/// Takes away the OrderID by which a request names its order; OrigClOrdID, or ClOrdID, names it still.
-pub fn without_order_id(command: &mut Command) {
+/// How a request names its order, if it names one: the OrderID, if it has one, and the ClOrdID.
+pub fn order_named(command: &mut Command) -> Option<(&mut OrderId, &mut ClOrdId)> {
     match command {
-        Command::CancelOrder(request) => request.order_id = OrderId::NONE,
-        Command::ReplaceOrder(request) => request.order_id = OrderId::NONE,
-        Command::QueryOrder(request) => request.order_id = OrderId::NONE,
-        _ => {}
+        Command::CancelOrder(request) => Some((&mut request.order_id, &mut request.orig_cl_ord_id)),
+        Command::ReplaceOrder(request) => {
+            Some((&mut request.order_id, &mut request.orig_cl_ord_id))
+        }
+        Command::QueryOrder(request) => Some((&mut request.order_id, &mut request.cl_ord_id)),
+        _ => None,
     }
 }
 
@@ -230,7 +232,9 @@ mod tests {
         cl_ord_ids(&mut command).for_each(|name| {
             *name = ClOrdId::try_from(format!("X{name}").as_str()).unwrap();
         });
-        without_order_id(&mut command);
+        if let Some((order_id, _)) = order_named(&mut command) {
+            *order_id = OrderId::NONE;
+        }
         let mut told = Told::default();
         tell(&command, &SymbolTable::default(), &mut told);
         told.0.concat()

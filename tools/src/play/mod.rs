@@ -1,6 +1,7 @@
 //! `ironbook play`: the requests of a journal, sent again into a sandbox.
 
 mod cast;
+mod orders;
 mod outcome;
 mod player;
 mod recorded;
@@ -35,8 +36,8 @@ use recorded::Logons;
 /// and what was traded.
 ///
 /// A request keeps its terms, and the time when it was read as TransactTime (60). Its ClOrdID begins with REPLAY,
-/// which marks it in every message and in the sandbox's journal; an order is named by OrigClOrdID alone, as it
-/// has another OrderID there. Nothing is sent but to this machine, to comp ids that are for tests: those that begin
+/// which marks it in every message and in the sandbox's journal; an order is named by its ClOrdID alone, as it has
+/// another OrderID there. Nothing is sent but to this machine, to comp ids that are for tests: those that begin
 /// with TEST or SANDBOX, and those of a venue without a configuration; and not to the venue that writes the
 /// journal.
 ///
@@ -95,7 +96,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     };
     let mut logons = Logons::from_now(&index, &names).map_err(noted)?;
     let mut player =
-        Player::log_on(sandbox, names.symbols()).map_err(|stop| refused(*into, &parts, stop))?;
+        Player::log_on(sandbox, &names).map_err(|stop| refused(*into, &parts, stop))?;
     if logons.has_one_of(parts.iter().map(|part| part.plays.as_str())).map_err(noted)? {
         return Err(is_recorded(arguments));
     }

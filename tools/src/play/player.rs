@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use ironbook_engine::{ClOrdId, Command, SessionId};
+use ironbook_engine::{ClOrdId, Command, OrderId, SessionId};
 use ironbook_fix::{
     encode::Body,
     message::{Message, MsgType},
@@ -22,12 +22,14 @@ use ironbook_gateway::{
     translate::{MessageVisitor, SymbolTable},
 };
 use ironbook_incident::{
-    request::{cl_ord_ids, is_clients, tell, without_order_id},
+    names::Names,
+    request::{cl_ord_ids, is_clients, order_named, tell},
     show::{Content, Entry},
 };
 
 use super::{
     cast::{Mark, Part},
+    orders::Orders,
     outcome::{Outcome, Says, Trade, TradeIds, recorded, says},
 };
 
@@ -253,6 +255,8 @@ impl Ledger<'_> {
 pub struct Player<'a> {
     sandbox: Sandbox<'a>,
     symbols: &'a SymbolTable,
+    /// The orders of the journal.
+    orders: Orders,
     clients: Vec<Client>,
     by_session: HashMap<SessionId, usize>,
     /// The session that spoke last.
@@ -270,7 +274,7 @@ impl<'a> Player<'a> {
     ///
     /// # Errors
     /// [`Stop::Client`]: the sandbox is not there, or does not know one.
-    pub fn log_on(sandbox: Sandbox<'a>, symbols: &'a SymbolTable) -> Result<Self, Stop> {
+    pub fn log_on(sandbox: Sandbox<'a>, names: &'a Names) -> Result<Self, Stop> {
         let mut clients = Vec::with_capacity(sandbox.parts.len());
         for Part { plays, .. } in sandbox.parts {
             let Sandbox { address, venue, access, .. } = sandbox;
@@ -282,7 +286,8 @@ impl<'a> Player<'a> {
         let mark = sandbox.mark;
         Ok(Self {
             sandbox,
-            symbols,
+            symbols: names.symbols(),
+            orders: Orders::new(names.limits()),
             clients,
             by_session,
             speaker: 0,
@@ -309,9 +314,10 @@ impl<'a> Player<'a> {
     /// [`Stop`]
     pub fn take(&mut self, entry: Entry) -> Result<(), Stop> {
         match entry.content {
-            Content::Event(event) if self.follows => {
+            Content::Event(event) => {
+                self.orders.learn(&event);
                 let Played { recorded: outcome, .. } = &mut self.ledger.played;
-                if recorded(&event, self.symbols, outcome) {
+                if self.follows && recorded(&event, self.symbols, outcome) {
                     outcome.accepted -= 1;
                     if let Some(waiting) = self.ledger.waiting.back_mut() {
                         waiting.refused = true;
@@ -344,9 +350,16 @@ impl<'a> Player<'a> {
         }
         self.speaker = at;
         let now = self.wait_until_due(time_ns)?;
-        without_order_id(&mut command);
+        let session = self.sandbox.parts[at].session;
+        if let Some((order_id, name)) = order_named(&mut command)
+            && *order_id != OrderId::NONE
+        {
+            *name = self.orders.name(session, *order_id, name);
+            *order_id = OrderId::NONE;
+        }
         let mut named = ClOrdId::EMPTY;
-        for name in cl_ord_ids(&mut command).filter(|name| !name.is_empty()) {
+        for name in cl_ord_ids(&mut command) {
+            // The mark alone, where there is no name, is the name of no order.
             *name = self.sandbox.mark.name(name);
             if named.is_empty() {
                 named = *name;
