@@ -10,13 +10,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use ironbook_engine::Command;
-use ironbook_incident::{
-    Fault,
-    names::Names,
-    question::Span,
-    request::{frames, is_clients},
-    show::Content,
-};
+use ironbook_incident::{Fault, names::Names, question::Span, request::frames, show::Content};
 use serde_json::{Value, json};
 
 use crate::{
@@ -157,7 +151,7 @@ struct LeftOut(BTreeMap<&'static str, u64>);
 impl LeftOut {
     fn count(&mut self, content: &Content) {
         let what = match content {
-            Content::Command(command) if !is_clients(command) => match **command {
+            Content::Command(command) if command.client().is_none() => match **command {
                 Command::SetInstrumentStatus(_) => "instrument statuses set by the venue",
                 Command::CancelOnDisconnect(_) => "cancels after a lost connection",
                 _ => return,

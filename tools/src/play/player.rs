@@ -23,7 +23,7 @@ use ironbook_gateway::{
 };
 use ironbook_incident::{
     names::Names,
-    request::{cl_ord_ids, is_clients, order_named, tell},
+    request::{cl_ord_ids, order_named, tell},
     show::{Content, Entry},
 };
 
@@ -34,7 +34,7 @@ use super::{
 };
 
 /// Longest silence of the sandbox before the player gives up.
-pub const SILENCE_MAX: Duration = Duration::from_secs(10);
+const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// Requests of one session that may wait for their answers; so many wait until half of them are answered.
 const IN_FLIGHT_MAX: usize = 1_024;
@@ -325,10 +325,9 @@ impl<'a> Player<'a> {
                 }
             }
             Content::Command(command) => {
-                let session = command.origin().map(|origin| origin.session);
-                let at = session.and_then(|session| self.by_session.get(&session).copied());
-                self.follows = is_clients(&command) && at.is_some();
-                if let Some(at) = at.filter(|_| self.follows) {
+                let at = command.client().and_then(|client| self.by_session.get(&client).copied());
+                self.follows = at.is_some();
+                if let Some(at) = at {
                     self.request(at, (entry.sequence, entry.time_ns), *command)?;
                 }
             }
