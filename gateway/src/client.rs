@@ -198,8 +198,8 @@ impl Client {
         Ok(())
     }
 
-    /// Reads what is there, hands every application message to `on_message`, and answers what the
-    /// session has to answer. Returns the bytes read.
+    /// Reads what is there, hands every application message and every Reject (35=3) to `on_message`, and answers
+    /// what the session has to answer. Returns the bytes read.
     ///
     /// # Errors
     /// [`ClientError`] when the connection or the session has ended.
@@ -221,9 +221,12 @@ impl Client {
                             let text = message.get(58).unwrap_or_default();
                             self.logout_text = String::from_utf8_lossy(text).into_owned();
                         }
-                        if let Handled::Application(_) = self.session.handle_message(now, &message)
-                        {
-                            on_message(&message);
+                        match self.session.handle_message(now, &message) {
+                            Handled::Application(_) => on_message(&message),
+                            Handled::Consumed if message.msg_type() == Some(MsgType::REJECT) => {
+                                on_message(&message);
+                            }
+                            _ => {}
                         }
                     }
                     self.used += len;
@@ -257,13 +260,18 @@ impl Client {
         }
     }
 
-    /// Heartbeats and timeouts that are due; call now and then.
-    pub fn keep_alive(&mut self) {
-        let now = SystemClock.now().0;
+    /// Sends the Heartbeats that are due at a time, ns since 1970, and ends what takes too long; call it now and
+    /// then.
+    ///
+    /// # Errors
+    /// [`ClientError::Broken`].
+    pub fn keep_alive(&mut self, now: u64) -> Result<(), ClientError> {
         if self.session.next_deadline().is_some_and(|due| due <= now) {
             self.session.handle_timeout(now);
             self.drain(now);
+            self.flush()?;
         }
+        Ok(())
     }
 
     fn drain(&mut self, now: u64) {

@@ -5,10 +5,13 @@ use std::{net::SocketAddr, path::PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 use ironbook_benches::{
     flow::{self, FileFormat, FlowEvent, Mix, Runaway, RunawayTerms, Synthetic},
-    load::{self, LoadOptions, LoadReport, Pace},
+    load::{self, LoadError, LoadOptions, LoadReport, Pace},
     workload::SCALES,
 };
-use ironbook_gateway::clock::{Clock, SystemClock};
+use ironbook_gateway::{
+    client::ClientError,
+    clock::{Clock, SystemClock},
+};
 use serde_json::json;
 
 use crate::{
@@ -109,7 +112,7 @@ const PREFIX_MAX: usize = 16;
 
 pub fn run(arguments: &Arguments) -> Outcome {
     let options = options(arguments)?;
-    let report = match &arguments.file {
+    let (report, stopped) = match &arguments.file {
         Some(file) => {
             let format = match arguments.format {
                 Format::Bitstamp => FileFormat::Bitstamp,
@@ -133,12 +136,22 @@ pub fn run(arguments: &Arguments) -> Outcome {
             }
         }
     };
+    let stopped = stopped.map(|reason| why_stopped(&reason));
     if arguments.json {
-        print_json(&report);
+        print_json(&report, stopped.as_deref());
     } else {
-        print(&report);
+        print(&report, stopped.as_deref());
     }
-    Ok(if report.unanswered == 0 { Exit::Fine } else { Exit::Finding })
+    Ok(if stopped.is_none() { Exit::Fine } else { Exit::Finding })
+}
+
+fn why_stopped(reason: &ClientError) -> String {
+    match reason {
+        ClientError::Timeout(waited) => {
+            format!("the venue stopped answering: nothing came within {waited:?}")
+        }
+        other => other.to_string(),
+    }
 }
 
 impl Arguments {
@@ -182,23 +195,29 @@ fn options(arguments: &Arguments) -> Result<LoadOptions, Failure> {
         pace,
         in_flight_max: arguments.in_flight,
         prefix,
+        silence_max: load::SILENCE_MAX,
     })
 }
 
+/// Sends a flow; gives what came of it, and why it ended before its time, if it did.
 fn send(
     count: usize,
     flow: impl Iterator<Item = FlowEvent>,
     options: &LoadOptions,
     quiet: bool,
-) -> Result<LoadReport, Failure> {
+) -> Result<(LoadReport, Option<ClientError>), Failure> {
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(count as u64) };
     let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} {per_sec} {eta}");
     if let Ok(style) = style {
         bar.set_style(style);
     }
-    let report = load::run(flow, options, |sent| bar.set_position(sent))?;
+    let sent = load::run(flow, options, |sent| bar.set_position(sent));
     bar.finish_and_clear();
-    Ok(report)
+    match sent {
+        Ok(report) => Ok((report, None)),
+        Err(LoadError::Stopped { report, reason }) => Ok((*report, Some(reason))),
+        Err(LoadError::LogOn(error)) => Err(error.into()),
+    }
 }
 
 /// Quantiles of the latency table.
@@ -209,7 +228,7 @@ fn rate(report: &LoadReport) -> f64 {
     report.requests() as f64 / report.duration.as_secs_f64().max(f64::EPSILON)
 }
 
-fn print(report: &LoadReport) {
+fn print(report: &LoadReport, stopped: Option<&str>) {
     say!(
         "Requests     {} ({} orders, {} replaces, {} cancels)",
         grouped(report.requests()),
@@ -223,8 +242,8 @@ fn print(report: &LoadReport) {
         grouped(report.fills),
         grouped(report.fills / 2)
     );
-    say!("Rejects      {}", grouped(report.rejects.values().sum()));
-    for (text, count) in &report.rejects {
+    say!("Rejects      {}", grouped(report.rejects.total()));
+    for (text, count) in report.rejects.counts() {
         say!("             {:>10}  {text}", grouped(*count));
     }
     if report.unanswered > 0 {
@@ -237,10 +256,13 @@ fn print(report: &LoadReport) {
         let latency = report.latency.value_at_quantile(quantile) as f64 / 1e3;
         say!("             {name:>6} {latency:>12.1}");
     }
+    if let Some(stopped) = stopped {
+        say!("Stopped      {stopped}");
+    }
     say!("\nNext: ironbook replay DIR (the journal's directory is in the venue's first lines)");
 }
 
-fn print_json(report: &LoadReport) {
+fn print_json(report: &LoadReport, stopped: Option<&str>) {
     let latency: serde_json::Map<_, _> = QUANTILES
         .iter()
         .map(|(name, quantile)| {
@@ -253,8 +275,9 @@ fn print_json(report: &LoadReport) {
         "cancels": report.cancels,
         "reports": report.reports,
         "fills": report.fills,
-        "rejects": report.rejects,
+        "rejects": report.rejects.counts(),
         "unanswered": report.unanswered,
+        "stopped": stopped,
         "seconds": report.duration.as_secs_f64(),
         "requests_per_second": rate(report),
         "latency_ns": latency,

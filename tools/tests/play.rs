@@ -9,7 +9,7 @@ use std::{
 };
 
 use fixtures::{
-    common::{FixClient, Msg, TestVenue, cancel, limit, replace, session, wait_for},
+    common::{FixClient, Msg, TestVenue, cancel, limit, replace, session, valve::Valve, wait_for},
     expect_exit, ironbook, json, stderr, stdout, text,
 };
 use ironbook_engine::{Command, Event, InstrumentStatus, Side};
@@ -298,6 +298,34 @@ fn an_order_id_names_the_same_order_in_the_sandbox() {
     assert_eq!(told["sandbox"]["rejected"], 8);
     assert_eq!(told["sandbox"], told["recorded"]);
     assert!(told["first_difference"].is_null(), "{told:#}");
+}
+
+#[test]
+fn what_the_session_refuses_is_told_with_its_text() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    day.order((C1, "one"), AAPL, Side::Buy, (1, 10_000));
+    let refused = day.order((C1, "other"), AAPL, Side::Buy, (1, 10_000));
+    day.order((C2, "last"), AAPL, Side::Buy, (1, 10_000));
+    day.close();
+    let sandbox = sandbox();
+    let edit = |message: &str| match message.contains("|11=REPLAY-other|") {
+        true => message.replace("|54=1|", "|54=wrong|"),
+        false => message.to_owned(),
+    };
+    let valve = Valve::with_edit(sandbox.address(), edit);
+    let (dir, into) = (text(&dir), valve.address().to_string());
+    let more = ["--map", "C1=TESTA", "--map", "C2=TESTB", "--speed", "max", "--json"];
+    let told = json(&expect_exit(&arguments(&dir, &into, &more), 1));
+    assert_eq!(told["sent"], 3);
+    assert_eq!(told["unanswered"], 0);
+    assert!(told["stopped"].is_null(), "{told:#}");
+    let first = &told["first_difference"];
+    assert_eq!(first["sequence"], refused);
+    let text = first["refusal"].as_str().expect("a text").to_owned();
+    assert_eq!(text, "Incorrect data format for value");
+    assert_eq!(told["sandbox"]["reasons"], json!({ text: 1 }));
 }
 
 #[test]

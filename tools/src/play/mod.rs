@@ -250,7 +250,7 @@ impl Told<'_> {
         say!("             {:>14} {:>14}", "recorded", "sandbox");
         for (what, recorded, sandbox) in [
             ("Accepted", recorded.accepted, sandbox.accepted),
-            ("Rejected", recorded.rejected, sandbox.rejected),
+            ("Rejected", recorded.rejected(), sandbox.rejected()),
             ("Trades", recorded.trades(), sandbox.trades()),
         ] {
             say!("{what:<12} {:>14} {:>14}", grouped(recorded), grouped(sandbox));

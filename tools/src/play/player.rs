@@ -181,7 +181,7 @@ impl Kind {
             },
             ReportMessage::CancelReject(_) => matches!(self, Self::Replace | Self::Cancel),
             ReportMessage::MassCancel(_) => self == Self::MassCancel,
-            ReportMessage::BusinessReject(_) => true,
+            ReportMessage::BusinessReject(_) | ReportMessage::SessionReject(_) => true,
         }
     }
 }
@@ -211,11 +211,14 @@ impl Ledger<'_> {
             ReportMessage::CancelReject(reject) => Some(reject.cl_ord_id),
             ReportMessage::MassCancel(report) => report.cl_ord_id,
             ReportMessage::BusinessReject(reject) => reject.ref_id,
+            ReportMessage::SessionReject(_) => None,
         };
         let seq_num = match &report {
-            ReportMessage::BusinessReject(reject) => reject.ref_seq_num.map(|number| number.get()),
+            ReportMessage::BusinessReject(reject) => reject.ref_seq_num,
+            ReportMessage::SessionReject(reject) => Some(reject.ref_seq_num),
             _ => None,
         };
+        let seq_num = seq_num.map(|number| number.get());
         // A session that gets copies of what others get is told of their trades once more.
         if let Says::Traded(Trade { id: trade, symbol, qty }) = says(&report)
             && id.is_some_and(|id| id.starts_with(self.mark.as_str().as_bytes()))
@@ -446,7 +449,7 @@ impl<'a> Player<'a> {
             let read = clients[at].poll(|message| ledger.take(message, at == speaker));
             count += read.map_err(|error| self.failed(at, error))?;
             if is_sweep {
-                self.clients[at].keep_alive();
+                self.clients[at].keep_alive(now).map_err(|error| self.failed(at, error))?;
                 self.swept_ns = now;
             }
         }
