@@ -4,18 +4,24 @@ mod fixtures;
 mod story;
 
 use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt,
     path::Path,
     process::{Output, Stdio},
 };
 
 use fixtures::{
-    common::{FixClient, Msg, TestVenue, cancel, limit, replace, session, valve::Valve, wait_for},
+    common::{
+        FixClient, Msg, TestVenue, cancel, limit, replace, session,
+        valve::{Then, Valve},
+        wait_for,
+    },
     expect_exit, ironbook, json, stderr, stdout, text,
 };
 use ironbook_engine::{Command, Event, InstrumentStatus, Side};
 use ironbook_journal::Reader;
 use serde_json::json;
-use story::script::{AAPL, C1, C2, Script, churn, memory_dir};
+use story::script::{AAPL, C1, C2, Script, churn, churn_from, memory_dir};
 
 /// A venue with the sessions TESTA, TESTB and TESTC.
 fn sandbox() -> TestVenue {
@@ -56,6 +62,15 @@ fn names(dir: &Path) -> Vec<String> {
         _ => None,
     };
     contents(dir).0.iter().filter_map(name).collect()
+}
+
+/// Spoils the frame of a command in the first segment of a journal.
+fn damage(dir: &Path, cl_ord_id: &str) {
+    let path = dir.join("0000000000.seg");
+    let bytes = fs::read(&path).expect("a segment");
+    let found = bytes.windows(cl_ord_id.len()).position(|bytes| bytes == cl_ord_id.as_bytes());
+    let segment = File::options().write(true).open(&path).expect("a segment");
+    segment.write_all_at(b"?", found.expect("the command") as u64).expect("a byte");
 }
 
 /// What traded in a journal: quantity and price of each, in sequence.
@@ -237,6 +252,61 @@ fn a_sandbox_may_stop_in_the_middle() {
     assert!(told["stopped"].as_str().is_some_and(|text| text.starts_with("TEST")), "{told:#}");
     assert_eq!(told["recorded"]["trades"], 10);
     assert_eq!(told["sandbox"], told["recorded"]);
+}
+
+#[test]
+fn what_was_played_before_the_journal_can_not_be_read_is_told() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    churn(&mut day, 10);
+    day.order((C1, "victim"), AAPL, Side::Buy, (1, 10_000));
+    churn_from(&mut day, 10, 10);
+    day.close();
+    let sandbox = sandbox();
+    // The first request is not answered before the journal is damaged further on.
+    let valve = Valve::after(1, Then::Hold, sandbox.address());
+    let (journal, into) = (text(&dir), valve.address().to_string());
+    let more = ["--map", "C1=TESTA", "--map", "C2=TESTB", "--speed", "max", "--json"];
+    let mut command = ironbook();
+    command.args(arguments(&journal, &into, &more)).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let playing = command.spawn().expect("the program runs");
+    wait_for("a request is there", || names(&sandbox.journal()).len() == 1);
+    damage(&dir, "victim");
+    valve.open();
+    let output = playing.wait_with_output().expect("the player ends");
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let told = json(&output);
+    assert_eq!(told["sent"], 20);
+    assert_eq!(told["unanswered"], 0);
+    assert_eq!(told["recorded"]["trades"], 10);
+    assert_eq!(told["sandbox"], told["recorded"]);
+    let reason = told["stopped"].as_str().expect("a reason");
+    assert!(stderr(&output).contains(reason), "{reason}\n{}", stderr(&output));
+}
+
+#[test]
+fn behind_damage_a_venue_is_not_taken_for_a_sandbox() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    churn(&mut day, 10);
+    day.order((C1, "victim"), AAPL, Side::Buy, (1, 10_000));
+    churn_from(&mut day, 10, 10);
+    damage(&dir, "victim");
+    let sandbox = sandbox();
+    let more = ["--map", "C1=TESTA", "--map", "C2=TESTB", "--speed", "max"];
+    let told = stderr(&play(&dir, &sandbox, &more, 3));
+    let writer = format!("process {}", std::process::id());
+    for expected in ["this may be the venue that writes", &writer, "no request was sent"] {
+        assert!(told.contains(expected), "{expected}\n{told}");
+    }
+    assert_eq!(names(&sandbox.journal()), Vec::<String>::new());
+    // Nobody writes it any more.
+    day.close();
+    let told = stdout(&play(&dir, &sandbox, &more, 3));
+    assert!(told.contains("Sent         20 requests"), "{told}");
+    assert!(told.contains("Differs      nowhere"), "{told}");
 }
 
 #[test]

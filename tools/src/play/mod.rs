@@ -10,7 +10,9 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use ironbook_engine::Command;
-use ironbook_incident::{Fault, names::Names, question::Span, request::frames, show::Content};
+use ironbook_incident::{
+    Fault, index::Index, names::Names, question::Span, request::frames, show::Content,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -20,7 +22,7 @@ use crate::{
 };
 use cast::{Mapping, Mark, Part, cast, check_address};
 use player::{Played, Player, Sandbox, Speed, Stop};
-use recorded::Logons;
+use recorded::{Logons, Seen};
 
 /// Send the client requests of a journal again, as FIX messages with their terms, into a sandbox.
 ///
@@ -39,7 +41,8 @@ use recorded::Logons;
 /// refused before the engine saw it, of which the journal holds the answer alone. Orders that rested before
 /// --from are not in the sandbox.
 ///
-/// Exit status: 0 the sandbox did the same, 1 it did something else, or stopped, 2 wrong usage, or no sandbox.
+/// Exit status: 0 the sandbox did the same, 1 it did something else, or stopped, 2 wrong usage, or no sandbox, 3 the
+/// journal is damaged: what was played up to there is told.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -91,8 +94,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let mut logons = Logons::from_now(&index, &names).map_err(noted)?;
     let mut player =
         Player::log_on(sandbox, &names).map_err(|stop| refused(*into, &parts, stop))?;
-    if logons.has_one_of(parts.iter().map(|part| part.plays.as_str())).map_err(noted)? {
-        return Err(is_recorded(arguments));
+    let seen = logons.sandbox(parts.iter().map(|part| part.plays.as_str())).map_err(noted);
+    if let Err(failure) = seen.and_then(|seen| check_seen(seen, arguments, &index)) {
+        player.end(None);
+        return Err(failure);
     }
     let mut left_out = LeftOut::default();
     let bar = bar(&parts, source.json);
@@ -105,14 +110,16 @@ pub fn run(arguments: &Arguments) -> Outcome {
     });
     let (played, stopped) = player.end(stopped);
     bar.finish_and_clear();
-    read.map_err(noted)?;
+    let unread = read.err();
+    let stopped = unread.as_ref().map(ToString::to_string).or(stopped.map(|stop| stop.to_string()));
     let told = Told { arguments, span, parts: &parts, played, left_out, stopped };
     if source.json {
         say!("{:#}", told.json());
     } else {
         told.print();
     }
-    Ok(told.exit().max(exit(&index)))
+    let unread = unread.map_or(Exit::Fine, |fault| noted(fault).report());
+    Ok(told.exit().max(exit(&index)).max(unread))
 }
 
 /// Why no sandbox was entered. One that takes no more connections closes them without a word too.
@@ -132,13 +139,23 @@ fn refused(into: SocketAddr, parts: &[Part], stop: Stop) -> Failure {
 }
 
 /// The venue that writes the journal plays no sandbox.
-fn is_recorded(arguments: &Arguments) -> Failure {
-    let message = format!(
-        "--into {}: this is the venue that writes {}; nothing was sent but a Logon. Play into another one",
-        arguments.into,
-        arguments.source.dir.display()
-    );
-    Failure::new(Exit::Usage, message)
+fn check_seen(seen: Seen, arguments: &Arguments, index: &Index) -> Result<(), Failure> {
+    let (into, dir) = (arguments.into, arguments.source.dir.display());
+    let message = match seen {
+        Seen::Another => return Ok(()),
+        Seen::Recorder => format!(
+            "--into {into}: this is the venue that writes {dir}; no request was sent. Play into another one"
+        ),
+        Seen::Hidden { writer } => format!(
+            "--into {into}: this may be the venue that writes {dir}, process {writer}: behind the damage that is \
+             not to be seen; no request was sent. Play a copy of the journal, or stop that venue"
+        ),
+    };
+    let failure = Failure::new(Exit::Usage, message);
+    Err(match index.damage() {
+        Some(damage) => failure.because(damage),
+        None => failure,
+    })
 }
 
 /// Differences that are printed; --json has all.
@@ -177,7 +194,8 @@ struct Told<'a> {
     parts: &'a [Part],
     played: Played,
     left_out: LeftOut,
-    stopped: Option<Stop>,
+    /// Why not all of it was played.
+    stopped: Option<String>,
 }
 
 impl Told<'_> {
@@ -219,7 +237,7 @@ impl Told<'_> {
             "sandbox": sandbox.json(),
             "differences": self.differences(),
             "first_difference": first,
-            "stopped": self.stopped.as_ref().map(ToString::to_string),
+            "stopped": self.stopped,
             "recorded_ns": self.played.recorded_ns,
             "played_ns": self.played.played_ns,
             "late_ns": self.played.late_ns,
