@@ -43,15 +43,26 @@ pub struct Arguments {
     /// What is sent, where it is no file
     #[arg(long, value_enum, default_value_t = Flow::Exchange, conflicts_with = "file")]
     flow: Flow,
-    /// Parent orders of the runaway
-    #[arg(long, value_name = "N", default_value_t = RunawayTerms::default().parents as u64, value_parser = clap::value_parser!(u64).range(1..=PARENTS_MAX))]
-    parents: u64,
-    /// The runaway's part of the requests, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = RunawayTerms::default().share, value_parser = clap::value_parser!(u32).range(0..=100))]
-    share: u32,
-    /// Requests before the runaway begins
-    #[arg(long, value_name = "N", default_value_t = RunawayTerms::default().after)]
-    after: u64,
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u64).range(1..=PARENTS_MAX),
+        help = format!("Parent orders of the runaway [default: {}]", RunawayTerms::default().parents),
+    )]
+    parents: Option<u64>,
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        value_parser = clap::value_parser!(u32).range(0..=100),
+        help = format!("The runaway's part of the requests, in percent [default: {}]", RunawayTerms::default().share),
+    )]
+    share: Option<u32>,
+    #[arg(
+        long,
+        value_name = "N",
+        help = format!("Requests before the runaway begins [default: {}]", RunawayTerms::default().after),
+    )]
+    after: Option<u64>,
     /// Requests of the synthetic flow; with --file, the first so many events
     #[arg(long, value_name = "N")]
     orders: Option<usize>,
@@ -87,7 +98,7 @@ pub struct Arguments {
     access: AccessArguments,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Flow {
     /// As an exchange has it: most orders rest near the touch and are canceled
     Exchange,
@@ -111,6 +122,7 @@ const PARENTS_MAX: u64 = 1_000_000;
 const PREFIX_MAX: usize = 16;
 
 pub fn run(arguments: &Arguments) -> Outcome {
+    arguments.check_flow()?;
     let options = options(arguments)?;
     let (report, stopped) = match &arguments.file {
         Some(file) => {
@@ -155,8 +167,31 @@ fn why_stopped(reason: &ClientError) -> String {
 }
 
 impl Arguments {
+    /// Refuses what is said of a runaway where there is none.
+    fn check_flow(&self) -> Result<(), Failure> {
+        let Self { parents, share, after, .. } = self;
+        let said = [
+            ("--parents", parents.is_some()),
+            ("--share", share.is_some()),
+            ("--after", after.is_some()),
+        ];
+        match said.into_iter().find(|(_, is_said)| *is_said) {
+            Some((name, _)) if self.flow != Flow::Runaway => {
+                let message =
+                    format!("{name} tells of a runaway: give --flow runaway, or leave it out");
+                Err(Failure::new(Exit::Usage, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn runaway(&self) -> RunawayTerms {
-        RunawayTerms { parents: self.parents as usize, share: self.share, after: self.after }
+        let usual = RunawayTerms::default();
+        RunawayTerms {
+            parents: self.parents.map_or(usual.parents, |parents| parents as usize),
+            share: self.share.unwrap_or(usual.share),
+            after: self.after.unwrap_or(usual.after),
+        }
     }
 }
 
@@ -283,4 +318,20 @@ fn print_json(report: &LoadReport, stopped: Option<&str>) {
         "latency_ns": latency,
     });
     say!("{value:#}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn silence_is_told_apart_from_an_end() {
+        let silence = why_stopped(&ClientError::Timeout(Duration::from_secs(10)));
+        assert_eq!(silence, "the venue stopped answering: nothing came within 10s");
+        let text = "bye".to_owned();
+        let end = ClientError::Ended { reason: None, text, was_logged_on: true };
+        assert_eq!(why_stopped(&end), "the venue ended the session: \"bye\"");
+    }
 }

@@ -9,7 +9,7 @@ use fixtures::{
         TestVenue, session,
         valve::{Then, Valve},
     },
-    expect_exit, json, stdout,
+    expect_exit, json, stderr, stdout,
 };
 use ironbook_benches::{
     flow::{Mix, Synthetic},
@@ -57,13 +57,31 @@ fn what_was_sent_before_the_end_is_told() {
     let valve = Valve::after(11, Then::Close, venue.address());
     let address = valve.address().to_string();
     let load = ["load", "--fix", &address, "--in-flight", "20", "--orders", "1000"];
-    let reason = "it closed the connection without a word";
+    let reason = "the venue ended the session: it closed the connection without a word";
     let text = stdout(&expect_exit(&[&load[..], &["--prefix", "a"]].concat(), 1));
-    for expected in ["Reports      10\n", "Unanswered   20\n", reason] {
+    let stopped = format!("Stopped      {reason}\n");
+    for expected in ["Reports      10\n", "Unanswered   20\n", &stopped] {
         assert!(text.contains(expected), "{expected}\n{text}");
     }
     let told = json(&expect_exit(&[&load[..], &["--prefix", "b", "--json"]].concat(), 1));
     assert_eq!(told["reports"], 10);
     assert_eq!(told["unanswered"], 20);
-    assert!(told["stopped"].as_str().is_some_and(|text| text.contains(reason)), "{told:#}");
+    assert_eq!(told["stopped"], reason);
+}
+
+#[test]
+fn what_is_said_of_a_runaway_needs_one() {
+    let nobody = "127.0.0.1:1";
+    for said in [["--parents", "5"], ["--share", "40"], ["--after", "0"]] {
+        for flow in [&[][..], &["--flow", "exchange"], &["--file", "none.csv"]] {
+            let load = [&["load", "--fix", nobody][..], flow, &said].concat();
+            let told = stderr(&expect_exit(&load, 2));
+            let expected = format!("{} tells of a runaway: give --flow runaway", said[0]);
+            assert!(told.contains(&expected), "{load:?}\n{told}");
+        }
+        // With a runaway, the venue is all that is missing.
+        let load = [&["load", "--fix", nobody, "--flow", "runaway"][..], &said].concat();
+        let told = stderr(&expect_exit(&load, 1));
+        assert!(told.contains("is the venue running"), "{told}");
+    }
 }

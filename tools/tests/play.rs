@@ -12,7 +12,7 @@ use std::{
 
 use fixtures::{
     common::{
-        FixClient, Msg, TestVenue, cancel, limit, replace, session,
+        FixClient, Msg, SECRET_HASH, TestVenue, cancel, limit, replace, session,
         valve::{Then, Valve},
         wait_for,
     },
@@ -475,7 +475,8 @@ fn nothing_is_played_where_it_could_do_harm() {
     recorded.client("TESTB").rest("b1", "AAPL", "1", "10", "100.00");
     let dir = text(&recorded.journal());
     let sandbox = TestVenue::start_with(|config| {
-        config.sessions = ["A", "TESTA", "TESTB"].map(session).into();
+        config.sessions = ["A", "TESTA", "TESTB", "TESTP"].map(session).into();
+        config.sessions[3].password = Some(SECRET_HASH.to_owned());
     });
     let (other, own) = (sandbox.address().to_string(), recorded.address().to_string());
     let nobody = "127.0.0.1:1";
@@ -494,14 +495,18 @@ fn nothing_is_played_where_it_could_do_harm() {
         (&other, &["--map", "A=TESTA", "--speed", "0"], "give a number above 0"),
         (&other, &["--map", "A=TESTA", "--run", "a-b"], "letters and digits"),
         // Who is not there, or doesn't know one of the sessions.
-        (nobody, &["--map", "A=TESTA"], "nothing was sent; the sandbox at 127.0.0.1:1"),
+        (nobody, &["--map", "A=TESTA"], "TESTA: no connection to 127.0.0.1:1"),
         (&other, &["--map", "A=TESTX"], "TESTX: the venue ended the session"),
+        (&other, &["--map", "A=TESTP"], "TESTP: the venue ended the session: \""),
         // The venue that writes the journal, by a session that it knows.
         (&own, &["--map", "TESTB=TESTX", "--map", "A=TESTB"], "TESTX: the venue ended"),
-        (&own, &["--from", "clordid:b1"], "this is the venue that writes"),
+        (&own, &["--from", "clordid:b1"], "no request was sent. Play into another one"),
     ] {
         let told = stderr(&expect_exit(&arguments(&dir, into, more), 2));
         assert!(told.contains(expected), "{into} {more:?}: {expected}\n{told}");
+        // Where the venue says why, there is no guess.
+        let guess = "has to know the comp id";
+        assert_eq!(told.contains(guess), expected.starts_with("TESTX"), "{more:?}\n{told}");
     }
     assert_eq!(names(&recorded.journal()), before);
     assert_eq!(names(&sandbox.journal()), Vec::<String>::new());

@@ -122,18 +122,20 @@ pub fn run(arguments: &Arguments) -> Outcome {
     Ok(told.exit().max(exit(&index)).max(unread))
 }
 
-/// Why no sandbox was entered. One that takes no more connections closes them without a word too.
+/// Why no sandbox was entered.
 fn refused(into: SocketAddr, parts: &[Part], stop: Stop) -> Failure {
-    let mut message = format!(
-        "{stop}\nnothing was sent; the sandbox at {into} has to know the comp id, see [[session]] in its \
-         configuration"
-    );
-    if parts.len() > 1 {
-        let count = parts.len();
+    let mut message = format!("{stop}\nno request was sent");
+    if matches!(&stop, Stop::Client(_, error) if error.is_wordless()) {
         message += &format!(
-            ", and to take {count} connections from this address, see fix.connections_per_address_max and \
-             fix.connections_max"
+            "; the sandbox at {into} has to know the comp id, see [[session]] in its configuration"
         );
+        if parts.len() > 1 {
+            let count = parts.len();
+            message += &format!(
+                ", and to take {count} connections from this address, see fix.connections_per_address_max and \
+                 fix.connections_max"
+            );
+        }
     }
     Failure::new(Exit::Usage, message)
 }
