@@ -1,5 +1,7 @@
 //! Each codec reads the fields that were written, writes those of the report, and checks what it is said to check.
 
+use std::collections::BTreeSet;
+
 use ironbook_benches::sample;
 use ironbook_fix::codec::checksum;
 use ironbook_peers::codec::{
@@ -8,6 +10,8 @@ use ironbook_peers::codec::{
 
 /// Messages and reports of each test.
 const COUNT: u64 = 20;
+/// Layouts of that many mixed orders, at least.
+const LAYOUTS_MIN: usize = 10;
 /// Bytes of CheckSum(10) with its separator.
 const CHECKSUM_FIELD: usize = 7;
 
@@ -22,6 +26,7 @@ fn orders_of_mixed_layouts_are_read() {
     let tags = |bytes: &Vec<u8>| fields(bytes).into_iter().map(|(tag, _)| tag).collect::<Vec<_>>();
     let layouts: Vec<_> = orders.iter().map(tags).collect();
     assert!(layouts.windows(2).all(|pair| pair[0] != pair[1]), "{layouts:?}");
+    assert!(layouts.iter().collect::<BTreeSet<_>>().len() > LAYOUTS_MIN, "{layouts:?}");
     are_read(&orders);
 }
 
