@@ -139,6 +139,7 @@ fn open_loop(pace: Pace, count: usize, name: &str) -> Result<(), MeasureError> {
         pace,
         in_flight_max: 4_096,
         prefix: "B".to_owned(),
+        silence_max: load::SILENCE_MAX,
     };
     distance::pin(distance::NEAR_CPU);
     let flow = Synthetic::new(SEED, 1, Mix::default(), workload::SCALES).take(count);

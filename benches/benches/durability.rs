@@ -112,6 +112,7 @@ fn sockets(
             pace: Pace::Unlimited,
             in_flight_max: 4_096,
             prefix: "D".to_owned(),
+            silence_max: load::SILENCE_MAX,
         };
         distance::pin(distance::NEAR_CPU);
         let flow = Synthetic::new(20_150_501, 1, Mix::default(), workload::SCALES).take(count);

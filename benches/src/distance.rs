@@ -31,7 +31,7 @@ use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
 use crate::{
-    load::latency_histogram,
+    load::{LoadError, latency_histogram},
     workload::{RequestId, preparation},
 };
 
@@ -50,6 +50,9 @@ pub enum MeasureError {
     /// The client can't go on.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A load is not complete.
+    #[error(transparent)]
+    Load(#[from] LoadError),
 }
 
 /// Pins this thread to a processor, if the machine has it.

@@ -3,6 +3,7 @@
 //!
 //! - [`flow`]: what to do to which order, synthetic or from files of market data.
 //! - [`load`]: sends a flow over FIX and measures the answers; `ironbook load` is this.
+//! - [`reasons`]: refusals by their text.
 //! - [`distance`]: the three distances and the floors.
 //! - [`open_loop`]: the same at given rates.
 //! - [`crowd`]: many sessions at once.
@@ -16,6 +17,7 @@ pub mod durability;
 pub mod flow;
 pub mod load;
 pub mod open_loop;
+pub mod reasons;
 pub mod report_ring;
 pub mod sample;
 pub mod workload;

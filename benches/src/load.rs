@@ -3,7 +3,7 @@
 //! Open loop: each request has an intended time, and its latency counts from there, whether or not
 //! it could be sent then; a venue that stalls can't hide it.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use hdrhistogram::Histogram;
 use ironbook_fix::{
@@ -17,9 +17,11 @@ use ironbook_gateway::{
     client::{Access, Client, ClientError},
     clock::{Clock, SystemClock},
 };
+use thiserror::Error;
 
 use crate::{
     flow::{FlowAction, FlowEvent, Scaled},
+    reasons::Reasons,
     workload::{RequestId, Requests},
 };
 
@@ -42,6 +44,8 @@ pub struct LoadOptions {
     pub in_flight_max: u64,
     /// Begins every ClOrdID; a venue refuses one that it saw before.
     pub prefix: String,
+    /// Longest wait for any answer before the load gives up; [`SILENCE_MAX`] is long enough for most venues.
+    pub silence_max: Duration,
 }
 
 /// When each request is meant to be sent.
@@ -68,8 +72,8 @@ pub struct LoadReport {
     pub reports: u64,
     /// Fills reported to the sessions of the load; a trade between two of their orders has two.
     pub fills: u64,
-    /// Refusals by their Text (58), with the numbers in it left out.
-    pub rejects: BTreeMap<String, u64>,
+    /// Refusals by their Text (58).
+    pub rejects: Reasons,
     /// Requests that were never answered.
     pub unanswered: u64,
     /// From the first request to the last answer.
@@ -83,8 +87,11 @@ pub struct LoadReport {
 /// Nanoseconds of a slice of [`LoadReport::slowest`].
 pub const SLICE_NS: u64 = 10_000_000;
 
-/// Longest silence of the venue before the load gives up.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// Longest silence of a venue that still works.
+pub const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// Longest wait for the answer to a Logon, and to a Logout.
+const SESSION_ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// Bytes that may wait to be sent: more would only hide how late requests are.
 const QUEUED_BYTES_MAX: usize = 32 * 1024;
@@ -103,7 +110,7 @@ impl LoadReport {
             cancels: 0,
             reports: 0,
             fills: 0,
-            rejects: BTreeMap::new(),
+            rejects: Reasons::default(),
             unanswered: 0,
             duration: Duration::ZERO,
             latency: latency_histogram(),
@@ -134,11 +141,27 @@ pub fn latency_histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LATENCY_MAX_NS, 3).expect("bounds that the library allows")
 }
 
+/// Why a load is not complete.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// A session can't be logged on; no request was sent.
+    #[error(transparent)]
+    LogOn(ClientError),
+    /// The venue stopped answering, or a connection ended.
+    #[error("{reason}, with {} requests sent, {} of them unanswered", .report.requests(), .report.unanswered)]
+    Stopped {
+        /// What came of it up to there.
+        report: Box<LoadReport>,
+        /// Why it stopped; [`ClientError::Timeout`] when the venue was silent.
+        reason: ClientError,
+    },
+}
+
 /// Sends a flow and waits for all answers; `progress` hears now and then how many requests are
 /// sent.
 ///
 /// # Errors
-/// [`ClientError`] when the venue refuses a session or a connection breaks.
+/// [`LoadError`] with what was sent and answered.
 ///
 /// # Panics
 /// When there is no comp id.
@@ -146,47 +169,24 @@ pub fn run(
     flow: impl Iterator<Item = FlowEvent>,
     options: &LoadOptions,
     mut progress: impl FnMut(u64),
-) -> Result<LoadReport, ClientError> {
+) -> Result<LoadReport, LoadError> {
     let LoadOptions { address, comp_ids, venue, access, .. } = options;
-    let log_on = |comp_id: &String| Client::log_on(*address, comp_id, venue, access, SILENCE_MAX);
+    let log_on =
+        |comp_id: &String| Client::log_on(*address, comp_id, venue, access, SESSION_ANSWER_MAX);
     assert!(!comp_ids.is_empty(), "somebody has to send the flow");
-    let clients = comp_ids.iter().map(log_on).collect::<Result<_, _>>()?;
+    let clients = comp_ids.iter().map(log_on).collect::<Result<_, _>>();
     let start = SystemClock.now().0;
-    let mut load = Load::new(clients, options, start);
-    let mut flow = flow.peekable();
-    let mut last_answer = start;
-    let mut steps = 0_u64;
-    loop {
-        let now = SystemClock.now().0;
-        load.send_due(&mut flow, now)?;
-        if load.receive()? {
-            last_answer = now;
-        }
-        steps += 1;
-        if steps.is_multiple_of(STEPS_PER_PROGRESS) {
-            progress(load.report.requests());
-            load.clients.iter_mut().for_each(Client::keep_alive);
-        }
-        let is_sent = |client: &Client| client.queued_bytes() == 0;
-        let sent_all = flow.peek().is_none() && load.clients.iter().all(is_sent);
-        if sent_all && load.answered == load.report.requests() {
-            break;
-        }
-        let waiting = load.answered < load.report.requests();
-        if waiting && now.saturating_sub(last_answer) > SILENCE_MAX.as_nanos() as u64 {
-            break;
-        }
-        if !waiting {
-            last_answer = now;
-        }
+    let mut load = Load::new(clients.map_err(LoadError::LogOn)?, options, start);
+    let ended = load.send_all(flow, &mut progress);
+    let Load { clients, answered, mut report, .. } = load;
+    report.duration = Duration::from_nanos(SystemClock.now().0 - start);
+    report.unanswered = report.requests() - answered;
+    progress(report.requests());
+    let mut clients = clients.into_iter();
+    match ended.and_then(|()| clients.try_for_each(|client| client.log_out(SESSION_ANSWER_MAX))) {
+        Ok(()) => Ok(report),
+        Err(reason) => Err(LoadError::Stopped { report: Box::new(report), reason }),
     }
-    load.report.duration = Duration::from_nanos(SystemClock.now().0 - start);
-    load.report.unanswered = load.report.requests() - load.answered;
-    progress(load.report.requests());
-    for client in load.clients {
-        client.log_out(SILENCE_MAX)?;
-    }
-    Ok(load.report)
 }
 
 /// A load under way.
@@ -212,6 +212,39 @@ impl<'a> Load<'a> {
             intended: Vec::new(),
             answered: 0,
             report: LoadReport::new(),
+        }
+    }
+
+    /// Sends a flow, and waits until all of it is answered.
+    fn send_all(
+        &mut self,
+        flow: impl Iterator<Item = FlowEvent>,
+        progress: &mut impl FnMut(u64),
+    ) -> Result<(), ClientError> {
+        let silence_max = self.options.silence_max;
+        let mut flow = flow.peekable();
+        let mut last_report = self.start;
+        let mut steps = 0_u64;
+        loop {
+            let now = SystemClock.now().0;
+            self.send_due(&mut flow, now)?;
+            let reports = self.report.reports;
+            self.receive()?;
+            steps += 1;
+            if steps.is_multiple_of(STEPS_PER_PROGRESS) {
+                progress(self.report.requests());
+                self.clients.iter_mut().try_for_each(|client| client.keep_alive(now))?;
+            }
+            let is_waiting = self.answered < self.report.requests();
+            if !is_waiting || self.report.reports > reports {
+                last_report = now;
+            } else if now.saturating_sub(last_report) > silence_max.as_nanos() as u64 {
+                return Err(ClientError::Timeout(silence_max));
+            }
+            let is_sent = |client: &Client| client.queued_bytes() == 0;
+            if !is_waiting && flow.peek().is_none() && self.clients.iter().all(is_sent) {
+                return Ok(());
+            }
         }
     }
 
@@ -305,9 +338,9 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// Takes what came; whether anything did.
+    /// Takes what came.
     #[inline]
-    fn receive(&mut self) -> Result<bool, ClientError> {
+    fn receive(&mut self) -> Result<(), ClientError> {
         let Self { clients, options, intended, answered, report, start, .. } = self;
         let prefix = options.prefix.as_bytes();
         let mut now = 0;
@@ -326,11 +359,10 @@ impl<'a> Load<'a> {
                 *answered += 1;
             }
         };
-        let mut count = 0;
         for client in clients {
-            count += client.poll(&mut on_message)?;
+            client.poll(&mut on_message)?;
         }
-        Ok(count > 0)
+        Ok(())
     }
 }
 
@@ -359,17 +391,6 @@ fn count_outcome(message: &Message<'_>, report: &mut LoadReport) {
     };
     if refused {
         let text = String::from_utf8_lossy(message.get(58).unwrap_or(b"no reason given"));
-        *report.rejects.entry(without_numbers(&text)).or_default() += 1;
+        report.rejects.count(&text);
     }
-}
-
-/// A text with `_` for each number in it, so that what differs in numbers alone counts as one.
-pub fn without_numbers(text: &str) -> String {
-    let words: Vec<_> =
-        text.split(' ').map(|word| if is_number(word) { "_" } else { word }).collect();
-    words.join(" ")
-}
-
-fn is_number(word: &str) -> bool {
-    word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'-')
 }

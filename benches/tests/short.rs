@@ -77,6 +77,7 @@ fn socket_and_load_answer_every_request() {
         pace: Pace::Unlimited,
         in_flight_max: 64,
         prefix: "short-".to_owned(),
+        silence_max: load::SILENCE_MAX,
     };
     let flow = Synthetic::new(1, 1, Mix::default(), SCALES).take(1_000);
     let mut sent = 0;

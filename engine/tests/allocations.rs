@@ -1,14 +1,11 @@
 //! A warmed-up engine allocates nothing; books near the touch don't even need to warm up.
 
+mod counting;
 #[path = "naive/flow.rs"]
 #[allow(dead_code)]
 mod flow;
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
-
+use counting::allocations;
 use flow::{Flow, Profile, Random};
 use ironbook_engine::{
     Command, Engine, EngineLimits, Sequence, Side, Stamp, Timestamp,
@@ -16,30 +13,6 @@ use ironbook_engine::{
     command::TICKS_MAX,
     sink::{CountingSink, VecSink},
 };
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// The system's allocator, counting per thread.
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator as it came; counting touches no memory of it.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn steady_state_allocates_nothing() {
@@ -64,16 +37,16 @@ fn steady_state_allocates_nothing() {
     let commands = make(profile, 60_000);
     let (mut engine, mut sink) = (Engine::new(limits), CountingSink::default());
     let mut next = Sequence(1);
-    let mut allocations = 0;
+    let mut taken = 0;
     for (number, command) in commands.iter().enumerate() {
-        let before = ALLOCATIONS.with(Cell::get);
+        let before = allocations();
         next = engine.apply(Stamp { sequence: next, time: Timestamp(0) }, command, &mut sink);
         if number >= 10_000 {
-            allocations += ALLOCATIONS.with(Cell::get) - before;
+            taken += allocations() - before;
         }
     }
     assert!(engine.totals().trades > 5_000 && sink.events > 60_000);
-    assert_eq!(allocations, 0);
+    assert_eq!(taken, 0);
 }
 
 #[test]
@@ -83,7 +56,7 @@ fn books_near_the_touch_allocate_nothing() {
     let all = [(); 3].map(|()| books.open_book(TICKS_MAX as u64));
     let mut known: Vec<(BookId, u32, u64)> = Vec::with_capacity(ORDERS as usize);
     let (mut random, mut filled, mut canceled) = (Random(9), 0u64, 0u64);
-    let before = ALLOCATIONS.with(Cell::get);
+    let before = allocations();
     for id in 1..=200_000 {
         let cancels = random.once_in(3) || known.len() == ORDERS as usize;
         if cancels && !known.is_empty() {
@@ -107,7 +80,7 @@ fn books_near_the_touch_allocate_nothing() {
             }
         }
     }
-    assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0);
+    assert_eq!(allocations() - before, 0);
     assert!(filled > 20_000 && canceled > 20_000 && books.taken() > 100);
 }
 

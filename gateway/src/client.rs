@@ -80,22 +80,37 @@ pub enum ClientError {
     #[error("the connection broke: {0}")]
     Broken(#[from] io::Error),
     /// The venue ended the session.
-    #[error("the venue ended the session: {}", describe(.reason, .text))]
+    #[error("the venue ended the session: {}", describe(.reason, .text, *.was_logged_on))]
     Ended {
         /// Why the session ended here, if it is known.
         reason: Option<DisconnectReason>,
         /// Text (58) of the venue's Logout.
         text: String,
+        /// Whether the session was logged on before.
+        was_logged_on: bool,
     },
     /// Nothing came in time.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
 }
 
-fn describe(reason: &Option<DisconnectReason>, text: &str) -> String {
+impl ClientError {
+    /// Whether the connection ended without a word of the venue: after a Logon, one that does not know the comp id,
+    /// or takes no more connections, ends it so.
+    pub fn is_wordless(&self) -> bool {
+        match self {
+            Self::Broken(_) => true,
+            Self::Ended { text, .. } => text.is_empty(),
+            Self::Connect { .. } | Self::Timeout(_) => false,
+        }
+    }
+}
+
+fn describe(reason: &Option<DisconnectReason>, text: &str, was_logged_on: bool) -> String {
     match (reason, text.is_empty()) {
         (_, false) => format!("\"{text}\""),
         (Some(reason), true) => format!("{reason:?}"),
+        (None, true) if was_logged_on => "it closed the connection without a word".to_owned(),
         (None, true) => {
             "it closed the connection without a word: check the comp id (--as, --map), and that it is not \
              logged on elsewhere"
@@ -118,6 +133,7 @@ pub struct Client {
     fields: Box<Fields>,
     logout_text: String,
     ended: Option<DisconnectReason>,
+    was_logged_on: bool,
 }
 
 impl Client {
@@ -158,6 +174,7 @@ impl Client {
             fields: Fields::new(),
             logout_text: String::new(),
             ended: None,
+            was_logged_on: false,
         };
         let now = SystemClock.now().0;
         client.session.handle_connected(now);
@@ -198,8 +215,8 @@ impl Client {
         Ok(())
     }
 
-    /// Reads what is there, hands every application message to `on_message`, and answers what the
-    /// session has to answer. Returns the bytes read.
+    /// Reads what is there, hands every application message and every Reject (35=3) to `on_message`, and answers
+    /// what the session has to answer. Returns the bytes read.
     ///
     /// # Errors
     /// [`ClientError`] when the connection or the session has ended.
@@ -221,9 +238,12 @@ impl Client {
                             let text = message.get(58).unwrap_or_default();
                             self.logout_text = String::from_utf8_lossy(text).into_owned();
                         }
-                        if let Handled::Application(_) = self.session.handle_message(now, &message)
-                        {
-                            on_message(&message);
+                        match self.session.handle_message(now, &message) {
+                            Handled::Application(_) => on_message(&message),
+                            Handled::Consumed if message.msg_type() == Some(MsgType::REJECT) => {
+                                on_message(&message);
+                            }
+                            _ => {}
                         }
                     }
                     self.used += len;
@@ -245,7 +265,8 @@ impl Client {
         match self.stream.read(&mut self.input[self.filled..]) {
             Ok(0) => {
                 let text = std::mem::take(&mut self.logout_text);
-                Err(ClientError::Ended { reason: self.ended, text })
+                let Self { ended: reason, was_logged_on, .. } = *self;
+                Err(ClientError::Ended { reason, text, was_logged_on })
             }
             Ok(count) => {
                 self.filled += count;
@@ -257,13 +278,18 @@ impl Client {
         }
     }
 
-    /// Heartbeats and timeouts that are due; call now and then.
-    pub fn keep_alive(&mut self) {
-        let now = SystemClock.now().0;
+    /// Sends the Heartbeats that are due at a time, ns since 1970, and ends what takes too long; call it now and
+    /// then.
+    ///
+    /// # Errors
+    /// [`ClientError::Broken`].
+    pub fn keep_alive(&mut self, now: u64) -> Result<(), ClientError> {
         if self.session.next_deadline().is_some_and(|due| due <= now) {
             self.session.handle_timeout(now);
             self.drain(now);
+            self.flush()?;
         }
+        Ok(())
     }
 
     fn drain(&mut self, now: u64) {
@@ -285,7 +311,8 @@ impl Client {
                 }
                 Output::ResetSequence => self.session.reset_outbound(),
                 Output::Disconnect(reason) => self.ended = Some(reason),
-                Output::LoggedOn | Output::LoggedOut => {}
+                Output::LoggedOn => self.was_logged_on = true,
+                Output::LoggedOut => {}
             }
         }
     }

@@ -1,10 +1,10 @@
 //! What the path of an order costs beside time: one read and one write for what came together, and no memory.
 
 mod common;
+#[path = "../../engine/tests/counting/mod.rs"]
+mod counting;
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
     io::{self, Read, Write},
     net::SocketAddr,
     sync::{
@@ -16,44 +16,16 @@ use std::{
 
 use common::{
     FixClient, Flaw, cancel, fix_time, limit, replace, small_config,
-    stepped::{SECOND, START},
+    stepped::{SECOND, START, open},
     wait_for,
 };
+use counting::allocations;
 use ironbook_engine::Timestamp;
 use ironbook_gateway::{
     agent::Agent,
     clock::ManualClock,
     network::{Network, Ready, TcpNetwork},
-    replay::replay_on_one,
-    stages::StageWatches,
-    venue::{Opened, Place, assemble},
 };
-use ironbook_journal::{FileStorage, Options, Storage};
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// The system's allocator, counting per thread.
-struct CountingAllocator;
-
-// SAFETY: every call goes to the system's allocator as it came; counting touches no memory of it.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for CountingAllocator {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Calls to the system, as the network makes them.
 #[derive(Debug, Default)]
@@ -183,31 +155,19 @@ fn what_comes_together_takes_one_read_one_write_and_no_memory() {
     config.journal.segment_bytes = 64 << 20;
     let clock = ManualClock::default();
     clock.set(Timestamp(START));
-    let (watches, _stages) = StageWatches::every_turn();
-    let storage: Arc<dyn Storage> = Arc::new(FileStorage::new(&config.venue.data_dir));
-    let options = Options {
-        segment_bytes: config.journal.segment_bytes,
-        sync_interval: Duration::from_secs(86_400),
-        ..Options::default()
-    };
-    let (journal, recovery) =
-        ironbook_journal::open_in(storage.clone(), options).expect("a journal");
-    let opened = Opened { journal, recovery, restored: None, refused: Vec::new() };
     let calls = Arc::new(Calls::default());
-    let listen = |port| {
+    let (parts, _stages) = open(&config, &clock, |port| {
         let inner = TcpNetwork::listen_as(&config, port)?;
         Ok(Counted { inner, calls: calls.clone() })
-    };
-    let place = Place { clock: clock.clone(), watches, storage, listen, replay: replay_on_one };
-    let parts = assemble(&config, opened, place).unwrap_or_else(|error| panic!("{error}"));
+    });
     let address = parts.gateway.address();
     let (mut gateway, mut core) = (parts.gateway, parts.core);
     let mut turn = || {
-        let before = ALLOCATIONS.get();
+        let before = allocations();
         gateway.do_work();
         core.do_work();
         gateway.do_work();
-        ALLOCATIONS.get() - before
+        allocations() - before
     };
 
     let mut client = FixClient::connect(address, "A");

@@ -5,10 +5,13 @@ use std::{net::SocketAddr, path::PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 use ironbook_benches::{
     flow::{self, FileFormat, FlowEvent, Mix, Runaway, RunawayTerms, Synthetic},
-    load::{self, LoadOptions, LoadReport, Pace},
+    load::{self, LoadError, LoadOptions, LoadReport, Pace},
     workload::SCALES,
 };
-use ironbook_gateway::clock::{Clock, SystemClock};
+use ironbook_gateway::{
+    client::ClientError,
+    clock::{Clock, SystemClock},
+};
 use serde_json::json;
 
 use crate::{
@@ -40,15 +43,26 @@ pub struct Arguments {
     /// What is sent, where it is no file
     #[arg(long, value_enum, default_value_t = Flow::Exchange, conflicts_with = "file")]
     flow: Flow,
-    /// Parent orders of the runaway
-    #[arg(long, value_name = "N", default_value_t = RunawayTerms::default().parents as u64, value_parser = clap::value_parser!(u64).range(1..=PARENTS_MAX))]
-    parents: u64,
-    /// The runaway's part of the requests, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = RunawayTerms::default().share, value_parser = clap::value_parser!(u32).range(0..=100))]
-    share: u32,
-    /// Requests before the runaway begins
-    #[arg(long, value_name = "N", default_value_t = RunawayTerms::default().after)]
-    after: u64,
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u64).range(1..=PARENTS_MAX),
+        help = format!("Parent orders of the runaway [default: {}]", RunawayTerms::default().parents),
+    )]
+    parents: Option<u64>,
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        value_parser = clap::value_parser!(u32).range(0..=100),
+        help = format!("The runaway's part of the requests, in percent [default: {}]", RunawayTerms::default().share),
+    )]
+    share: Option<u32>,
+    #[arg(
+        long,
+        value_name = "N",
+        help = format!("Requests before the runaway begins [default: {}]", RunawayTerms::default().after),
+    )]
+    after: Option<u64>,
     /// Requests of the synthetic flow; with --file, the first so many events
     #[arg(long, value_name = "N")]
     orders: Option<usize>,
@@ -84,7 +98,7 @@ pub struct Arguments {
     access: AccessArguments,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Flow {
     /// As an exchange has it: most orders rest near the touch and are canceled
     Exchange,
@@ -108,8 +122,9 @@ const PARENTS_MAX: u64 = 1_000_000;
 const PREFIX_MAX: usize = 16;
 
 pub fn run(arguments: &Arguments) -> Outcome {
+    arguments.check_flow()?;
     let options = options(arguments)?;
-    let report = match &arguments.file {
+    let (report, stopped) = match &arguments.file {
         Some(file) => {
             let format = match arguments.format {
                 Format::Bitstamp => FileFormat::Bitstamp,
@@ -133,17 +148,50 @@ pub fn run(arguments: &Arguments) -> Outcome {
             }
         }
     };
+    let stopped = stopped.map(|reason| why_stopped(&reason));
     if arguments.json {
-        print_json(&report);
+        print_json(&report, stopped.as_deref());
     } else {
-        print(&report);
+        print(&report, stopped.as_deref());
     }
-    Ok(if report.unanswered == 0 { Exit::Fine } else { Exit::Finding })
+    Ok(if stopped.is_none() { Exit::Fine } else { Exit::Finding })
+}
+
+fn why_stopped(reason: &ClientError) -> String {
+    match reason {
+        ClientError::Timeout(waited) => {
+            format!("the venue stopped answering: nothing came within {waited:?}")
+        }
+        other => other.to_string(),
+    }
 }
 
 impl Arguments {
+    /// Refuses what is said of a runaway where there is none.
+    fn check_flow(&self) -> Result<(), Failure> {
+        let Self { parents, share, after, .. } = self;
+        let said = [
+            ("--parents", parents.is_some()),
+            ("--share", share.is_some()),
+            ("--after", after.is_some()),
+        ];
+        match said.into_iter().find(|(_, is_said)| *is_said) {
+            Some((name, _)) if self.flow != Flow::Runaway => {
+                let message =
+                    format!("{name} tells of a runaway: give --flow runaway, or leave it out");
+                Err(Failure::new(Exit::Usage, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn runaway(&self) -> RunawayTerms {
-        RunawayTerms { parents: self.parents as usize, share: self.share, after: self.after }
+        let usual = RunawayTerms::default();
+        RunawayTerms {
+            parents: self.parents.map_or(usual.parents, |parents| parents as usize),
+            share: self.share.unwrap_or(usual.share),
+            after: self.after.unwrap_or(usual.after),
+        }
     }
 }
 
@@ -182,23 +230,29 @@ fn options(arguments: &Arguments) -> Result<LoadOptions, Failure> {
         pace,
         in_flight_max: arguments.in_flight,
         prefix,
+        silence_max: load::SILENCE_MAX,
     })
 }
 
+/// Sends a flow; gives what came of it, and why it ended before its time, if it did.
 fn send(
     count: usize,
     flow: impl Iterator<Item = FlowEvent>,
     options: &LoadOptions,
     quiet: bool,
-) -> Result<LoadReport, Failure> {
+) -> Result<(LoadReport, Option<ClientError>), Failure> {
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(count as u64) };
     let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} {per_sec} {eta}");
     if let Ok(style) = style {
         bar.set_style(style);
     }
-    let report = load::run(flow, options, |sent| bar.set_position(sent))?;
+    let sent = load::run(flow, options, |sent| bar.set_position(sent));
     bar.finish_and_clear();
-    Ok(report)
+    match sent {
+        Ok(report) => Ok((report, None)),
+        Err(LoadError::Stopped { report, reason }) => Ok((*report, Some(reason))),
+        Err(LoadError::LogOn(error)) => Err(error.into()),
+    }
 }
 
 /// Quantiles of the latency table.
@@ -209,7 +263,7 @@ fn rate(report: &LoadReport) -> f64 {
     report.requests() as f64 / report.duration.as_secs_f64().max(f64::EPSILON)
 }
 
-fn print(report: &LoadReport) {
+fn print(report: &LoadReport, stopped: Option<&str>) {
     say!(
         "Requests     {} ({} orders, {} replaces, {} cancels)",
         grouped(report.requests()),
@@ -223,8 +277,8 @@ fn print(report: &LoadReport) {
         grouped(report.fills),
         grouped(report.fills / 2)
     );
-    say!("Rejects      {}", grouped(report.rejects.values().sum()));
-    for (text, count) in &report.rejects {
+    say!("Rejects      {}", grouped(report.rejects.total()));
+    for (text, count) in report.rejects.counts() {
         say!("             {:>10}  {text}", grouped(*count));
     }
     if report.unanswered > 0 {
@@ -237,10 +291,13 @@ fn print(report: &LoadReport) {
         let latency = report.latency.value_at_quantile(quantile) as f64 / 1e3;
         say!("             {name:>6} {latency:>12.1}");
     }
+    if let Some(stopped) = stopped {
+        say!("Stopped      {stopped}");
+    }
     say!("\nNext: ironbook replay DIR (the journal's directory is in the venue's first lines)");
 }
 
-fn print_json(report: &LoadReport) {
+fn print_json(report: &LoadReport, stopped: Option<&str>) {
     let latency: serde_json::Map<_, _> = QUANTILES
         .iter()
         .map(|(name, quantile)| {
@@ -253,11 +310,28 @@ fn print_json(report: &LoadReport) {
         "cancels": report.cancels,
         "reports": report.reports,
         "fills": report.fills,
-        "rejects": report.rejects,
+        "rejects": report.rejects.counts(),
         "unanswered": report.unanswered,
+        "stopped": stopped,
         "seconds": report.duration.as_secs_f64(),
         "requests_per_second": rate(report),
         "latency_ns": latency,
     });
     say!("{value:#}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn silence_is_told_apart_from_an_end() {
+        let silence = why_stopped(&ClientError::Timeout(Duration::from_secs(10)));
+        assert_eq!(silence, "the venue stopped answering: nothing came within 10s");
+        let text = "bye".to_owned();
+        let end = ClientError::Ended { reason: None, text, was_logged_on: true };
+        assert_eq!(why_stopped(&end), "the venue ended the session: \"bye\"");
+    }
 }

@@ -126,7 +126,7 @@ fn print_reports(client: &mut Client, quiet: Duration) -> Result<Exit, Failure> 
                 exit = Exit::Finding;
             }
         })?;
-        client.keep_alive();
+        client.keep_alive(SystemClock.now().0)?;
         if count > 0 {
             last = Instant::now();
         } else if last.elapsed() > if seen { quiet } else { ANSWER_MAX } {
@@ -163,6 +163,10 @@ fn print_report(report: &ReportMessage<'_>) -> bool {
         }
         ReportMessage::BusinessReject(reject) => {
             say!("Refused: {}", text(reject.text));
+            true
+        }
+        ReportMessage::SessionReject(reject) => {
+            say!("Refused by the session: {}", text(reject.text));
             true
         }
         ReportMessage::CancelReject(reject) => {

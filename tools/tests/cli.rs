@@ -20,7 +20,7 @@ use std::{
 
 use fixtures::{
     Mount, Place, Running, Unprivileged, common,
-    common::{FixClient, limit, wait_for},
+    common::{FixClient, limit, valve::Valve, wait_for},
     expect_exit, json, seeded, stderr, stdout, text, tool,
 };
 use serde_json::Value;
@@ -643,6 +643,12 @@ fn send_tells_by_its_status_what_became_of_the_order() {
     let stranger =
         stderr(&expect_exit(&["send", "--fix", &address, "--as", "ME", "buy", "1", "AAPL"], 1));
     assert!(stranger.contains("check the comp id (--as"), "{stranger}");
+    let garbling =
+        Valve::with_edit(venue.address, |message| message.replace("|54=1|", "|54=wrong|"));
+    let garbled = garbling.address().to_string();
+    let refused = stdout(&expect_exit(&["send", "--fix", &garbled, "buy", "1", "AAPL"], 1));
+    let expected = "Refused by the session: Incorrect data format for value";
+    assert!(refused.contains(expected), "{refused}");
     assert_eq!(venue.end("TERM"), Some(0));
     let nobody = stderr(&expect_exit(&["send", "--fix", &address, "buy", "1", "AAPL"], 1));
     assert!(nobody.contains("is the venue running (ironbook start)?"), "{nobody}");

@@ -4,18 +4,24 @@ mod fixtures;
 mod story;
 
 use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt,
     path::Path,
     process::{Output, Stdio},
 };
 
 use fixtures::{
-    common::{FixClient, TestVenue, cancel, limit, replace, session, wait_for},
+    common::{
+        FixClient, Msg, SECRET_HASH, TestVenue, cancel, limit, replace, session,
+        valve::{Then, Valve},
+        wait_for,
+    },
     expect_exit, ironbook, json, stderr, stdout, text,
 };
 use ironbook_engine::{Command, Event, InstrumentStatus, Side};
 use ironbook_journal::Reader;
 use serde_json::json;
-use story::script::{AAPL, C1, C2, Script, churn, memory_dir};
+use story::script::{AAPL, C1, C2, Script, churn, churn_from, memory_dir};
 
 /// A venue with the sessions TESTA, TESTB and TESTC.
 fn sandbox() -> TestVenue {
@@ -56,6 +62,15 @@ fn names(dir: &Path) -> Vec<String> {
         _ => None,
     };
     contents(dir).0.iter().filter_map(name).collect()
+}
+
+/// Spoils the frame of a command in the first segment of a journal.
+fn damage(dir: &Path, cl_ord_id: &str) {
+    let path = dir.join("0000000000.seg");
+    let bytes = fs::read(&path).expect("a segment");
+    let found = bytes.windows(cl_ord_id.len()).position(|bytes| bytes == cl_ord_id.as_bytes());
+    let segment = File::options().write(true).open(&path).expect("a segment");
+    segment.write_all_at(b"?", found.expect("the command") as u64).expect("a byte");
 }
 
 /// What traded in a journal: quantity and price of each, in sequence.
@@ -240,6 +255,61 @@ fn a_sandbox_may_stop_in_the_middle() {
 }
 
 #[test]
+fn what_was_played_before_the_journal_can_not_be_read_is_told() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    churn(&mut day, 10);
+    day.order((C1, "victim"), AAPL, Side::Buy, (1, 10_000));
+    churn_from(&mut day, 10, 10);
+    day.close();
+    let sandbox = sandbox();
+    // The first request is not answered before the journal is damaged further on.
+    let valve = Valve::after(1, Then::Hold, sandbox.address());
+    let (journal, into) = (text(&dir), valve.address().to_string());
+    let more = ["--map", "C1=TESTA", "--map", "C2=TESTB", "--speed", "max", "--json"];
+    let mut command = ironbook();
+    command.args(arguments(&journal, &into, &more)).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let playing = command.spawn().expect("the program runs");
+    wait_for("a request is there", || names(&sandbox.journal()).len() == 1);
+    damage(&dir, "victim");
+    valve.open();
+    let output = playing.wait_with_output().expect("the player ends");
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let told = json(&output);
+    assert_eq!(told["sent"], 20);
+    assert_eq!(told["unanswered"], 0);
+    assert_eq!(told["recorded"]["trades"], 10);
+    assert_eq!(told["sandbox"], told["recorded"]);
+    let reason = told["stopped"].as_str().expect("a reason");
+    assert!(stderr(&output).contains(reason), "{reason}\n{}", stderr(&output));
+}
+
+#[test]
+fn behind_damage_a_venue_is_not_taken_for_a_sandbox() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    churn(&mut day, 10);
+    day.order((C1, "victim"), AAPL, Side::Buy, (1, 10_000));
+    churn_from(&mut day, 10, 10);
+    damage(&dir, "victim");
+    let sandbox = sandbox();
+    let more = ["--map", "C1=TESTA", "--map", "C2=TESTB", "--speed", "max"];
+    let told = stderr(&play(&dir, &sandbox, &more, 3));
+    let writer = format!("process {}", std::process::id());
+    for expected in ["this may be the venue that writes", &writer, "no request was sent"] {
+        assert!(told.contains(expected), "{expected}\n{told}");
+    }
+    assert_eq!(names(&sandbox.journal()), Vec::<String>::new());
+    // Nobody writes it any more.
+    day.close();
+    let told = stdout(&play(&dir, &sandbox, &more, 3));
+    assert!(told.contains("Sent         20 requests"), "{told}");
+    assert!(told.contains("Differs      nowhere"), "{told}");
+}
+
+#[test]
 fn an_order_that_ends_by_itself_answers_no_cancel() {
     let recorded = TestVenue::start();
     let mut client = recorded.client("A");
@@ -255,6 +325,77 @@ fn an_order_that_ends_by_itself_answers_no_cancel() {
     let told = json(&play(&recorded.journal(), &sandbox(), &more, 0));
     assert_eq!(told["sandbox"]["rejected"], 2);
     assert_eq!(told["sandbox"], told["recorded"]);
+}
+
+#[test]
+fn an_order_id_names_the_same_order_in_the_sandbox() {
+    let recorded = TestVenue::start();
+    let (mut a, mut b) = (recorded.client("A"), recorded.client("B"));
+    let order_id = |report: &Msg| report.get(37).expect("an OrderID").to_owned();
+    let side = ("AAPL", "1");
+    let one = order_id(&a.rest("o1", "AAPL", "1", "10", "100.00"));
+    let two = order_id(&a.rest("p1", "AAPL", "1", "10", "100.00"));
+    let three = order_id(&a.rest("q1", "AAPL", "1", "10", "100.00"));
+    let others = order_id(&b.rest("b1", "AAPL", "1", "10", "100.00"));
+    a.send("G", &replace("o2", "o1", side, "9", "100.00"));
+    a.expect("150=5|11=o2");
+    let mut request = |kind: &str, request: String, order_id: &str, expected: &str| {
+        a.send(kind, &format!("{request}|37={order_id}"));
+        a.expect(expected);
+    };
+    let to_cancel = |id: &str, orig: &str| cancel(id, orig, "AAPL", "1");
+    // A live order's decides alone: with a superseded name, another order's, and one that never was.
+    request("F", to_cancel("c1", "o1"), &one, "150=4|11=c1");
+    request("F", to_cancel("c2", "q1"), &two, "150=4|11=c2");
+    request("G", replace("q2", "never", side, "8", "100.00"), &three, "150=5|11=q2");
+    request("H", "11=never|55=AAPL|54=1".into(), &three, "150=I|39=0|11=q2");
+    // One that names no order of the session has no good name.
+    request("F", to_cancel("c3", "q2"), "999999", "35=9|11=c3|102=1");
+    request("F", to_cancel("c4", "q2"), &others, "35=9|11=c4|102=1");
+    request("F", to_cancel("c5", "q2"), &two, "35=9|11=c5|102=1");
+    request("G", replace("q3", "q2", side, "7", "100.00"), "999999", "35=9|11=q3|102=1");
+    request("H", "11=q2|55=AAPL|54=1".into(), "999999", "150=I|39=8");
+    // A closed one's tells of the name under which it closed.
+    request("F", to_cancel("c6", "o2"), &one, "35=9|11=c6|102=0");
+    request("F", to_cancel("c7", "o1"), &one, "35=9|11=c7|102=1");
+    request("F", to_cancel("c8", "p1"), &one, "35=9|11=c8|102=1");
+
+    let sandbox = sandbox();
+    // So that orders get other OrderIDs there.
+    sandbox.client("TESTC").rest("REPLAY-older", "AAPL", "1", "1", "0.01");
+    let more = ["--map", "A=TESTA", "--map", "B=TESTB", "--speed", "max", "--json"];
+    let told = json(&play(&recorded.journal(), &sandbox, &more, 0));
+    assert_eq!(told["sandbox"]["rejected"], 8);
+    assert_eq!(told["sandbox"], told["recorded"]);
+    assert!(told["first_difference"].is_null(), "{told:#}");
+}
+
+#[test]
+fn what_the_session_refuses_is_told_with_its_text() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    day.order((C1, "one"), AAPL, Side::Buy, (1, 10_000));
+    let refused = day.order((C1, "other"), AAPL, Side::Buy, (1, 10_000));
+    day.order((C2, "last"), AAPL, Side::Buy, (1, 10_000));
+    day.close();
+    let sandbox = sandbox();
+    let edit = |message: &str| match message.contains("|11=REPLAY-other|") {
+        true => message.replace("|54=1|", "|54=wrong|"),
+        false => message.to_owned(),
+    };
+    let valve = Valve::with_edit(sandbox.address(), edit);
+    let (dir, into) = (text(&dir), valve.address().to_string());
+    let more = ["--map", "C1=TESTA", "--map", "C2=TESTB", "--speed", "max", "--json"];
+    let told = json(&expect_exit(&arguments(&dir, &into, &more), 1));
+    assert_eq!(told["sent"], 3);
+    assert_eq!(told["unanswered"], 0);
+    assert!(told["stopped"].is_null(), "{told:#}");
+    let first = &told["first_difference"];
+    assert_eq!(first["sequence"], refused);
+    let text = first["refusal"].as_str().expect("a text").to_owned();
+    assert_eq!(text, "Incorrect data format for value");
+    assert_eq!(told["sandbox"]["reasons"], json!({ text: 1 }));
 }
 
 #[test]
@@ -334,7 +475,8 @@ fn nothing_is_played_where_it_could_do_harm() {
     recorded.client("TESTB").rest("b1", "AAPL", "1", "10", "100.00");
     let dir = text(&recorded.journal());
     let sandbox = TestVenue::start_with(|config| {
-        config.sessions = ["A", "TESTA", "TESTB"].map(session).into();
+        config.sessions = ["A", "TESTA", "TESTB", "TESTP"].map(session).into();
+        config.sessions[3].password = Some(SECRET_HASH.to_owned());
     });
     let (other, own) = (sandbox.address().to_string(), recorded.address().to_string());
     let nobody = "127.0.0.1:1";
@@ -353,14 +495,18 @@ fn nothing_is_played_where_it_could_do_harm() {
         (&other, &["--map", "A=TESTA", "--speed", "0"], "give a number above 0"),
         (&other, &["--map", "A=TESTA", "--run", "a-b"], "letters and digits"),
         // Who is not there, or doesn't know one of the sessions.
-        (nobody, &["--map", "A=TESTA"], "nothing was sent; the sandbox at 127.0.0.1:1"),
+        (nobody, &["--map", "A=TESTA"], "TESTA: no connection to 127.0.0.1:1"),
         (&other, &["--map", "A=TESTX"], "TESTX: the venue ended the session"),
+        (&other, &["--map", "A=TESTP"], "TESTP: the venue ended the session: \""),
         // The venue that writes the journal, by a session that it knows.
         (&own, &["--map", "TESTB=TESTX", "--map", "A=TESTB"], "TESTX: the venue ended"),
-        (&own, &["--from", "clordid:b1"], "this is the venue that writes"),
+        (&own, &["--from", "clordid:b1"], "no request was sent. Play into another one"),
     ] {
         let told = stderr(&expect_exit(&arguments(&dir, into, more), 2));
         assert!(told.contains(expected), "{into} {more:?}: {expected}\n{told}");
+        // Where the venue says why, there is no guess.
+        let guess = "has to know the comp id";
+        assert_eq!(told.contains(guess), expected.starts_with("TESTX"), "{more:?}\n{told}");
     }
     assert_eq!(names(&recorded.journal()), before);
     assert_eq!(names(&sandbox.journal()), Vec::<String>::new());

@@ -48,10 +48,15 @@ fn main() {
         }
     }
     if all || has("fix") {
-        let (orders, reports) = (codec::orders(MESSAGES), codec::reports(MESSAGES));
-        let bytes = orders.iter().map(Vec::len).sum::<usize>() / orders.len();
-        let title = format!("FIX 4.4 NewOrderSingle of {bytes} bytes decoded");
-        fix(&title, runs, read_remark, |codec| decode_ns(codec, &orders, ROUNDS / shorter));
+        for (layouts, orders) in [
+            ("one layout", codec::orders(MESSAGES)),
+            ("mixed layouts", codec::mixed_orders(MESSAGES)),
+        ] {
+            let bytes = orders.iter().map(Vec::len).sum::<usize>() / orders.len();
+            let title = format!("FIX 4.4 NewOrderSingle of {bytes} bytes decoded, {layouts}");
+            fix(&title, runs, read_remark, |codec| decode_ns(codec, &orders, ROUNDS / shorter));
+        }
+        let reports = codec::reports(MESSAGES);
         let title = "FIX 4.4 ExecutionReport of a new order encoded";
         fix(title, runs, written_remark, |codec| encode_ns(codec, &reports, ROUNDS / shorter));
     }

@@ -1,21 +1,42 @@
 //! Each codec reads the fields that were written, writes those of the report, and checks what it is said to check.
 
+use std::collections::BTreeSet;
+
 use ironbook_benches::sample;
 use ironbook_fix::codec::checksum;
-use ironbook_peers::codec::{Codec, cl_ord_id, codecs, order_qty, orders, price, reports};
+use ironbook_peers::codec::{
+    Codec, cl_ord_id, codecs, mixed_orders, order_qty, orders, price, reports,
+};
 
 /// Messages and reports of each test.
-const COUNT: u64 = 5;
+const COUNT: u64 = 20;
+/// Layouts of that many mixed orders, at least.
+const LAYOUTS_MIN: usize = 10;
 /// Bytes of CheckSum(10) with its separator.
 const CHECKSUM_FIELD: usize = 7;
 
 #[test]
 fn orders_are_read() {
+    are_read(&orders(COUNT));
+}
+
+#[test]
+fn orders_of_mixed_layouts_are_read() {
+    let orders = mixed_orders(COUNT);
+    let tags = |bytes: &Vec<u8>| fields(bytes).into_iter().map(|(tag, _)| tag).collect::<Vec<_>>();
+    let layouts: Vec<_> = orders.iter().map(tags).collect();
+    assert!(layouts.windows(2).all(|pair| pair[0] != pair[1]), "{layouts:?}");
+    assert!(layouts.iter().collect::<BTreeSet<_>>().len() > LAYOUTS_MIN, "{layouts:?}");
+    are_read(&orders);
+}
+
+/// Each codec reads these, which are the orders from 1 on.
+fn are_read(orders: &[Vec<u8>]) {
     for mut codec in codecs() {
         let title = codec.engine().title();
-        for (number, bytes) in (1..).zip(orders(COUNT)) {
+        for (number, bytes) in (1..).zip(orders) {
             let mut seen = 0;
-            let read = codec.decode(&bytes, &mut |order| {
+            let read = codec.decode(bytes, &mut |order| {
                 seen += 1;
                 assert_eq!(order.cl_ord_id, cl_ord_id(number).as_bytes(), "{title}");
                 assert_eq!(
@@ -33,7 +54,7 @@ fn orders_are_read() {
             });
             assert!(read && seen == 1, "{title}");
         }
-        assert_eq!(codec.decode_all(&orders(COUNT), 3), 15, "{title}");
+        assert_eq!(codec.decode_all(orders, 3), 3 * orders.len(), "{title}");
     }
 }
 

@@ -13,7 +13,7 @@ use std::{fs::File, io::Read, path::Path};
 use ironbook_engine::{OrdType, Side, TimeInForce};
 use thiserror::Error;
 
-pub use runaway::{RUNAWAY, Runaway, RunawayTerms};
+pub use runaway::{Runaway, RunawayTerms};
 pub use synthetic::{Mix, Synthetic};
 
 /// A number as a client writes it: mantissa and decimals.

@@ -46,7 +46,7 @@ impl Default for RunawayTerms {
 }
 
 /// The client of the flow that runs away; all others are client 0.
-pub const RUNAWAY: u32 = 1;
+const RUNAWAY: u32 = 1;
 
 /// An endless flow with a runaway in it; the same seed gives the same one.
 #[derive(Clone, Debug)]

@@ -268,7 +268,16 @@ pub struct BusinessMessageReject<'a> {
     pub text: Option<&'a [u8]>,
 }
 
-/// Any message the venue may send.
+/// Reject(3): a message that the session refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionReject<'a> {
+    /// RefSeqNum(45), the MsgSeqNum of the refused message.
+    pub ref_seq_num: MsgSeqNum,
+    /// Text(58)
+    pub text: Option<&'a [u8]>,
+}
+
+/// What the venue may say of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "lives on the stack of the reader")]
 pub enum ReportMessage<'a> {
@@ -280,10 +289,12 @@ pub enum ReportMessage<'a> {
     MassCancel(OrderMassCancelReport<'a>),
     /// BusinessMessageReject(j)
     BusinessReject(BusinessMessageReject<'a>),
+    /// Reject(3)
+    SessionReject(SessionReject<'a>),
 }
 
 impl<'a> ReportMessage<'a> {
-    /// Reads an application message that a session accepted.
+    /// Reads an application message or a Reject that a session accepted.
     ///
     /// # Errors
     /// How to refuse the message, see [`OrderMessage::parse`](crate::order::OrderMessage::parse).
@@ -296,6 +307,7 @@ impl<'a> ReportMessage<'a> {
             Some(MsgType::BUSINESS_MESSAGE_REJECT) => {
                 found.business_reject().map(Self::BusinessReject)
             }
+            Some(MsgType::REJECT) => found.session_reject().map(Self::SessionReject),
             _ => Err(Refusal::unsupported()),
         }
     }
@@ -400,6 +412,10 @@ impl<'a, 'm> Found<'a, 'm> {
             reason: self.must(380, parse_reason)?,
             text: self.text(58),
         })
+    }
+
+    fn session_reject(&self) -> Result<SessionReject<'a>, Refusal<'a>> {
+        Ok(SessionReject { ref_seq_num: self.must(45, MsgSeqNum::parse)?, text: self.text(58) })
     }
 }
 
@@ -928,6 +944,22 @@ mod tests {
             let reject = BusinessMessageReject { text: Some(&text), ..reject };
             sent(&reject, |got| assert_eq!(*got, ReportMessage::BusinessReject(reject)));
         }
+    }
+
+    /// What a session refuses is told by its number; there is nothing else that names it.
+    #[test]
+    fn a_reject_of_the_session_names_a_number() {
+        let mut fields = Fields::new();
+        let number = MsgSeqNum::new(7);
+        for (bytes, text) in
+            [(&b"35=3\x0145=7\x0158=no\x01"[..], Some(&b"no"[..])), (b"35=3\x0145=7\x01", None)]
+        {
+            let message = Message::parse(bytes, &mut fields).unwrap();
+            let reject = SessionReject { ref_seq_num: number, text };
+            assert_eq!(ReportMessage::parse(&message), Ok(ReportMessage::SessionReject(reject)));
+        }
+        let message = Message::parse(b"35=3\x0158=no\x01", &mut fields).unwrap();
+        assert!(ReportMessage::parse(&message).is_err());
     }
 
     /// No text is longer than what is reserved for it, nor any number.

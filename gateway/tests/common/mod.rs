@@ -6,6 +6,7 @@
 
 pub mod logged;
 pub mod stepped;
+pub mod valve;
 
 use std::{
     collections::BTreeMap,
@@ -134,6 +135,12 @@ pub fn assemble_as(begin_string: &str, from_msg_type: &str, flaw: Flaw) -> Vec<u
     let sum = if flaw == Flaw::CheckSum { sum + 1 } else { sum } % 256;
     bytes.extend(format!("10={sum:03}\u{1}").bytes());
     bytes
+}
+
+/// Where the first message of these bytes ends, if it is there whole.
+fn message_end(bytes: &[u8]) -> Option<usize> {
+    let end = bytes.windows(4).position(|bytes| bytes == b"\x0110=")? + 8;
+    (end <= bytes.len()).then_some(end)
 }
 
 /// A time as FIX writes it, to the millisecond.
@@ -313,8 +320,8 @@ impl FixClient {
     /// Takes the first message off the input, checking its length and sum.
     fn split(&mut self) -> Option<Msg> {
         let rest = &self.input[self.used..];
-        let end = rest.windows(4).position(|bytes| bytes == b"\x0110=")? + 8;
-        let bytes = rest.get(..end)?.to_vec();
+        let end = message_end(rest)?;
+        let bytes = rest[..end].to_vec();
         self.used += end;
         let message = Msg(bytes);
         let body = message.fields().skip(2).map(|(tag, value)| format!("{tag}={value}|"));

@@ -11,10 +11,10 @@ use ironbook_gateway::{
     core::CoreAgent,
     gateway::GatewayAgent,
     market_data::MarketDataAgent,
-    network::TcpNetwork,
+    network::{Network, Port, TcpNetwork},
     replay::replay_on_one,
     stages::{StageTimes, StageWatches},
-    venue::{Opened, Parts, Place, assemble},
+    venue::{Opened, Parts, Place, StartError, assemble},
 };
 use ironbook_journal::{DurablePosition, FileStorage, Options, Storage};
 
@@ -59,7 +59,7 @@ impl Stepped {
         change(&mut config);
         let clock = ManualClock::default();
         clock.set(Timestamp(START));
-        let (parts, stages) = open(&config, &clock);
+        let (parts, stages) = open(&config, &clock, |port| TcpNetwork::listen_as(&config, port));
         let Parts { gateway, market_data, core, durable, .. } = parts;
         let core = Some(core);
         Self { config, clock, now: START, gateway, market_data, core, durable, stages, dir }
@@ -69,7 +69,8 @@ impl Stepped {
     pub fn crash(mut self, change: impl FnOnce(&mut Config)) -> Self {
         drop((self.gateway, self.market_data, self.core));
         change(&mut self.config);
-        let (parts, stages) = open(&self.config, &self.clock);
+        let listen = |port| TcpNetwork::listen_as(&self.config, port);
+        let (parts, stages) = open(&self.config, &self.clock, listen);
         let Parts { gateway, market_data, core, durable, .. } = parts;
         Self { gateway, market_data, core: Some(core), durable, stages, ..self }
     }
@@ -224,8 +225,12 @@ impl Stepped {
     }
 }
 
-/// A venue on the journal of a configuration, as far as it goes.
-fn open(config: &Config, clock: &ManualClock) -> (Parts<ManualClock, TcpNetwork>, StageTimes) {
+/// A venue on the journal of a configuration, as far as it goes, and on these networks.
+pub fn open<N: Network>(
+    config: &Config,
+    clock: &ManualClock,
+    listen: impl FnMut(Port) -> Result<N, StartError>,
+) -> (Parts<ManualClock, N>, StageTimes) {
     let (watches, stages) = match config.metrics.stages {
         true => StageWatches::every_turn(),
         false => StageWatches::off(),
@@ -239,7 +244,6 @@ fn open(config: &Config, clock: &ManualClock) -> (Parts<ManualClock, TcpNetwork>
     let (journal, recovery) =
         ironbook_journal::open_in(storage.clone(), options).expect("a journal");
     let opened = Opened { journal, recovery, restored: None, refused: Vec::new() };
-    let listen = |port| TcpNetwork::listen_as(config, port);
     let clock = clock.clone();
     let place = Place { clock, watches, storage, listen, replay: replay_on_one };
     (assemble(config, opened, place).unwrap_or_else(|error| panic!("{error}")), stages)

@@ -48,6 +48,7 @@ const SYMBOL_TAG: u32 = 55;
 /// Comp ids and symbols of a journal, as an output shows them.
 pub struct Names {
     engine: Engine,
+    limits: EngineLimits,
     symbols: SymbolTable,
     pseudonyms: Option<Pseudonyms>,
 }
@@ -91,12 +92,17 @@ impl Names {
         }
         let known = engine.instruments().map(|view| view.definition);
         let symbols = known.map(|known| (known.symbol, known.instrument)).collect();
-        Ok(Self { engine, symbols, pseudonyms })
+        Ok(Self { engine, limits, symbols, pseudonyms })
     }
 
     /// An engine that knows these names, and nothing else.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// The limits of the venue at the end of the journal.
+    pub fn limits(&self) -> &EngineLimits {
+        &self.limits
     }
 
     /// The symbols.

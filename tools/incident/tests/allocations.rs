@@ -1,38 +1,12 @@
 //! A search allocates nothing for the frames that it passes.
 
 mod common;
-
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
+#[path = "../../../engine/tests/counting/mod.rs"]
+mod counting;
 
 use common::{START_NS, Script, churn, index, memory_dir};
+use counting::allocations;
 use ironbook_incident::{condition::Condition, moment::Moment};
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// The system's allocator, counting per thread.
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator as it came; counting touches no memory of it.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// What the search itself may take: tables that grow, segments that are opened.
 const ALLOWED: u64 = 300;
@@ -49,9 +23,9 @@ fn a_search_allocates_nothing_per_frame() {
                 or cl_ord_id = 'x' or latency > 1s or not seq > 0";
     let condition = Condition::parse(text, START_NS).unwrap();
     let mut moment = Moment::before(&index, 1).unwrap();
-    let before = ALLOCATIONS.with(Cell::get);
+    let before = allocations();
     assert_eq!(moment.run_until(&mut condition.watch()).unwrap(), None);
-    let allocations = ALLOCATIONS.with(Cell::get) - before;
+    let taken = allocations() - before;
     assert!(index.last_sequence() > 12_000);
-    assert!(allocations < ALLOWED, "{allocations} allocations");
+    assert!(taken < ALLOWED, "{taken} allocations");
 }

@@ -218,6 +218,7 @@ fn fix(pace: Pace, count: usize, stages: &mut Stages) -> Result<LoadReport, Meas
         pace,
         in_flight_max: IN_FLIGHT,
         prefix: "B".to_owned(),
+        silence_max: load::SILENCE_MAX,
     };
     distance::pin(distance::NEAR_CPU);
     let flow = Synthetic::new(SEED, 1, Mix::default(), workload::SCALES).take(count);

@@ -5,12 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use ironbook_engine::{CompId, SessionId, Text};
 use ironbook_gateway::config::Config;
 use ironbook_incident::{
-    Fault,
-    index::Index,
-    names::Names,
-    question::Span,
-    request::{frames, is_clients},
-    show::Content,
+    Fault, index::Index, names::Names, question::Span, request::frames, show::Content,
 };
 
 use crate::output::{Exit, Failure};
@@ -164,10 +159,9 @@ fn requests_by_session(index: &Index, span: Span) -> Result<BTreeMap<SessionId, 
     let mut found = BTreeMap::new();
     frames(index, span, |entry| {
         if let Content::Command(command) = &entry.content
-            && is_clients(command)
-            && let Some(origin) = command.origin()
+            && let Some(session) = command.client()
         {
-            *found.entry(origin.session).or_default() += 1;
+            *found.entry(session).or_default() += 1;
         }
         true
     })?;

@@ -1,6 +1,7 @@
 //! `ironbook play`: the requests of a journal, sent again into a sandbox.
 
 mod cast;
+mod orders;
 mod outcome;
 mod player;
 mod recorded;
@@ -10,11 +11,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use indicatif::{ProgressBar, ProgressStyle};
 use ironbook_engine::Command;
 use ironbook_incident::{
-    Fault,
-    names::Names,
-    question::Span,
-    request::{frames, is_clients},
-    show::Content,
+    Fault, index::Index, names::Names, question::Span, request::frames, show::Content,
 };
 use serde_json::{Value, json};
 
@@ -25,7 +22,7 @@ use crate::{
 };
 use cast::{Mapping, Mark, Part, cast, check_address};
 use player::{Played, Player, Sandbox, Speed, Stop};
-use recorded::Logons;
+use recorded::{Logons, Seen};
 
 /// Send the client requests of a journal again, as FIX messages with their terms, into a sandbox.
 ///
@@ -35,8 +32,8 @@ use recorded::Logons;
 /// and what was traded.
 ///
 /// A request keeps its terms, and the time when it was read as TransactTime (60). Its ClOrdID begins with REPLAY,
-/// which marks it in every message and in the sandbox's journal; an order is named by OrigClOrdID alone, as it
-/// has another OrderID there. Nothing is sent but to this machine, to comp ids that are for tests: those that begin
+/// which marks it in every message and in the sandbox's journal; an order is named by its ClOrdID alone, as it has
+/// another OrderID there. Nothing is sent but to this machine, to comp ids that are for tests: those that begin
 /// with TEST or SANDBOX, and those of a venue without a configuration; and not to the venue that writes the
 /// journal.
 ///
@@ -44,7 +41,8 @@ use recorded::Logons;
 /// refused before the engine saw it, of which the journal holds the answer alone. Orders that rested before
 /// --from are not in the sandbox.
 ///
-/// Exit status: 0 the sandbox did the same, 1 it did something else, or stopped, 2 wrong usage, or no sandbox.
+/// Exit status: 0 the sandbox did the same, 1 it did something else, or stopped, 2 wrong usage, or no sandbox, 3 the
+/// journal is damaged: what was played up to there is told.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -95,9 +93,11 @@ pub fn run(arguments: &Arguments) -> Outcome {
     };
     let mut logons = Logons::from_now(&index, &names).map_err(noted)?;
     let mut player =
-        Player::log_on(sandbox, names.symbols()).map_err(|stop| refused(*into, &parts, stop))?;
-    if logons.has_one_of(parts.iter().map(|part| part.plays.as_str())).map_err(noted)? {
-        return Err(is_recorded(arguments));
+        Player::log_on(sandbox, &names).map_err(|stop| refused(*into, &parts, stop))?;
+    let seen = logons.sandbox(parts.iter().map(|part| part.plays.as_str())).map_err(noted);
+    if let Err(failure) = seen.and_then(|seen| check_seen(seen, arguments, &index)) {
+        player.end(None);
+        return Err(failure);
     }
     let mut left_out = LeftOut::default();
     let bar = bar(&parts, source.json);
@@ -110,40 +110,54 @@ pub fn run(arguments: &Arguments) -> Outcome {
     });
     let (played, stopped) = player.end(stopped);
     bar.finish_and_clear();
-    read.map_err(noted)?;
+    let unread = read.err();
+    let stopped = unread.as_ref().map(ToString::to_string).or(stopped.map(|stop| stop.to_string()));
     let told = Told { arguments, span, parts: &parts, played, left_out, stopped };
     if source.json {
         say!("{:#}", told.json());
     } else {
         told.print();
     }
-    Ok(told.exit().max(exit(&index)))
+    let unread = unread.map_or(Exit::Fine, |fault| noted(fault).report());
+    Ok(told.exit().max(exit(&index)).max(unread))
 }
 
-/// Why no sandbox was entered. One that takes no more connections closes them without a word too.
+/// Why no sandbox was entered.
 fn refused(into: SocketAddr, parts: &[Part], stop: Stop) -> Failure {
-    let mut message = format!(
-        "{stop}\nnothing was sent; the sandbox at {into} has to know the comp id, see [[session]] in its \
-         configuration"
-    );
-    if parts.len() > 1 {
-        let count = parts.len();
+    let mut message = format!("{stop}\nno request was sent");
+    if matches!(&stop, Stop::Client(_, error) if error.is_wordless()) {
         message += &format!(
-            ", and to take {count} connections from this address, see fix.connections_per_address_max and \
-             fix.connections_max"
+            "; the sandbox at {into} has to know the comp id, see [[session]] in its configuration"
         );
+        if parts.len() > 1 {
+            let count = parts.len();
+            message += &format!(
+                ", and to take {count} connections from this address, see fix.connections_per_address_max and \
+                 fix.connections_max"
+            );
+        }
     }
     Failure::new(Exit::Usage, message)
 }
 
 /// The venue that writes the journal plays no sandbox.
-fn is_recorded(arguments: &Arguments) -> Failure {
-    let message = format!(
-        "--into {}: this is the venue that writes {}; nothing was sent but a Logon. Play into another one",
-        arguments.into,
-        arguments.source.dir.display()
-    );
-    Failure::new(Exit::Usage, message)
+fn check_seen(seen: Seen, arguments: &Arguments, index: &Index) -> Result<(), Failure> {
+    let (into, dir) = (arguments.into, arguments.source.dir.display());
+    let message = match seen {
+        Seen::Another => return Ok(()),
+        Seen::Recorder => format!(
+            "--into {into}: this is the venue that writes {dir}; no request was sent. Play into another one"
+        ),
+        Seen::Hidden { writer } => format!(
+            "--into {into}: this may be the venue that writes {dir}, process {writer}: behind the damage that is \
+             not to be seen; no request was sent. Play a copy of the journal, or stop that venue"
+        ),
+    };
+    let failure = Failure::new(Exit::Usage, message);
+    Err(match index.damage() {
+        Some(damage) => failure.because(damage),
+        None => failure,
+    })
 }
 
 /// Differences that are printed; --json has all.
@@ -156,7 +170,7 @@ struct LeftOut(BTreeMap<&'static str, u64>);
 impl LeftOut {
     fn count(&mut self, content: &Content) {
         let what = match content {
-            Content::Command(command) if !is_clients(command) => match **command {
+            Content::Command(command) if command.client().is_none() => match **command {
                 Command::SetInstrumentStatus(_) => "instrument statuses set by the venue",
                 Command::CancelOnDisconnect(_) => "cancels after a lost connection",
                 _ => return,
@@ -182,7 +196,8 @@ struct Told<'a> {
     parts: &'a [Part],
     played: Played,
     left_out: LeftOut,
-    stopped: Option<Stop>,
+    /// Why not all of it was played.
+    stopped: Option<String>,
 }
 
 impl Told<'_> {
@@ -224,7 +239,7 @@ impl Told<'_> {
             "sandbox": sandbox.json(),
             "differences": self.differences(),
             "first_difference": first,
-            "stopped": self.stopped.as_ref().map(ToString::to_string),
+            "stopped": self.stopped,
             "recorded_ns": self.played.recorded_ns,
             "played_ns": self.played.played_ns,
             "late_ns": self.played.late_ns,
@@ -255,7 +270,7 @@ impl Told<'_> {
         say!("             {:>14} {:>14}", "recorded", "sandbox");
         for (what, recorded, sandbox) in [
             ("Accepted", recorded.accepted, sandbox.accepted),
-            ("Rejected", recorded.rejected, sandbox.rejected),
+            ("Rejected", recorded.rejected(), sandbox.rejected()),
             ("Trades", recorded.trades(), sandbox.trades()),
         ] {
             say!("{what:<12} {:>14} {:>14}", grouped(recorded), grouped(sandbox));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ironbook_benches::load::without_numbers;
+use ironbook_benches::reasons::Reasons;
 use ironbook_engine::{Event, ExecType, LastLiquidity};
 use ironbook_fix::{
     field::{Decimal, parse_u64},
@@ -17,12 +17,6 @@ use serde_json::{Map, Value, json};
 
 /// LastLiquidityInd (851) of the side that came last; each trade has one such report.
 const REMOVED: u8 = 2;
-
-/// Most texts of rejects that are counted apart; those of this venue are fewer.
-const REASONS_MAX: usize = 64;
-
-/// Counts what is over [`REASONS_MAX`].
-const OTHER_REASONS: &str = "for other reasons";
 
 /// Quantity in words where there is no trade.
 const NO_QTY: Sum = Sum { mantissa: 0, scale: 0 };
@@ -69,10 +63,8 @@ struct Traded {
 pub struct Outcome {
     /// Requests that were not refused.
     pub accepted: u64,
-    /// Requests that were.
-    pub rejected: u64,
-    /// The latter by their Text (58), with the numbers in it left out.
-    reasons: BTreeMap<String, u64>,
+    /// Requests that were, by their Text (58).
+    refused: Reasons,
     /// By symbol; the venue's instruments bound them.
     traded: BTreeMap<String, Traded>,
 }
@@ -80,12 +72,12 @@ pub struct Outcome {
 impl Outcome {
     /// Counts a refusal.
     pub fn reject(&mut self, text: &str) {
-        self.rejected += 1;
-        let mut reason = without_numbers(text);
-        if self.reasons.len() >= REASONS_MAX && !self.reasons.contains_key(&reason) {
-            OTHER_REASONS.clone_into(&mut reason);
-        }
-        *self.reasons.entry(reason).or_default() += 1;
+        self.refused.count(text);
+    }
+
+    /// Requests that were refused.
+    pub fn rejected(&self) -> u64 {
+        self.refused.total()
     }
 
     /// Counts a trade, by its side that came last.
@@ -115,8 +107,8 @@ impl Outcome {
             .collect();
         json!({
             "accepted": self.accepted,
-            "rejected": self.rejected,
-            "reasons": self.reasons,
+            "rejected": self.rejected(),
+            "reasons": self.refused.counts(),
             "trades": self.trades(),
             "symbols": traded,
         })
@@ -132,10 +124,11 @@ impl Outcome {
             }
         };
         count("accepted", self.accepted, sandbox.accepted);
-        count("rejected", self.rejected, sandbox.rejected);
-        for reason in keys(&self.reasons, &sandbox.reasons) {
-            let of = |outcome: &Self| outcome.reasons.get(reason).copied().unwrap_or_default();
-            count(&format!("rejected, {reason:?}"), of(self), of(sandbox));
+        count("rejected", self.rejected(), sandbox.rejected());
+        let (recorded, found) = (self.refused.counts(), sandbox.refused.counts());
+        for reason in keys(recorded, found) {
+            let of = |counts: &BTreeMap<_, _>| counts.get(reason).copied().unwrap_or_default();
+            count(&format!("rejected, {reason:?}"), of(recorded), of(found));
         }
         for symbol in keys(&self.traded, &sandbox.traded) {
             let of = |outcome: &Self| outcome.traded.get(symbol).copied().unwrap_or_default();
@@ -251,6 +244,7 @@ pub fn says<'a>(report: &ReportMessage<'a>) -> Says<'a> {
         },
         ReportMessage::CancelReject(reject) => Says::Refused(text(reject.text)),
         ReportMessage::BusinessReject(reject) => Says::Refused(text(reject.text)),
+        ReportMessage::SessionReject(reject) => Says::Refused(text(reject.text)),
         ReportMessage::MassCancel(report) if report.response == MassCancelResponse::Rejected => {
             Says::Refused(text(report.text))
         }
@@ -304,15 +298,5 @@ mod tests {
             }
         }
         assert!(ids.insert(2));
-    }
-
-    #[test]
-    fn texts_that_are_no_number_do_not_fill_the_memory() {
-        let texts: Vec<_> = (0..10 * REASONS_MAX).map(|number| format!("name-x{number}")).collect();
-        let texts: Vec<_> = texts.iter().map(String::as_str).collect();
-        let outcome = outcome(&[], &texts);
-        assert_eq!(outcome.rejected, 10 * REASONS_MAX as u64);
-        assert_eq!(outcome.reasons.len(), REASONS_MAX + 1);
-        assert_eq!(outcome.reasons[OTHER_REASONS], 9 * REASONS_MAX as u64);
     }
 }

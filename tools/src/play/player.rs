@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use ironbook_engine::{ClOrdId, Command, SessionId};
+use ironbook_engine::{ClOrdId, Command, OrderId, SessionId};
 use ironbook_fix::{
     encode::Body,
     message::{Message, MsgType},
@@ -22,17 +22,19 @@ use ironbook_gateway::{
     translate::{MessageVisitor, SymbolTable},
 };
 use ironbook_incident::{
-    request::{cl_ord_ids, is_clients, tell, without_order_id},
+    names::Names,
+    request::{cl_ord_ids, order_named, tell},
     show::{Content, Entry},
 };
 
 use super::{
     cast::{Mark, Part},
+    orders::Orders,
     outcome::{Outcome, Says, Trade, TradeIds, recorded, says},
 };
 
 /// Longest silence of the sandbox before the player gives up.
-pub const SILENCE_MAX: Duration = Duration::from_secs(10);
+const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// Requests of one session that may wait for their answers; so many wait until half of them are answered.
 const IN_FLIGHT_MAX: usize = 1_024;
@@ -179,7 +181,7 @@ impl Kind {
             },
             ReportMessage::CancelReject(_) => matches!(self, Self::Replace | Self::Cancel),
             ReportMessage::MassCancel(_) => self == Self::MassCancel,
-            ReportMessage::BusinessReject(_) => true,
+            ReportMessage::BusinessReject(_) | ReportMessage::SessionReject(_) => true,
         }
     }
 }
@@ -209,11 +211,14 @@ impl Ledger<'_> {
             ReportMessage::CancelReject(reject) => Some(reject.cl_ord_id),
             ReportMessage::MassCancel(report) => report.cl_ord_id,
             ReportMessage::BusinessReject(reject) => reject.ref_id,
+            ReportMessage::SessionReject(_) => None,
         };
         let seq_num = match &report {
-            ReportMessage::BusinessReject(reject) => reject.ref_seq_num.map(|number| number.get()),
+            ReportMessage::BusinessReject(reject) => reject.ref_seq_num,
+            ReportMessage::SessionReject(reject) => Some(reject.ref_seq_num),
             _ => None,
         };
+        let seq_num = seq_num.map(|number| number.get());
         // A session that gets copies of what others get is told of their trades once more.
         if let Says::Traded(Trade { id: trade, symbol, qty }) = says(&report)
             && id.is_some_and(|id| id.starts_with(self.mark.as_str().as_bytes()))
@@ -253,6 +258,8 @@ impl Ledger<'_> {
 pub struct Player<'a> {
     sandbox: Sandbox<'a>,
     symbols: &'a SymbolTable,
+    /// The orders of the journal.
+    orders: Orders,
     clients: Vec<Client>,
     by_session: HashMap<SessionId, usize>,
     /// The session that spoke last.
@@ -270,7 +277,7 @@ impl<'a> Player<'a> {
     ///
     /// # Errors
     /// [`Stop::Client`]: the sandbox is not there, or does not know one.
-    pub fn log_on(sandbox: Sandbox<'a>, symbols: &'a SymbolTable) -> Result<Self, Stop> {
+    pub fn log_on(sandbox: Sandbox<'a>, names: &'a Names) -> Result<Self, Stop> {
         let mut clients = Vec::with_capacity(sandbox.parts.len());
         for Part { plays, .. } in sandbox.parts {
             let Sandbox { address, venue, access, .. } = sandbox;
@@ -282,7 +289,8 @@ impl<'a> Player<'a> {
         let mark = sandbox.mark;
         Ok(Self {
             sandbox,
-            symbols,
+            symbols: names.symbols(),
+            orders: Orders::new(names.limits()),
             clients,
             by_session,
             speaker: 0,
@@ -309,9 +317,10 @@ impl<'a> Player<'a> {
     /// [`Stop`]
     pub fn take(&mut self, entry: Entry) -> Result<(), Stop> {
         match entry.content {
-            Content::Event(event) if self.follows => {
+            Content::Event(event) => {
+                self.orders.learn(&event);
                 let Played { recorded: outcome, .. } = &mut self.ledger.played;
-                if recorded(&event, self.symbols, outcome) {
+                if self.follows && recorded(&event, self.symbols, outcome) {
                     outcome.accepted -= 1;
                     if let Some(waiting) = self.ledger.waiting.back_mut() {
                         waiting.refused = true;
@@ -319,10 +328,9 @@ impl<'a> Player<'a> {
                 }
             }
             Content::Command(command) => {
-                let session = command.origin().map(|origin| origin.session);
-                let at = session.and_then(|session| self.by_session.get(&session).copied());
-                self.follows = is_clients(&command) && at.is_some();
-                if let Some(at) = at.filter(|_| self.follows) {
+                let at = command.client().and_then(|client| self.by_session.get(&client).copied());
+                self.follows = at.is_some();
+                if let Some(at) = at {
                     self.request(at, (entry.sequence, entry.time_ns), *command)?;
                 }
             }
@@ -344,9 +352,16 @@ impl<'a> Player<'a> {
         }
         self.speaker = at;
         let now = self.wait_until_due(time_ns)?;
-        without_order_id(&mut command);
+        let session = self.sandbox.parts[at].session;
+        if let Some((order_id, name)) = order_named(&mut command)
+            && *order_id != OrderId::NONE
+        {
+            *name = self.orders.name(session, *order_id, name);
+            *order_id = OrderId::NONE;
+        }
         let mut named = ClOrdId::EMPTY;
-        for name in cl_ord_ids(&mut command).filter(|name| !name.is_empty()) {
+        for name in cl_ord_ids(&mut command) {
+            // The mark alone, where there is no name, is the name of no order.
             *name = self.sandbox.mark.name(name);
             if named.is_empty() {
                 named = *name;
@@ -434,7 +449,7 @@ impl<'a> Player<'a> {
             let read = clients[at].poll(|message| ledger.take(message, at == speaker));
             count += read.map_err(|error| self.failed(at, error))?;
             if is_sweep {
-                self.clients[at].keep_alive();
+                self.clients[at].keep_alive(now).map_err(|error| self.failed(at, error))?;
                 self.swept_ns = now;
             }
         }

@@ -5,17 +5,34 @@ use std::collections::BTreeMap;
 use ironbook_engine::{Command, CompId, SessionId};
 use ironbook_gateway::{replay::PlayError, session_record::SessionRecord};
 use ironbook_incident::{Fault, index::Index, names::Names, show::Content};
-use ironbook_journal::Reader;
+use ironbook_journal::{FileStorage, Reader, Storage as _};
 
 /// MsgType (35) of a Logon.
 const LOGON: &[u8] = b"A";
 
+/// Who the sandbox is, by the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Not the venue that writes it.
+    Another,
+    /// That venue.
+    Recorder,
+    /// It may be that venue: somebody writes the journal behind damage, where nothing can be read.
+    Hidden {
+        /// The process that writes it.
+        writer: String,
+    },
+}
+
 /// Follows the Logons of a journal behind its index.
 pub struct Logons {
     reader: Reader,
+    journal: FileStorage,
     comp_ids: BTreeMap<SessionId, CompId>,
-    /// Whether the index ends before the journal does: what is behind can't be read.
+    /// Whether the index ends before the journal does.
     is_damaged: bool,
+    /// Whether there was something that can't be read.
+    is_hidden: bool,
 }
 
 impl Logons {
@@ -27,25 +44,31 @@ impl Logons {
         let views = names.engine().sessions();
         let mut logons = Self {
             reader: index.reader(index.end())?,
+            journal: FileStorage::new(index.dir()),
             comp_ids: views.map(|view| (view.session, view.comp_id)).collect(),
             is_damaged: index.damage().is_some(),
+            is_hidden: false,
         };
         logons.pass(|_| {})?;
         Ok(logons)
     }
 
-    /// Whether somebody with one of these comp ids has logged on since the last look. A venue journals its Logon
-    /// before it is sent.
+    /// Who the sandbox is, once these comp ids are logged on to it: a venue journals its Logon before it is sent,
+    /// and holds the lock of its journal while it runs.
     ///
     /// # Errors
     /// [`Fault`]: the journal can't be read.
-    pub fn has_one_of<'a>(
+    pub fn sandbox<'a>(
         &mut self,
         comp_ids: impl Iterator<Item = &'a str> + Clone,
-    ) -> Result<bool, Fault> {
+    ) -> Result<Seen, Fault> {
         let mut is_there = false;
         self.pass(|comp_id| is_there |= comp_ids.clone().any(|known| known == comp_id.as_str()))?;
-        Ok(is_there)
+        if is_there {
+            return Ok(Seen::Recorder);
+        }
+        let writer = self.journal.lock_holder().filter(|_| self.is_hidden);
+        Ok(writer.map_or(Seen::Another, |writer| Seen::Hidden { writer }))
     }
 
     /// Shows who has logged on in what is new in the journal.
@@ -54,7 +77,10 @@ impl Logons {
             let frame = match self.reader.next() {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Ok(()),
-                Err(_) if self.is_damaged => return Ok(()),
+                Err(_) if self.is_damaged => {
+                    self.is_hidden = true;
+                    return Ok(());
+                }
                 Err(error) => return Err(PlayError::from(error).into()),
             };
             match Content::decode(frame.kind, frame.payload) {
@@ -106,17 +132,17 @@ mod tests {
         // Behind the index, and passed before the first look.
         day.record(&message(C1, LOGON));
         let mut logons = Logons::from_now(&index, &names).unwrap();
-        let mut has = |day: &mut Script, record: SessionRecord| {
+        let mut seen = |day: &mut Script, record: SessionRecord| {
             day.record(&record);
-            logons.has_one_of(["C1", "NEW"].into_iter()).unwrap()
+            logons.sandbox(["C1", "NEW"].into_iter()).unwrap()
         };
-        assert!(!has(&mut day, message(C1, b"0")));
-        assert!(!has(&mut day, message(C2, LOGON)));
-        assert!(has(&mut day, message(C1, LOGON)));
-        assert!(!has(&mut day, message(C2, LOGON)));
+        assert_eq!(seen(&mut day, message(C1, b"0")), Seen::Another);
+        assert_eq!(seen(&mut day, message(C2, LOGON)), Seen::Another);
+        assert_eq!(seen(&mut day, message(C1, LOGON)), Seen::Recorder);
+        assert_eq!(seen(&mut day, message(C2, LOGON)), Seen::Another);
         let new = SessionId(4);
         day.command(DefineSession::new(new, "NEW".try_into().unwrap()));
-        assert!(has(&mut day, message(new, LOGON)));
+        assert_eq!(seen(&mut day, message(new, LOGON)), Seen::Recorder);
     }
 
     #[test]
@@ -131,10 +157,11 @@ mod tests {
         damage_first_segment(&day);
         let mut logons = Logons::from_now(&index, &names).unwrap();
         day.record(&message(C1, LOGON));
-        assert!(logons.has_one_of(["C1"].into_iter()).unwrap());
+        assert_eq!(logons.sandbox(["C1"].into_iter()).unwrap(), Seen::Recorder);
     }
+
     #[test]
-    fn behind_damage_there_are_none() {
+    fn behind_damage_there_may_be_some_while_somebody_writes() {
         let place = memory_dir();
         let mut day = Script::new(&place.path().join("data"));
         churn(&mut day, 4_000);
@@ -143,6 +170,10 @@ mod tests {
         let names = Names::of(&index, false).unwrap();
         assert!(index.damage().is_some());
         let mut logons = Logons::from_now(&index, &names).unwrap();
-        assert!(!logons.has_one_of(["C1"].into_iter()).unwrap());
+        day.record(&message(C1, LOGON));
+        let seen = logons.sandbox(["C1"].into_iter()).unwrap();
+        assert_eq!(seen, Seen::Hidden { writer: std::process::id().to_string() });
+        day.close();
+        assert_eq!(logons.sandbox(["C1"].into_iter()).unwrap(), Seen::Another);
     }
 }

@@ -1,4 +1,6 @@
-use ironbook_benches::book::{Action, Request};
+use std::mem;
+
+use ironbook_benches::book::Request;
 use ironbook_engine::Side;
 use lobster::{FillMetadata, OrderBook, OrderEvent, OrderType};
 
@@ -26,9 +28,23 @@ impl Lobster {
         }
     }
 
-    /// Enters an order; whether some of it rests.
+    fn count(&mut self, fills: &[FillMetadata], trades: &mut Trades) {
+        for fill in fills {
+            trades.add(fill.price, fill.qty);
+            if fill.total_fill {
+                self.live[fill.order_2 as usize] = false;
+            }
+        }
+    }
+}
+
+impl Book for Lobster {
+    fn engine(&self) -> Engine {
+        Engine { name: "lobster", licence: "ISC" }
+    }
+
     #[inline(always)]
-    fn enter(&mut self, request: &Request, trades: &mut Trades) -> bool {
+    fn enter(&mut self, request: &Request, rests: bool, trades: &mut Trades) {
         let event = self.books[request.instrument as usize].execute(OrderType::Limit {
             id: u128::from(request.order),
             side: match request.side {
@@ -38,7 +54,7 @@ impl Lobster {
             qty: u64::from(request.qty),
             price: request.ticks,
         });
-        match event {
+        let is_left = match event {
             OrderEvent::PartiallyFilled { fills, .. } => {
                 self.count(&fills, trades);
                 true
@@ -49,50 +65,17 @@ impl Lobster {
             }
             OrderEvent::Placed { .. } => true,
             OrderEvent::Unfilled { .. } | OrderEvent::Canceled { .. } => false,
-        }
-    }
-
-    fn count(&mut self, fills: &[FillMetadata], trades: &mut Trades) {
-        for fill in fills {
-            trades.add(fill.price, fill.qty);
-            if fill.total_fill {
-                self.live[fill.order_2 as usize] = false;
-            }
+        };
+        self.live[request.order as usize] = is_left;
+        if is_left && !rests {
+            self.cancel(request);
         }
     }
 
     #[inline(always)]
-    fn cancel(&mut self, request: &Request) {
+    fn cancel(&mut self, request: &Request) -> bool {
         let cancel = OrderType::Cancel { id: u128::from(request.order) };
         self.books[request.instrument as usize].execute(cancel);
-    }
-}
-
-impl Book for Lobster {
-    fn engine(&self) -> Engine {
-        Engine { name: "lobster", licence: "ISC" }
-    }
-
-    #[inline(always)]
-    fn apply(&mut self, request: &Request, trades: &mut Trades) {
-        let order = request.order as usize;
-        match request.action {
-            Action::New => self.live[order] = self.enter(request, trades),
-            Action::Ioc => {
-                if self.enter(request, trades) {
-                    self.cancel(request);
-                }
-            }
-            Action::Cancel => {
-                self.cancel(request);
-                self.live[order] = false;
-            }
-            Action::Replace => {
-                self.cancel(request);
-                if self.live[order] {
-                    self.live[order] = self.enter(request, trades);
-                }
-            }
-        }
+        mem::take(&mut self.live[request.order as usize])
     }
 }

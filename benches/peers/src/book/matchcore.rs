@@ -1,4 +1,4 @@
-use ironbook_benches::book::{Action, Request};
+use ironbook_benches::book::Request;
 use ironbook_engine::Side;
 use matchcore::{
     CancelCmd, Command, CommandKind, CommandMeta, CommandOutcome, CommandReport, LimitOrder,
@@ -38,9 +38,20 @@ impl Matchcore {
             CommandMeta { sequence_number: SequenceNumber(number), timestamp: Timestamp(number) };
         self.books[at].execute(&Command { meta, kind })
     }
+}
+
+impl Book for Matchcore {
+    fn engine(&self) -> Engine {
+        Engine { name: "matchcore", licence: "MIT OR Apache-2.0" }
+    }
+
+    fn known_fault(&self) -> Option<&'static str> {
+        Some("an order that crosses trades beyond its own limit")
+    }
 
     #[inline(always)]
-    fn enter(&mut self, request: &Request, time_in_force: TimeInForce, trades: &mut Trades) {
+    fn enter(&mut self, request: &Request, rests: bool, trades: &mut Trades) {
+        let time_in_force = if rests { TimeInForce::Gtc } else { TimeInForce::Ioc };
         let side = match request.side {
             Side::Buy => matchcore::Side::Buy,
             Side::Sell => matchcore::Side::Sell,
@@ -62,38 +73,11 @@ impl Matchcore {
         }
     }
 
-    /// Cancels an order; whether it was there.
     #[inline(always)]
     fn cancel(&mut self, request: &Request) -> bool {
         let order_id = OrderId(self.names[request.order as usize]);
         let cancel = CancelCmd { order_id, order_kind: OrderKind::Limit };
         let outcome = self.execute(request.instrument, CommandKind::Cancel(cancel));
         matches!(outcome, CommandOutcome::Applied(_))
-    }
-}
-
-impl Book for Matchcore {
-    fn engine(&self) -> Engine {
-        Engine { name: "matchcore", licence: "MIT OR Apache-2.0" }
-    }
-
-    fn known_fault(&self) -> Option<&'static str> {
-        Some("an order that crosses trades beyond its own limit")
-    }
-
-    #[inline(always)]
-    fn apply(&mut self, request: &Request, trades: &mut Trades) {
-        match request.action {
-            Action::New => self.enter(request, TimeInForce::Gtc, trades),
-            Action::Ioc => self.enter(request, TimeInForce::Ioc, trades),
-            Action::Cancel => {
-                self.cancel(request);
-            }
-            Action::Replace => {
-                if self.cancel(request) {
-                    self.enter(request, TimeInForce::Gtc, trades);
-                }
-            }
-        }
     }
 }

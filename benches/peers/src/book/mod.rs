@@ -45,9 +45,29 @@ pub trait Book {
         None
     }
 
+    /// Enters an order; what of it does not trade rests, unless it is an immediate one.
+    fn enter(&mut self, request: &Request, rests: bool, trades: &mut Trades);
+
+    /// Cancels an order; whether it was there.
+    fn cancel(&mut self, request: &Request) -> bool;
+
     /// Carries a request out. A replace is a cancel and, when that found the order, the same order entered again:
     /// engines differ in when a replace keeps its place, and in this none can.
-    fn apply(&mut self, request: &Request, trades: &mut Trades);
+    #[inline(always)]
+    fn apply(&mut self, request: &Request, trades: &mut Trades) {
+        match request.action {
+            Action::New => self.enter(request, true, trades),
+            Action::Ioc => self.enter(request, false, trades),
+            Action::Cancel => {
+                self.cancel(request);
+            }
+            Action::Replace => {
+                if self.cancel(request) {
+                    self.enter(request, true, trades);
+                }
+            }
+        }
+    }
 
     /// Carries many out. Each engine has its own copy of this loop, so that no call within is indirect.
     fn play(&mut self, requests: &[Request]) -> Trades {
@@ -64,7 +84,7 @@ pub type MakeBook = fn(instruments: u32, order_max: u64) -> Box<dyn Book>;
 
 /// All engines, Ironbook first.
 pub const BOOKS: [MakeBook; 4] = [
-    |instruments, order_max| Box::new(ironbook::Ironbook::new(instruments, order_max)),
+    |instruments, _| Box::new(ironbook::Ironbook::new(instruments)),
     |instruments, order_max| Box::new(matchcore::Matchcore::new(instruments, order_max)),
     |instruments, order_max| Box::new(lobster::Lobster::new(instruments, order_max)),
     |instruments, _| Box::new(orderbook_rs::OrderbookRs::new(instruments)),

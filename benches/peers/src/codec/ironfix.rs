@@ -6,7 +6,7 @@ use crate::Engine;
 /// Fields for which the index has room.
 const FIELDS_MAX: usize = 64;
 
-/// It knows no types for orders: fields are found by their numbers, times and codes stay text.
+/// It knows no types for orders: fields are found by their numbers, codes are characters, times stay text.
 pub struct Ironfix {
     index: FieldIndex,
     encoder: Encoder,
@@ -24,7 +24,7 @@ impl Codec for Ironfix {
     }
 
     fn checks(&self) -> Checks {
-        let remark = "times stay text; exact numbers";
+        let remark = "codes as characters, times stay text; exact numbers";
         Checks { body_length: true, checksum: true, remark }
     }
 

@@ -12,6 +12,7 @@ use std::hint::black_box;
 
 use ironbook_benches::sample;
 use ironbook_fix::{
+    codec::checksum,
     field::{Decimal, MsgSeqNum, Precision, TIMESTAMP_TEXT_MAX, TimestampText, parse_timestamp},
     order::{NewOrderSingle, Side},
     session::{Role, Session, SessionConfig},
@@ -204,6 +205,33 @@ pub fn orders(count: u64) -> Vec<Vec<u8>> {
         bytes
     };
     (1..=count).map(order).collect()
+}
+
+/// Fields of an order that are its session's, from MsgType (35) on.
+const SESSION_FIELDS: usize = 5;
+
+/// The same orders, of which no two in a row are laid out alike: the fields of each stand in another sequence, and
+/// every other order has one more.
+pub fn mixed_orders(count: u64) -> Vec<Vec<u8>> {
+    let mix = |(number, bytes): (usize, Vec<u8>)| {
+        let fields: Vec<_> = bytes.split_inclusive(|byte| *byte == 1).collect();
+        // BeginString and BodyLength before, CheckSum behind.
+        let (session, body) = fields[2..fields.len() - 1].split_at(SESSION_FIELDS);
+        let mut body = body.to_vec();
+        if number % 2 == 0 {
+            // HandlInst
+            body.push(b"21=1\x01");
+        }
+        let first = number % body.len();
+        body.rotate_left(first);
+        let content = [session, &body].concat().concat();
+        let mut mixed = format!("8=FIX.4.4\x019={}\x01", content.len()).into_bytes();
+        mixed.extend(content);
+        let sum = checksum(&mixed);
+        mixed.extend(format!("10={sum:03}\x01").bytes());
+        mixed
+    };
+    orders(count).into_iter().enumerate().map(mix).collect()
 }
 
 /// Reports on those orders.

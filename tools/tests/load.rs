@@ -1,0 +1,87 @@
+//! What is told of a load that does not come to its end.
+
+mod fixtures;
+
+use std::time::Duration;
+
+use fixtures::{
+    common::{
+        TestVenue, session,
+        valve::{Then, Valve},
+    },
+    expect_exit, json, stderr, stdout,
+};
+use ironbook_benches::{
+    flow::{Mix, Synthetic},
+    load::{self, LoadError, LoadOptions, Pace},
+    workload::SCALES,
+};
+use ironbook_gateway::client::ClientError;
+
+fn venue() -> TestVenue {
+    TestVenue::start_with(|config| config.sessions = vec![session("LOADGEN")])
+}
+
+#[test]
+fn a_venue_that_hangs_costs_no_report() {
+    let venue = venue();
+    // The Logon, and the reports of some of the first requests.
+    let valve = Valve::after(11, Then::Hold, venue.address());
+    let silence_max = Duration::from_secs(1);
+    let options = LoadOptions {
+        address: valve.address(),
+        comp_ids: vec!["LOADGEN".to_owned()],
+        venue: "IRONBOOK".to_owned(),
+        access: Default::default(),
+        symbols: vec!["AAPL".to_owned()],
+        pace: Pace::Unlimited,
+        in_flight_max: 20,
+        prefix: "x".to_owned(),
+        silence_max,
+    };
+    let flow = Synthetic::new(1, 1, Mix::default(), SCALES).take(1_000);
+    let mut told = 0;
+    let sent = load::run(flow, &options, |count| told = count);
+    let Err(LoadError::Stopped { report, reason }) = sent else { panic!("it goes on: {sent:?}") };
+    assert!(matches!(reason, ClientError::Timeout(waited) if waited == silence_max), "{reason}");
+    assert_eq!(report.reports, 10);
+    let answered = report.requests() - report.unanswered;
+    assert_eq!(report.unanswered, options.in_flight_max);
+    assert_eq!(report.latency.len(), answered);
+    assert!(answered > 0 && told == report.requests(), "{answered} {told}");
+}
+
+#[test]
+fn what_was_sent_before_the_end_is_told() {
+    let venue = venue();
+    let valve = Valve::after(11, Then::Close, venue.address());
+    let address = valve.address().to_string();
+    let load = ["load", "--fix", &address, "--in-flight", "20", "--orders", "1000"];
+    let reason = "the venue ended the session: it closed the connection without a word";
+    let text = stdout(&expect_exit(&[&load[..], &["--prefix", "a"]].concat(), 1));
+    let stopped = format!("Stopped      {reason}\n");
+    for expected in ["Reports      10\n", "Unanswered   20\n", &stopped] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+    let told = json(&expect_exit(&[&load[..], &["--prefix", "b", "--json"]].concat(), 1));
+    assert_eq!(told["reports"], 10);
+    assert_eq!(told["unanswered"], 20);
+    assert_eq!(told["stopped"], reason);
+}
+
+#[test]
+fn what_is_said_of_a_runaway_needs_one() {
+    let nobody = "127.0.0.1:1";
+    for said in [["--parents", "5"], ["--share", "40"], ["--after", "0"]] {
+        for flow in [&[][..], &["--flow", "exchange"], &["--file", "none.csv"]] {
+            let load = [&["load", "--fix", nobody][..], flow, &said].concat();
+            let told = stderr(&expect_exit(&load, 2));
+            let expected = format!("{} tells of a runaway: give --flow runaway", said[0]);
+            assert!(told.contains(&expected), "{load:?}\n{told}");
+        }
+        // With a runaway, the venue is all that is missing.
+        let load = [&["load", "--fix", nobody, "--flow", "runaway"][..], &said].concat();
+        let told = stderr(&expect_exit(&load, 1));
+        assert!(told.contains("is the venue running"), "{told}");
+    }
+}
