@@ -30,12 +30,21 @@ pub trait Agent: Send {
     }
 }
 
-/// Two agents that take turns.
+/// Two agents that take turns: what the first brings, the second works off before the first goes on. Otherwise
+/// it would pile up between them while there is more than a turn of the second takes, and who comes last
+/// would wait for all of it.
 pub struct Composed<A, B>(pub A, pub B);
 
 impl<A: Agent, B: Agent> Agent for Composed<A, B> {
     fn do_work(&mut self) -> usize {
-        self.0.do_work() + self.1.do_work()
+        let mut done = self.0.do_work();
+        loop {
+            let more = self.1.do_work();
+            done += more;
+            if more == 0 {
+                return done;
+            }
+        }
     }
 
     /// Waits as the first agent does: what wakes the second one comes from the first.
@@ -249,5 +258,43 @@ impl AgentThread {
         if self.thread.join().is_err() {
             panic!("thread {} panicked; the journal holds what was acknowledged", self.name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    };
+
+    use super::*;
+
+    /// Brings so many in a turn.
+    struct Brings(usize, Arc<AtomicUsize>);
+
+    impl Agent for Brings {
+        fn do_work(&mut self) -> usize {
+            self.1.fetch_add(self.0, Relaxed);
+            self.0
+        }
+    }
+
+    /// Takes at most so many in a turn.
+    struct Takes(usize, Arc<AtomicUsize>);
+
+    impl Agent for Takes {
+        fn do_work(&mut self) -> usize {
+            let taken = self.1.load(Relaxed).min(self.0);
+            self.1.fetch_sub(taken, Relaxed);
+            taken
+        }
+    }
+
+    #[test]
+    fn what_the_first_brings_does_not_pile_up_before_the_second() {
+        let between = Arc::new(AtomicUsize::new(0));
+        let mut both = Composed(Brings(5, between.clone()), Takes(2, between.clone()));
+        assert_eq!((both.do_work(), between.load(Relaxed)), (10, 0));
     }
 }

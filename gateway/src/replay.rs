@@ -227,6 +227,8 @@ pub fn replay_on_two_threads(
     sessions: SessionTable,
     until: Option<Sequence>,
 ) -> Result<(Replayed, SessionTable), PlayError> {
+    // The second one has less to do.
+    reader.follow(&mut second);
     thread::scope(|scope| {
         let sessions = thread::Builder::new()
             .name("sessions".to_owned())

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::error::{OpenError, ReadError};
 use crate::format::{
@@ -62,7 +63,7 @@ impl Tail {
     ///
     /// # Errors
     /// See [`Reader::next`].
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::should_implement_trait, reason = "the frame borrows from the reader")]
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, ReadError> {
         self.0.next()
@@ -126,7 +127,7 @@ impl Reader {
     /// # Errors
     /// Damage, a segment of another version, or a file that can't be read. The reader stays where
     /// it is.
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::should_implement_trait, reason = "the frame borrows from the reader")]
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, ReadError> {
         self.cursor.next()
@@ -145,6 +146,15 @@ impl Reader {
     /// Whether to check every frame's CRC; on at first.
     pub fn set_verify(&mut self, verify: bool) {
         self.cursor.verify = verify;
+    }
+
+    /// Reads from now on what `leader` has read, in the same memory, so that the system maps each page once. Both
+    /// read the same journal, each on a thread of its own: this one waits before each segment until the leader has
+    /// begun it or is gone, and the leader when it would be three segments ahead.
+    pub fn follow(&mut self, leader: &mut Reader) {
+        let (give, take) = sync_channel(1);
+        leader.cursor.beside = Beside::Follower(give);
+        self.cursor.beside = Beside::Leader(take);
     }
 
     /// The place before the first segment the directory holds now. Segments may have been moved
@@ -197,6 +207,18 @@ impl Source {
     }
 }
 
+/// A map, and the segment that it is of.
+type Mapped = (u64, Arc<Map>);
+
+/// Who reads the same.
+enum Beside {
+    Nobody,
+    /// Gets what this one maps, as long as it wants it.
+    Follower(SyncSender<Mapped>),
+    /// Gives what it has mapped, as long as it goes on.
+    Leader(Receiver<Mapped>),
+}
+
 struct Cursor {
     source: Source,
     base: u64,
@@ -215,6 +237,7 @@ struct Cursor {
     /// The position came from outside: the frame there has to prove itself.
     seeking: bool,
     verify: bool,
+    beside: Beside,
 }
 
 impl Cursor {
@@ -231,6 +254,7 @@ impl Cursor {
             last_sequence: 0,
             seeking: true,
             verify: false,
+            beside: Beside::Nobody,
         }
     }
 
@@ -251,27 +275,24 @@ impl Cursor {
         Position::at(self.segment, self.offset, self.segment_bytes)
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Result<Option<Frame<'_>>, ReadError> {
-        let Some((word, extent)) = self.find()? else { return Ok(None) };
-        let end = self.offset + extent;
-        if self.seeking && !self.is_written(end) {
-            return Ok(None);
-        }
-        let map = self.map.as_ref().expect("found in a map");
-        let bytes = map.bytes(self.offset, extent);
-        let head = if self.verify || self.seeking {
-            match check_frame(word, bytes) {
-                Ok((head, _)) => head,
-                Err(what) => return Err(self.corrupt(what)),
-            }
-        } else {
-            FrameHead::read(bytes)
+        // Nearly every frame lies behind one of the same map, and is believed.
+        let (word, extent) = match self.follows() {
+            Some(found) => found,
+            None => match self.find_and_check()? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
         };
-        if self.expected.is_some_and(|expected| expected != head.sequence) {
-            return Err(self.corrupt("frame is out of sequence"));
-        }
-        let frame = Frame {
+        let (start, end) = (self.offset, self.offset + extent);
+        self.offset = end;
+        let map = self.map.as_ref().expect("found in a map");
+        let bytes = map.bytes(start, extent);
+        let head = FrameHead::read(bytes);
+        self.expected = Some(head.sequence.wrapping_add(1));
+        self.last_sequence = head.sequence;
+        Ok(Some(Frame {
             sequence: head.sequence,
             time_ns: head.time_ns,
             kind: head.kind,
@@ -279,18 +300,49 @@ impl Cursor {
             group_frames: head.group_frames,
             crc: word_crc(word),
             payload: &bytes[FRAME_HEADER_BYTES..word_len(word) as usize],
-            position: Position::at(self.segment, self.offset, self.segment_bytes),
+            position: Position::at(self.segment, start, self.segment_bytes),
             end: Position::at(self.segment, end, self.segment_bytes),
-        };
-        self.offset = end;
-        self.expected = Some(head.sequence.wrapping_add(1));
-        self.last_sequence = head.sequence;
+        }))
+    }
+
+    /// The first word and the extent of the frame at the cursor, if it is committed, nothing about it has to be
+    /// checked but its sequence, and that is right.
+    #[inline(always)]
+    fn follows(&self) -> Option<(u64, usize)> {
+        let map = self.map.as_deref()?;
+        if self.verify || self.seeking || self.offset >= self.whole {
+            return None;
+        }
+        let word = map.load(self.offset);
+        // An uncommitted frame, an END and no frame at all have no length of a frame.
+        let extent = frame_extent(word_len(word), self.offset, map.len())?;
+        let sequence = FrameHead::read(map.bytes(self.offset, extent)).sequence;
+        (self.expected == Some(sequence)).then_some((word, extent))
+    }
+
+    /// The first word and the extent of the next frame, which is what it must be.
+    #[inline(never)]
+    fn find_and_check(&mut self) -> Result<Option<(u64, usize)>, ReadError> {
+        let Some((word, extent)) = self.find()? else { return Ok(None) };
+        if self.seeking && !self.is_written(self.offset + extent) {
+            return Ok(None);
+        }
+        let map = self.map.as_ref().expect("found in a map");
+        let bytes = map.bytes(self.offset, extent);
+        if (self.verify || self.seeking)
+            && let Err(what) = check_frame(word, bytes)
+        {
+            return Err(self.corrupt(what));
+        }
+        let sequence = FrameHead::read(bytes).sequence;
+        if self.expected.is_some_and(|expected| expected != sequence) {
+            return Err(self.corrupt("frame is out of sequence"));
+        }
         self.seeking = false;
-        Ok(Some(frame))
+        Ok(Some((word, extent)))
     }
 
     /// The first word and the extent of the committed frame at the cursor, which follows END marks.
-    #[inline]
     fn find(&mut self) -> Result<Option<(u64, usize)>, ReadError> {
         loop {
             let Some(map) = &self.map else {
@@ -414,12 +466,28 @@ impl Cursor {
         if !self.check_header()? {
             return Ok(false);
         }
-        let name = segment::name(self.segment);
-        let map = self.source.storage().map_read_only(&name, self.segment_bytes as usize);
-        let map = map.map_err(|source| self.io(source))?;
+        let map = match self.given() {
+            Some(map) => map,
+            None => {
+                let name = segment::name(self.segment);
+                let map = self.source.storage().map_read_only(&name, self.segment_bytes as usize);
+                Arc::new(map.map_err(|source| self.io(source))?)
+            }
+        };
+        if let Beside::Follower(follower) = &self.beside {
+            // One that is gone wants nothing more.
+            let _ = follower.send((self.segment, map.clone()));
+        }
         self.whole = known_whole(&map);
-        self.map = Some(Arc::new(map));
+        self.map = Some(map);
         Ok(true)
+    }
+
+    /// The map of the cursor's segment that a leader gives.
+    fn given(&self) -> Option<Arc<Map>> {
+        let Beside::Leader(leader) = &self.beside else { return None };
+        let (segment, map) = leader.iter().find(|(segment, _)| *segment >= self.segment)?;
+        (segment == self.segment).then_some(map)
     }
 
     /// False: the segment isn't there or isn't begun.

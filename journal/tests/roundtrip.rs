@@ -115,3 +115,60 @@ fn readers_wait_in_a_new_segment_whose_first_group_is_open() {
     assert_eq!(tail.next().unwrap().unwrap().payload, [3; 30_000]);
     assert_eq!(reader.next().unwrap().unwrap().payload, [3; 30_000]);
 }
+
+/// Sequence and address of what a reader reads, up to so many frames.
+fn read_addresses(mut reader: Reader, frames: usize) -> Vec<(u64, usize)> {
+    let mut read = Vec::new();
+    while read.len() < frames
+        && let Some(frame) = reader.next().unwrap()
+    {
+        read.push((frame.sequence, frame.payload.as_ptr().addr()));
+    }
+    read
+}
+
+#[test]
+fn who_follows_a_reader_reads_its_memory_wherever_both_begin_and_end() {
+    const LAST: usize = 3_000;
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), small()).unwrap();
+    fill(&mut writer, LAST as u64, 3);
+    writer.close().unwrap();
+    let mut places = vec![Position::START];
+    let mut reader = Reader::open(dir.path()).unwrap();
+    while let Some(frame) = reader.next().unwrap() {
+        places.push(frame.end);
+    }
+    assert!(reader.segments().unwrap().len() > 5);
+    drop(reader);
+    // Where the leader begins, how many frames it reads, and the same of the one behind it.
+    for (leads, follows) in [
+        ((0, LAST), (0, LAST)),
+        ((0, LAST), (2_000, LAST)),
+        ((2_000, LAST), (0, LAST)),
+        ((0, 1), (0, LAST)),
+        ((0, 1_500), (0, LAST)),
+        ((0, LAST), (0, 1)),
+        ((0, LAST), (0, 1_500)),
+    ] {
+        let read = |(from, frames): (usize, usize)| {
+            let mut reader = Reader::open(dir.path()).unwrap();
+            reader.seek(places[from]);
+            (reader, frames)
+        };
+        let ((mut leader, to_lead), (mut reader, to_follow)) = (read(leads), read(follows));
+        reader.follow(&mut leader);
+        let (led, followed) = std::thread::scope(|scope| {
+            let led = scope.spawn(|| read_addresses(leader, to_lead));
+            let followed = read_addresses(reader, to_follow);
+            (led.join().unwrap(), followed)
+        });
+        for (read, (from, frames)) in [(&led, leads), (&followed, follows)] {
+            let expected = from as u64 + 1..=(from + frames).min(LAST) as u64;
+            assert!(read.iter().map(|read| read.0).eq(expected));
+        }
+        if leads == follows {
+            assert!(led == followed, "another map than the leader's");
+        }
+    }
+}
