@@ -769,7 +769,7 @@ fn phases_tell_starts_stops_and_deaths() {
     assert_eq!((&found["opened_to_be_written"], &found["starts"]["count"]), (&4.into(), &3.into()));
     let starts = found["starts"]["listed"].as_array().unwrap();
     let of = |key: &str| starts.iter().map(|run| run[key].clone()).collect::<Vec<_>>();
-    assert_eq!(of("seen_by"), ["first_frame", "logon", "announced"]);
+    assert_eq!(of("seen_by"), ["first_frame", "session", "announced"]);
     assert_eq!(of("end"), ["stopped", "died", "end_of_journal"]);
     assert_eq!(of("sessions_lost"), [0, 0, 1]);
     assert_eq!(of("requests"), [1, 0, 0]);

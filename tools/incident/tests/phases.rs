@@ -123,6 +123,20 @@ fn starts_are_seen_by_what_they_journal() {
 }
 
 #[test]
+fn two_starts_with_nothing_in_between_are_two() {
+    let third = InstrumentId(3);
+    let define = || DefineInstrument::new(third, "IBM".try_into().unwrap(), 2, 0, 1, 1);
+    let found = of(|day| {
+        // Sessions were made known already.
+        day.command(define());
+        day.command(DefineSession::new(SessionId(4), "C9".try_into().unwrap()));
+        day.record(&SessionRecord::Role { session: C2, copies: Copies::All });
+        day.command(larger());
+    });
+    assert_eq!(runs(&found).iter().map(|run| run.instruments).collect::<Vec<_>>(), [2, 1, 0]);
+}
+
+#[test]
 fn a_stop_is_told_from_a_death() {
     let mut at = Vec::new();
     let found = of(|day| {
@@ -147,7 +161,7 @@ fn a_stop_is_told_from_a_death() {
     });
     let [first, second, third] = runs(&found)[..] else { panic!("{found}") };
     assert_eq!(first.stop.map(|stop| stop.sequence), Some(at[0]));
-    assert_eq!((second.sign, second.first.sequence), (Sign::Logon, at[1]));
+    assert_eq!((second.sign, second.first.sequence), (Sign::Session, at[1]));
     assert_eq!(first.last.sequence, at[1] - 1);
     assert!(second.silence_ns >= Some(MINUTE_NS), "{second:?}");
     assert_eq!((third.sign, third.first.sequence), (Sign::Announced, at[2]));
@@ -155,14 +169,14 @@ fn a_stop_is_told_from_a_death() {
     let ends = found.json()["starts"]["listed"].clone();
     let ends: Vec<_> = ends.as_array().unwrap().iter().map(|run| run["end"].clone()).collect();
     assert_eq!(ends, ["stopped", "stopped", "end_of_journal"]);
-    assert!(found.to_string().contains("start before this Logon after 1 min 0 s"), "{found}");
+    assert!(found.to_string().contains("start behind a stop after 1 min 0 s"), "{found}");
 }
 
 #[test]
 fn silences_and_the_busiest_second_are_found() {
-    let mut busy = 0;
+    let (mut busy, mut first_order) = (0, 0);
     let found = of(|day| {
-        day.order((C1, "a0"), AAPL, Side::Buy, (10, 10_000));
+        first_order = day.order((C1, "a0"), AAPL, Side::Buy, (10, 10_000));
         // One frame's step is in it.
         day.wait(SILENCE_NS_MIN - STEP_NS);
         day.order((C1, "a1"), AAPL, Side::Buy, (10, 10_000));
@@ -190,6 +204,8 @@ fn silences_and_the_busiest_second_are_found() {
     assert_eq!(rates.peak_ns % 1_000_000_000, 0);
     let [first, second] = runs(&found)[..] else { panic!("{found}") };
     assert_eq!((first.requests.all, first.requests.peak), (3, 1));
+    // Of seconds that are alike it is the first.
+    assert_eq!(first.requests.peak_sequence, first_order);
     assert_eq!((second.requests.all, second.requests.peak), (21, 20));
     let text = found.to_string();
     assert!(text.contains("Silences     2 of 2 min 0 s and more\n     6 min 0 s  "), "{text}");

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ironbook_engine::{
     Command, Engine, Event, InstrumentId, InstrumentStatus, SessionId, domain::DisconnectCause,
+    event::StatusChanged, record::Record,
 };
 use ironbook_gateway::session_record::SessionRecord;
 use ironbook_journal::Frame;
@@ -46,8 +47,6 @@ pub(super) struct Fold {
     leaving: BTreeSet<SessionId>,
     /// Who sets the status that comes next.
     by: Option<SessionId>,
-    /// A session about to log on, perhaps, where that began, and the frame before.
-    knock: Option<(SessionId, Place, Option<Place>)>,
 }
 
 impl Fold {
@@ -80,9 +79,13 @@ impl Fold {
             self.silent(Silence { from, to: here });
         }
         self.frames += 1;
-        let knock = self.knock.take();
         if Event::is_kind(frame.kind) {
-            self.event(frame, here);
+            // Of all the events only this one matters, and the others need not be decoded.
+            if frame.kind == StatusChanged::KIND
+                && let Ok(changed) = StatusChanged::read(frame.payload)
+            {
+                self.status(&changed, here);
+            }
         } else if Command::is_kind(frame.kind) {
             match Command::decode(frame.kind, frame.payload) {
                 Ok(command) => self.command(&command, here, before),
@@ -90,19 +93,7 @@ impl Fold {
             }
         } else if let Some(record) = SessionRecord::decode(frame.kind, frame.payload) {
             let is_logon = SessionRecord::is_logon(frame.kind, frame.payload);
-            match record {
-                SessionRecord::Inbound { session, .. } | SessionRecord::Reset { session } => {
-                    self.other();
-                    let begins = (session, here, before);
-                    self.knock = Some(knock.filter(|(of, ..)| *of == session).unwrap_or(begins));
-                }
-                _ if is_logon => {
-                    let knock = knock.filter(|(of, ..)| *of == record.session());
-                    let (_, first, before) = knock.unwrap_or((record.session(), here, before));
-                    self.logon(first, before);
-                }
-                other => self.record(&other, here, before),
-            }
+            self.record(&record, is_logon, here, before);
         }
         self.last = here;
         if let Some(run) = self.runs.last_mut() {
@@ -110,10 +101,7 @@ impl Fold {
         }
     }
 
-    fn event(&mut self, frame: &Frame<'_>, here: Place) {
-        let Ok(Event::StatusChanged(changed)) = Event::decode(frame.kind, frame.payload) else {
-            return;
-        };
+    fn status(&mut self, changed: &StatusChanged, here: Place) {
         let by = match self.by {
             Some(SessionId::VENUE) if self.step.is_some() => By::Start,
             Some(SessionId::VENUE) => By::Venue,
@@ -145,8 +133,7 @@ impl Fold {
                     return self.other();
                 }
                 // One that has stopped sets a status when it starts again.
-                let is_stopped = self.runs.last().is_some_and(|run| run.stop.is_some());
-                if is_stopped || self.step.is_some_and(|step| step <= Step::Instruments) {
+                if self.is_stopped() || self.step.is_some_and(|step| step <= Step::Instruments) {
                     self.step(Step::Instruments, here, before).statuses += 1;
                 } else {
                     self.step = None;
@@ -165,16 +152,13 @@ impl Fold {
         }
     }
 
-    /// Somebody logs on: to another venue than the one that has stopped.
-    fn logon(&mut self, first: Place, before: Option<Place>) {
-        self.other();
-        if let Some(run) = self.runs.last_mut().filter(|run| run.stop.is_some()) {
-            run.last = before.unwrap_or(run.last);
-            self.begin_run(first, Sign::Logon, before);
-        }
-    }
-
-    fn record(&mut self, record: &SessionRecord, here: Place, before: Option<Place>) {
+    fn record(
+        &mut self,
+        record: &SessionRecord,
+        is_logon: bool,
+        here: Place,
+        before: Option<Place>,
+    ) {
         match record {
             SessionRecord::Role { .. } => self.step(Step::Roles, here, before).roles += 1,
             SessionRecord::Lost { session, cause: DisconnectCause::VenueDown }
@@ -190,8 +174,17 @@ impl Fold {
                         run.stop.get_or_insert(here);
                     }
                 }
+                let begins = is_logon || matches!(other, SessionRecord::Reset { .. });
+                if begins && self.is_stopped() {
+                    self.begin_run(here, Sign::Session, before);
+                }
             }
         }
+    }
+
+    /// Whether the venue has said that it stops; what it does from then on is to end sessions.
+    fn is_stopped(&self) -> bool {
+        self.runs.last().is_some_and(|run| run.stop.is_some())
     }
 
     /// A frame of a start, which begins with it if it is not in one; gives the run.

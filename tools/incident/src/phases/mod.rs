@@ -5,7 +5,7 @@
 //! the damage. One pass; the bounds of what is kept are constants here.
 //!
 //! No frame says that a venue starts. A start is seen by what it journals: limits, instruments, sessions and
-//! roles that are new, sessions that were logged on when the venue before it died; or by a Logon behind a stop.
+//! roles that are new, sessions that were logged on when the venue before it died; or by a session that begins behind a stop.
 //! One that had nothing to say leaves no frame, but an epoch in the header of a segment.
 
 mod fold;
@@ -68,8 +68,8 @@ pub enum Sign {
     Unknown,
     /// It journaled what was new, or whom the venue before it lost.
     Announced,
-    /// Somebody logged on after the venue had said that it stops.
-    Logon,
+    /// A session began after the venue had said that it stops.
+    Session,
 }
 
 /// A time in which the venue ran, from one start that is seen to the next.
@@ -526,7 +526,7 @@ impl Phases {
                 Sign::First => "first_frame",
                 Sign::Unknown => "beginning_gone",
                 Sign::Announced => "announced",
-                Sign::Logon => "logon",
+                Sign::Session => "session",
             };
             value["first"] = run.first.json();
             value["last"] = run.last.json();
@@ -617,7 +617,7 @@ impl Phases {
                 Sign::First => "new journal",
                 Sign::Unknown => "the beginning is gone",
                 Sign::Announced => "start",
-                Sign::Logon => "start before this Logon",
+                Sign::Session => "start behind a stop",
             };
             write!(f, "\n  {}  {seen}", run.first)?;
             if let Some(ns) = run.silence_ns {
