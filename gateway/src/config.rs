@@ -28,7 +28,7 @@ use crate::{
     credentials::PasswordHash,
     market_data::TRADES_KEPT,
     schedule::Schedule,
-    throttle::{ORDERS_MAX, ThrottleAction, ThrottleTerms},
+    throttle::{ThrottleAction, ThrottleTerms},
 };
 
 /// Fewest slots of the ring: with fewer there is never room for what one message can bring about.
@@ -893,21 +893,9 @@ fn throttle(
     (per_second, burst): (u32, u32),
     action: ThrottleAction,
 ) -> Result<Option<ThrottleTerms>, ConfigError> {
-    for (key, found) in [("orders_per_second", per_second), ("orders_burst", burst)] {
-        if found > ORDERS_MAX {
-            let reason = format!("0 to {ORDERS_MAX} is allowed");
-            return Err(value(&format!("{whose}: {key}"), &found.to_string(), &reason));
-        }
-    }
-    if per_second == 0 {
-        let key = format!("{whose}: orders_burst");
-        return match burst {
-            0 => Ok(None),
-            _ => Err(value(&key, &burst.to_string(), &"needs orders_per_second beside it")),
-        };
-    }
-    let burst = if burst == 0 { per_second } else { burst };
-    Ok(Some(ThrottleTerms { per_second, burst, action }))
+    ThrottleTerms::configured(per_second, burst, action).map_err(|error| {
+        value(&format!("{whose}: {}", error.key), &error.found.to_string(), &error.reason)
+    })
 }
 
 impl FirmConfig {

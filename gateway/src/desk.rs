@@ -55,7 +55,7 @@ use crate::{
     ring::{Input, InputSender},
     schedule::{Hours, Phase},
     security_lists::SecurityLists,
-    session_record::{Copies, SessionRecord},
+    session_record::{Copies, SessionRecord, VENUE_STOPS},
     sessions::{Audience, Presence, SessionTable},
     throttle::{Bucket, Throttle},
     translate::{self, MessageVisitor, SymbolTable, Unserved, Unsupported},
@@ -637,7 +637,7 @@ impl Desk {
         self.stopping = true;
         for index in 0..self.slots.len() {
             if self.slots[index].connection.is_some() && self.has_room() {
-                self.slots[index].fix.logout(now.0, Some("the venue stops"));
+                self.slots[index].fix.logout(now.0, Some(VENUE_STOPS));
                 self.drain(index);
             }
             self.journal_absence(index, now);
