@@ -43,7 +43,7 @@ pub fn venue(dir: &Path, sessions: usize) -> Result<Venue, MeasureError> {
     config.fix.connections_max = sessions;
     config.fix.connections_per_address_max = sessions;
     config.engine.sessions_max = config.engine.sessions_max.max(sessions as u32);
-    Ok(Venue::start(&config)?)
+    distance::ready_venue(&config, false)
 }
 
 fn comp_id(number: usize) -> String {

@@ -107,16 +107,27 @@ const READY_MAX: Duration = Duration::from_secs(30);
 pub fn ready_journal(dir: &Path, options: Options) -> Result<(Writer, Duration), MeasureError> {
     pin(NEAR_CPU);
     let opened = Instant::now();
-    let ahead = u64::from(options.prepared_ahead);
+    let ahead = options.prepared_ahead;
     let (journal, _) = ironbook_journal::open(dir, options)?;
-    while journal.prepared_ahead() < ahead {
-        if opened.elapsed() > READY_MAX {
-            let status = journal.status().unwrap_or_default();
-            return Err(io::Error::other(format!("segments don't get ready: {status}")).into());
+    wait_until_ready(ahead, || journal.prepared_ahead(), || journal.status())?;
+    Ok((journal, opened.elapsed()))
+}
+
+/// Waits until so many segments are ready: what prepares them takes its time from what is measured.
+fn wait_until_ready(
+    ahead: u32,
+    ready: impl Fn() -> u64,
+    status: impl Fn() -> Option<String>,
+) -> io::Result<()> {
+    let begun = Instant::now();
+    while ready() < u64::from(ahead) {
+        if begun.elapsed() > READY_MAX {
+            let status = status().unwrap_or_default();
+            return Err(io::Error::other(format!("segments don't get ready: {status}")));
         }
         thread::sleep(Duration::from_millis(1));
     }
-    Ok((journal, opened.elapsed()))
+    Ok(())
 }
 
 /// Round trips over two rings between two processors, nothing else: the floor of a hand-over.
@@ -287,7 +298,18 @@ fn read_spinning(stream: &mut TcpStream, bytes: &mut [u8], wanted: usize) -> io:
 /// # Errors
 /// When the venue does not start.
 pub fn venue(dir: &Path) -> Result<Venue, MeasureError> {
-    Ok(Venue::start(&config(dir))?)
+    ready_venue(&config(dir), false)
+}
+
+/// A venue that has nothing left to do for its start, with stages measured or not.
+///
+/// # Errors
+/// When the venue does not start, or its journal doesn't get ready.
+pub fn ready_venue(config: &Config, stages: bool) -> Result<Venue, MeasureError> {
+    let venue = Venue::start_and_measure(config, stages)?;
+    let ahead = config.journal.prepared_ahead;
+    wait_until_ready(ahead, || venue.segments_ahead(), || venue.storage_status())?;
+    Ok(venue)
 }
 
 /// Configuration of [`venue`].

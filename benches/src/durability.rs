@@ -123,7 +123,7 @@ pub fn durable_stream(dir: &Path, count: u64) -> Result<Duration, MeasureError> 
 pub fn durable_venue(dir: &Path) -> Result<Venue, MeasureError> {
     let mut config: Config = distance::config(dir);
     config.venue.acknowledge = Acknowledge::Durable;
-    Ok(Venue::start(&config)?)
+    distance::ready_venue(&config, false)
 }
 
 fn open(dir: &Path, sync_interval: Duration, placement: Placement) -> Result<Writer, MeasureError> {

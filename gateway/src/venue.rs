@@ -306,6 +306,12 @@ impl Venue {
         &self.started
     }
 
+    /// Segments of the journal that are ready behind the current one; `journal.prepared_ahead` when nothing is left
+    /// to be done.
+    pub fn segments_ahead(&self) -> u64 {
+        self.durable.prepared_ahead()
+    }
+
     /// What the storage can't do at the moment, in words, if anything.
     pub fn storage_status(&self) -> Option<String> {
         self.durable.status()
