@@ -39,14 +39,14 @@ fn ring(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ring");
     group.throughput(Throughput::Elements(1));
     let (mut inputs, outputs) = ironbook_gateway::ring::ring(4_096);
-    let (mut taken, mut handed_over) = (Vec::with_capacity(64), Vec::with_capacity(64));
+    let mut taken = Vec::with_capacity(64);
+    let mut handed_over = ironbook_gateway::ring::HandOvers::with_capacity(64);
     let command: Command = workload::commands(7, 1, 1)[0];
     group.bench_function("put and take, one thread", |bencher| {
         bencher.iter(|| {
             let _ = inputs.try_push(ironbook_gateway::ring::Input::Command(command));
             inputs.flush();
             outputs.take(&mut taken, &mut handed_over);
-            handed_over.clear();
             taken.drain(..).len()
         });
     });

@@ -139,17 +139,6 @@ impl Crowd {
         Ok(id)
     }
 
-    /// Processor time of this process, venue included, for each second in which nobody says anything.
-    pub fn idle_cost(&self, wait: Duration) -> f64 {
-        let spent = || {
-            let time = clock_gettime(ClockId::ProcessCPUTime);
-            time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
-        };
-        let before = spent();
-        thread::sleep(wait);
-        (spent() - before) / wait.as_secs_f64()
-    }
-
     /// Logs all out.
     ///
     /// # Errors
@@ -160,6 +149,17 @@ impl Crowd {
         }
         Ok(())
     }
+}
+
+/// Processor time of this process, venue included, for each second in which nobody says anything.
+pub fn idle_cost(wait: Duration) -> f64 {
+    let spent = || {
+        let time = clock_gettime(ClockId::ProcessCPUTime);
+        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    };
+    let before = spent();
+    thread::sleep(wait);
+    (spent() - before) / wait.as_secs_f64()
 }
 
 impl Served {

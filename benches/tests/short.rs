@@ -106,7 +106,7 @@ fn a_crowd_is_answered_and_logged_out() {
     let of_sessions = served.of_sessions(1.0);
     assert_eq!(of_sessions.last(), Some(&served.of_all(1.0)), "the longest of all is somebody's");
     assert!(of_sessions.iter().all(|longest| *longest > 0), "each session has its answers");
-    assert!(crowd.idle_cost(Duration::from_millis(5)).is_finite());
+    assert!(crowd::idle_cost(Duration::from_millis(5)).is_finite());
     crowd.log_out().expect("sessions end in order");
     assert_eq!(venue.started().live_orders, 0);
     venue.stop().expect("it ends in order");

@@ -299,6 +299,12 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
         self.accepting.then_some(self.accept_after)
     }
 
+    /// Whether a connection waits for something of the venue's own: room in the ring, a check of a password.
+    pub fn waits_inside(&self) -> bool {
+        let is_held = |line: &Line<N::Stream>| matches!(line.hold, Hold::Room | Hold::Check);
+        self.lines.lines.iter().flatten().any(is_held)
+    }
+
     /// When a connection without a Logon is closed, one that waits for a token is looked at, or all are closed
     /// as the venue stops, if there is one.
     pub fn next_deadline(&self) -> Option<Timestamp> {
@@ -317,9 +323,6 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
     #[inline]
     pub fn flush(&mut self, sessions: &mut impl Sessions) {
         let mut index = 0;
-        if !self.lines.dirty.is_empty() {
-            self.watch.mark();
-        }
         while index < self.lines.dirty.len() {
             let number = self.lines.dirty[index];
             let Some(line) = &mut self.lines.lines[number] else {
@@ -329,6 +332,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             let outcome = if line.blocked {
                 line.io.check_waiting()
             } else {
+                self.watch.mark();
                 let written = line.io.write();
                 self.watch.lap(Stage::Write);
                 written
@@ -543,6 +547,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
                         Some(session) if !too_long => sessions.handle_garbled(session, now),
                         _ => self.close(sessions, number, &format!("no FIX message: {reason}")),
                     }
+                    self.watch.mark();
                 }
                 Framed::Message { len } if len > self.message_bytes_max => {
                     self.close(sessions, number, "a message longer than fix.message_bytes_max");
@@ -860,5 +865,171 @@ impl<S: Read + Write> Outputs for Lines<S> {
 
     fn waiting(&self, connection: usize) -> usize {
         self.lines.get(connection).and_then(Option::as_ref).map_or(0, |line| line.io.waiting())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use quanta::Mock;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        config::Config,
+        stages::{Pace, StageWatches},
+    };
+
+    /// What a write takes, ns, and what anything else does.
+    const WRITE_NS: u64 = 100;
+    const ELSE_NS: u64 = 1_000_000;
+
+    /// How a connection takes bytes.
+    #[derive(Clone, Copy, Debug)]
+    enum Takes {
+        All,
+        Nothing,
+        Breaks,
+    }
+
+    /// A connection on which the clock of stages goes on with what is done.
+    #[derive(Debug)]
+    struct Pipe(Arc<Mock>, Takes);
+
+    impl Read for Pipe {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+    }
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.increment(WRITE_NS);
+            match self.1 {
+                Takes::All => Ok(bytes.len()),
+                Takes::Nothing => Err(io::ErrorKind::WouldBlock.into()),
+                Takes::Breaks => Err(io::ErrorKind::BrokenPipe.into()),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Pipes that wait to be accepted.
+    struct Pipes(Vec<Pipe>);
+
+    impl Network for Pipes {
+        type Stream = Pipe;
+
+        fn address(&self) -> SocketAddr {
+            SocketAddr::from((Ipv4Addr::LOCALHOST, 1))
+        }
+
+        fn poll(&mut self, _: Duration, mut ready: impl FnMut(Ready)) -> io::Result<()> {
+            ready(Ready::Listener);
+            Ok(())
+        }
+
+        fn accept(&mut self) -> io::Result<(Pipe, SocketAddr)> {
+            let pipe = self.0.pop().ok_or(io::ErrorKind::WouldBlock)?;
+            Ok((pipe, self.address()))
+        }
+
+        fn register(&mut self, _: &mut Pipe, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn tell_of_room(&mut self, pipe: &mut Pipe, _: usize, _: bool) -> io::Result<()> {
+            pipe.0.increment(ELSE_NS);
+            Ok(())
+        }
+
+        fn deregister(&mut self, pipe: &mut Pipe) {
+            pipe.0.increment(ELSE_NS);
+        }
+    }
+
+    /// Nobody logs on.
+    struct Nobody;
+
+    impl Sessions for Nobody {
+        fn has_room(&self) -> bool {
+            unreachable!("nothing is read")
+        }
+
+        fn find(&self, _: &Message<'_>, _: IpAddr, _: Security) -> Result<usize, NotAdmitted> {
+            unreachable!("nothing is read")
+        }
+
+        fn claim(&self, _: usize, _: &Message<'_>) -> Option<Claim> {
+            unreachable!("nothing is read")
+        }
+
+        fn log_on(
+            &mut self,
+            _: usize,
+            _: usize,
+            _: &Message<'_>,
+            _: bool,
+            _: Timestamp,
+        ) -> Result<(), NotAdmitted> {
+            unreachable!("nothing is read")
+        }
+
+        fn note_waiting(&mut self, _: usize, _: Timestamp) {}
+
+        fn wait_of(&mut self, _: usize, _: &[u8], _: Timestamp) -> Option<Timestamp> {
+            unreachable!("nothing is read")
+        }
+
+        fn handle_message(&mut self, _: usize, _: &Message<'_>, _: Timestamp) {}
+
+        fn handle_garbled(&mut self, _: usize, _: Timestamp) {}
+
+        fn handle_disconnected(&mut self, _: usize, _: Timestamp) {}
+
+        fn wants_close(&self, _: usize) -> Option<DisconnectReason> {
+            None
+        }
+
+        fn comp_id(&self, _: usize) -> &str {
+            ""
+        }
+    }
+
+    #[test]
+    fn a_write_is_what_the_system_takes_for_it() {
+        let (clock, mock) = quanta::Clock::mock();
+        let (watches, times) = StageWatches::with(clock, Pace { every: 1, reading_ns: 1 });
+        let written = || {
+            let all = times.read();
+            let (_, times) = &all[Stage::Write as usize];
+            (times.count(), times.sum_ns())
+        };
+        let pipes = [Takes::All, Takes::Nothing, Takes::All, Takes::Breaks, Takes::All];
+        let network = Pipes(pipes.map(|takes| Pipe(mock.clone(), takes)).into());
+        let bound = OutputBound { bytes: 1_000, reason: "a test" };
+        let mut config = Config::default().fix;
+        config.connections_max = pipes.len();
+        let mut acceptor = Acceptor::new(&config, bound, ManualClock::default(), network);
+        acceptor.watch = watches.gateway;
+        acceptor.watch.begin_turn();
+        acceptor.poll(Duration::ZERO, Timestamp(1));
+        let tell = |acceptor: &mut Acceptor<_, _>| {
+            let mut tell = |number| acceptor.lines.output(number).map(|output| output.push(b'x'));
+            (0..pipes.len()).filter_map(&mut tell).count()
+        };
+        assert_eq!(tell(&mut acceptor), 5);
+        mock.increment(ELSE_NS);
+        acceptor.flush(&mut Nobody);
+        assert_eq!(written(), (5, 5 * WRITE_NS));
+        // The one that broke is gone, and the one that took nothing is not asked before it says so.
+        assert_eq!(tell(&mut acceptor), 4);
+        mock.increment(ELSE_NS);
+        acceptor.flush(&mut Nobody);
+        assert_eq!(written(), (5 + 3, 8 * WRITE_NS));
     }
 }

@@ -24,6 +24,10 @@ pub trait Agent: Send {
         thread::sleep(limit);
     }
 
+    /// Whether this waits, or may wait at any time, for something that does not end a [`park`](Self::park): the disk,
+    /// another thread.
+    fn must_look(&self) -> bool;
+
     /// Finishes what is under way. Called once, after the last turn, until it returns true.
     fn close(&mut self) -> bool {
         true
@@ -52,6 +56,10 @@ impl<A: Agent, B: Agent> Agent for Composed<A, B> {
         self.0.park(limit);
     }
 
+    fn must_look(&self) -> bool {
+        self.0.must_look() || self.1.must_look()
+    }
+
     fn close(&mut self) -> bool {
         let first = self.0.close();
         self.1.do_work();
@@ -72,6 +80,10 @@ pub struct IdleStrategy {
 
 /// Shortest sleep of a parked agent; it doubles up to the configured longest.
 const PARK_MIN: Duration = Duration::from_micros(20);
+
+/// Longest sleep of an agent that is woken for all that it may get to do: how long its end may take to begin, or a
+/// halt that the follower asks for.
+const PARK_WOKEN_MAX: Duration = Duration::from_millis(50);
 
 /// Turns without work between two looks at the clock.
 const TURNS_PER_CLOCK: u32 = 64;
@@ -128,8 +140,12 @@ impl Idle {
             thread::yield_now();
         } else {
             counters.parks.add(1);
-            agent.park(self.park);
-            self.park = (self.park * 2).min(self.strategy.park_max);
+            let park_max = match agent.must_look() {
+                true => self.strategy.park_max,
+                false => self.strategy.park_max.max(PARK_WOKEN_MAX),
+            };
+            agent.park(self.park.min(park_max));
+            self.park = (self.park * 2).min(park_max);
         }
     }
 }
@@ -278,6 +294,10 @@ mod tests {
             self.1.fetch_add(self.0, Relaxed);
             self.0
         }
+
+        fn must_look(&self) -> bool {
+            true
+        }
     }
 
     /// Takes at most so many in a turn.
@@ -289,6 +309,10 @@ mod tests {
             self.1.fetch_sub(taken, Relaxed);
             taken
         }
+
+        fn must_look(&self) -> bool {
+            true
+        }
     }
 
     #[test]
@@ -296,5 +320,41 @@ mod tests {
         let between = Arc::new(AtomicUsize::new(0));
         let mut both = Composed(Brings(5, between.clone()), Takes(2, between.clone()));
         assert_eq!((both.do_work(), between.load(Relaxed)), (10, 0));
+    }
+
+    /// Notes how long it may park.
+    struct Parks(bool, Vec<Duration>);
+
+    impl Agent for Parks {
+        fn do_work(&mut self) -> usize {
+            0
+        }
+
+        fn park(&mut self, limit: Duration) {
+            self.1.push(limit);
+        }
+
+        fn must_look(&self) -> bool {
+            self.0
+        }
+    }
+
+    #[test]
+    fn who_is_woken_for_all_sleeps_longer_and_looks_again_at_once_when_that_ends() {
+        let longest = Duration::from_micros(500);
+        let mut idle = Idle::new(IdleStrategy::parking(longest));
+        let mut both = Composed(Parks(false, vec![]), Parks(false, vec![]));
+        let mut park = |both: &mut Composed<Parks, Parks>| {
+            (0..20).for_each(|_| idle.wait(both, &TurnCounters::default()));
+            std::mem::take(&mut both.0.1)
+        };
+        let parks = park(&mut both);
+        assert!(parks.is_sorted() && parks[0] == PARK_MIN && parks[19] == PARK_WOKEN_MAX);
+        both.1.0 = true;
+        assert_eq!(park(&mut both), [longest; 20]);
+        (both.0.0, both.1.0) = (true, false);
+        assert_eq!(park(&mut both), [longest; 20]);
+        both.0.0 = false;
+        assert_eq!(park(&mut both)[19], PARK_WOKEN_MAX);
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     credentials::PasswordHash,
     market_data::TRADES_KEPT,
     schedule::Schedule,
-    throttle::{ORDERS_MAX, ThrottleAction, ThrottleTerms},
+    throttle::{ThrottleAction, ThrottleTerms},
 };
 
 /// Fewest slots of the ring: with fewer there is never room for what one message can bring about.
@@ -527,6 +527,13 @@ impl Default for SnapshotConfig {
     }
 }
 
+impl MetricsConfig {
+    /// Whether stages are measured: only where somebody can read them.
+    pub fn measures_stages(&self) -> bool {
+        self.stages && self.listen.is_some()
+    }
+}
+
 impl Default for MetricsConfig {
     fn default() -> Self {
         Self { listen: None, beyond_loopback: false, stages: true }
@@ -886,21 +893,9 @@ fn throttle(
     (per_second, burst): (u32, u32),
     action: ThrottleAction,
 ) -> Result<Option<ThrottleTerms>, ConfigError> {
-    for (key, found) in [("orders_per_second", per_second), ("orders_burst", burst)] {
-        if found > ORDERS_MAX {
-            let reason = format!("0 to {ORDERS_MAX} is allowed");
-            return Err(value(&format!("{whose}: {key}"), &found.to_string(), &reason));
-        }
-    }
-    if per_second == 0 {
-        let key = format!("{whose}: orders_burst");
-        return match burst {
-            0 => Ok(None),
-            _ => Err(value(&key, &burst.to_string(), &"needs orders_per_second beside it")),
-        };
-    }
-    let burst = if burst == 0 { per_second } else { burst };
-    Ok(Some(ThrottleTerms { per_second, burst, action }))
+    ThrottleTerms::configured(per_second, burst, action).map_err(|error| {
+        value(&format!("{whose}: {}", error.key), &error.found.to_string(), &error.reason)
+    })
 }
 
 impl FirmConfig {
@@ -1294,7 +1289,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ),
     ("threads", "spin_us", "Microseconds without work for which a thread spins."),
     ("threads", "yield_us", "Microseconds for which it then yields its processor."),
-    ("threads", "park_us", "Longest sleep after that, microseconds, between two looks for work."),
+    (
+        "threads",
+        "park_us",
+        "Longest sleep after that, microseconds, of a thread that must look for work; one that is woken for all sleeps up to 50 ms.",
+    ),
     ("journal", "segment_bytes", "Size of a segment file of a new journal, bytes, a power of two."),
     ("journal", "prepared_ahead", "Segments made ready ahead of need."),
     (
@@ -1326,7 +1325,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     (
         "metrics",
         "stages",
-        "Whether the time that orders take in each stage of their way is measured: about 15 ns a stage.",
+        "With metrics.listen: whether the time that orders take in each stage of their way is measured, about 15 ns a stage.",
     ),
     ("engine", "orders_max", "Most live orders; one more is rejected."),
     ("engine", "instruments_max", "Most instruments."),

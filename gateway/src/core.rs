@@ -17,14 +17,14 @@ use crate::{
     agent::Agent,
     audit::Audit,
     clock::Clock,
-    ring::{Input, InputReceiver},
+    ring::{HandOvers, Input, InputReceiver},
     session_record::SessionRecord,
-    stages::{Stage, StageWatch, Ticks},
+    stages::{Stage, StageWatch},
 };
 
-/// Inputs that are published together at the most: enough to share the cost of publishing, few
-/// enough that the first one does not wait long (about 20 µs).
-const BATCH_MAX: usize = 64;
+/// Inputs of a turn, which have one stamp and are published together, at the most: enough to share the cost of
+/// publishing, few enough that the first one does not wait long (about 20 µs).
+pub const BATCH_MAX: usize = 64;
 
 /// Room in the journal, in bytes, that must be ready before an input is taken: a command with some
 /// dozens of events. A longer group waits for the next segment in the middle.
@@ -36,8 +36,8 @@ pub struct CoreAgent<C> {
     /// Taken off the ring and not carried out yet, at most [`BATCH_MAX`]: what is known to come is
     /// looked ahead at.
     waiting: Vec<Input>,
-    /// When each of them was handed over.
-    handed_over: Vec<Ticks>,
+    /// When they were handed over, where that is measured.
+    handed_over: HandOvers,
     sequencer: Sequencer,
     engine: Engine,
     journal: Writer,
@@ -58,7 +58,7 @@ impl<C: Clock> CoreAgent<C> {
     ) -> Self {
         assert_eq!(sequencer.next().0, journal.next_sequence(), "one sequence for all frames");
         let waiting = Vec::with_capacity(BATCH_MAX);
-        let handed_over = Vec::with_capacity(BATCH_MAX);
+        let handed_over = HandOvers::with_capacity(BATCH_MAX);
         let audit = Arc::new(Audit::default());
         let watch = StageWatch::default();
         Self { inputs, waiting, handed_over, sequencer, engine, journal, clock, audit, watch }
@@ -165,28 +165,29 @@ impl<C: Clock> Agent for CoreAgent<C> {
             return 0;
         }
         let now = self.clock.now();
-        self.watch.begin_turn_with(self.handed_over[0]);
-        self.watch.mark();
         let waiting = std::mem::take(&mut self.waiting);
         let mut taken = 0;
         while let Some(input) = waiting.get(taken)
             && self.journal.has_room(ROOM)
         {
+            self.watch.begin_input(self.handed_over.of(taken));
             self.engine.look_ahead(|ahead| waiting.get(taken + ahead).and_then(Input::command));
             let stamp = self.sequencer.stamp(now);
-            self.watch.end_of(Stage::Ring, self.handed_over[taken]);
             self.take(stamp, input);
             taken += 1;
         }
         self.journal.commit();
-        if taken > 0 {
-            self.watch.lap(Stage::Publish);
-        }
+        self.watch.lap(Stage::Publish);
         self.watch.end_turn();
         self.waiting = waiting;
         self.waiting.drain(..taken);
-        self.handed_over.drain(..taken);
+        self.handed_over.forget(taken);
         taken
+    }
+
+    /// Inputs come from gateways; those that wait here wait for the disk.
+    fn must_look(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     fn close(&mut self) -> bool {

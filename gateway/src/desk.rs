@@ -55,7 +55,7 @@ use crate::{
     ring::{Input, InputSender},
     schedule::{Hours, Phase},
     security_lists::SecurityLists,
-    session_record::{Copies, SessionRecord},
+    session_record::{Copies, SessionRecord, VENUE_STOPS},
     sessions::{Audience, Presence, SessionTable},
     throttle::{Bucket, Throttle},
     translate::{self, MessageVisitor, SymbolTable, Unserved, Unsupported},
@@ -342,12 +342,11 @@ impl Desk {
         request: Result<ReferenceRequest<'_>, Refusal<'_>>,
         now: Timestamp,
     ) {
-        let slot = &mut self.slots[index];
-        let spoken = unanswerable(message, slot.fix.version());
+        let spoken = unanswerable(message, self.slots[index].fix.version());
         let request = match (request, spoken) {
             (Ok(request), None) => request,
             (Err(refusal), _) | (Ok(_), Some(refusal)) => {
-                return slot.fix.refuse(now.0, message, &refusal);
+                return self.refuse_message(index, message, &refusal, now);
             }
         };
         let known = |symbol| {
@@ -358,7 +357,7 @@ impl Desk {
             ReferenceRequest::Status(request)
                 if request.request_type != SubscriptionRequestType::Snapshot =>
             {
-                self.slots[index].fix.refuse(now.0, message, &request.no_updates());
+                self.refuse_message(index, message, &request.no_updates(), now);
             }
             ReferenceRequest::Status(SecurityStatusRequest { req_id, symbol, .. }) => {
                 let instrument = known(symbol).map(|place| &self.instruments[place]);
@@ -370,6 +369,7 @@ impl Desk {
                 let lists = &mut self.slots[index].lists;
                 let asked = lists.ask(&request, id.as_bytes(), self.instruments.len(), known);
                 if let Err(refused) = asked {
+                    self.counters.unserved.add(1);
                     self.send_reference(index, &refused);
                 }
             }
@@ -400,6 +400,19 @@ impl Desk {
         sent
     }
 
+    /// Answers a message that is no request of this venue, or of this session.
+    #[cold]
+    fn refuse_message(
+        &mut self,
+        index: usize,
+        message: &Message<'_>,
+        refusal: &Refusal<'_>,
+        now: Timestamp,
+    ) {
+        self.counters.unserved.add(1);
+        self.slots[index].fix.refuse(now.0, message, refusal);
+    }
+
     /// Answers a request that the engine has no words for.
     #[cold]
     fn refuse(
@@ -409,6 +422,9 @@ impl Desk {
         unserved: &Unserved<'_>,
         now: Timestamp,
     ) {
+        if let Unserved::Message(refusal) = unserved {
+            return self.refuse_message(index, message, refusal, now);
+        }
         let throttled = matches!(
             unserved,
             Unserved::Order(_, Unsupported::Throttled(_))
@@ -416,10 +432,6 @@ impl Desk {
         );
         let count = if throttled { &self.counters.throttled } else { &self.counters.unserved };
         count.add(1);
-        if let Unserved::Message(refusal) = unserved {
-            self.slots[index].fix.refuse(now.0, message, refusal);
-            return;
-        }
         let id = AnswerId::next(&mut self.last_answer, now);
         let id = id.as_bytes();
         let (mut body, text) = (Vec::new(), &mut self.text);
@@ -625,7 +637,7 @@ impl Desk {
         self.stopping = true;
         for index in 0..self.slots.len() {
             if self.slots[index].connection.is_some() && self.has_room() {
-                self.slots[index].fix.logout(now.0, Some("the venue stops"));
+                self.slots[index].fix.logout(now.0, Some(VENUE_STOPS));
                 self.drain(index);
             }
             self.journal_absence(index, now);

@@ -288,6 +288,11 @@ impl<F: Frames + Send, C: Clock> Agent for Follower<F, C> {
         thread::sleep(limit.max(INTERVAL));
     }
 
+    /// The journal wakes nobody.
+    fn must_look(&self) -> bool {
+        true
+    }
+
     fn close(&mut self) -> bool {
         !self.has_last_work()
     }

@@ -145,6 +145,8 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     #[inline]
     fn deliver(&mut self) -> usize {
         let mut delivered = 0;
+        let Acceptor { watch, lines, .. } = &mut self.acceptor;
+        watch.mark();
         while delivered < FRAMES_PER_TURN {
             if let Some(durable) = &self.durable
                 && self.tail.position() >= durable.get()
@@ -153,11 +155,9 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             }
             match self.tail.next() {
                 Ok(Some(frame)) => {
-                    let Acceptor { watch, lines, .. } = &mut self.acceptor;
-                    if delivered == 0 {
+                    if !self.desk.deliver(&frame, lines) {
                         watch.mark();
-                    }
-                    if self.desk.deliver(&frame, lines) && watch.is_on() {
+                    } else if watch.is_on() {
                         watch.lap(Stage::Encode);
                         match self.told.last_mut() {
                             Some((time_ns, frames)) if *time_ns == frame.time_ns => *frames += 1,
@@ -224,7 +224,15 @@ impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
 
     fn park(&mut self, limit: Duration) {
         let now = self.acceptor.now();
-        self.acceptor.poll(limit, now);
+        let until_due =
+            self.next_deadline().map(|due| Duration::from_nanos(due.0.saturating_sub(now.0)));
+        self.acceptor.poll(until_due.map_or(limit, |due| due.min(limit)), now);
+    }
+
+    /// Beside the journal, which is the core's to write: that is on the same thread, or looks here by itself.
+    fn must_look(&self) -> bool {
+        let waits_for_disk = |durable: &DurablePosition| self.tail.position() < durable.written();
+        self.durable.as_ref().is_some_and(waits_for_disk) || self.acceptor.waits_inside()
     }
 
     fn close(&mut self) -> bool {

@@ -14,6 +14,8 @@
 //!         ◀─empty──             pressure: the gateway stops reading
 //! ```
 
+use std::{collections::VecDeque, ops::Range};
+
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 use ironbook_engine::Command;
 
@@ -71,6 +73,39 @@ pub struct InputReceiver {
     full: Receiver<Batch>,
     empty: Sender<Vec<Input>>,
     batch_max: usize,
+}
+
+/// When the inputs of a list were handed over, by batches: only of those where that is known.
+#[derive(Debug)]
+pub struct HandOvers(VecDeque<(Range<usize>, Ticks)>);
+
+impl HandOvers {
+    /// Of no inputs yet, and later of this many at the most.
+    pub fn with_capacity(inputs: usize) -> Self {
+        Self(VecDeque::with_capacity(inputs))
+    }
+
+    /// Of the input at a place, and of none before it from then on.
+    #[inline]
+    pub fn of(&mut self, place: usize) -> Ticks {
+        while let Some((places, at)) = self.0.front() {
+            if places.end > place {
+                return if places.start <= place { *at } else { Ticks::default() };
+            }
+            self.0.pop_front();
+        }
+        Ticks::default()
+    }
+
+    /// So many inputs have left the front of the list.
+    #[inline]
+    pub fn forget(&mut self, inputs: usize) {
+        self.0.retain_mut(|(places, _)| {
+            let is_left = places.end > inputs;
+            *places = places.start.saturating_sub(inputs)..places.end.saturating_sub(inputs);
+            is_left
+        });
+    }
 }
 
 /// Tells how full a ring is.
@@ -176,14 +211,17 @@ impl InputSender {
 }
 
 impl InputReceiver {
-    /// Moves inputs behind those in `inputs` as long as those stay within its capacity, and when each was handed
-    /// over behind what is in `handed_over`.
+    /// Moves inputs behind those in `inputs` as long as those stay within its capacity; `handed_over` is told when
+    /// they were handed over.
     #[inline]
-    pub fn take(&self, inputs: &mut Vec<Input>, handed_over: &mut Vec<Ticks>) {
+    pub fn take(&self, inputs: &mut Vec<Input>, handed_over: &mut HandOvers) {
         while inputs.capacity() - inputs.len() >= self.batch_max {
             let Ok(mut batch) = self.full.try_recv() else { return };
-            handed_over.extend(std::iter::repeat_n(batch.handed_over, batch.inputs.len()));
+            let first = inputs.len();
             inputs.append(&mut batch.inputs);
+            if batch.handed_over.is_some() {
+                handed_over.0.push_back((first..inputs.len(), batch.handed_over));
+            }
             // There is a place for every batch, unless the gateways have gone.
             let _ = self.empty.try_send(batch.inputs);
         }
@@ -198,8 +236,10 @@ impl InputReceiver {
 #[cfg(test)]
 mod tests {
     use ironbook_engine::{SessionId, command::DefineSession};
+    use quanta::Clock;
 
     use super::*;
+    use crate::stages::{Pace, StageWatches};
 
     fn input(number: u32) -> Input {
         let comp_id = "A".try_into().expect("a comp id");
@@ -217,7 +257,8 @@ mod tests {
     fn carries_in_order_what_fits_and_gives_back_what_does_not() {
         for slots in [1, 3, 12, 32, 33, 4_096] {
             let (mut sender, receiver) = ring(slots);
-            let (mut sent, mut found, mut ticks) = (0, Vec::with_capacity(64), Vec::new());
+            let (mut sent, mut found) = (0, Vec::with_capacity(64));
+            let mut handed_over = HandOvers::with_capacity(64);
             for round in 0..5 {
                 assert!(sender.room() >= slots, "{slots} slots, round {round}");
                 while let Ok(()) = sender.try_push(input(sent)) {
@@ -228,7 +269,7 @@ mod tests {
                 sender.flush();
                 let mut next = round * sent / (round + 1);
                 while !receiver.is_empty() {
-                    receiver.take(&mut found, &mut ticks);
+                    receiver.take(&mut found, &mut handed_over);
                     for input in found.drain(..) {
                         assert_eq!(number(&input), next);
                         next += 1;
@@ -236,8 +277,45 @@ mod tests {
                 }
                 assert_eq!(next, sent, "{slots} slots");
             }
-            assert_eq!(ticks.len() as u32, sent);
+            assert!(handed_over.0.is_empty(), "nothing is measured");
         }
+    }
+
+    #[test]
+    fn inputs_are_of_the_batch_that_was_handed_over() {
+        const EVERY: u32 = 3;
+        let (watches, _) = StageWatches::with(Clock::new(), Pace { every: EVERY, reading_ns: 1 });
+        let (mut sender, receiver) = ring(64);
+        sender.measure_with(watches.hand_over);
+        let (mut found, mut handed_over) = (Vec::with_capacity(64), HandOvers::with_capacity(64));
+        let (mut batches, mut number_of, mut first) = (0, Vec::new(), 0);
+        let mut last = Ticks::default();
+        for round in 0..100_usize {
+            // What was left over stays in front.
+            while number_of.len() - first < 20 {
+                for _ in 0..=round % 3 {
+                    sender.push(input(batches));
+                    number_of.push(batches);
+                }
+                sender.flush();
+                batches += 1;
+                receiver.take(&mut found, &mut handed_over);
+            }
+            let taken = 1 + round % 19;
+            for place in 0..taken {
+                let (batch, at) = (number(&found[place]), handed_over.of(place));
+                assert_eq!(batch, number_of[first + place]);
+                assert_eq!(at.is_some(), batch.is_multiple_of(EVERY), "batch {batch}");
+                if at.is_some() {
+                    assert!(at >= last, "{at:?} and {last:?}");
+                    last = at;
+                }
+            }
+            found.drain(..taken);
+            handed_over.forget(taken);
+            first += taken;
+        }
+        assert!(batches > 10 * EVERY);
     }
 
     #[test]
@@ -250,7 +328,7 @@ mod tests {
         sender.flush();
         assert_eq!((sender.level().batches(), sender.level().capacity()), (1, (4, 16)));
         let mut found = Vec::with_capacity(64);
-        receiver.take(&mut found, &mut Vec::new());
+        receiver.take(&mut found, &mut HandOvers::with_capacity(64));
         assert_eq!((found.len(), number(&found[0]), sender.room()), (1, 7, 64));
     }
 }

@@ -34,6 +34,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use ironbook_engine::{SessionId, domain::DisconnectCause};
+use ironbook_fix::codec::SOH;
 
 /// A frame that concerns a session and not the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +136,9 @@ impl Copies {
 /// MsgTypes (35) of answers that refuse what a client sent: Reject, ExecutionReport, OrderCancelReject,
 /// BusinessMessageReject and OrderMassCancelReport. What else those tell is an event.
 const REFUSALS: [u8; 5] = *b"389jr";
+
+/// Text (58) of the Logout by which a venue that stops ends its sessions.
+pub const VENUE_STOPS: &str = "the venue stops";
 
 /// Longest MsgType.
 const MSG_TYPE_MAX: usize = 16;
@@ -250,9 +254,20 @@ impl SessionRecord {
             && payload.get(8).is_some_and(|code| REFUSALS.contains(code))
     }
 
+    /// Whether it tells a client that the venue stops.
+    pub fn tells_of_stop(&self) -> bool {
+        let is_said = |field: &[u8]| field.strip_prefix(b"58=") == Some(VENUE_STOPS.as_bytes());
+        match self {
+            Self::Outbound { msg_type, body, .. } => {
+                msg_type == b"5" && body.split(|byte| *byte == SOH).any(is_said)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether a frame is the answer to a Logon.
     #[inline]
-    pub(crate) fn is_logon(kind: u16, payload: &[u8]) -> bool {
+    pub fn is_logon(kind: u16, payload: &[u8]) -> bool {
         kind == Self::OUTBOUND && payload.get(4..9) == Some(b"\x01\0\0\0A")
     }
 }
@@ -291,6 +306,13 @@ mod tests {
             let refuses = SessionRecord::is_refusal(record.kind(), &record.payload());
             assert_eq!((record.refuses(), refuses), (msg_type == b"8", msg_type == b"8"));
         }
+        let told = |msg_type: &[u8], body: &[u8]| {
+            let (msg_type, body) = (msg_type.to_vec(), body.to_vec());
+            SessionRecord::Outbound { session, msg_type, body }.tells_of_stop()
+        };
+        assert!(told(b"5", b"1409=4\x0158=the venue stops\x01"));
+        assert!(!told(b"5", b"58=the venue stops here\x01") && !told(b"5", b""));
+        assert!(!told(b"j", b"58=the venue stops\x01"));
         assert_eq!(SessionRecord::decode(SessionRecord::LOST, &[7, 0, 0, 0, 9, 0, 0, 0]), None);
         assert_eq!(SessionRecord::decode(SessionRecord::INBOUND, &[1, 2, 3]), None);
     }

@@ -4,9 +4,9 @@
 //! |---|---|---|---|
 //! | [`Read`](Stage::Read) | gateway | a read that brings bytes, of however many messages | the system call |
 //! | [`Decode`](Stage::Decode) | gateway | a message of a session that is logged on | framed, checked, made a command, put into the ring's batch |
-//! | [`Ring`](Stage::Ring) | core | an input | handed over, until the core begins with it |
+//! | [`Ring`](Stage::Ring) | core | an input | its batch handed over, until the core begins with it |
 //! | [`Core`](Stage::Core) | core | an input | its frame written, matched, the frames of its events written |
-//! | [`Match`](Stage::Match) | core | a command, one of sixteen | of that, what the engine takes |
+//! | [`Match`](Stage::Match) | core | a command, one in [`COMMANDS_PER_SPLIT`] | of that, what the engine takes |
 //! | [`Append`](Stage::Append) | core | the same command | of that, what writing the frames takes |
 //! | [`Publish`](Stage::Publish) | core | a turn's inputs, 64 at the most | released to all who follow the journal |
 //! | [`Encode`](Stage::Encode) | gateway | a frame that somebody is told of | taken off the journal, made messages of |
@@ -17,11 +17,14 @@
 //! its cost is the batch's. Respond is no stage beside the others but what those from Core on come to, with the wait
 //! for the gateway, and under `acknowledge = "durable"` for the disk; before the stamp, the journal itself says
 //! when a message was received. A message that its client does not take at once is written when it is put aside.
+//! In no stage are the wait of an input for the others of its batch, up to the hand-over, and the frames that nobody
+//! is told of.
 //!
-//! The end of a stage is the beginning of the next, so that a stage takes one reading of the processor's
-//! counter: 11 ns where this was written, and 15 with the counting. Each value has one reading in it. On a machine
-//! whose clock takes longer than [`READING_NS_MAX`] one turn of the gateway in [`TURNS_PER_SAMPLE`] is measured, and
-//! as many of its batches in ring and core.
+//! The end of a stage is the beginning of the next, so that a stage takes one reading of the processor's counter, and
+//! two beside a system call: a reading is 11 ns where this was written, and 15 with the counting. Each value has one
+//! reading in it. On a machine whose clock takes longer than [`READING_NS_MAX`] one turn of the gateway in
+//! [`TURNS_PER_SAMPLE`] is measured, and as many of the batches: their inputs in ring and core, whatever turn of the
+//! core they are in, and the turns that end with one in publish.
 //!
 //! Times are measured beside the venue's clock and get into no journal, message or decision.
 
@@ -94,7 +97,7 @@ impl Stage {
             Self::Decode => "a message, until it is in the ring",
             Self::Ring => "an input, until the core begins with it",
             Self::Core => "an input, carried out and written",
-            Self::Match => "  of that the engine, one command in 16",
+            Self::Match => "  of that the engine, one command in 17",
             Self::Append => "  of that the journal, the same command",
             Self::Publish => "a turn's inputs, released",
             Self::Encode => "a frame, made messages of",
@@ -105,8 +108,10 @@ impl Stage {
 }
 
 /// Commands for one whose time is split into the engine's and the journal's: that takes two readings of the clock for
-/// each event.
-pub const COMMANDS_PER_SPLIT: u32 = 16;
+/// each event. A prime: flows of orders repeat themselves, batches have a fixed size, and what comes every so many
+/// commands must not be all that is split, or never be.
+pub const COMMANDS_PER_SPLIT: u32 = 17;
+const _: () = assert!(COMMANDS_PER_SPLIT == 17, "what Stage::meaning says");
 
 /// Dearest reading of the clock, ns, with which every turn is measured.
 pub const READING_NS_MAX: u64 = 20;
@@ -147,17 +152,16 @@ impl StageWatches {
         if !on {
             return Self::off();
         }
-        let clock = Clock::new();
-        let reading_ns = reading_ns(&clock);
-        let every = if reading_ns <= READING_NS_MAX { 1 } else { TURNS_PER_SAMPLE };
-        Self::with(clock, Pace { every, reading_ns })
+        Self::now_and_then(
+            |reading_ns| {
+                if reading_ns <= READING_NS_MAX { 1 } else { TURNS_PER_SAMPLE }
+            },
+        )
     }
 
     /// Measures every turn, whatever the clock takes.
     pub fn every_turn() -> (Self, StageTimes) {
-        let clock = Clock::new();
-        let reading_ns = reading_ns(&clock);
-        Self::with(clock, Pace { every: 1, reading_ns })
+        Self::now_and_then(|_| 1)
     }
 
     /// Measures nothing.
@@ -170,7 +174,15 @@ impl StageWatches {
         (watches, StageTimes::default())
     }
 
-    fn with(clock: Clock, pace: Pace) -> (Self, StageTimes) {
+    /// Measures one turn of as many as is said for what a reading of the clock takes, ns.
+    fn now_and_then(every: impl FnOnce(u64) -> u32) -> (Self, StageTimes) {
+        let clock = Clock::new();
+        let reading_ns = reading_ns(&clock);
+        Self::with(clock, Pace { every: every(reading_ns), reading_ns })
+    }
+
+    /// Measures by this clock, so often.
+    pub(crate) fn with(clock: Clock, pace: Pace) -> (Self, StageTimes) {
         let ((gateway, at_gateway), (core, at_core)) =
             (StageWatch::new(clock.clone(), pace), StageWatch::new(clock.clone(), pace));
         let hand_over = Stamper { clock: Some(clock), turns: Turns::new(pace.every) };
@@ -243,8 +255,16 @@ pub struct Stamper {
 }
 
 /// A reading of the processor's counter; 0 is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticks(u64);
+
+impl Ticks {
+    /// Whether it is a reading.
+    #[inline]
+    pub fn is_some(self) -> bool {
+        self != Self::default()
+    }
+}
 
 impl Stamper {
     /// Now; none when this is not to be measured.
@@ -308,10 +328,19 @@ impl StageWatch {
         self.is_on = self.turns.pick();
     }
 
-    /// Begins a turn with an input that was handed over then: it is measured if that is known.
+    /// An input begins, of a batch that was handed over then: it is measured, up to the next one, if that is known, and
+    /// its wait in the ring ends here.
     #[inline]
-    pub fn begin_turn_with(&mut self, handed_over: Ticks) {
-        self.is_on = handed_over != Ticks::default() && self.parts.is_some();
+    pub fn begin_input(&mut self, handed_over: Ticks) {
+        let goes_on = self.is_on;
+        self.is_on = handed_over.is_some() && self.parts.is_some();
+        if !goes_on {
+            self.mark();
+        }
+        if let Some(parts) = self.running() {
+            let ns = parts.clock.delta_as_nanos(handed_over.0, parts.at.max(handed_over.0));
+            parts.recorders[Stage::Ring as usize].record(ns);
+        }
     }
 
     /// Ends a turn: nothing is measured before the next.
@@ -343,17 +372,6 @@ impl StageWatch {
         }
     }
 
-    /// A stage that began elsewhere ended where the one now begins.
-    #[inline]
-    pub fn end_of(&mut self, stage: Stage, since: Ticks) {
-        if since != Ticks::default()
-            && let Some(parts) = self.running()
-        {
-            let ns = parts.clock.delta_as_nanos(since.0, parts.at.max(since.0));
-            parts.recorders[stage as usize].record(ns);
-        }
-    }
-
     /// A stage has taken so long, so many times, by another clock.
     #[inline]
     pub fn record_n(&mut self, stage: Stage, ns: u64, times: u64) {
@@ -363,7 +381,8 @@ impl StageWatch {
     }
 
     /// A command begins: the watch, if its time is to be split, by [`appended`](Self::appended) and
-    /// [`matched`](Self::matched) in turn, to be ended by [`end_split`](Self::end_split).
+    /// [`matched`](Self::matched) in turn, to be ended by [`end_split`](Self::end_split). What came since the input
+    /// before it, to look ahead and to give it a stamp, is the engine's.
     #[inline]
     pub fn split(&mut self) -> Option<&mut Self> {
         let parts = self.running()?;
@@ -371,6 +390,7 @@ impl StageWatch {
             return None;
         }
         parts.split = [0; 2];
+        self.matched();
         Some(self)
     }
 
@@ -436,10 +456,8 @@ mod tests {
             gateway.mark();
             (0..3).for_each(|_| gateway.lap(Stage::Decode));
             let handed_over = hand_over.stamp();
-            core.begin_turn_with(handed_over);
-            core.mark();
             for _ in 0..3 {
-                core.end_of(Stage::Ring, handed_over);
+                core.begin_input(handed_over);
                 match core.split() {
                     Some(watch) => {
                         watch.appended();
@@ -479,23 +497,106 @@ mod tests {
         assert_eq!(times.pace(), Pace::default());
     }
 
+    /// By a clock that stands but for what each part takes: whatever else is in a turn, an input counts as often as any
+    /// other, and so does a turn.
     #[test]
-    fn parts_of_a_command_come_to_the_whole() {
-        let clock = Clock::new();
-        let reading_ns = reading_ns(&clock);
-        assert!(reading_ns > 0);
-        let (mut watch, histograms) = StageWatch::new(clock, Pace { every: 1, reading_ns });
-        watch.begin_turn();
-        watch.mark();
-        for _ in 0..10 * COMMANDS_PER_SPLIT {
-            match watch.split() {
-                Some(watch) => watch.end_split(),
-                None => watch.mark(),
+    fn of_a_turn_the_batches_that_are_picked_are_measured() {
+        let (clock, counter) = Clock::mock();
+        let (watches, times) = StageWatches::with(clock, Pace { every: 3, reading_ns: 1 });
+        let StageWatches { mut core, mut hand_over, .. } = watches;
+        let of = |stage: Stage| {
+            let all = times.read();
+            let (_, times) = &all[stage as usize];
+            (times.count(), times.sum_ns())
+        };
+        let mut turn = |batches: u64, publish_ns: u64| {
+            let mut handed_over = Vec::new();
+            for _ in 0..batches {
+                counter.increment(10);
+                handed_over.push(hand_over.stamp());
             }
+            counter.increment(1_000);
+            for at in handed_over {
+                for _ in 0..2 {
+                    core.begin_input(at);
+                    counter.increment(100);
+                    core.lap(Stage::Core);
+                }
+            }
+            counter.increment(publish_ns);
+            core.lap(Stage::Publish);
+            core.end_turn();
+            counter.increment(100_000);
+        };
+        // The first of three is picked: its inputs wait for none and for one of the same turn.
+        turn(3, 50);
+        assert_eq!(of(Stage::Ring), (2, 1_020 + 1_120));
+        assert_eq!((of(Stage::Core), of(Stage::Publish)), ((2, 200), (0, 0)));
+        // It is the last one of a turn, and what was before it in the turn is no part of its time but of its wait.
+        turn(1, 60);
+        turn(3, 70);
+        assert_eq!(of(Stage::Ring), (2 + 2 + 2, 2_140 + 2_100 + 1_400 + 1_500));
+        assert_eq!((of(Stage::Core), of(Stage::Publish)), ((6, 600), (2, 130)));
+        // Without it nothing is measured.
+        turn(2, 80);
+        assert_eq!((of(Stage::Ring).0, of(Stage::Core).0, of(Stage::Publish).0), (6, 6, 2));
+    }
+
+    /// By a clock that stands but for what each part takes; a reading of it takes as long as is told.
+    #[test]
+    fn each_part_of_a_command_has_its_time_and_they_come_to_the_whole() {
+        const READING_NS: u64 = 7;
+        let (clock, counter) = Clock::mock();
+        let (mut watch, histograms) =
+            StageWatch::new(clock, Pace { every: 1, reading_ns: READING_NS });
+        let takes = |ns: u64| counter.increment(ns + READING_NS);
+        let of = |stage: Stage| {
+            let times = histograms[stage as usize].read();
+            (times.count(), times.sum_ns())
+        };
+        watch.begin_turn();
+        counter.increment(1_000_000);
+        watch.mark();
+        // To look ahead, and the frames of the command and of two events with the engine between them and behind.
+        takes(100);
+        let split = watch.split().expect("the first command is split");
+        takes(20_000);
+        split.appended();
+        takes(3_000);
+        split.matched();
+        takes(40_000);
+        split.appended();
+        takes(500);
+        split.end_split();
+        assert_eq!((of(Stage::Append), of(Stage::Match)), ((1, 60_000), (1, 3_600)));
+        assert_eq!(of(Stage::Core), (1, 63_600 + READING_NS));
+        // The others are whole, and no part of what is between them is lost.
+        for _ in 1..COMMANDS_PER_SPLIT {
+            assert!(watch.split().is_none());
+            takes(100);
+            watch.lap(Stage::Core);
         }
-        let sum = |stage: Stage| histograms[stage as usize].read().sum_ns();
-        assert_eq!(histograms[Stage::Core as usize].read().count(), 10);
-        let parts = sum(Stage::Match) + sum(Stage::Append);
-        assert_eq!(sum(Stage::Core), parts + 10 * reading_ns);
+        let others = u64::from(COMMANDS_PER_SPLIT) - 1;
+        assert_eq!(of(Stage::Core), (1 + others, 63_607 + others * (100 + READING_NS)));
+        assert_eq!(of(Stage::Append).0, 1);
+        assert!(watch.split().is_some());
+    }
+
+    /// Whatever its period, each kind of a flow is split as often as the others.
+    #[test]
+    fn flows_that_repeat_themselves_are_split_evenly() {
+        for period in 2..=16 {
+            let mut commands = Turns::new(COMMANDS_PER_SPLIT);
+            let mut split = vec![0; period];
+            for at in 0..10 * period * COMMANDS_PER_SPLIT as usize {
+                split[at % period] += u32::from(commands.pick());
+            }
+            assert_eq!(split, vec![10; period]);
+        }
+    }
+
+    #[test]
+    fn a_reading_takes_its_time() {
+        assert!(reading_ns(&Clock::new()) > 0);
     }
 }

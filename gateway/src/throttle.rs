@@ -12,6 +12,7 @@ use std::fmt;
 
 use ironbook_engine::Timestamp;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// What happens to an order without a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,47 @@ pub struct ThrottleTerms {
 
 /// Largest rate and largest bucket, so that numbers stay far below 2^63.
 pub const ORDERS_MAX: u32 = 1_000_000;
+
+/// A number that no throttle can have.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{key} = {found}: {reason}")]
+pub struct TermsError {
+    /// Key of the configuration.
+    pub key: &'static str,
+    /// The number.
+    pub found: u32,
+    /// What is wrong with it, and what is allowed.
+    pub reason: String,
+}
+
+impl ThrottleTerms {
+    /// Terms by the numbers that a configuration has: a rate of 0 is no bound at all, a burst of 0 is as many as
+    /// in a second.
+    ///
+    /// # Errors
+    /// [`TermsError`] for a number out of bounds, and for a burst without a rate.
+    pub fn configured(
+        per_second: u32,
+        burst: u32,
+        action: ThrottleAction,
+    ) -> Result<Option<Self>, TermsError> {
+        for (key, found) in [("orders_per_second", per_second), ("orders_burst", burst)] {
+            if found > ORDERS_MAX {
+                let reason = format!("0 to {ORDERS_MAX} is allowed");
+                return Err(TermsError { key, found, reason });
+            }
+        }
+        match (per_second, burst) {
+            (0, 0) => Ok(None),
+            (0, found) => {
+                let reason = "needs orders_per_second beside it".to_owned();
+                Err(TermsError { key: "orders_burst", found, reason })
+            }
+            (_, 0) => Ok(Some(Self { per_second, burst: per_second, action })),
+            _ => Ok(Some(Self { per_second, burst, action })),
+        }
+    }
+}
 
 /// A token in the unit of a bucket: what flows into it in a second at a rate of one.
 const TOKEN: i64 = 1_000_000_000;

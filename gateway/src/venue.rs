@@ -186,6 +186,15 @@ impl Venue {
     /// # Errors
     /// [`StartError`] says what is wrong, where, and what to do; no whole frame of the journal is changed.
     pub fn start(config: &Config) -> Result<Self, StartError> {
+        Self::start_and_measure(config, config.metrics.measures_stages())
+    }
+
+    /// As [`start`](Self::start), but measures [stages](Self::stages) or not as is said here, for whoever reads them
+    /// without metrics.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start).
+    pub fn start_and_measure(config: &Config, stages: bool) -> Result<Self, StartError> {
         config.check()?;
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let core_cpu = cpu(config.threads.core_cpu, processors.checked_sub(1));
@@ -193,7 +202,7 @@ impl Venue {
         let storage: Arc<dyn Storage> = Arc::new(FileStorage::new(&config.venue.data_dir));
         let metrics_network = config.metrics.listen.map(TcpNetwork::listen).transpose()?;
         let opened = open_journal(config, &storage, ironbook_journal::open_in)?;
-        let (watches, stages) = StageWatches::new(config.metrics.stages);
+        let (watches, stages) = StageWatches::new(stages);
         let place = Place {
             clock: SystemClock,
             watches,
@@ -225,7 +234,7 @@ impl Venue {
         let ended = Arc::new(Mutex::new(None));
         let core = CoreThread { core: Some(core), ended: ended.clone() };
         let cpus = (core_cpu, processors);
-        let mut ports = vec![("fix", gateway.counters())];
+        let mut ports = vec![(metrics::PORT_OF_ORDERS, gateway.counters())];
         ports.extend(market_data.iter().map(|agent| ("market_data", agent.counters())));
         let agents = (gateway, core, follower);
         let mut threads = start_threads(config, agents, &stop, &mut started, cpus)?;
@@ -287,7 +296,7 @@ impl Venue {
         self.metrics
     }
 
-    /// What orders take their time for, at any time from now on.
+    /// What orders take their time for, at any time from now on, where that is measured.
     pub fn stages(&self) -> &StageTimes {
         &self.stages
     }
@@ -773,6 +782,10 @@ impl<C: Clock> Agent for CoreThread<C> {
         self.core.as_mut().map_or(0, CoreAgent::do_work)
     }
 
+    fn must_look(&self) -> bool {
+        self.core.as_ref().is_some_and(CoreAgent::must_look)
+    }
+
     fn close(&mut self) -> bool {
         let Some(mut core) = self.core.take() else { return true };
         if !core.close() {
@@ -858,6 +871,10 @@ impl<A: Agent> Agent for Last<A> {
 
     fn park(&mut self, limit: Duration) {
         self.agent.park(limit);
+    }
+
+    fn must_look(&self) -> bool {
+        self.agent.must_look()
     }
 
     fn close(&mut self) -> bool {

@@ -5,12 +5,12 @@ mod common;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{ErrorKind, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     path::Path,
     time::Duration,
 };
 
-use common::{FixClient, TestVenue, cancel, limit, wait_for};
+use common::{FixClient, Flaw, TestVenue, cancel, limit, wait_for};
 use ironbook_engine::Timestamp;
 use ironbook_gateway::{
     config::Config,
@@ -21,6 +21,7 @@ use ironbook_gateway::{
         text::Kind,
     },
     network::TcpNetwork,
+    venue::Venue,
 };
 
 const GET: &str = "GET /metrics HTTP/1.1\r\nHost: ironbook\r\n\r\n";
@@ -124,6 +125,19 @@ fn they_say_what_has_happened() {
     a.expect("35=9");
     a.send("F", &cancel("A6", "A3", "AAPL", "1"));
     a.expect("35=8|150=4");
+    // What is no message, what the venue does not have, and what there is no instrument for.
+    a.send_raw(&a.build("0", a.next_out, "", Flaw::CheckSum));
+    a.send("6", "23=1");
+    a.expect("35=j|380=3");
+    a.send("x", "320=l|559=0|55=NOSUCH");
+    a.expect("35=y|560=2");
+    let mut watcher = FixClient::log_on(venue.venue().market_data_address().expect("a port"), "A");
+    for (id, symbol, answer) in [("w1", "AAPL", "35=W"), ("w2", "NOSUCH", "35=Y|281=0")] {
+        watcher.send("V", &format!("262={id}|263=1|264=1|265=1|267=1|269=0|146=1|55={symbol}"));
+        watcher.expect(answer);
+    }
+    watcher.send("e", "324=s|55=NOSUCH|263=2");
+    watcher.expect("35=j");
     let mut c = venue.client("C");
     for id in ["C1", "C2"] {
         c.send("D", &limit(id, "AAPL", "1", "1", "1.00"));
@@ -147,6 +161,7 @@ fn they_say_what_has_happened() {
         seen = samples(&text);
         seen["ironbook_connections{port=\"fix\"}"] == 1.0
             && seen["ironbook_session_logged_on{comp_id=\"C\"}"] == 0.0
+            && seen["ironbook_market_data_subscriptions"] == 1.0
             && seen["ironbook_executions_total{exec_type=\"canceled\"}"] == 1.0
             && seen["ironbook_journal_lag_bytes{at=\"metrics\"}"] == 0.0
             && seen["ironbook_journal_lag_bytes{at=\"gateway\"}"] == 0.0
@@ -161,22 +176,27 @@ fn they_say_what_has_happened() {
         ("rejects_total{request=\"new_order\",rule=\"price_off_tick\"}", 1.0),
         ("rejects_total{request=\"cancel_or_replace\",rule=\"unknown_order\"}", 1.0),
         ("refusals_total{port=\"fix\",why=\"throttle\"}", 1.0),
-        ("refusals_total{port=\"fix\",why=\"not_served\"}", 0.0),
+        ("refusals_total{port=\"fix\",why=\"not_served\"}", 2.0),
+        ("refusals_total{port=\"market_data\",why=\"not_served\"}", 2.0),
+        ("messages_garbled_total{port=\"fix\"}", 1.0),
+        ("messages_garbled_total{port=\"market_data\"}", 0.0),
         ("logon_failures_total{port=\"fix\"}", 1.0),
         ("logon_failures_total{port=\"market_data\"}", 0.0),
         ("connections_accepted_total{port=\"fix\"}", 3.0),
         ("connections_refused_total{port=\"fix\"}", 0.0),
-        ("connections{port=\"market_data\"}", 0.0),
+        ("connections_accepted_total{port=\"market_data\"}", 1.0),
+        ("connections{port=\"market_data\"}", 1.0),
         ("sessions", 4.0),
         ("sessions_logged_on", 1.0),
         ("session_logged_on{comp_id=\"A\"}", 1.0),
-        ("session_next_msg_seq_num{comp_id=\"A\",direction=\"in\"}", 8.0),
-        ("session_next_msg_seq_num{comp_id=\"A\",direction=\"out\"}", 10.0),
+        ("session_next_msg_seq_num{comp_id=\"A\",direction=\"in\"}", 10.0),
+        ("session_next_msg_seq_num{comp_id=\"A\",direction=\"out\"}", 12.0),
         ("receive_to_stamp_seconds_count", 7.0),
         ("receive_to_stamp_seconds_bucket{le=\"+Inf\"}", 7.0),
         ("ring_batches", 0.0),
         ("storage_ok", 1.0),
         ("audit_ok", 1.0),
+        ("metrics_ok", 1.0),
     ];
     for (series, value) in expected {
         assert_eq!(seen[&format!("ironbook_{series}")], value, "{series}");
@@ -184,8 +204,15 @@ fn they_say_what_has_happened() {
     let at = |series: &str| seen[&format!("ironbook_{series}")];
     assert!(at("ring_batches_max") >= 1.0 && at("journal_segments_prepared") >= 0.0);
     assert!(at("start_time_seconds") > 1.7e9);
-    assert!(at("agent_turns_total{agent=\"follower\"}") > 0.0);
-    assert!(seen.keys().any(|series| series.starts_with("ironbook_agent_busy_turns_total")));
+    for agent in ["follower", "market data"] {
+        for what in ["turns", "busy_turns", "parks"] {
+            assert!(
+                at(&format!("agent_{what}_total{{agent=\"{agent}\"}}")) > 0.0,
+                "{agent}, {what}"
+            );
+        }
+    }
+    assert!(!seen.contains_key("ironbook_refusals_total{port=\"market_data\",why=\"throttle\"}"));
     assert!(at("journal_position_bytes{at=\"written\"}") > 0.0);
     if at("stage_turns_per_sample") == 1.0 {
         assert!(at("stage_seconds_count{stage=\"decode\"}") >= 9.0);
@@ -193,7 +220,7 @@ fn they_say_what_has_happened() {
     }
     // The last sequence that was counted is that of the journal, as nothing happens meanwhile but what A's client
     // would have to answer.
-    drop(a);
+    drop((a, watcher));
     let last = at("journal_sequence");
     assert!(venue.stop().last_sequence as f64 >= last && last > 20.0, "{last}");
     // The next process counts anew, and knows where the journal is before anything happens.
@@ -219,8 +246,12 @@ fn each_family_is_on_the_page_and_in_the_readme() {
             family.kind.name()
         );
         assert!(text.contains(&head), "{head}\n{text}");
-        let row = format!("| `{}` | {} |", family.name, family.kind.name());
-        assert!(readme.contains(&row), "{row}");
+        let (start, end) = (
+            format!("| `{}` | {} |", family.name, family.kind.name()),
+            format!("| {} |", family.help),
+        );
+        let row = readme.lines().find(|line| line.starts_with(&start)).expect(&start);
+        assert!(row.ends_with(&end), "{row} and {end}");
         assert!(family.kind != Kind::Histogram || family.name.ends_with("_seconds"));
     }
 }
@@ -236,12 +267,27 @@ fn without_stages_the_rest_is_told() {
 }
 
 #[test]
+fn stages_are_measured_where_somebody_reads_them() {
+    let is_measured = |venue: &Venue| !venue.stages().read().is_empty();
+    let (mut with_metrics, _) = venue(|_| {});
+    assert!(is_measured(with_metrics.venue()));
+    with_metrics.stop();
+    // The configuration is the same, but for who would read them.
+    let mut without = TestVenue::start();
+    assert!(without.config.metrics.stages && !is_measured(without.venue()));
+    without.stop();
+    let explicit = Venue::start_and_measure(&without.config, true).expect("it starts");
+    assert!(is_measured(&explicit));
+    explicit.stop();
+}
+
+#[test]
 fn a_port_that_is_taken_is_told_before_anything_is_opened() {
     let (venue, address) = venue(|_| {});
     let data = venue.scratch().join("other");
     let mut config = common::small_config(&data);
     config.metrics.listen = Some(address);
-    let error = ironbook_gateway::venue::Venue::start(&config).err().expect("it is taken");
+    let error = Venue::start(&config).err().expect("it is taken");
     assert!(error.to_string().contains("--metrics"), "{error}");
     assert!(!data.exists());
 }
@@ -342,6 +388,12 @@ fn bad_requests_are_told_what_is_wrong() {
     let answer = server.read(&mut stream, |bytes| bytes.ends_with(b"\r\n\r\n"));
     let answer = String::from_utf8(answer).unwrap();
     assert!(answer.contains("\r\nContent-Length: 5\r\n") && !answer.contains("page"), "{answer}");
+    let mut stream = server.connect();
+    stream.write_all(b"HEAD /secret HTTP/1.1\r\n\r\n").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let answer = server.read(&mut stream, |_| false);
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404") && answer.ends_with("\r\n\r\n"), "{answer}");
     // Byte by byte is a request as well.
     let mut stream = server.connect();
     for byte in GET.as_bytes() {
@@ -387,13 +439,61 @@ fn slow_clients_delay_nobody_and_have_an_end() {
     assert!(answer.ends_with(b"xxxx") && answer.len() > 32 << 20);
 }
 
+/// As `nc -N` does.
+#[test]
+fn who_says_nothing_more_gets_his_answer() {
+    for length in [5, 32 << 20] {
+        let mut server = Server::new("x".repeat(length));
+        let ask = |server: &mut Server, request: &str| {
+            let mut stream = server.connect();
+            stream.write_all(request.as_bytes()).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            stream
+        };
+        let mut stream = ask(&mut server, "GET /metrics HTTP/1.0\r\n\r\n");
+        let answer = server.read(&mut stream, |_| false);
+        assert!(answer.len() > length && answer.ends_with(b"xxxxx"), "{} bytes", answer.len());
+        assert_eq!(server.http.open(), 0);
+        // Half a request has none.
+        let mut stream = ask(&mut server, &GET[..20]);
+        assert_eq!(server.read(&mut stream, |_| false), b"");
+        // Nor may one stay who takes nothing of it; the small page he has taken.
+        let _deaf = ask(&mut server, GET);
+        if length > 5 {
+            (0..10).for_each(|_| server.turn());
+            assert_eq!(server.http.open(), 1);
+            server.now += TIME_NS_MAX + 1;
+        }
+        wait_for("he is gone", || {
+            server.turn();
+            server.http.open() == 0
+        });
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_keeps_no_place() {
+    let mut server = Server::new("page\n".to_owned());
+    server.now = 3_600_000_000_000;
+    let mut silent = server.connect();
+    server.now = 1;
+    assert!(!server.is_closed(&mut silent));
+    server.now += TIME_NS_MAX + 1;
+    wait_for("he is closed", || server.is_closed(&mut silent));
+}
+
 #[test]
 fn connections_have_a_bound() {
     let mut server = Server::new("page\n".to_owned());
     let mut open: Vec<_> = (0..CONNECTIONS_MAX).map(|_| server.connect()).collect();
     let mut more = TcpStream::connect(server.http.address()).expect("a connection");
     more.set_nonblocking(true).unwrap();
-    let told = server.read(&mut more, |_| false);
+    more.write_all(GET.as_bytes()).unwrap();
+    let told = server.read(&mut more, |bytes| bytes.ends_with(b"\n"));
+    // And is closed without a reset, which would take that from a client that was slow to read it.
+    more.set_nonblocking(false).unwrap();
+    more.set_read_timeout(Some(common::WAIT_MAX)).unwrap();
+    assert_eq!(more.read(&mut [0; 1]).map_err(|error| error.kind()), Ok(0));
     let told = String::from_utf8(told).unwrap();
     assert!(told.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{told}");
     assert_eq!(server.http.open(), CONNECTIONS_MAX);

@@ -747,6 +747,48 @@ fn load_and_replay_count_alike() {
 }
 
 #[test]
+fn phases_tell_starts_stops_and_deaths() {
+    let place = Place::new();
+    let data = text(&place.data());
+    let phases = || json(&expect_exit(&["inspect", &data, "--phases", "--json"], 0));
+    let mut venue = place.start();
+    let mut client = venue.client("TRADER1");
+    client.rest("one", "AAPL", "1", "10", "100.00");
+    assert_eq!(venue.end("TERM"), Some(0), "{}", venue.logged());
+    drop(client);
+    // Nothing is new, and nobody comes: this one is in the header only.
+    let mut venue = place.start();
+    assert_eq!(venue.end("TERM"), Some(0));
+    let found = phases();
+    assert_eq!((&found["opened_to_be_written"], &found["starts"]["count"]), (&2.into(), &1.into()));
+    assert_eq!(found["starts"]["listed"][0]["end"], "stopped");
+
+    let mut venue = place.start();
+    let client = venue.client("TRADER1");
+    venue.end("KILL");
+    drop(client);
+    let symbols = "[[instrument]]\nsymbol = \"AAPL\"\ntick = \"0.01\"\nlot = \"1\"\nstatus = \"halted\"\n\
+                   [[instrument]]\nsymbol = \"ZZZ\"\ntick = \"0.01\"\nlot = \"1\"\n";
+    let venue = place.start_with(symbols);
+    // It is asked while it runs.
+    let found = phases();
+    assert_eq!((&found["opened_to_be_written"], &found["starts"]["count"]), (&4.into(), &3.into()));
+    let starts = found["starts"]["listed"].as_array().unwrap();
+    let of = |key: &str| starts.iter().map(|run| run[key].clone()).collect::<Vec<_>>();
+    assert_eq!(of("seen_by"), ["first_frame", "session", "announced"]);
+    assert_eq!(of("end"), ["stopped", "died", "end_of_journal"]);
+    assert_eq!(of("sessions_lost"), [0, 0, 1]);
+    assert_eq!(of("requests"), [1, 0, 0]);
+    let news = |run: &Value| [&run["instruments"], &run["statuses"]].map(|of| of.as_u64().unwrap());
+    assert_eq!(news(&starts[2]), [1, 1], "{found:#}");
+    let halted = &found["instruments"][0]["statuses"]["listed"][1];
+    assert_eq!((&halted["status"], &halted["by"]["venue"]), (&"Halted".into(), &"start".into()));
+    let gone = starts[1]["last"]["sequence"].as_u64().unwrap();
+    assert_eq!(starts[2]["first"]["sequence"], gone + 1);
+    drop(venue);
+}
+
+#[test]
 fn load_plays_a_file_of_market_data() {
     let place = Place::new();
     let file = place.dir.path().join("events.csv");
@@ -863,6 +905,10 @@ fn tools_work_where_the_first_segments_are_gone() {
     let inspected = expect_exit(&["inspect", &data, "--limit", "1"], 0);
     assert!(stderr(&inspected).contains("frames 1 to"), "{}", stderr(&inspected));
     assert_eq!(stdout(&inspected).matches("segment").count(), 1, "the first that is there");
+    let phases = stdout(&expect_exit(&["inspect", &data, "--phases"], 0));
+    for expected in ["  the beginning is gone", " Open     all the time: AAPL MSFT"] {
+        assert!(phases.contains(expected), "{expected}\n{phases}");
+    }
     // What a plan sums up begins there too, and it says so.
     let plan = stdout(&expect_exit(&["bust", &data, "--symbol", "AAPL"], 0));
     assert!(plan.contains("\nPLAN positions and cash count from sequence"), "{plan}");

@@ -500,6 +500,12 @@ fn what_would_have_been() {
     story.golden("whatif-drop-late", "whatif --drop-client C7 --from 34 --to 70");
     story.golden("whatif-tick", "whatif --set MSFT.tick=0.01 --set MSFT.lot=5");
     story.golden("whatif-limit", "whatif --set engine.orders_max=2");
+    let throttle = "--set C1.orders_per_second=100 --set session.orders_per_second=150 --set session.orders_burst=1";
+    story.golden("whatif-throttle", &format!("whatif {throttle}"));
+    story.golden(
+        "whatif-throttle-late",
+        &format!("whatif {throttle} --from 34 --to 70 --drop-client C2"),
+    );
     let said = story.ask("whatif --drop-client C1 --drop-client C2 --json", 0);
     let dropped = story.ask("whatif --drop-client C7", 0);
     let lines: Vec<_> = dropped.lines().filter(|line| line.contains("sequence")).collect();
@@ -510,9 +516,46 @@ fn what_would_have_been() {
     assert!(said.contains("\"label\": \"COUNTERFACTUAL\""), "{said}");
 }
 
+/// A configuration in which C1 and C7 are of a firm.
+fn firms(story: &Story) -> String {
+    let config = story.beside("venue.toml");
+    let sessions =
+        ["C1", "C7"].map(|name| format!("[[session]]\ncomp_id = \"{name}\"\nfirm = \"ACME\"\n"));
+    fs::write(&config, sessions.concat()).unwrap();
+    text(&config)
+}
+
+#[test]
+fn what_sessions_of_a_firm_would_have_sent_together() {
+    let story = Story::new();
+    let ask = |question: &str| {
+        let config = firms(&story);
+        json(&story.output(&format!("whatif --config {config} {question} --json"), 0))
+    };
+    let said = ask("--set firm.orders_per_second=1 --set firm.ACME.orders_burst=5");
+    let rows = said["throttles"].as_array().unwrap();
+    assert_eq!(
+        (rows.len(), &rows[0]["scope"], &rows[0]["name"]),
+        (1, &"firm".into(), &"ACME".into())
+    );
+    // All of it lasts 36 ms: no token comes in that time.
+    let refused = rows[0]["refused"].as_u64().unwrap();
+    assert_eq!(rows[0]["orders"].as_u64(), Some(refused + 5), "{said:#}");
+    assert_eq!(said["commands_left_out"].as_u64(), Some(refused));
+    let first = &rows[0]["first_refused"];
+    assert_eq!((&first["comp_id"], &first["cl_ord_id"]), (&"C1".into(), &"a2".into()), "{said:#}");
+    // C2, which is of no firm, is bounded by nothing.
+    let c2 = said["clients"].as_array().unwrap().iter().find(|row| row["comp_id"] == "C2").unwrap();
+    let requests = |side: &str| &c2["client"][side]["requests"];
+    assert_eq!(requests("real"), requests("COUNTERFACTUAL"));
+    let none = ask("--set firm.orders_per_second=1000");
+    assert_eq!(none["states"]["real"], none["states"]["COUNTERFACTUAL"], "{none:#}");
+}
+
 #[test]
 fn what_can_not_have_been_is_told() {
     let story = Story::new();
+    let config = firms(&story);
     for (question, expected) in [
         ("whatif --set engine.speed=9", "there is no such key; there are\n  engine.orders_max"),
         ("whatif --set IBM.tick=1", "with the symbols AAPL MSFT"),
@@ -525,6 +568,37 @@ fn what_can_not_have_been_is_told() {
         ("whatif --set engine.orders_max=0", "no engine can have engine.orders_max=0"),
         ("whatif --set AAPL.tick=0.05 --from 20", "AAPL is defined before --from"),
         ("whatif --set engine.orders_max=2 --from 20", "only grow; play from the start"),
+        (
+            "whatif --set C9.orders_per_second=1",
+            "C9.orders_per_second=1: no session has the comp id C9; there are C1 C2 C7; session.orders_per_second is for each",
+        ),
+        ("whatif --set session.orders_per_second=x", "\"x\" is no whole number"),
+        (
+            "whatif --set session.orders_per_second=1000001",
+            "session C1: orders_per_second = 1000001: 0 to 1000000 is allowed",
+        ),
+        (
+            "whatif --set C7.orders_burst=2",
+            "session C7: orders_burst = 2: needs orders_per_second beside it",
+        ),
+        ("whatif --set session.throttle=delay", "one that delays is not simulated"),
+        (
+            "whatif --set session.speed=1",
+            "  session.orders_per_second    new orders and replaces in a second",
+        ),
+        (
+            "whatif --set firm.orders_per_second=5",
+            "give the venue's configuration with --config FILE",
+        ),
+        (&format!("whatif --config {config}"), "leave --config out"),
+        (
+            &format!("whatif --config {config} --set firm.X.orders_per_second=5"),
+            "is of that firm; it has ACME",
+        ),
+        (
+            &format!("whatif --config {config}.not --set firm.orders_per_second=5"),
+            "check the path given with --config",
+        ),
     ] {
         let message = stderr(&story.output(question, 2));
         assert!(message.contains(expected), "{question}: {message}");

@@ -62,6 +62,8 @@ fn a_journal_of_older_rules_verifies_and_is_refused_by_both_versions() {
     assert_eq!((&verified["frames"], &verified["findings"]), (&128.into(), &serde_json::json!([])));
     assert_eq!(verified["running_hash"], "94d4f7689ce4904d");
     expect_exit(&["inspect", &data], 0);
+    let phases = json(&expect_exit(&["inspect", "--phases", "--json", &data], 0));
+    assert_eq!((&phases["frames"], &phases["starts"]["count"]), (&128.into(), &1.into()));
     let replay = stderr(&expect_exit(&["replay", &data], 4));
     let start = place.refused(4);
     for message in [replay, start] {

@@ -6,7 +6,7 @@ mod story;
 use std::{fs, path::Path};
 
 use fixtures::{Place, expect_exit, json, stderr, stdout, text};
-use story::Story;
+use story::{Story, compare};
 
 #[test]
 fn moments() {
@@ -132,6 +132,26 @@ fn questions() {
 }
 
 #[test]
+fn phases() {
+    let story = Story::new();
+    let json = story.ask("inspect --phases --json", 0);
+    let found: serde_json::Value = serde_json::from_str(&json).unwrap();
+    // The clock of this machine is in the segment's header.
+    let by = &found["written_by"]["listed"][0];
+    let (created, ns) = (by["created"].as_str().unwrap(), by["created_ns"].to_string());
+    let masked = |text: &str| text.replace(created, "CREATED").replace(&ns, "\"CREATED\"");
+    compare("phases.json", &masked(&json));
+    let text = story.ask("inspect --phases", 0);
+    compare("phases.txt", &format!("$ inspect --phases\n{}", masked(&text)));
+    // What it says comes next.
+    for line in text.lines().filter_map(|line| line.split_once("ironbook ")) {
+        story.output(&line.1.replace(" data", ""), 0);
+    }
+    story.output("inspect --phases --limit 3", 2);
+    assert!(story.ask("inspect --limit 1", 0).contains("\n      ironbook inspect data --phases\n"));
+}
+
+#[test]
 fn a_damaged_journal_answers_up_to_the_damage() {
     let story = Story::new();
     let path = story.dir.join("0000000000.seg");
@@ -148,6 +168,7 @@ fn a_damaged_journal_answers_up_to_the_damage() {
     assert!(last.starts_with("Sequence     28 "), "{last}");
     // What was asked of all of it ends as what is wrong with it does.
     assert!(story.ask("top", 3).contains("Sequence     1 to 28"));
+    assert!(story.ask("inspect --phases", 3).contains("Sequence     1 to 28, 28 frames"));
     assert!(story.ask("order clordid:C1/a2", 3).contains("lives at the end of the journal"));
     story.output("client C1", 3);
     let missing = stderr(&story.output("replay --at trade:1", 3));

@@ -47,7 +47,9 @@ fn a_runaway_trips_and_is_explained() {
     let address = venue.address().to_string();
     let load = ["load", "--fix", &address, "--flow", "runaway", "--as", "LOADGEN,RUNAWAY"];
     let more = ["--symbols", "AAPL,BTC-USD", "--orders", "700", "--after", "100"];
-    let load = [&load[..], &more, &["--share", "60", "--json"]].concat();
+    // Few at a time, so that both clients take turns whichever socket is read first.
+    let turns = ["--share", "60", "--in-flight", "8", "--json"];
+    let load = [&load[..], &more, &turns].concat();
     let told = json(&expect_exit(&load, 0));
     assert_eq!(told["unanswered"], 0);
     // Who may not send another order gets his orders back.
@@ -98,8 +100,42 @@ fn a_runaway_trips_and_is_explained() {
     let earlier = earlier["first_difference"]["sequence"].as_u64().expect("a sequence");
     assert!(earlier < full, "{earlier} {full}");
 
-    // It buys one symbol and sells the other.
+    // Under the throttle that it had, all that got through gets through.
+    let throttled = |burst: u32| {
+        let burst = format!("RUNAWAY.orders_burst={burst}");
+        ["whatif", "--set", "RUNAWAY.orders_per_second=1", "--set", &burst].map(str::to_owned)
+    };
+    let words = throttled(BURST);
+    let same = ask_json(&dir, &words.each_ref().map(String::as_str));
+    assert_eq!(same["throttles"][0]["refused"], 0, "{same:#}");
     let whole = ask_json(&dir, &["client", "RUNAWAY"]);
+    assert_eq!(same["throttles"][0]["orders"], whole["requests"]["NewOrder"], "{same:#}");
+    assert_eq!(same["first_difference"], Value::Null);
+    assert_eq!(same["states"]["real"], same["states"]["COUNTERFACTUAL"]);
+    let refused_then = same["refused_by_the_gateway_then"].as_u64().expect("a count");
+    assert!(refused_then > 0);
+    // Half of it trips earlier, and says the same whenever somebody asks.
+    let words = throttled(BURST / 2);
+    let words = words.each_ref().map(String::as_str);
+    let half = ask(&dir, &words);
+    assert_eq!(half, ask(&dir, &words));
+    for expected in [
+        "orders and replaces refused by throttles, by when the gateway had read each",
+        "that the gateway refused then: only answers to them are journaled",
+        "throttle: this session may send 1 orders and replaces a second, 100 at once; this is ",
+    ] {
+        assert!(half.contains(expected), "{expected}\n{half}");
+    }
+    let half = ask_json(&dir, &words);
+    let earlier = half["throttles"][0]["first_refused"]["sequence"].as_u64().expect("a sequence");
+    assert!(earlier < tripped, "{earlier} {tripped}");
+    let to_there = ask_json(&dir, &["client", "RUNAWAY", "--to", &format!("seq:{earlier}")]);
+    // With the one that it refuses.
+    let sent = to_there["requests"]["NewOrder"].as_u64().expect("orders");
+    let half = limit / 2 + 1;
+    assert!((half..=half + seconds).contains(&sent), "{sent}");
+
+    // It buys one symbol and sells the other.
     assert_eq!(whole["live_orders"], 0);
     let positions = whole["positions"].as_array().expect("positions");
     let none = |position: &Value, side: &str| {

@@ -75,12 +75,15 @@ impl<C: Clock, N: Network> MarketDataAgent<C, N> {
         };
         let delivered = Delivered::default();
         delivered.set(parts.tail.position());
+        let acceptor = Acceptor::new(&config.fix, output_bound, clock, network);
+        let mut desk = Desk::new(config, &board, now)?;
+        desk.count_with(acceptor.counters.clone());
         Ok(Self {
-            acceptor: Acceptor::new(&config.fix, output_bound, clock, network),
+            acceptor,
             tail: parts.tail,
             delivered,
             durable: parts.durable,
-            desk: Desk::new(config, &board, now)?,
+            desk,
             board,
             interval_ns: config.market_data.interval_ms * 1_000_000,
             next_publication: Timestamp(0),
@@ -206,6 +209,11 @@ impl<C: Clock, N: Network> Agent for MarketDataAgent<C, N> {
             false => PARK_MAX,
         };
         self.acceptor.poll(limit.max(due).min(PARK_MAX), now);
+    }
+
+    /// The journal wakes nobody.
+    fn must_look(&self) -> bool {
+        true
     }
 
     fn close(&mut self) -> bool {

@@ -1,6 +1,6 @@
 //! The sessions of the market data port: what they ask for, and when they are told of it.
 
-use std::{mem, net::IpAddr};
+use std::{mem, net::IpAddr, sync::Arc};
 
 use ironbook_engine::{InstrumentId, Timestamp};
 use ironbook_fix::{
@@ -26,6 +26,7 @@ use crate::{
     acceptor::{Outputs, Sessions},
     admission::{self, NotAdmitted},
     config::{Config, ConfigError, Login, MarketDataConfig, SessionConfig},
+    counters::PortCounters,
     credentials::Claim,
     desk::{self, AnswerId},
     network::Security,
@@ -73,6 +74,7 @@ pub struct Desk {
     has_new: bool,
     refresh: Refresh,
     changes: Vec<(usize, u64, Change)>,
+    counters: Arc<PortCounters>,
 }
 
 /// What is published.
@@ -104,7 +106,13 @@ impl Desk {
             has_new: false,
             refresh: Refresh::default(),
             changes: Vec::new(),
+            counters: Arc::default(),
         })
+    }
+
+    /// Keeps count here.
+    pub fn count_with(&mut self, counters: Arc<PortCounters>) {
+        self.counters = counters;
     }
 
     /// Whether somebody waits for a first snapshot.
@@ -137,45 +145,49 @@ impl Desk {
     }
 
     fn take_application(&mut self, index: usize, message: &Message<'_>, now: Timestamp) {
+        let Err(refused) = self.answer(index, message, now) else { return };
+        self.counters.unserved.add(1);
         let slot = &mut self.slots[index];
-        if let Some(refusal) = desk::unanswerable(message, slot.fix.version()) {
-            return slot.fix.refuse(now.0, message, &refusal);
+        match refused {
+            Refused::Message(refusal) => slot.fix.refuse(now.0, message, &refusal),
+            Refused::Request(reject) => slot.send(now, &reject),
         }
-        if let Some(request) = MarketDataRequest::parse(message) {
-            match request.and_then(|request| self.follow(index, &request).map_err(Refused::Request))
-            {
-                Ok(()) => {}
-                Err(Refused::Message(refusal)) => {
-                    self.slots[index].fix.refuse(now.0, message, &refusal);
-                }
-                Err(Refused::Request(reject)) => self.slots[index].send(now, &reject),
-            }
-            return;
-        }
-        let refusal = match ReferenceRequest::parse(message) {
-            Some(Ok(ReferenceRequest::List(request))) => {
-                return self.list(index, &request, now);
-            }
-            Some(Ok(ReferenceRequest::Status(request))) => {
-                match self.follow_status(index, &request) {
-                    Ok(()) => return,
-                    Err(refusal) => refusal,
-                }
-            }
-            Some(Err(refusal)) => refusal,
-            None => Refusal::unsupported(),
-        };
-        self.slots[index].fix.refuse(now.0, message, &refusal);
     }
 
-    /// Takes a request for a list of securities.
+    /// Does what a request asks for.
+    fn answer<'a>(
+        &mut self,
+        index: usize,
+        message: &Message<'a>,
+        now: Timestamp,
+    ) -> Result<(), Refused<'a>> {
+        if let Some(refusal) = desk::unanswerable(message, self.slots[index].fix.version()) {
+            return Err(Refused::Message(refusal));
+        }
+        if let Some(request) = MarketDataRequest::parse(message) {
+            return self.follow(index, &request?).map_err(Refused::Request);
+        }
+        let request = ReferenceRequest::parse(message).unwrap_or(Err(Refusal::unsupported()));
+        match request.map_err(Refused::Message)? {
+            ReferenceRequest::List(request) => self.list(index, &request, now),
+            ReferenceRequest::Status(request) => {
+                self.follow_status(index, &request).map_err(Refused::Message)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a request for a list of securities; what it can't have is told in words of its own.
     fn list(&mut self, index: usize, request: &SecurityListRequest<'_>, now: Timestamp) {
         let id = AnswerId::next(&mut self.last_answer, now);
         let find = |symbol: &[u8]| self.symbols.named(symbol).map(place_of);
         let slot = &mut self.slots[index];
         match slot.lists.ask(request, id.as_bytes(), self.instruments, find) {
             Ok(()) => self.has_new = true,
-            Err(refused) => slot.send(now, &refused),
+            Err(refused) => {
+                self.counters.unserved.add(1);
+                slot.send(now, &refused);
+            }
         }
     }
 

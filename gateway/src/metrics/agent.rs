@@ -24,12 +24,17 @@ use crate::{
 
 /// Sessions that are told of one by one; of a configuration with more, only the first.
 pub const SESSIONS_SHOWN_MAX: usize = 1_000;
+const _: () =
+    assert!(SESSIONS_SHOWN_MAX == 1_000, "what the help of ironbook_session_logged_on says");
 
 /// Frames that are counted in one turn, so that sockets are read in between.
 const FRAMES_PER_TURN: usize = 4_096;
 
 /// Longest sleep: how far the counts may be behind, and what a stop may have to wait for.
 pub const PARK_MAX: Duration = Duration::from_millis(50);
+
+/// Name of the port of orders; it alone has throttles.
+pub const PORT_OF_ORDERS: &str = "fix";
 
 /// Where the numbers come from.
 pub struct Sources {
@@ -66,8 +71,6 @@ pub struct MetricsAgent<C, N: Network> {
     sources: Sources,
     followed: Delivered,
     tally: Tally,
-    /// The journal can't be followed any more.
-    broken: bool,
 }
 
 impl<C: Clock, N: Network> MetricsAgent<C, N> {
@@ -76,7 +79,7 @@ impl<C: Clock, N: Network> MetricsAgent<C, N> {
         let http = Http::new(network);
         let mut tally = Tally::default();
         tally.sequence = sources.sequence;
-        Self { clock, http, sources, followed, tally, broken: false }
+        Self { clock, http, sources, followed, tally }
     }
 
     /// Where it listens.
@@ -92,23 +95,24 @@ impl<C: Clock, N: Network> MetricsAgent<C, N> {
     /// Counts what the journal has; says whether there may be more.
     fn follow(&mut self) -> bool {
         let mut taken = 0;
-        while taken < FRAMES_PER_TURN && !self.broken {
+        while taken < FRAMES_PER_TURN && !self.tally.has_ended {
             let folded = match self.sources.tail.next() {
                 Ok(Some(frame)) => {
-                    self.tally.take(&frame);
-                    self.sources.sessions.fold(&frame).map(drop).map_err(|error| error.to_string())
+                    let sessions = &mut self.sources.sessions;
+                    let counted = sessions.fold(&frame).and_then(|_| self.tally.take(&frame));
+                    counted.map_err(|error| error.to_string())
                 }
                 Ok(None) => break,
                 Err(error) => Err(error.to_string()),
             };
             if let Err(error) = folded {
                 log::error!("metrics can't follow the journal: {error}; trading goes on");
-                self.broken = true;
+                self.tally.has_ended = true;
                 self.followed.end();
             }
             taken += 1;
         }
-        if taken > 0 && !self.broken {
+        if taken > 0 && !self.tally.has_ended {
             self.followed.set(self.sources.tail.position());
         }
         taken >= FRAMES_PER_TURN
@@ -128,6 +132,11 @@ impl<C: Clock, N: Network> Agent for MetricsAgent<C, N> {
     fn park(&mut self, limit: Duration) {
         self.http.poll(limit.min(PARK_MAX));
     }
+
+    /// The journal wakes nobody.
+    fn must_look(&self) -> bool {
+        true
+    }
 }
 
 /// A family of metrics.
@@ -139,15 +148,23 @@ pub struct Family {
     pub kind: Kind,
     /// What they mean.
     pub help: &'static str,
-    show: fn(&Sources, &Tally, &str, &mut Page),
+    show: Show,
 }
 
-const fn family(
-    name: &'static str,
-    kind: Kind,
-    help: &'static str,
-    show: fn(&Sources, &Tally, &str, &mut Page),
-) -> Family {
+/// How a family is written.
+#[derive(Clone, Copy)]
+enum Show {
+    /// As one number.
+    One(fn(&Sources, &Tally) -> u64),
+    /// As one for each port.
+    EachPort(fn(&PortCounters) -> u64),
+    /// As one for each agent.
+    EachAgent(fn(&TurnCounters) -> u64),
+    /// With labels of its own.
+    Labeled(fn(&Sources, &Tally, &str, &mut Page)),
+}
+
+const fn family(name: &'static str, kind: Kind, help: &'static str, show: Show) -> Family {
     Family { name, kind, help, show }
 }
 
@@ -157,254 +174,260 @@ pub const FAMILIES: &[Family] = &[
         "ironbook_build_info",
         Kind::Gauge,
         "The program that runs; always 1.",
-        |_, _, name, page| page.sample(name, &[("version", env!("CARGO_PKG_VERSION"))], 1),
+        Show::Labeled(|_, _, name, page| {
+            page.sample(name, &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        }),
     ),
     family(
         "ironbook_start_time_seconds",
         Kind::Gauge,
         "When the venue started, since 1970; all counts begin there.",
-        |of, _, name, page| page.sample(name, &[], seconds(of.started.0)),
+        Show::Labeled(|of, _, name, page| page.sample(name, &[], seconds(of.started.0))),
+    ),
+    family(
+        "ironbook_metrics_ok",
+        Kind::Gauge,
+        "1, or 0 once metrics can't follow the journal: what is counted over it goes on no more.",
+        Show::One(|_, tally| u64::from(!tally.has_ended)),
     ),
     family(
         "ironbook_stage_seconds",
         Kind::Histogram,
         "What an order takes its time for, by stage.",
-        |of, _, name, page| {
+        Show::Labeled(|of, _, name, page| {
             for (stage, times) in of.stages.read() {
                 page.histogram(name, &[("stage", stage.name())], &times);
             }
-        },
+        }),
     ),
     family(
         "ironbook_stage_turns_per_sample",
         Kind::Gauge,
         "Turns of the gateway for one whose stages are measured; 0 when none is.",
-        |of, _, name, page| page.sample(name, &[], of.stages.pace().every),
+        Show::One(|of, _| of.stages.pace().every.into()),
     ),
     family(
         "ironbook_receive_to_stamp_seconds",
         Kind::Histogram,
         "From the turn in which the gateway read a request to the core's stamp, as the journal has both.",
-        |_, tally, name, page| page.histogram(name, &[], &tally.received_to_stamp()),
+        Show::Labeled(|_, tally, name, page| page.histogram(name, &[], &tally.received_to_stamp())),
     ),
     family(
         "ironbook_commands_total",
         Kind::Counter,
         "Commands carried out by the core, accepted or not, by kind.",
-        |_, tally, name, page| tally.show_commands(name, page),
+        Show::Labeled(|_, tally, name, page| tally.show_commands(name, page)),
     ),
     family(
         "ironbook_executions_total",
         Kind::Counter,
         "Executions reported, by ExecType; a trade counts for both sides.",
-        |_, tally, name, page| tally.show_executions(name, page),
+        Show::Labeled(|_, tally, name, page| tally.show_executions(name, page)),
     ),
-    family("ironbook_trades_total", Kind::Counter, "Trades.", |_, tally, name, page| {
-        page.sample(name, &[], tally.trades());
-    }),
+    family("ironbook_trades_total", Kind::Counter, "Trades.", Show::One(|_, tally| tally.trades())),
     family(
         "ironbook_rejects_total",
         Kind::Counter,
         "Requests rejected by the core, by the rule that they broke.",
-        |_, tally, name, page| tally.show_rejects(name, page),
+        Show::Labeled(|_, tally, name, page| tally.show_rejects(name, page)),
     ),
     family(
         "ironbook_refusals_total",
         Kind::Counter,
         "Requests refused by the gateway, by a throttle, or as not served: what the venue does not have, or the session may not do.",
-        |of, _, name, page| {
+        Show::Labeled(|of, _, name, page| {
             for (port, counters) in &of.ports {
-                let (throttled, unserved) = (counters.throttled.get(), counters.unserved.get());
-                page.sample(name, &[("port", port), ("why", "throttle")], throttled);
+                if *port == PORT_OF_ORDERS {
+                    let throttled = counters.throttled.get();
+                    page.sample(name, &[("port", port), ("why", "throttle")], throttled);
+                }
+                let unserved = counters.unserved.get();
                 page.sample(name, &[("port", port), ("why", "not_served")], unserved);
             }
-        },
+        }),
     ),
     family(
         "ironbook_messages_garbled_total",
         Kind::Counter,
         "Messages that were none.",
-        |of, _, name, page| each_port(of, name, page, |port| port.garbled.get()),
+        Show::EachPort(|port| port.garbled.get()),
     ),
     family(
         "ironbook_connections",
         Kind::Gauge,
         "Connections that are open.",
-        |of, _, name, page| {
-            each_port(of, name, page, |port| port.open.get());
-        },
+        Show::EachPort(|port| port.open.get()),
     ),
     family(
         "ironbook_connections_accepted_total",
         Kind::Counter,
         "Connections accepted.",
-        |of, _, name, page| each_port(of, name, page, |port| port.accepted.get()),
+        Show::EachPort(|port| port.accepted.get()),
     ),
     family(
         "ironbook_connections_refused_total",
         Kind::Counter,
         "Connections closed at once: from where none may be, or one too many.",
-        |of, _, name, page| each_port(of, name, page, |port| port.refused.get()),
+        Show::EachPort(|port| port.refused.get()),
     ),
     family(
         "ironbook_logon_failures_total",
         Kind::Counter,
         "Logons and TLS handshakes that failed and count against their address.",
-        |of, _, name, page| each_port(of, name, page, |port| port.failures.get()),
+        Show::EachPort(|port| port.failures.get()),
     ),
-    family("ironbook_sessions", Kind::Gauge, "Sessions configured.", |of, _, name, page| {
-        page.sample(name, &[], of.comp_ids.len());
-    }),
+    family(
+        "ironbook_sessions",
+        Kind::Gauge,
+        "Sessions configured.",
+        Show::One(|of, _| of.comp_ids.len() as u64),
+    ),
     family(
         "ironbook_sessions_logged_on",
         Kind::Gauge,
         "Sessions for orders that are logged on.",
-        |of, _, name, page| {
-            let logged_on = of.comp_ids.iter().filter(|(id, _)| is_logged_on(of, *id)).count();
-            page.sample(name, &[], logged_on);
-        },
+        Show::One(|of, _| {
+            of.comp_ids.iter().filter(|(id, _)| is_logged_on(of, *id)).count() as u64
+        }),
     ),
     family(
         "ironbook_session_logged_on",
         Kind::Gauge,
         "Whether a session for orders is logged on, 1 or 0; of the first 1,000 configured.",
-        |of, _, name, page| {
+        Show::Labeled(|of, _, name, page| {
             for (id, comp_id) in of.comp_ids.iter().take(SESSIONS_SHOWN_MAX) {
                 page.sample(name, &[("comp_id", comp_id)], u8::from(is_logged_on(of, *id)));
             }
-        },
+        }),
     ),
     family(
         "ironbook_session_next_msg_seq_num",
         Kind::Gauge,
         "MsgSeqNum of the next message of a session for orders, in from the client or out to it.",
-        |of, _, name, page| {
+        Show::Labeled(|of, _, name, page| {
             for (id, comp_id) in of.comp_ids.iter().take(SESSIONS_SHOWN_MAX) {
                 let known = of.sessions.get(*id);
                 let (next_in, next_out) = known.map_or((1, 1), |it| (it.next_in, it.next_out));
                 page.sample(name, &[("comp_id", comp_id), ("direction", "in")], next_in);
                 page.sample(name, &[("comp_id", comp_id), ("direction", "out")], next_out);
             }
-        },
+        }),
     ),
     family(
         "ironbook_sessions_resending",
         Kind::Gauge,
         "Sessions that messages are sent again to.",
-        |of, _, name, page| {
-            page.sample(
-                name,
-                &[],
-                of.ports.iter().map(|(_, port)| port.resending.get()).sum::<u64>(),
-            );
-        },
+        Show::One(|of, _| of.ports.iter().map(|(_, port)| port.resending.get()).sum()),
     ),
     family(
         "ironbook_market_data_subscriptions",
         Kind::Gauge,
         "Instruments that clients of market data follow, each client counted.",
-        |of, _, name, page| {
-            let all = of.ports.iter().map(|(_, port)| port.subscriptions.get());
-            page.sample(name, &[], all.sum::<u64>());
-        },
+        Show::One(|of, _| of.ports.iter().map(|(_, port)| port.subscriptions.get()).sum()),
     ),
     family(
         "ironbook_ring_batches",
         Kind::Gauge,
         "Batches of requests that wait for the core.",
-        |of, _, name, page| page.sample(name, &[], of.ring.batches()),
+        Show::One(|of, _| of.ring.batches() as u64),
     ),
     family(
         "ironbook_ring_batches_max",
         Kind::Gauge,
         "Batches that the ring has; when all are in use, sockets are not read.",
-        |of, _, name, page| page.sample(name, &[], of.ring.capacity().0),
+        Show::One(|of, _| of.ring.capacity().0 as u64),
     ),
     family(
         "ironbook_journal_sequence",
         Kind::Gauge,
         "Sequence of the last frame of the journal that these metrics know of.",
-        |_, tally, name, page| page.sample(name, &[], tally.sequence),
+        Show::One(|_, tally| tally.sequence),
     ),
     family(
         "ironbook_journal_position_bytes",
         Kind::Gauge,
         "How far the journal is written, how far it is durable, and how far those are who follow it.",
-        |of, _, name, page| {
+        Show::Labeled(|of, _, name, page| {
             for (at, position) in positions(of) {
                 page.sample(name, &[("at", at)], position);
             }
-        },
+        }),
     ),
     family(
         "ironbook_journal_lag_bytes",
         Kind::Gauge,
         "How far they are behind what is written.",
-        |of, _, name, page| {
+        Show::Labeled(|of, _, name, page| {
             // Read last, so that nobody seems to be ahead.
             let known: Vec<_> = positions(of).collect();
             let written = of.durable.written().get();
             for (at, position) in known.into_iter().skip(1) {
                 page.sample(name, &[("at", at)], written.saturating_sub(position));
             }
-        },
+        }),
     ),
     family(
         "ironbook_journal_segments_prepared",
         Kind::Gauge,
         "Segments that are ready behind the one that is written to; at 0 trading waits when it is full.",
-        |of, _, name, page| page.sample(name, &[], of.durable.prepared_ahead()),
+        Show::One(|of, _| of.durable.prepared_ahead()),
     ),
     family(
         "ironbook_storage_ok",
         Kind::Gauge,
         "1, or 0 while the journal can't be prepared or synced.",
-        |of, _, name, page| page.sample(name, &[], u8::from(of.durable.status().is_none())),
+        Show::One(|of, _| of.durable.status().is_none().into()),
     ),
     family(
         "ironbook_audit_ok",
         Kind::Gauge,
         "1, or 0 once the audit has found a difference, or ended: then there are no snapshots any more.",
-        |of, _, name, page| page.sample(name, &[], u8::from(of.audit.status().is_none())),
+        Show::One(|of, _| of.audit.status().is_none().into()),
     ),
     family(
         "ironbook_agent_turns_total",
         Kind::Counter,
         "Turns of the loop of an agent.",
-        |of, _, name, page| each_agent(of, name, page, |agent| agent.turns.get()),
+        Show::EachAgent(|agent| agent.turns.get()),
     ),
     family(
         "ironbook_agent_busy_turns_total",
         Kind::Counter,
         "Those of them with something to do.",
-        |of, _, name, page| each_agent(of, name, page, |agent| agent.busy.get()),
+        Show::EachAgent(|agent| agent.busy.get()),
     ),
     family(
         "ironbook_agent_parks_total",
         Kind::Counter,
         "Times that an agent slept.",
-        |of, _, name, page| each_agent(of, name, page, |agent| agent.parks.get()),
+        Show::EachAgent(|agent| agent.parks.get()),
     ),
 ];
 
 fn page(sources: &Sources, tally: &Tally) -> String {
     let mut page = Page::default();
-    for family in FAMILIES {
-        page.family(family.name, family.kind, family.help);
-        (family.show)(sources, tally, family.name, &mut page);
+    for Family { name, kind, help, show } in FAMILIES {
+        page.family(name, *kind, help);
+        match show {
+            Show::One(value) => page.sample(name, &[], value(sources, tally)),
+            Show::EachPort(count) => each(&sources.ports, "port", count, name, &mut page),
+            Show::EachAgent(count) => each(&sources.agents, "agent", count, name, &mut page),
+            Show::Labeled(show) => show(sources, tally, name, &mut page),
+        }
     }
     page.into_text()
 }
 
-fn each_port(of: &Sources, name: &str, page: &mut Page, count: impl Fn(&PortCounters) -> u64) {
-    for (port, counters) in &of.ports {
-        page.sample(name, &[("port", port)], count(counters));
-    }
-}
-
-fn each_agent(of: &Sources, name: &str, page: &mut Page, count: impl Fn(&TurnCounters) -> u64) {
-    for (agent, counters) in &of.agents {
-        page.sample(name, &[("agent", agent)], count(counters));
+/// A value of each of those that have a name.
+fn each<T>(
+    all: &[(impl AsRef<str>, Arc<T>)],
+    label: &str,
+    count: &fn(&T) -> u64,
+    name: &str,
+    page: &mut Page,
+) {
+    for (who, counters) in all {
+        page.sample(name, &[(label, who.as_ref())], count(counters));
     }
 }
 
@@ -419,4 +442,198 @@ fn positions(of: &Sources) -> impl Iterator<Item = (&'static str, u64)> {
     let followers = of.followers.iter().map(|(name, position)| (*name, position.get()));
     let all = journal.into_iter().chain(followers).map(|(name, position)| (name, position.get()));
     all.filter(|(_, position)| *position < u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, net::Ipv4Addr};
+
+    use ironbook_engine::{Command, command::DefineSession};
+    use ironbook_journal::{Fault, Options, SimulatedStorage, Writer, open_stepped};
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        counters::Counter,
+        network::TcpNetwork,
+        ring::{Input, ring},
+        session_record::SessionRecord,
+        stages::{Pace, Stage, StageWatches},
+    };
+
+    /// All series but buckets that are not 0.
+    fn shown(agent: &MetricsAgent<ManualClock, TcpNetwork>) -> BTreeMap<String, f64> {
+        let text = page(&agent.sources, &agent.tally);
+        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.contains("_bucket"));
+        let sample = |line: &str| {
+            let (series, value) = line.rsplit_once(' ').expect("a series and a value");
+            let series = series.strip_prefix("ironbook_").expect("a name of ours");
+            (series.replace('"', ""), value.parse().expect("a number"))
+        };
+        lines.map(sample).filter(|(_, value)| *value != 0.0).collect()
+    }
+
+    fn append(writer: &mut Writer, kind: u16, payload: &[u8]) {
+        writer.append(kind, writer.next_sequence(), 1, payload);
+        writer.commit();
+    }
+
+    /// Sets each to another number, from this one on.
+    fn number(counters: &[&Counter], first: u64) {
+        counters.iter().zip(first..).for_each(|(counter, value)| counter.set(value));
+    }
+
+    #[test]
+    fn each_number_is_that_of_its_source() {
+        let storage = SimulatedStorage::new(1);
+        let options = Options { segment_bytes: 1 << 16, ..Options::default() };
+        let (mut writer, _, helpers) =
+            open_stepped(Arc::new(storage.clone()), options).expect("a journal");
+        let ports: Vec<_> = [(PORT_OF_ORDERS, 10), ("market_data", 20)]
+            .map(|(name, first)| {
+                let port = Arc::new(PortCounters::default());
+                let PortCounters { open, accepted, refused, failures, garbled, .. } = &*port;
+                let PortCounters { throttled, unserved, resending, subscriptions, .. } = &*port;
+                number(&[open, accepted, refused, failures, garbled], first);
+                number(&[throttled, unserved, resending, subscriptions], first + 5);
+                (name, port)
+            })
+            .into();
+        let agents: Vec<_> = [("gateway", 30), ("core", 40)]
+            .map(|(name, first)| {
+                let agent = Arc::new(TurnCounters::default());
+                number(&[&agent.turns, &agent.busy, &agent.parks], first);
+                (name.to_owned(), agent)
+            })
+            .into();
+        let (mut inputs, _core) = ring(64);
+        let session = SessionId(1);
+        inputs.push(Input::Session(Box::new(SessionRecord::Reset { session })));
+        inputs.flush();
+        let (clock, mock) = quanta::Clock::mock();
+        let (mut watches, stages) = StageWatches::with(clock, Pace { every: 17, reading_ns: 1 });
+        watches.gateway.begin_turn();
+        mock.increment(500_000_000);
+        watches.gateway.lap(Stage::Read);
+        let (gateway, market_data, followed) =
+            (Delivered::default(), Delivered::default(), Delivered::default());
+        market_data.end();
+        let sources = Sources {
+            tail: writer.tail(),
+            sequence: 0,
+            sessions: SessionTable::default(),
+            comp_ids: vec![(session, "A".to_owned()), (SessionId(2), "B".to_owned())],
+            started: Timestamp(1_500_000_000),
+            stages,
+            durable: writer.durable(),
+            followers: vec![
+                ("gateway", gateway.clone()),
+                ("market_data", market_data),
+                ("metrics", followed.clone()),
+            ],
+            ring: inputs.level(),
+            ports,
+            agents,
+            audit: Arc::default(),
+        };
+        let network = TcpNetwork::listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
+        let mut agent = MetricsAgent::new(sources, followed, ManualClock::default(), network);
+
+        let msg_type = b"A".to_vec();
+        for record in [
+            SessionRecord::Outbound { session, msg_type, body: Vec::new() },
+            SessionRecord::Inbound { session, next: 7 },
+        ] {
+            append(&mut writer, record.kind(), &record.payload());
+        }
+        helpers.step_syncer();
+        helpers.step_preparer();
+        let comp_id = "A".try_into().expect("a comp id");
+        let command = Command::from(DefineSession::new(session, comp_id));
+        append(&mut writer, command.kind(), command.payload());
+        gateway.set(writer.durable().get());
+        append(&mut writer, command.kind(), command.payload());
+        assert!(!agent.follow(), "that is all");
+        append(&mut writer, command.kind(), command.payload());
+
+        let durable = writer.durable();
+        let (written, synced) = (durable.written().get() as f64, durable.get().get() as f64);
+        let known = agent.sources.tail.position().get() as f64;
+        assert!(synced < known && known < written);
+        let expected = [
+            (concat!("build_info{version=", env!("CARGO_PKG_VERSION"), "}"), 1.0),
+            ("start_time_seconds", 1.5),
+            ("metrics_ok", 1.0),
+            ("stage_seconds_sum{stage=read}", 0.5),
+            ("stage_seconds_count{stage=read}", 1.0),
+            ("stage_turns_per_sample", 17.0),
+            ("commands_total{kind=configuration}", 2.0),
+            ("refusals_total{port=fix,why=throttle}", 15.0),
+            ("refusals_total{port=fix,why=not_served}", 16.0),
+            ("refusals_total{port=market_data,why=not_served}", 26.0),
+            ("messages_garbled_total{port=fix}", 14.0),
+            ("messages_garbled_total{port=market_data}", 24.0),
+            ("connections{port=fix}", 10.0),
+            ("connections{port=market_data}", 20.0),
+            ("connections_accepted_total{port=fix}", 11.0),
+            ("connections_accepted_total{port=market_data}", 21.0),
+            ("connections_refused_total{port=fix}", 12.0),
+            ("connections_refused_total{port=market_data}", 22.0),
+            ("logon_failures_total{port=fix}", 13.0),
+            ("logon_failures_total{port=market_data}", 23.0),
+            ("sessions", 2.0),
+            ("sessions_logged_on", 1.0),
+            ("session_logged_on{comp_id=A}", 1.0),
+            ("session_next_msg_seq_num{comp_id=A,direction=in}", 7.0),
+            ("session_next_msg_seq_num{comp_id=A,direction=out}", 2.0),
+            ("session_next_msg_seq_num{comp_id=B,direction=in}", 1.0),
+            ("session_next_msg_seq_num{comp_id=B,direction=out}", 1.0),
+            ("sessions_resending", 17.0 + 27.0),
+            ("market_data_subscriptions", 18.0 + 28.0),
+            ("ring_batches", 1.0),
+            ("ring_batches_max", 4.0),
+            ("journal_sequence", 4.0),
+            ("journal_position_bytes{at=written}", written),
+            ("journal_position_bytes{at=durable}", synced),
+            ("journal_position_bytes{at=gateway}", synced),
+            ("journal_position_bytes{at=metrics}", known),
+            ("journal_lag_bytes{at=durable}", written - synced),
+            ("journal_lag_bytes{at=gateway}", written - synced),
+            ("journal_lag_bytes{at=metrics}", written - known),
+            ("journal_segments_prepared", 1.0),
+            ("storage_ok", 1.0),
+            ("audit_ok", 1.0),
+            ("agent_turns_total{agent=gateway}", 30.0),
+            ("agent_turns_total{agent=core}", 40.0),
+            ("agent_busy_turns_total{agent=gateway}", 31.0),
+            ("agent_busy_turns_total{agent=core}", 41.0),
+            ("agent_parks_total{agent=gateway}", 32.0),
+            ("agent_parks_total{agent=core}", 42.0),
+        ];
+        let expected: BTreeMap<_, _> =
+            expected.into_iter().map(|(series, value)| (series.to_owned(), value)).collect();
+        assert_eq!(shown(&agent), expected);
+
+        // What is wrong is told, and only that.
+        let is_ok = |agent: &_| {
+            let shown = shown(agent);
+            ["metrics_ok", "storage_ok", "audit_ok"].map(|series| shown.contains_key(series))
+        };
+        agent.sources.audit.report_difference("a test");
+        assert_eq!(is_ok(&agent), [true, true, false]);
+        storage.fail_next(Fault::Sync);
+        helpers.step_syncer();
+        assert_eq!(is_ok(&agent), [true, false, false]);
+        helpers.step_syncer();
+        assert_eq!(is_ok(&agent), [true, true, false]);
+        // A record that says nothing; what is behind it is not counted.
+        append(&mut writer, SessionRecord::OUTBOUND, &[]);
+        append(&mut writer, command.kind(), command.payload());
+        agent.follow();
+        assert_eq!(is_ok(&agent), [false, true, false]);
+        let shown = shown(&agent);
+        assert_eq!(shown["commands_total{kind=configuration}"], 3.0);
+        assert_eq!(shown["journal_sequence"], 5.0);
+        assert!(!shown.contains_key("journal_lag_bytes{at=metrics}"), "nothing waits for it");
+    }
 }

@@ -2,8 +2,7 @@
 //! bounded. It waits for nobody.
 
 use std::{
-    fmt::Write as _,
-    io::{self, ErrorKind, Write as _},
+    io::{self, ErrorKind, Read as _, Write as _},
     net::SocketAddr,
     time::Duration,
 };
@@ -41,7 +40,7 @@ const READS_PER_TURN: usize = 4;
 /// Connections accepted in one turn.
 const ACCEPTS_PER_TURN: usize = CONNECTIONS_MAX;
 
-/// An answer: its status, and what else it says.
+/// The status of an answer, and the text that comes with it; that of the page is the page.
 #[derive(Debug, PartialEq, Eq)]
 struct Status(&'static str, &'static str);
 
@@ -54,58 +53,58 @@ const TOO_LONG: Status =
 const TOO_MANY: Status =
     Status("503 Service Unavailable", "16 connections are open, as many as may be\n");
 
-/// What bytes ask for.
+// As the texts say.
+const _: () = assert!(REQUEST_BYTES_MAX == 8_192 && HEADERS_MAX == 64 && CONNECTIONS_MAX == 16);
+
+/// How a request is answered.
 #[derive(Debug, PartialEq, Eq)]
-enum Asked {
-    /// Nothing yet.
-    Incomplete,
-    /// The page, with its text or only with the length of that.
-    Page { with_text: bool },
-    /// What is answered with this.
-    Refused(Status),
+struct Reply {
+    status: Status,
+    /// Not for HEAD, which asks for the length of the text alone.
+    with_text: bool,
 }
 
-fn parse(bytes: &[u8]) -> Asked {
+/// What is answered to these bytes; nothing yet, when more of them are needed.
+fn parse(bytes: &[u8]) -> Option<Reply> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
-    match request.parse(bytes) {
-        Ok(httparse::Status::Partial) if bytes.len() >= REQUEST_BYTES_MAX => {
-            Asked::Refused(TOO_LONG)
-        }
-        Ok(httparse::Status::Partial) => Asked::Incomplete,
-        Err(httparse::Error::TooManyHeaders) => Asked::Refused(TOO_LONG),
-        Err(_) => Asked::Refused(MALFORMED),
+    let status = match request.parse(bytes) {
+        Ok(httparse::Status::Partial) if bytes.len() >= REQUEST_BYTES_MAX => TOO_LONG,
+        Ok(httparse::Status::Partial) => return None,
+        Err(httparse::Error::TooManyHeaders) => TOO_LONG,
+        Err(_) => MALFORMED,
         Ok(httparse::Status::Complete(_)) => {
             let path = request.path.unwrap_or_default();
             let path = path.split_once('?').map_or(path, |(path, _)| path);
             match request.method {
-                _ if path != PATH => Asked::Refused(NOT_FOUND),
-                Some("GET") => Asked::Page { with_text: true },
-                Some("HEAD") => Asked::Page { with_text: false },
-                _ => Asked::Refused(NOT_ALLOWED),
+                _ if path != PATH => NOT_FOUND,
+                Some("GET" | "HEAD") => OK,
+                _ => NOT_ALLOWED,
             }
         }
-    }
+    };
+    Some(Reply { status, with_text: request.method != Some("HEAD") })
 }
 
-fn answer(out: &mut Vec<u8>, Status(status, _): &Status, content_type: &str, length: usize) {
-    let mut head = String::new();
-    let _ = write!(
-        head,
-        "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\
-         Connection: close\r\n"
-    );
-    if *status == NOT_ALLOWED.0 {
-        head.push_str("Allow: GET, HEAD\r\n");
+impl Reply {
+    /// Writes it; `page` gives the text of the page.
+    fn write(&self, out: &mut Vec<u8>, page: impl FnOnce() -> String) {
+        let Status(status, text) = self.status;
+        let (content_type, text) = match self.status {
+            OK => (CONTENT_TYPE, page()),
+            _ => ("text/plain; charset=utf-8", text.to_owned()),
+        };
+        let allow = if self.status == NOT_ALLOWED { "Allow: GET, HEAD\r\n" } else { "" };
+        let length = text.len();
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n{allow}\r\n"
+        );
+        out.extend(head.as_bytes());
+        if self.with_text {
+            out.extend(text.as_bytes());
+        }
     }
-    head.push_str("\r\n");
-    out.extend(head.as_bytes());
-}
-
-/// An answer that says what is wrong.
-fn refuse(out: &mut Vec<u8>, status: &Status) {
-    answer(out, status, "text/plain; charset=utf-8", status.1.len());
-    out.extend(status.1.as_bytes());
 }
 
 /// A connection.
@@ -116,6 +115,10 @@ struct Line<S> {
     until: Timestamp,
     /// It has its answer, all but what the socket did not take yet.
     answered: bool,
+    /// The client says nothing more, and may still read.
+    is_read: bool,
+    /// The system was asked to say when the socket takes bytes again.
+    waits_for_room: bool,
     /// It has its whole answer, and may close.
     lingers: bool,
 }
@@ -180,14 +183,20 @@ impl<N: Network> Http<N> {
         let mut done = if self.accepting { self.accept(now) } else { 0 };
         for number in 0..CONNECTIONS_MAX {
             let Some(line) = &mut self.lines[number] else { continue };
+            // The clock may have been set back meanwhile.
+            line.until = line.until.min(Timestamp(now.0 + TIME_NS_MAX));
             let mut look = if line.until < now { Look::Over } else { Look::Open };
             if look == Look::Open && std::mem::take(&mut self.ready[number]) {
                 done += 1;
                 look = line.go_on(now, &mut page);
                 self.ready[number] = look == Look::More;
-                let stream = line.io.has_output().then(|| line.io.stream_mut());
-                if stream.is_some_and(|it| self.network.tell_of_room(it, number, true).is_err()) {
-                    look = Look::Over;
+                // Once: to ask again tells of the end of the request again.
+                if line.io.has_output() && !line.waits_for_room {
+                    line.waits_for_room = true;
+                    let told = self.network.tell_of_room(line.io.stream_mut(), number, true);
+                    if told.is_err() {
+                        look = Look::Over;
+                    }
                 }
             }
             if look == Look::Over {
@@ -218,8 +227,10 @@ impl<N: Network> Http<N> {
     fn admit(&mut self, mut stream: N::Stream, peer: SocketAddr, now: Timestamp) {
         let Some(number) = self.lines.iter().position(Option::is_none) else {
             let mut out = Vec::new();
-            refuse(&mut out, &TOO_MANY);
-            // As far as the socket takes it at once.
+            Reply { status: TOO_MANY, with_text: true }.write(&mut out, String::new);
+            // A request that is there is read, as one that is not read takes the answer away; and the answer is
+            // written as far as the socket takes it at once.
+            let _ = stream.read(&mut [0; REQUEST_BYTES_MAX]);
             let _ = stream.write(&out);
             return;
         };
@@ -232,6 +243,8 @@ impl<N: Network> Http<N> {
             io: Connection::new(stream, peer, REQUEST_BYTES_MAX, usize::MAX),
             until: Timestamp(now.0 + TIME_NS_MAX),
             answered: false,
+            is_read: false,
+            waits_for_room: false,
             lingers: false,
         });
         // What came before it was registered is not told of.
@@ -248,8 +261,11 @@ impl<N: Network> Http<N> {
 impl<S: io::Read + io::Write> Line<S> {
     /// Goes on with what the socket has.
     fn go_on(&mut self, now: Timestamp, page: &mut impl FnMut() -> String) -> Look {
-        let mut look = Look::More;
+        let mut look = if self.is_read { Look::Open } else { Look::More };
         for _ in 0..READS_PER_TURN {
+            if self.is_read {
+                break;
+            }
             if self.answered {
                 // Whatever else it says, it has had its answer.
                 self.io.consume(self.io.unused().len());
@@ -262,10 +278,15 @@ impl<S: io::Read + io::Write> Line<S> {
                     look = Look::Open;
                     break;
                 }
-                ReadOutcome::Closed | ReadOutcome::Full => return Look::Over,
+                // Whoever has said all that he has to say may still wait for his answer.
+                ReadOutcome::Closed => {
+                    self.is_read = true;
+                    look = Look::Open;
+                }
+                ReadOutcome::Full => return Look::Over,
             }
         }
-        if self.io.write().is_err() {
+        if self.io.write().is_err() || self.is_read && !self.io.has_output() {
             return Look::Over;
         }
         if self.answered && !self.io.has_output() && !self.lingers {
@@ -279,19 +300,10 @@ impl<S: io::Read + io::Write> Line<S> {
     fn answer(&mut self, page: &mut impl FnMut() -> String) {
         let unused = self.io.unused();
         let bytes = &unused[..unused.len().min(REQUEST_BYTES_MAX)];
-        let asked = if bytes.is_empty() { Asked::Incomplete } else { parse(bytes) };
-        match asked {
-            Asked::Incomplete => return,
-            Asked::Refused(status) => refuse(&mut self.io.output, &status),
-            Asked::Page { with_text } => {
-                let text = page();
-                answer(&mut self.io.output, &OK, CONTENT_TYPE, text.len());
-                if with_text {
-                    self.io.output.extend(text.as_bytes());
-                }
-            }
+        if let Some(reply) = if bytes.is_empty() { None } else { parse(bytes) } {
+            reply.write(&mut self.io.output, page);
+            self.answered = true;
         }
-        self.answered = true;
     }
 }
 
@@ -301,24 +313,26 @@ mod tests {
 
     #[test]
     fn requests_are_told_apart() {
-        let page = |with_text| Asked::Page { with_text };
+        let get = |status| Some(Reply { status, with_text: true });
+        let head = |status| Some(Reply { status, with_text: false });
         let long = format!("GET /metrics HTTP/1.1\r\nX: {}", "x".repeat(REQUEST_BYTES_MAX));
         let many = format!("GET /metrics HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(HEADERS_MAX + 1));
         for (bytes, expected) in [
-            ("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", page(true)),
-            ("GET /metrics HTTP/1.0\r\n\r\n", page(true)),
-            ("GET /metrics?x=1 HTTP/1.1\r\n\r\nmore", page(true)),
-            ("HEAD /metrics HTTP/1.1\r\n\r\n", page(false)),
-            ("GET /metrics HTTP/1.1\r\nHost: a\r\n", Asked::Incomplete),
-            ("G", Asked::Incomplete),
-            ("POST /metrics HTTP/1.1\r\n\r\n", Asked::Refused(NOT_ALLOWED)),
-            ("GET / HTTP/1.1\r\n\r\n", Asked::Refused(NOT_FOUND)),
-            ("GET /metrics/x HTTP/1.1\r\n\r\n", Asked::Refused(NOT_FOUND)),
-            ("8=FIX.4.4\u{1}9=5\u{1}", Asked::Refused(MALFORMED)),
-            ("GET /metrics HTTP/2.0\r\n\r\n", Asked::Refused(MALFORMED)),
-            (&long[..REQUEST_BYTES_MAX], Asked::Refused(TOO_LONG)),
-            (&long[..REQUEST_BYTES_MAX - 1], Asked::Incomplete),
-            (&many, Asked::Refused(TOO_LONG)),
+            ("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", get(OK)),
+            ("GET /metrics HTTP/1.0\r\n\r\n", get(OK)),
+            ("GET /metrics?x=1 HTTP/1.1\r\n\r\nmore", get(OK)),
+            ("HEAD /metrics HTTP/1.1\r\n\r\n", head(OK)),
+            ("GET /metrics HTTP/1.1\r\nHost: a\r\n", None),
+            ("G", None),
+            ("POST /metrics HTTP/1.1\r\n\r\n", get(NOT_ALLOWED)),
+            ("GET / HTTP/1.1\r\n\r\n", get(NOT_FOUND)),
+            ("HEAD / HTTP/1.1\r\n\r\n", head(NOT_FOUND)),
+            ("GET /metrics/x HTTP/1.1\r\n\r\n", get(NOT_FOUND)),
+            ("8=FIX.4.4\u{1}9=5\u{1}", get(MALFORMED)),
+            ("GET /metrics HTTP/2.0\r\n\r\n", get(MALFORMED)),
+            (&long[..REQUEST_BYTES_MAX], get(TOO_LONG)),
+            (&long[..REQUEST_BYTES_MAX - 1], None),
+            (&many, get(TOO_LONG)),
         ] {
             assert_eq!(parse(bytes.as_bytes()), expected, "{bytes:.60}");
         }

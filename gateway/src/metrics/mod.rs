@@ -17,5 +17,7 @@ pub mod http;
 mod tally;
 pub mod text;
 
-pub use agent::{FAMILIES, Family, MetricsAgent, PARK_MAX, SESSIONS_SHOWN_MAX, Sources};
+pub use agent::{
+    FAMILIES, Family, MetricsAgent, PARK_MAX, PORT_OF_ORDERS, SESSIONS_SHOWN_MAX, Sources,
+};
 pub use tally::Tally;

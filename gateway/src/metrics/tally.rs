@@ -1,6 +1,8 @@
 //! What the journal says of the orders of a running venue, counted.
 
-use ironbook_engine::{Command, Event, ExecType, LastLiquidity, domain::RejectReason};
+use ironbook_engine::{
+    Command, Event, ExecType, LastLiquidity, domain::RejectReason, record::DecodeError,
+};
 use ironbook_journal::Frame;
 
 use super::text::Page;
@@ -11,6 +13,8 @@ use crate::histogram::{Distribution, Histogram, Recorder, histogram};
 pub struct Tally {
     /// Sequence of the last frame.
     pub sequence: u64,
+    /// The journal can't be followed: nothing more is counted.
+    pub has_ended: bool,
     commands: [u64; COMMANDS.len()],
     executions: Vec<u64>,
     rejects: [Vec<u64>; 2],
@@ -60,6 +64,7 @@ impl Default for Tally {
         let (recorder, received_to_stamp) = histogram();
         Self {
             sequence: 0,
+            has_ended: false,
             commands: [0; COMMANDS.len()],
             executions: vec![0; ExecType::ALL.len()],
             rejects: [(); 2].map(|()| vec![0; RejectReason::ALL.len()]),
@@ -72,20 +77,21 @@ impl Default for Tally {
 
 impl Tally {
     /// Counts a frame.
-    pub fn take(&mut self, frame: &Frame<'_>) {
-        self.sequence = frame.sequence;
+    ///
+    /// # Errors
+    /// [`DecodeError`]: it is none that this program wrote.
+    pub fn take(&mut self, frame: &Frame<'_>) -> Result<(), DecodeError> {
         if Command::is_kind(frame.kind) {
-            if let Ok(command) = Command::decode(frame.kind, frame.payload) {
-                self.commands[place_of_command(&command)] += 1;
-                if let Some(received) = command.received() {
-                    self.recorder.record(frame.time_ns.saturating_sub(received.0));
-                }
+            let command = Command::decode(frame.kind, frame.payload)?;
+            self.commands[place_of_command(&command)] += 1;
+            if let Some(received) = command.received() {
+                self.recorder.record(frame.time_ns.saturating_sub(received.0));
             }
-        } else if Event::is_kind(frame.kind)
-            && let Ok(event) = Event::decode(frame.kind, frame.payload)
-        {
-            self.take_event(&event);
+        } else if Event::is_kind(frame.kind) {
+            self.take_event(&Event::decode(frame.kind, frame.payload)?);
         }
+        self.sequence = frame.sequence;
+        Ok(())
     }
 
     fn take_event(&mut self, event: &Event) {

@@ -2,13 +2,13 @@
 
 use std::fmt::{Display, Write as _};
 
-use crate::histogram::Distribution;
+use crate::histogram::{Distribution, POWER_MAX};
 
 /// What a page in this form is to HTTP.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Bounds of histograms are powers of two, ns: 64 ns to 17 s.
-const BOUNDS: std::ops::RangeInclusive<u32> = 6..=34;
+/// Bounds of histograms are powers of two, ns, from 64 ns up to the longest that they tell apart.
+const BOUNDS: std::ops::RangeInclusive<u32> = 6..=POWER_MAX;
 
 /// What kind of number a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +111,8 @@ mod tests {
     #[test]
     fn buckets_are_cumulative() {
         let (mut recorder, times) = histogram();
-        [10, 63, 64, 1_000_000, 20_000_000_000].iter().for_each(|ns| recorder.record(*ns));
+        let times_ns = [10, 63, 64, 1_000_000, 8_000_000_000, 16_000_000_000, 20_000_000_000];
+        times_ns.iter().for_each(|ns| recorder.record(*ns));
         let mut page = Page::default();
         page.histogram("t_seconds", &[("stage", "x")], &times.read());
         let text = page.into_text();
@@ -120,11 +121,12 @@ mod tests {
         assert_eq!(lines[1], "t_seconds_bucket{stage=\"x\",le=\"0.000000128\"} 3");
         assert!(lines.contains(&"t_seconds_bucket{stage=\"x\",le=\"0.001048576\"} 4"), "{text}");
         let end = [
-            "t_seconds_bucket{stage=\"x\",le=\"+Inf\"} 5",
-            "t_seconds_sum{stage=\"x\"} 20.001000137",
-            "t_seconds_count{stage=\"x\"} 5",
+            "t_seconds_bucket{stage=\"x\",le=\"8.589934592\"} 5",
+            "t_seconds_bucket{stage=\"x\",le=\"+Inf\"} 7",
+            "t_seconds_sum{stage=\"x\"} 44.001000137",
+            "t_seconds_count{stage=\"x\"} 7",
         ];
-        assert_eq!(lines[lines.len() - 3..], end);
+        assert_eq!(lines[lines.len() - 4..], end);
         assert_eq!(lines.len(), BOUNDS.count() + 3);
     }
 }

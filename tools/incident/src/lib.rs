@@ -10,6 +10,7 @@
 //! - [`export`]: frames for other programs; [`names`]: with pseudonyms instead of names.
 //! - [`request`]: what clients sent, as messages.
 //! - [`scenario`]: a part of a journal as a test.
+//! - [`phases`]: when the venue ran and instruments were open.
 //! - [`picture`]: what a report draws.
 //! - [`whatif`]: what would have been.
 //! - [`show`], [`book`], [`text`]: frames, books and numbers in people's words.
@@ -28,6 +29,7 @@ mod fault;
 pub mod index;
 pub mod moment;
 pub mod names;
+pub mod phases;
 pub mod picture;
 pub mod place;
 pub mod question;

@@ -39,6 +39,17 @@ pub fn micros(ns: u64) -> String {
     format!("{}.{} us", grouped(ns / 1_000), ns % 1_000 / 100)
 }
 
+/// A length of time in its two largest units: `2 d 3 h`, `4 min 5 s`; below a minute `6.789 s`.
+pub fn duration(ns: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let seconds = ns / 1_000_000_000;
+    let Some(at) = UNITS[..3].iter().position(|(unit, _)| seconds >= *unit) else {
+        return format!("{seconds}.{:03} s", ns / 1_000_000 % 1_000);
+    };
+    let [(large, of_large), (small, of_small)] = [UNITS[at], UNITS[at + 1]];
+    format!("{} {of_large} {} {of_small}", seconds / large, seconds % large / small)
+}
+
 /// A hash as sixteen hexadecimal digits.
 pub fn hash(hash: u64) -> String {
     format!("{hash:016x}")
@@ -88,6 +99,11 @@ mod tests {
         assert_eq!(decimal(5, 2), "0.05");
         assert_eq!(decimal(7, 0), "7");
         assert_eq!(signed_decimal(-5, 2), "-0.05");
+        for (seconds, expected) in
+            [(6, "6.789 s"), (245, "4 min 5 s"), (7_261, "2 h 1 min"), (183_600, "2 d 3 h")]
+        {
+            assert_eq!(duration(seconds * 1_000_000_000 + 789_999_999), expected);
+        }
     }
 
     #[test]

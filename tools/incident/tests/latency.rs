@@ -4,7 +4,7 @@ mod common;
 
 use common::{C1, C2, C7, START_NS, STEP_NS, Script, index, memory_dir};
 use ironbook_engine::{InstrumentStatus, Side};
-use ironbook_gateway::session_record::SessionRecord;
+use ironbook_gateway::{core::BATCH_MAX, session_record::SessionRecord};
 use ironbook_incident::{
     index::Index,
     question::{
@@ -142,6 +142,31 @@ fn the_slowest_of_many_have_their_turns() {
     }
     let exact = all[all.len() / 2].0;
     assert!(found.all.ns[0].abs_diff(exact) <= exact / 500, "{:?}, {exact}", found.all);
+}
+
+/// A clock that was set back: all that came until it had caught up has one stamp.
+#[test]
+fn a_turn_has_an_end_while_the_clock_stands() {
+    const PLACE: usize = 2 * BATCH_MAX + 20;
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut script = Script::new(&dir);
+    let ids: Vec<_> = (0..4 * BATCH_MAX + 7).map(|number| format!("a{number}")).collect();
+    let waited = |at: usize| if at == PLACE { 9_000 } else { 1_000 + at as u64 };
+    let orders: Vec<_> =
+        ids.iter().enumerate().map(|(at, id)| (C1, id.as_str(), Side::Buy, waited(at))).collect();
+    let sequences = script.turn(&orders);
+    script.close();
+    let found = of_all(&index(&dir), 3);
+    let [first, last, _] = &found.slowest[..] else { panic!("three of them") };
+    assert_eq!((first.slow.sequence, last.slow.ns), (sequences[PLACE], waited(ids.len() - 1)));
+    assert_eq!(first.turn.inputs, sequences[2 * BATCH_MAX..3 * BATCH_MAX]);
+    assert_eq!((first.turn.events, first.turn.since_last_ns), (BATCH_MAX as u64, Some(0)));
+    let beside: Vec<_> = first.neighbors.iter().map(|it| it.sequence).collect();
+    assert_eq!(beside, [-2_isize, -1, 1, 2].map(|by| sequences[PLACE.saturating_add_signed(by)]));
+    assert_eq!((&last.turn.inputs[..], last.turn.events), (&sequences[4 * BATCH_MAX..], 7));
+    assert_eq!(found.slowest[2].turn, last.turn);
+    assert!(found.to_string().contains("this is input 21 of 64;"), "{found}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use ironbook_benches::{
 use ironbook_gateway::{
     histogram::Distribution,
     stages::{Pace as Measured, Stage, StageTimes},
+    venue::Venue,
 };
 use ironbook_journal::Options;
 use std::time::Duration;
@@ -207,7 +208,7 @@ fn pipeline(commands: Vec<ironbook_engine::Command>, rate: f64) -> Result<OpenLo
 
 fn fix(pace: Pace, count: usize, stages: &mut Stages) -> Result<LoadReport, MeasureError> {
     let dir = tempfile::tempdir()?;
-    let venue = distance::venue(dir.path())?;
+    let venue = Venue::start_and_measure(&distance::config(dir.path()), true)?;
     let options = LoadOptions {
         address: venue.address(),
         comp_ids: vec!["LOADGEN".to_owned()],

@@ -83,6 +83,8 @@ pub fn config(random: &mut Random) -> Config {
     config.journal.sync_interval_ms = *random.choose(&[10, 200, 1_000, 5_000]);
     config.snapshot.every_commands = *random.choose(&[0, 40, 300]);
     config.snapshot.keep = random.between(1, 3) as usize;
+    // Nobody would read them.
+    config.metrics.stages = false;
     config.engine.orders_max = 1_024;
     config.engine.instruments_max = 4;
     config.engine.sessions_max = 8;

@@ -238,7 +238,7 @@ impl Survey {
             }
             _ => {}
         }
-        let Some(ns) = waits.take(command, frame) else { return };
+        let Some(Slow { ns, .. }) = waits.take(command, frame) else { return };
         self.messages += 1;
         let cell = self.cell(frame.time_ns);
         cell.messages += 1;

@@ -5,12 +5,13 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     fmt, mem,
 };
 
 use hdrhistogram::Histogram;
 use ironbook_engine::{Command, Engine, Event, ExecType, LastLiquidity, SessionId};
+use ironbook_gateway::core::BATCH_MAX;
 use ironbook_journal::Frame;
 use serde_json::{Map, Value, json};
 
@@ -68,8 +69,8 @@ pub struct Quantiles {
 pub struct Waits {
     histogram: Histogram<u64>,
     longest_ns: u64,
-    /// The slowest, ascending.
-    slowest: Vec<Slow>,
+    /// The slowest, as many as are kept; the first to give way on top.
+    slowest: BinaryHeap<Reverse<Slow>>,
     keep: usize,
 }
 
@@ -78,29 +79,32 @@ impl Waits {
     pub fn new(keep: usize) -> Self {
         let histogram = Histogram::new_with_max(WAIT_NS_MAX, DIGITS);
         let histogram = histogram.expect("bounds that fit each other");
-        Self { histogram, longest_ns: 0, slowest: Vec::new(), keep }
+        Self { histogram, longest_ns: 0, slowest: BinaryHeap::new(), keep }
     }
 
     /// How long the request of a frame waited, if it is a client's; it is counted.
-    pub fn take(&mut self, command: &Command, frame: &Frame<'_>) -> Option<u64> {
+    pub fn take(&mut self, command: &Command, frame: &Frame<'_>) -> Option<Slow> {
         let ns = wait_ns(command, frame.time_ns)?;
-        self.add(Slow { ns, sequence: frame.sequence, time_ns: frame.time_ns });
-        Some(ns)
+        let slow = Slow { ns, sequence: frame.sequence, time_ns: frame.time_ns };
+        self.add(slow);
+        Some(slow)
     }
 
     fn add(&mut self, slow: Slow) {
         self.histogram.saturating_record(slow.ns);
         self.longest_ns = self.longest_ns.max(slow.ns);
-        if self.slowest.len() == self.keep && self.slowest.first().is_none_or(|it| slow <= *it) {
-            return;
-        }
-        let at = self.slowest.partition_point(|kept| *kept < slow);
         if self.slowest.len() < self.keep {
-            self.slowest.insert(at, slow);
-        } else {
-            self.slowest[..at].rotate_left(1);
-            self.slowest[at - 1] = slow;
+            self.slowest.push(Reverse(slow));
+        } else if let Some(mut least) = self.slowest.peek_mut()
+            && least.0 < slow
+        {
+            *least = Reverse(slow);
         }
+    }
+
+    /// Whether one that was counted is among the slowest.
+    fn is_kept(&self, slow: &Slow) -> bool {
+        self.slowest.peek().is_some_and(|Reverse(least)| least <= slow)
     }
 
     /// Those that were counted.
@@ -125,7 +129,8 @@ impl Waits {
 
     /// Those that waited longest, slowest first.
     pub fn slowest(&self) -> Vec<Slow> {
-        self.slowest.iter().rev().copied().collect()
+        let ascending = self.slowest.clone().into_sorted_vec();
+        ascending.into_iter().map(|Reverse(slow)| slow).collect()
     }
 }
 
@@ -175,7 +180,8 @@ pub struct Row {
     pub neighbors: Vec<Input>,
 }
 
-/// What the core carried out in a turn: all inputs that have one stamp, 64 at the most.
+/// What the core carried out in a turn, as far as a journal tells: inputs that have one stamp, [`BATCH_MAX`] at the
+/// most. While a clock that was set back has not caught up, shorter turns are told as one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Turn {
     /// Its stamp, in ns since 1970.
@@ -211,10 +217,11 @@ struct Counting {
     second_ns: u64,
     second: Waits,
     seconds: Vec<(u64, Quantiles)>,
-    /// The turn that is being read.
+    /// The turn that is being read, and the request in it that waited longest.
     turn: Turn,
-    /// By their stamp, those with a request that is among the slowest.
-    turns: BTreeMap<u64, Turn>,
+    longest: Option<Slow>,
+    /// By their first sequence, those whose longest wait is among the slowest, with that.
+    turns: BTreeMap<u64, (Slow, Turn)>,
 }
 
 /// How requests in a part of a journal waited, with the `limit` slowest and their neighbors.
@@ -230,6 +237,7 @@ pub fn latency(index: &Index, span: Span, limit: usize) -> Result<Latency, Fault
         second: Waits::new(0),
         seconds: Vec::new(),
         turn: Turn::default(),
+        longest: None,
         turns: BTreeMap::new(),
     };
     scan(index, &[], span, |frame| found.take(frame))?;
@@ -239,7 +247,8 @@ pub fn latency(index: &Index, span: Span, limit: usize) -> Result<Latency, Fault
     let names = super::engine(&end)?;
     let mut slowest = Vec::new();
     for slow in found.all.slowest() {
-        let turn = found.turns.get(&slow.time_ns).cloned().unwrap_or_default();
+        let before = found.turns.range(..=slow.sequence).next_back();
+        let turn = before.map(|(_, (_, turn))| turn.clone()).unwrap_or_default();
         let input = |sequence| Input::read(index, names, sequence);
         let neighbors = turn.around(slow.sequence).map(input).collect::<Result<_, _>>()?;
         slowest.push(Row { slow, own: input(slow.sequence)?, turn, neighbors });
@@ -269,7 +278,9 @@ impl Input {
 
 impl Counting {
     fn take(&mut self, frame: &Frame<'_>) {
-        if frame.time_ns != self.turn.time_ns {
+        let is_event = Event::is_kind(frame.kind);
+        let is_full = !is_event && self.turn.inputs.len() == BATCH_MAX;
+        if frame.time_ns != self.turn.time_ns || is_full {
             self.end_turn(frame.time_ns);
         }
         let second_ns = frame.time_ns / SECOND_NS * SECOND_NS;
@@ -277,7 +288,7 @@ impl Counting {
             self.end_second();
             self.second_ns = second_ns;
         }
-        if Event::is_kind(frame.kind) {
+        if is_event {
             self.turn.events += 1;
             if let Ok(Event::Execution(event)) = Event::decode(frame.kind, frame.payload) {
                 let removed = event.last_liquidity == LastLiquidity::Removed;
@@ -287,8 +298,9 @@ impl Counting {
         }
         self.turn.inputs.push(frame.sequence);
         if let Ok(command) = Command::decode(frame.kind, frame.payload)
-            && self.all.take(&command, frame).is_some()
+            && let Some(slow) = self.all.take(&command, frame)
         {
+            self.longest = self.longest.max(Some(slow));
             self.second.take(&command, frame);
             self.turn.clients.extend(command.client());
         }
@@ -308,12 +320,13 @@ impl Counting {
         let since_last_ns = (last_ns > 0).then(|| next_ns.saturating_sub(last_ns));
         let next = Turn { time_ns: next_ns, since_last_ns, ..Turn::default() };
         let turn = mem::replace(&mut self.turn, next);
-        let slowest = &self.all.slowest;
-        let is_slow = |time_ns: u64| slowest.iter().any(|slow| slow.time_ns == time_ns);
-        if is_slow(turn.time_ns) {
-            self.turns.insert(turn.time_ns, turn);
-            if self.turns.len() > 2 * slowest.len() {
-                self.turns.retain(|time_ns, _| is_slow(*time_ns));
+        if let (Some(longest), Some(first)) = (self.longest.take(), turn.inputs.first())
+            && self.all.is_kept(&longest)
+        {
+            self.turns.insert(*first, (longest, turn));
+            // Now and then, so that it costs no more than to keep them.
+            if self.turns.len() > 2 * self.all.keep {
+                self.turns.retain(|_, (longest, _)| self.all.is_kept(longest));
             }
         }
     }

@@ -205,11 +205,11 @@ fn input_at(index: &Index, sequence: u64) -> Result<Vec<Entry>, Fault> {
     crate::view::read_input(index, index.input_of(sequence)?)
 }
 
-fn place_json(sequence: u64, time_ns: u64) -> Value {
+pub(crate) fn place_json(sequence: u64, time_ns: u64) -> Value {
     json!({ "sequence": sequence, "time_ns": time_ns, "time": utc(time_ns) })
 }
 
 /// The time of day of a moment, to the microsecond: `14:30:00.000017`.
-fn clock(time_ns: u64) -> String {
+pub(crate) fn clock(time_ns: u64) -> String {
     utc(time_ns)[11..26].to_owned()
 }

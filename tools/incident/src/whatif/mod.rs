@@ -1,10 +1,12 @@
 //! What would have been: the commands of a journal carried out once more, without those of some clients
 //! or under other limits, and what came otherwise. Everything that it says is COUNTERFACTUAL.
 //!
-//! Only the engine decides anew. Clients send what they sent: see [`NOT_SIMULATED`].
+//! Only the engine decides anew, and the gateway's throttles. Clients send what they sent: see
+//! [`NOT_SIMULATED`] and [`THROTTLES_NOT_SIMULATED`].
 
 mod settings;
 mod tally;
+mod throttles;
 
 use std::{collections::HashMap, fmt};
 
@@ -12,12 +14,16 @@ use ironbook_engine::{
     Command, Engine, Event, ExecType, OrderId, Sequence, SessionId, Stamp, Timestamp, TradeId,
     record::Record, sink::VecSink,
 };
-use ironbook_gateway::replay::{PlayError, ReplayError};
+use ironbook_gateway::{
+    replay::{PlayError, ReplayError},
+    session_record::SessionRecord,
+};
 use ironbook_journal::Frame;
 use serde_json::{Value, json};
 
 pub use settings::keys;
 pub use tally::{ClientRow, TradedRow};
+pub use throttles::{Firms, FirstRefused, THROTTLES_NOT_SIMULATED, ThrottleRow};
 
 use crate::{
     Fault,
@@ -31,6 +37,7 @@ use crate::{
 };
 use settings::Settings;
 use tally::Tally;
+use throttles::Throttles;
 
 /// The word that stands beside everything that did not happen.
 pub const LABEL: &str = "COUNTERFACTUAL";
@@ -58,6 +65,8 @@ pub struct Wanted {
     pub dropped: Vec<String>,
     /// What is other than it was, see [`keys`].
     pub settings: Vec<String>,
+    /// Which sessions are of which firm; for throttles of firms.
+    pub firms: Option<Firms>,
 }
 
 /// Something real, and what would have been.
@@ -107,6 +116,10 @@ pub struct WhatIf {
     pub wanted: Wanted,
     /// Commands carried out, and left out.
     pub commands: (u64, u64),
+    /// Throttles, and what they refused of those that are left out.
+    pub throttles: Vec<ThrottleRow>,
+    /// Requests that the gateway had refused, so that the journal has none of them.
+    pub refused_then: u64,
     /// Live orders of dropped clients before the first frame.
     pub left_resting: u64,
     /// Trades, by symbol.
@@ -135,11 +148,12 @@ pub struct WhatIf {
 pub fn what_if(index: &Index, wanted: Wanted) -> Result<WhatIf, Fault> {
     let names = Names::of(index, false)?;
     let settings = Settings::parse(&wanted.settings, names.engine())?;
+    let throttles = settings.throttles(names.engine(), wanted.firms.as_ref())?;
     let dropped = wanted.dropped.iter().map(|comp_id| session(names.engine(), comp_id));
     let dropped = dropped.collect::<Result<Vec<_>, _>>()?;
     // To the end of the last input: its events are computed whole.
     let span = wanted.span.of_inputs(index)?;
-    let mut play = Play::before(index, &names, settings, dropped, span.first)?;
+    let mut play = Play::before(index, &names, (settings, throttles), dropped, span.first)?;
     let mut problem = Ok(());
     scan_while(index, &[], span, |frame| {
         problem = play.take(frame);
@@ -156,6 +170,7 @@ pub fn what_if(index: &Index, wanted: Wanted) -> Result<WhatIf, Fault> {
 struct Play<'n> {
     names: &'n Names,
     settings: Settings,
+    throttles: Throttles,
     dropped: Vec<SessionId>,
     engine: Option<Engine>,
     next: Sequence,
@@ -163,6 +178,7 @@ struct Play<'n> {
     orders: HashMap<OrderId, Option<OrderId>>,
     input: Option<Input>,
     commands: (u64, u64),
+    refused_then: u64,
     left_resting: u64,
     tallies: Both<Tally>,
     first: Option<First>,
@@ -174,7 +190,7 @@ struct Play<'n> {
 /// The command at hand and what became of it.
 struct Input {
     entry: Entry,
-    dropped: bool,
+    left_out: bool,
     real: Vec<Event>,
     counterfactual: Vec<Event>,
 }
@@ -183,7 +199,7 @@ impl<'n> Play<'n> {
     fn before(
         index: &Index,
         names: &'n Names,
-        settings: Settings,
+        (settings, throttles): (Settings, Throttles),
         dropped: Vec<SessionId>,
         from: u64,
     ) -> Result<Self, Fault> {
@@ -205,12 +221,14 @@ impl<'n> Play<'n> {
         Ok(Self {
             names,
             settings,
+            throttles,
             dropped,
             engine,
             next,
             orders: HashMap::new(),
             input: None,
             commands: (0, 0),
+            refused_then: 0,
             left_resting,
             tallies: Both::default(),
             first: None,
@@ -231,6 +249,7 @@ impl<'n> Play<'n> {
         }
         self.end_input();
         if !Command::is_kind(frame.kind) {
+            self.refused_then += u64::from(SessionRecord::is_refusal(frame.kind, frame.payload));
             return Ok(());
         }
         let command = Command::decode(frame.kind, frame.payload).map_err(|source| {
@@ -239,8 +258,9 @@ impl<'n> Play<'n> {
         })?;
         let (client, origin) = (command.client(), command.origin());
         let dropped = origin.is_some_and(|origin| self.dropped.contains(&origin.session));
+        let left_out = dropped || !self.throttles.admit(&command, frame, self.names.engine());
         let mut counterfactual = Vec::new();
-        if dropped {
+        if left_out {
             self.commands.1 += 1;
         } else {
             self.commands.0 += 1;
@@ -248,12 +268,12 @@ impl<'n> Play<'n> {
         }
         if let Some(session) = client {
             self.tallies.real.request(session);
-            if !dropped {
+            if !left_out {
                 self.tallies.counterfactual.request(session);
             }
         }
         let entry = Entry::of(frame);
-        self.input = Some(Input { entry, dropped, real: Vec::new(), counterfactual });
+        self.input = Some(Input { entry, left_out, real: Vec::new(), counterfactual });
         Ok(())
     }
 
@@ -298,7 +318,7 @@ impl<'n> Play<'n> {
         if let Some(real) = accepted(&input.real) {
             self.orders.insert(real, accepted(&input.counterfactual));
         }
-        if input.dropped {
+        if input.left_out {
             return;
         }
         let rejects = (rejected(&input.real), rejected(&input.counterfactual));
@@ -320,6 +340,8 @@ impl<'n> Play<'n> {
         WhatIf {
             wanted,
             commands: self.commands,
+            throttles: self.throttles.into_rows(),
+            refused_then: self.refused_then,
             left_resting: self.left_resting,
             trades: tally::trades(&self.tallies, names),
             clients: tally::clients(&self.tallies, names),
@@ -445,6 +467,18 @@ impl WhatIf {
         if changes.is_empty() { "with nothing changed".to_owned() } else { changes.join(" and ") }
     }
 
+    /// The first request that a throttle refused.
+    pub fn first_refused(&self) -> Option<&FirstRefused> {
+        throttles::first_refused(&self.throttles)
+    }
+
+    /// What the answer leaves out, a line each.
+    fn not_simulated(&self) -> impl Iterator<Item = &'static str> {
+        let of_throttles =
+            if self.throttles.is_empty() { 0 } else { THROTTLES_NOT_SIMULATED.len() };
+        NOT_SIMULATED.into_iter().chain(THROTTLES_NOT_SIMULATED.into_iter().take(of_throttles))
+    }
+
     /// For programs.
     pub fn json(&self) -> Value {
         let first = self.first.as_ref().map(|first| {
@@ -468,6 +502,8 @@ impl WhatIf {
             "settings": self.wanted.settings,
             "commands": self.commands.0,
             "commands_left_out": self.commands.1,
+            "throttles": self.throttles.iter().map(ThrottleRow::json).collect::<Vec<_>>(),
+            "refused_by_the_gateway_then": self.refused_then,
             "orders_left_resting": self.left_resting,
             "trades": trades.collect::<Vec<_>>(),
             "clients": clients.collect::<Vec<_>>(),
@@ -476,7 +512,7 @@ impl WhatIf {
             "rejects_that_vanish": self.vanish.json(),
             "lost_cancels": self.lost_cancels,
             "states": self.states.json(|state| hash(*state).into()),
-            "not_simulated": NOT_SIMULATED,
+            "not_simulated": self.not_simulated().collect::<Vec<_>>(),
         })
     }
 }
@@ -499,6 +535,9 @@ impl fmt::Display for WhatIf {
                 grouped(self.left_resting)
             )?;
         }
+        if !self.throttles.is_empty() {
+            throttles::print(f, &self.throttles, self.refused_then)?;
+        }
         tally::print_trades(f, &self.trades)?;
         tally::print_clients(f, &self.clients)?;
         match &self.first {
@@ -518,6 +557,6 @@ impl fmt::Display for WhatIf {
         let Both { real, counterfactual } = self.states;
         write!(f, "\n{LABEL} state {}, real {}", hash(counterfactual), hash(real))?;
         write!(f, "\n\n{LABEL} is not all that would have been:")?;
-        NOT_SIMULATED.iter().try_for_each(|line| write!(f, "\n  - {line}"))
+        self.not_simulated().try_for_each(|line| write!(f, "\n  - {line}"))
     }
 }

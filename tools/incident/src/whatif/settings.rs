@@ -3,12 +3,14 @@
 use std::fmt::Write as _;
 
 use ironbook_engine::{
-    Command, Engine, EngineLimits,
+    Command, Engine, EngineLimits, SessionId,
     command::{DefineInstrument, TICKS_MAX},
 };
 use ironbook_fix::field::Decimal;
+use ironbook_gateway::throttle::{ThrottleAction, ThrottleTerms};
 
-use crate::Fault;
+use super::throttles::{Firms, Throttles};
+use crate::{Fault, place::session};
 
 /// A bound of the engine and its field.
 type Limit = (&'static str, &'static str, fn(&mut EngineLimits) -> &mut u32);
@@ -38,16 +40,46 @@ const TERMS: [Term; 4] = [
     ("price_max", "largest price", true, |definition| &mut definition.price_max),
 ];
 
+/// Numbers of a throttle, as the configuration has them.
+const RATE: &str = "orders_per_second";
+const BURST: &str = "orders_burst";
+/// What a throttle does, which can't be chosen here.
+const ACTION: &str = "throttle";
+
+/// Keys of throttles.
+const THROTTLES: [(&str, &str); 8] = [
+    (
+        "session.orders_per_second",
+        "new orders and replaces in a second, of each session; 0 for no bound",
+    ),
+    ("session.orders_burst", "how many of them at once after a pause; 0: as many as in a second"),
+    ("COMPID.orders_per_second", "the same of one session, before that of each"),
+    ("COMPID.orders_burst", ""),
+    ("firm.orders_per_second", "of all sessions of a firm together, for each firm of --config"),
+    ("firm.orders_burst", ""),
+    ("firm.NAME.orders_per_second", "of one firm, before that of each"),
+    ("firm.NAME.orders_burst", ""),
+];
+
 /// All keys with their meaning, a line each.
 pub fn keys() -> String {
+    let limits = LIMITS.map(|(key, meaning, _)| (key.to_owned(), meaning));
+    let terms = TERMS.map(|(key, meaning, ..)| (format!("SYMBOL.{key}"), meaning));
+    let throttles = THROTTLES.map(|(key, meaning)| (key.to_owned(), meaning));
     let mut text = String::new();
-    for (key, meaning, _) in LIMITS {
-        let _ = writeln!(text, "  {key:<26} {meaning}");
-    }
-    for (key, meaning, ..) in TERMS {
-        let _ = writeln!(text, "  {:<26} {meaning}", format!("SYMBOL.{key}"));
+    for (key, meaning) in limits.into_iter().chain(terms).chain(throttles) {
+        let _ = writeln!(text, "{}", format!("  {key:<28} {meaning}").trim_end());
     }
     text
+}
+
+/// Whose throttle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Whose {
+    EachSession,
+    Session(SessionId),
+    EachFirm,
+    Firm(String),
 }
 
 /// A setting, understood.
@@ -56,6 +88,8 @@ enum Setting {
     Limit(usize, u32),
     /// Of the instrument with this symbol.
     Term(String, usize, Decimal),
+    /// [`RATE`] or [`BURST`] of a throttle.
+    Throttle(Whose, &'static str, u32),
 }
 
 /// Settings that commands are changed by.
@@ -113,7 +147,7 @@ impl Settings {
             Setting::Term(symbol, at, _) => {
                 definition.symbol.as_str() == symbol && TERMS[*at].0 == term
             }
-            Setting::Limit(..) => false,
+            Setting::Limit(..) | Setting::Throttle(..) => false,
         })
     }
 
@@ -128,6 +162,88 @@ impl Settings {
                 *LIMITS[*at].2(limits) = *value;
             }
         }
+    }
+
+    /// Throttles for the sessions that are known, and the firms that they are of.
+    ///
+    /// # Errors
+    /// [`Fault::Question`]: no throttle has such numbers, or nothing tells whose firms are meant.
+    pub(super) fn throttles(
+        &self,
+        names: &Engine,
+        firms: Option<&Firms>,
+    ) -> Result<Throttles, Fault> {
+        self.check_firms(firms)?;
+        let mut of_sessions = Vec::new();
+        for view in names.sessions() {
+            let (one, name) = (Whose::Session(view.session), view.comp_id.to_string());
+            let terms = self.terms(&one, &Whose::EachSession, &format!("session {name}"))?;
+            of_sessions.extend(terms.map(|terms| (view.session, name, terms)));
+        }
+        let mut of_firms = Vec::new();
+        for (name, comp_ids) in firms.into_iter().flatten() {
+            let one = Whose::Firm(name.clone());
+            let terms = self.terms(&one, &Whose::EachFirm, &format!("firm {name}"))?;
+            // Those that the journal does not know have sent nothing.
+            let members = comp_ids.iter().filter_map(|comp_id| session(names, comp_id).ok());
+            of_firms.extend(terms.map(|terms| (name.clone(), members.collect(), terms)));
+        }
+        Ok(Throttles::new(of_sessions, of_firms))
+    }
+
+    /// The terms of one throttle, which go before those of each.
+    fn terms(
+        &self,
+        one: &Whose,
+        each: &Whose,
+        whose: &str,
+    ) -> Result<Option<ThrottleTerms>, Fault> {
+        let last = |of: &Whose, key: &str| {
+            self.0.iter().rev().find_map(|(_, setting)| match setting {
+                Setting::Throttle(whose, part, number) if whose == of && *part == key => {
+                    Some(*number)
+                }
+                _ => None,
+            })
+        };
+        let number = |key| last(one, key).or_else(|| last(each, key)).unwrap_or(0);
+        ThrottleTerms::configured(number(RATE), number(BURST), ThrottleAction::Reject)
+            .map_err(|error| Fault::Question(format!("{whose}: {error}")))
+    }
+
+    /// Refuses keys of firms that nobody knows, and firms that no key is about.
+    fn check_firms(&self, firms: Option<&Firms>) -> Result<(), Fault> {
+        let mut is_about_firms = false;
+        for (word, setting) in &self.0 {
+            let Setting::Throttle(whose @ (Whose::EachFirm | Whose::Firm(_)), ..) = setting else {
+                continue;
+            };
+            is_about_firms = true;
+            let Some(firms) = firms else {
+                return Err(Fault::Question(format!(
+                    "{word}: a journal does not tell which sessions are of a firm; give the venue's \
+                     configuration with --config FILE"
+                )));
+            };
+            let is_known = match whose {
+                Whose::Firm(name) => firms.contains_key(name),
+                _ => !firms.is_empty(),
+            };
+            if !is_known {
+                let known = firms.keys().map(String::as_str).collect::<Vec<_>>().join(" ");
+                let known = if known.is_empty() { "no firms" } else { &known };
+                return Err(Fault::Question(format!(
+                    "{word}: no [[session]] of the configuration is of that firm; it has {known}"
+                )));
+            }
+        }
+        if firms.is_some() && !is_about_firms {
+            return Err(Fault::Question(format!(
+                "the configuration tells which sessions are of a firm, and nothing else of it is used; give \
+                 --set firm.{RATE}=N beside it, or leave --config out"
+            )));
+        }
+        Ok(())
     }
 
     /// The command that changes an engine which is there already, if there is something to change.
@@ -161,10 +277,12 @@ fn parse(word: &str, names: &Engine) -> Result<Setting, Fault> {
     let unknown = || {
         let symbols: Vec<_> =
             names.instruments().map(|view| view.definition.symbol.to_string()).collect();
+        let comp_ids: Vec<_> = names.sessions().map(|view| view.comp_id.to_string()).collect();
         Fault::Question(format!(
-            "{word}: there is no such key; there are\n{}  with the symbols {}",
+            "{word}: there is no such key; there are\n{}  with the symbols {}\n  and the comp ids {}",
             keys(),
-            symbols.join(" ")
+            symbols.join(" "),
+            comp_ids.join(" ")
         ))
     };
     let (key, value) = word.split_once('=').ok_or_else(|| {
@@ -176,9 +294,35 @@ fn parse(word: &str, names: &Engine) -> Result<Setting, Fault> {
         return Ok(Setting::Limit(at, value));
     }
     let (symbol, term) = key.rsplit_once('.').ok_or_else(unknown)?;
+    if term == ACTION {
+        return Err(Fault::Question(format!(
+            "{word}: a throttle refuses here, as one that delays is not simulated; leave this out"
+        )));
+    }
+    if let Some(part) = [RATE, BURST].into_iter().find(|part| *part == term) {
+        let number = value.parse().map_err(|_| no_number("whole number"))?;
+        let whose = whose(symbol, names).map_err(|fault| {
+            Fault::Question(format!(
+                "{word}: {fault}; session.{part} is for each of them, firm.NAME.{part} for a firm"
+            ))
+        })?;
+        return Ok(Setting::Throttle(whose, part, number));
+    }
     let is_known = names.instruments().any(|view| view.definition.symbol.as_str() == symbol);
     let at = TERMS.iter().position(|(name, ..)| *name == term).filter(|_| is_known);
     let at = at.ok_or_else(unknown)?;
     let value = Decimal::parse(value.as_bytes()).map_err(|_| no_number("number"))?;
     Ok(Setting::Term(symbol.to_owned(), at, value))
+}
+
+/// Whose throttle a key means by what stands before the last point.
+fn whose(word: &str, names: &Engine) -> Result<Whose, Fault> {
+    Ok(match word {
+        "session" => Whose::EachSession,
+        "firm" => Whose::EachFirm,
+        other => match other.strip_prefix("firm.") {
+            Some(name) => Whose::Firm(name.to_owned()),
+            None => Whose::Session(session(names, other)?),
+        },
+    })
 }

@@ -158,6 +158,11 @@ impl Script {
         self.now_ns += time_ns;
     }
 
+    /// The time now.
+    pub fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
     fn origin(&mut self, session: SessionId) -> Origin {
         let number = &mut self.seq_nums[session.0 as usize];
         *number += 1;

@@ -1,0 +1,268 @@
+//! Throttles that were not there, or were others: the gateway's own, asked with the times at which it had read
+//! each request.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
+
+use ironbook_engine::{ClOrdId, Command, Engine, SessionId};
+use ironbook_gateway::throttle::{Bucket, Throttle, ThrottleScope, ThrottleTerms, Throttled};
+use ironbook_journal::Frame;
+use serde_json::{Value, json};
+
+use super::LABEL;
+use crate::{
+    question::clock,
+    show::{Entry, comp_id},
+    text::{grouped, utc},
+};
+
+/// Firms by name, with the comp ids of their sessions: a journal does not tell them.
+pub type Firms = BTreeMap<String, Vec<String>>;
+
+/// What the answer about a throttle leaves out, a line each.
+pub const THROTTLES_NOT_SIMULATED: [&str; 3] = [
+    "what the gateway refused then is in the journal only as the answer that it got: it does not come back under \
+     a looser throttle, and takes nothing from one",
+    "a throttle that delays: all that a client sends behind an order would wait with it, and nothing tells what \
+     it had done then; only the one that refuses is carried out",
+    "a throttle is full before the first frame; a start of the venue in between does not fill it",
+];
+
+/// Throttles that are listed for people.
+const LISTED_MAX: usize = 10;
+
+/// A throttle and what it refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThrottleRow {
+    /// Whether it is a session's own or a firm's.
+    pub scope: ThrottleScope,
+    /// Comp id or name of the firm.
+    pub name: String,
+    /// The limit.
+    pub terms: ThrottleTerms,
+    /// New orders and replaces of those whom it bounds.
+    pub orders: u64,
+    /// Those of them that it refused.
+    pub refused: u64,
+    /// The first of these.
+    pub first: Option<FirstRefused>,
+}
+
+/// The first request that a throttle refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstRefused {
+    /// Its sequence.
+    pub sequence: u64,
+    /// Its time, in ns since 1970.
+    pub time_ns: u64,
+    /// When the venue had read it, in ns since 1970: what the throttle goes by.
+    pub received_ns: u64,
+    /// Who sent it.
+    pub comp_id: String,
+    /// Its ClOrdID.
+    pub cl_ord_id: String,
+    /// What it asked for.
+    pub request: String,
+    /// What its client would have been told.
+    pub throttled: Throttled,
+}
+
+/// The throttles of all sessions, and what became of requests.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Throttles {
+    sessions: HashMap<SessionId, Bounded>,
+    firms: Vec<Bucket>,
+    rows: Vec<ThrottleRow>,
+}
+
+/// A session that is bounded, and the rows of its own throttle and of its firm's.
+#[derive(Clone, Debug)]
+struct Bounded {
+    throttle: Throttle,
+    own: Option<usize>,
+    firm: Option<usize>,
+}
+
+impl Throttles {
+    /// Throttles of sessions, with the name of each, and of firms, with the sessions of each.
+    pub(super) fn new(
+        sessions: Vec<(SessionId, String, ThrottleTerms)>,
+        firms: Vec<(String, Vec<SessionId>, ThrottleTerms)>,
+    ) -> Self {
+        let mut all = Self::default();
+        for (session, name, terms) in sessions {
+            let own = Some(all.rows.len());
+            all.rows.push(ThrottleRow::new(ThrottleScope::Session, name, terms));
+            let throttle = Throttle::new(Some(terms), None);
+            all.sessions.insert(session, Bounded { throttle, own, firm: None });
+        }
+        for (name, members, terms) in firms {
+            let (number, row) = (all.firms.len(), all.rows.len());
+            all.firms.push(Bucket::new(terms));
+            all.rows.push(ThrottleRow::new(ThrottleScope::Firm, name, terms));
+            for session in members {
+                let own = all.sessions.get(&session).and_then(|bounded| bounded.own);
+                let terms = own.map(|own| all.rows[own].terms);
+                let throttle = Throttle::new(terms, Some(number));
+                all.sessions.insert(session, Bounded { throttle, own, firm: Some(row) });
+            }
+        }
+        all
+    }
+
+    /// Whether a request passes. All do but new orders and replaces.
+    pub(super) fn admit(&mut self, command: &Command, frame: &Frame<'_>, names: &Engine) -> bool {
+        let Some(cl_ord_id) = bounded_request(command) else { return true };
+        let Some((session, received)) = command.client().zip(command.received()) else {
+            return true;
+        };
+        let Some(bounded) = self.sessions.get_mut(&session) else { return true };
+        for row in [bounded.own, bounded.firm].into_iter().flatten() {
+            self.rows[row].orders += 1;
+        }
+        let Err(throttled) = bounded.throttle.admit(&mut self.firms, received) else { return true };
+        let row = match throttled.scope {
+            ThrottleScope::Session => bounded.own,
+            ThrottleScope::Firm => bounded.firm,
+        };
+        let row = &mut self.rows[row.expect("a row for each throttle")];
+        row.refused += 1;
+        row.first.get_or_insert_with(|| FirstRefused {
+            sequence: frame.sequence,
+            time_ns: frame.time_ns,
+            received_ns: received.0,
+            comp_id: comp_id(names, session),
+            cl_ord_id: cl_ord_id.to_string(),
+            request: Entry::of(frame).text(names),
+            throttled,
+        });
+        false
+    }
+
+    /// What became of requests: sessions by comp id, then firms by name.
+    pub(super) fn into_rows(mut self) -> Vec<ThrottleRow> {
+        let key = |row: &ThrottleRow| (row.scope == ThrottleScope::Firm, row.name.clone());
+        self.rows.sort_by_key(key);
+        self.rows
+    }
+}
+
+/// The ClOrdID of a request that takes from a throttle.
+fn bounded_request(command: &Command) -> Option<&ClOrdId> {
+    match command {
+        Command::NewOrder(order) => Some(&order.cl_ord_id),
+        Command::ReplaceOrder(request) => Some(&request.cl_ord_id),
+        _ => None,
+    }
+}
+
+impl ThrottleRow {
+    fn new(scope: ThrottleScope, name: String, terms: ThrottleTerms) -> Self {
+        Self { scope, name, terms, orders: 0, refused: 0, first: None }
+    }
+
+    fn whose(&self) -> String {
+        let scope = match self.scope {
+            ThrottleScope::Session => "session",
+            ThrottleScope::Firm => "firm",
+        };
+        format!("{scope} {}", self.name)
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let (scope, name) = match self.scope {
+            ThrottleScope::Session => ("session", "comp_id"),
+            ThrottleScope::Firm => ("firm", "name"),
+        };
+        json!({
+            "scope": scope,
+            name: self.name,
+            "orders_per_second": self.terms.per_second,
+            "orders_burst": self.terms.burst,
+            "orders": self.orders,
+            "refused": self.refused,
+            "first_refused": self.first.as_ref().map(FirstRefused::json),
+        })
+    }
+}
+
+impl FirstRefused {
+    fn json(&self) -> Value {
+        json!({
+            "sequence": self.sequence,
+            "time_ns": self.time_ns,
+            "time": utc(self.time_ns),
+            "received_ns": self.received_ns,
+            "received": utc(self.received_ns),
+            "comp_id": self.comp_id,
+            "cl_ord_id": self.cl_ord_id,
+            "request": self.request,
+            "early_ns": self.throttled.early_ns,
+            "text": self.throttled.to_string(),
+        })
+    }
+}
+
+/// The first request that any throttle refused.
+pub(super) fn first_refused<'r>(
+    rows: impl IntoIterator<Item = &'r ThrottleRow>,
+) -> Option<&'r FirstRefused> {
+    rows.into_iter().filter_map(|row| row.first.as_ref()).min_by_key(|first| first.sequence)
+}
+
+/// Throttles by what they refused, most first.
+pub(super) fn print(
+    f: &mut fmt::Formatter<'_>,
+    rows: &[ThrottleRow],
+    refused_then: u64,
+) -> fmt::Result {
+    let refused = grouped(rows.iter().map(|row| row.refused).sum());
+    write!(
+        f,
+        "\n\n{LABEL} {refused} orders and replaces refused by throttles, by when the gateway had read each"
+    )?;
+    if refused_then > 0 {
+        let then = grouped(refused_then);
+        write!(
+            f,
+            "\n{LABEL} without {then} that the gateway refused then: only answers to them are journaled"
+        )?;
+    }
+    let mut rows: Vec<_> = rows.iter().filter(|row| row.orders > 0).collect();
+    rows.sort_by_key(|row| Reverse(row.refused));
+    write!(
+        f,
+        "\n  {:<33} {:>12} {:>12} {:>12} {:>12}  first refused",
+        "throttle", "a second", "at once", "orders", "refused"
+    )?;
+    rows.iter().take(LISTED_MAX).try_for_each(|row| write!(f, "{row}"))?;
+    let left = rows.len().saturating_sub(LISTED_MAX);
+    if left > 0 {
+        write!(f, "\n  and {} more; --json has all", grouped(left as u64))?;
+    }
+    let Some(first) = first_refused(rows.iter().copied()) else { return Ok(()) };
+    let (sequence, read) = (first.sequence, utc(first.received_ns));
+    write!(f, "\n{LABEL} the first refused, at sequence {sequence}, read at {read}")?;
+    write!(f, "\n  {:<15} {}", "input", first.request)?;
+    write!(f, "\n  {LABEL:<15} {}", first.throttled)
+}
+
+impl fmt::Display for ThrottleRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts =
+            [self.terms.per_second.into(), self.terms.burst.into(), self.orders, self.refused];
+        let [per_second, burst, orders, refused] = counts.map(grouped);
+        let whose = self.whose();
+        write!(f, "\n  {whose:<33} {per_second:>12} {burst:>12} {orders:>12} {refused:>12}")?;
+        match &self.first {
+            None => Ok(()),
+            Some(first) => {
+                let (time, who, name) = (clock(first.time_ns), &first.comp_id, &first.cl_ord_id);
+                write!(f, "  seq:{}, {time}, {who} {name}", first.sequence)
+            }
+        }
+    }
+}
