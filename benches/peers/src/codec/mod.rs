@@ -210,8 +210,8 @@ pub fn orders(count: u64) -> Vec<Vec<u8>> {
 /// Fields of an order that are its session's, from MsgType (35) on.
 const SESSION_FIELDS: usize = 5;
 
-/// The same orders, of which no two in a row are laid out alike: the fields of each stand in another sequence, and
-/// every other order has one more.
+/// The same orders in more layouts than an engine may remember, no two alike in a row: fields stand in another
+/// sequence, and every other order has one more.
 pub fn mixed_orders(count: u64) -> Vec<Vec<u8>> {
     let mix = |(number, bytes): (usize, Vec<u8>)| {
         let fields: Vec<_> = bytes.split_inclusive(|byte| *byte == 1).collect();
@@ -221,6 +221,9 @@ pub fn mixed_orders(count: u64) -> Vec<Vec<u8>> {
         if number % 2 == 0 {
             // HandlInst
             body.push(b"21=1\x01");
+        }
+        if number % 3 == 0 {
+            body.reverse();
         }
         let first = number % body.len();
         body.rotate_left(first);
