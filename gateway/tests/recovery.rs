@@ -86,19 +86,31 @@ fn what_is_on_its_way_when_a_client_comes_back_is_brought_too() {
 }
 
 #[test]
-fn both_ends_get_what_they_miss_and_nobody_asks() {
-    let mut venue = Stepped::start(|_| {});
-    let (next_out, _) = miss_three(&mut venue);
-    // The venue misses three messages of the client, too.
-    let mut a = venue.come_back(("A", 30), (next_out + 3, 3), "|789=3");
-    let got = venue.receive(&mut a, 5);
-    assert!(got[0].matches(&format!("35=A|34=6|789={next_out}")), "{got:?}");
-    venue.send(&mut a, "1", "112=early");
-    venue.expect_silence(&mut a);
-    a.next_out = next_out;
-    let time = "122=20260101-00:00:00";
-    venue.send(&mut a, "4", &format!("43=Y|{time}|123=Y|36={}", next_out + 4));
-    assert!(venue.receive(&mut a, 1)[0].matches("35=0|34=7|112=early"));
+fn both_ends_get_what_they_miss_and_nobody_asks_who_is_not_made_to() {
+    for goes_on in [false, true] {
+        let mut venue = Stepped::start(|_| {});
+        let (next_out, _) = miss_three(&mut venue);
+        // The venue misses three messages of the client, too.
+        let mut a = venue.come_back(("A", 30), (next_out + 3, 3), "|789=3");
+        let got = venue.receive(&mut a, 5);
+        assert!(got[0].matches(&format!("35=A|34=6|789={next_out}")), "{got:?}");
+        // A client that sends something new before what is missing has to be asked for it.
+        if goes_on {
+            venue.send(&mut a, "1", "112=early");
+            let got = venue.receive(&mut a, 1);
+            assert!(got[0].matches(&format!("35=2|34=7|7={next_out}|16=0")), "{got:?}");
+        }
+        let ours = a.next_out;
+        a.next_out = next_out;
+        let time = "122=20260101-00:00:00";
+        venue.send(&mut a, "4", &format!("43=Y|{time}|123=Y|36={}", next_out + 4));
+        a.next_out = ours;
+        if goes_on {
+            assert!(venue.receive(&mut a, 1)[0].matches("35=0|34=8|112=early"));
+        } else {
+            assert_eq!(ping(&mut venue, &mut a).seq(), 7);
+        }
+    }
 }
 
 #[test]

@@ -158,6 +158,9 @@ pub enum Handled {
 struct Gap {
     /// BeginSeqNo(7) of the ResendRequest.
     begin: MsgSeqNum,
+    /// Nobody has asked yet: the counterparty learns of it by our NextExpectedMsgSeqNum(789), and fills it
+    /// before it sends anything new.
+    promised: bool,
     /// The highest number seen past the gap; the gap is closed when everything up to it has come.
     through: MsgSeqNum,
     /// The last message of the part that was asked for, unless that was all of it.
@@ -660,7 +663,8 @@ impl Session {
         } else if both_say {
             self.held.keep_number(seq);
             let begin = self.next_in;
-            self.gap = Some(Gap { begin, through: seq, part_end: None, asked_ns: now_ns });
+            self.gap =
+                Some(Gap { begin, promised: true, through: seq, part_end: None, asked_ns: now_ns });
         } else {
             self.ask_for_gap(now_ns, seq, false);
         }
@@ -1010,7 +1014,8 @@ impl Session {
     }
 
     /// Asks for what is missing from the expected number on, once per gap; again when what is sent in answer
-    /// has a hole of its own, or nothing came for a while.
+    /// has a hole of its own, or nothing came for a while. A gap that the counterparty should fill by itself is
+    /// asked for when it goes on without.
     fn ask_for_gap(&mut self, now_ns: u64, seq: MsgSeqNum, poss_dup: bool) {
         let (begin, mut through) = (self.next_in, seq);
         if let Some(gap) = &mut self.gap {
@@ -1018,7 +1023,8 @@ impl Session {
             through = gap.through;
             let hole = poss_dup && gap.begin != begin;
             let stuck = now_ns.saturating_sub(gap.asked_ns) >= RESEND_RETRY_NS;
-            if !hole && !stuck {
+            let broken = gap.promised && !poss_dup;
+            if !hole && !stuck && !broken {
                 return;
             }
         }
@@ -1034,7 +1040,7 @@ impl Session {
             let last = if self.held.has(through) { through.previous() } else { through };
             last.min(MsgSeqNum::new(begin.get().saturating_add(chunk - 1)))
         });
-        self.gap = Some(Gap { begin, through, part_end, asked_ns: now_ns });
+        self.gap = Some(Gap { begin, promised: false, through, part_end, asked_ns: now_ns });
         let end = part_end.map_or(self.version().infinite_seq_no(), MsgSeqNum::get);
         self.request(now_ns, Request::resend_request(begin, end));
     }

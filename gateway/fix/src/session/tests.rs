@@ -1048,17 +1048,15 @@ fn nobody_asks_for_what_the_logon_brings_about() {
     let expected = "A #10 98=0|108=30|789=5; on; resend 7 to Logon";
     assert_eq!(play(&mut session, START, logon), expected);
     for (row, expected) in [
-        // Messages past the gap bring about no ResendRequest.
-        ("35=0|34=9|", "held"),
-        // One that begins where the Logon said so has crossed the messages that it asks for; a second
-        // one is meant.
-        ("35=2|34=10|7=7|16=0|", ""),
-        ("35=2|34=11|7=7|16=0|", "resend 7..10"),
         // What is missing, and a gap for the rest: with the Logon, or up to it.
-        (&format!("35=D|34=5|43=Y|122=20240301-00:00:00{ORDER}"), "app 5"),
+        (format!("35=D|34=5|43=Y|122=20240301-00:00:00{ORDER}").as_str(), "app 5"),
         ("35=4|34=6|43=Y|122=20240301-00:00:00|123=Y|36=8|", ""),
-        ("35=0|34=12|", ""),
-        ("35=0|34=14|", "held; 2 #11 7=13|16=0"),
+        // A ResendRequest that begins where the Logon said so has crossed the messages that it asks for; a
+        // second one is meant.
+        ("35=2|34=9|7=7|16=0|", ""),
+        ("35=2|34=10|7=7|16=0|", "resend 7..10"),
+        ("35=0|34=11|", ""),
+        ("35=0|34=13|", "held; 2 #11 7=12|16=0"),
     ] {
         assert_eq!(play(&mut session, START, row), expected, "{row}");
     }
@@ -1069,11 +1067,29 @@ fn nobody_asks_for_what_the_logon_brings_about() {
         let row = format!("35=2|34=9|7={begin}|16=0|");
         assert_eq!(play(&mut session, START + after_s * SECOND, &row), expected);
     }
-    // A client that does not do what its Logon says is asked in the end.
+}
+
+/// NextExpectedMsgSeqNum(789) of both Logons says that the client sends what is missing before anything else.
+#[test]
+fn a_client_that_goes_on_without_filling_the_gap_of_its_logon_is_asked() {
+    for (row, expected) in [
+        ("35=0|34=9|".to_owned(), "held; 2 #11 7=5|16=0"),
+        (format!("35=D|34=9{ORDER}"), "held; 2 #11 7=5|16=0"),
+        ("35=2|34=9|7=7|16=0|".to_owned(), "2 #11 7=5|16=0"),
+    ] {
+        let mut session = acceptor_at(5, 10, |_| {});
+        play(&mut session, START, "35=A|34=8|98=0|108=30|789=7|");
+        assert_eq!(play(&mut session, START, &row), expected);
+        // Once, as ever.
+        assert_eq!(play(&mut session, START, "35=0|34=10|"), "held");
+        let late = START + RESEND_RETRY_NS;
+        assert_eq!(play(&mut session, late, "35=0|34=11|"), "held; 2 #12 7=5|16=0");
+    }
+    // A message of those that are missing is no new one.
     let mut session = acceptor_at(5, 10, |_| {});
-    play(&mut session, START, logon);
-    let late = START + RESEND_RETRY_NS;
-    assert_eq!(play(&mut session, late, "35=0|34=9|"), "held; 2 #11 7=5|16=0");
+    play(&mut session, START, "35=A|34=9|98=0|108=30|789=10|");
+    let filling = format!("35=D|34=6|43=Y|122=20240301-00:00:00{ORDER}");
+    assert_eq!(play(&mut session, START, &filling), "held");
 }
 
 #[test]
