@@ -151,8 +151,10 @@ fn checksum(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0, |sum, byte| sum.wrapping_add(*byte))
 }
 
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+/// Nothing has come yet; a process that was stopped for a while is interrupted where it waits.
+fn is_no_news(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
 }
 
 fn now() -> Duration {
@@ -225,7 +227,7 @@ impl Connection {
         while Instant::now() < end {
             match self.stream.read(&mut bytes) {
                 Ok(1..) => {}
-                Err(error) if is_timeout(&error) => {}
+                Err(error) if is_no_news(&error) => {}
                 Ok(0) | Err(_) => {
                     thread::sleep(GAP);
                     return Ok(());
@@ -260,7 +262,7 @@ impl Connection {
             match self.stream.read(&mut bytes) {
                 Ok(0) => self.is_closed = true,
                 Ok(len) => self.input.extend_from_slice(&bytes[..len]),
-                Err(error) if is_timeout(&error) => {}
+                Err(error) if is_no_news(&error) => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
                     self.is_closed = true
                 }
