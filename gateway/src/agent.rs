@@ -24,8 +24,9 @@ pub trait Agent: Send {
         thread::sleep(limit);
     }
 
-    /// Whether this waits, or may wait at any time, for something that does not end a [`park`](Self::park): the disk,
-    /// another thread.
+    /// Whether this waits, or may wait at any time, for something that does not end a [`park`](Self::park), such as
+    /// the disk; what an agent of the same thread brings is none. Asked where it may
+    /// [sleep longer](IdleStrategy::fed_by_park).
     fn must_look(&self) -> bool;
 
     /// Finishes what is under way. Called once, after the last turn, until it returns true.
@@ -76,6 +77,8 @@ pub struct IdleStrategy {
     spin: Duration,
     yielding: Duration,
     park_max: Duration,
+    /// Longest sleep of an agent that need not look.
+    woken_park_max: Duration,
 }
 
 /// Shortest sleep of a parked agent; it doubles up to the configured longest.
@@ -94,16 +97,26 @@ const CLOSE_TURNS_MAX: u32 = 5_000;
 impl IdleStrategy {
     /// As configured.
     pub fn new(config: &ThreadsConfig) -> Self {
+        let park_max = Duration::from_micros(config.park_us);
         Self {
             spin: Duration::from_micros(config.spin_us),
             yielding: Duration::from_micros(config.yield_us),
-            park_max: Duration::from_micros(config.park_us),
+            park_max,
+            woken_park_max: park_max,
         }
+    }
+
+    /// The same for a thread to which no other one brings work: what there is to do ends its park, but for what it
+    /// [must look](Agent::must_look) for. It sleeps up to 50 ms, if not longer anyway.
+    #[must_use]
+    pub fn fed_by_park(self) -> Self {
+        Self { woken_park_max: self.park_max.max(PARK_WOKEN_MAX), ..self }
     }
 
     /// Parks at once, for agents that nobody waits for.
     pub fn parking(park_max: Duration) -> Self {
-        Self { spin: Duration::ZERO, yielding: Duration::ZERO, park_max }
+        let (spin, yielding) = (Duration::ZERO, Duration::ZERO);
+        Self { spin, yielding, park_max, woken_park_max: park_max }
     }
 }
 
@@ -142,7 +155,7 @@ impl Idle {
             counters.parks.add(1);
             let park_max = match agent.must_look() {
                 true => self.strategy.park_max,
-                false => self.strategy.park_max.max(PARK_WOKEN_MAX),
+                false => self.strategy.woken_park_max,
             };
             agent.park(self.park.min(park_max));
             self.park = (self.park * 2).min(park_max);
@@ -342,12 +355,16 @@ mod tests {
     #[test]
     fn who_is_woken_for_all_sleeps_longer_and_looks_again_at_once_when_that_ends() {
         let longest = Duration::from_micros(500);
-        let mut idle = Idle::new(IdleStrategy::parking(longest));
+        let strategy = IdleStrategy::parking(longest);
         let mut both = Composed(Parks(false, vec![]), Parks(false, vec![]));
-        let mut park = |both: &mut Composed<Parks, Parks>| {
+        let wait = |idle: &mut Idle, both: &mut Composed<Parks, Parks>| {
             (0..20).for_each(|_| idle.wait(both, &TurnCounters::default()));
             std::mem::take(&mut both.0.1)
         };
+        // Another thread may bring work at any time.
+        assert_eq!(wait(&mut Idle::new(strategy), &mut both)[19], longest);
+        let mut idle = Idle::new(strategy.fed_by_park());
+        let mut park = |both: &mut Composed<Parks, Parks>| wait(&mut idle, both);
         let parks = park(&mut both);
         assert!(parks.is_sorted() && parks[0] == PARK_MIN && parks[19] == PARK_WOKEN_MAX);
         both.1.0 = true;

@@ -1292,7 +1292,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     (
         "threads",
         "park_us",
-        "Longest sleep after that, microseconds, of a thread that must look for work; one that is woken for all sleeps up to 50 ms.",
+        "Longest sleep after that, microseconds, between two looks for work; gateway and core on one thread, which sockets wake, sleep up to 50 ms.",
     ),
     ("journal", "segment_bytes", "Size of a segment file of a new journal, bytes, a power of two."),
     ("journal", "prepared_ahead", "Segments made ready ahead of need."),

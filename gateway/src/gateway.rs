@@ -229,7 +229,7 @@ impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
         self.acceptor.poll(until_due.map_or(limit, |due| due.min(limit)), now);
     }
 
-    /// Beside the journal, which is the core's to write: that is on the same thread, or looks here by itself.
+    /// The core's frames end no park: they are no matter only where the core is on the same thread.
     fn must_look(&self) -> bool {
         let waits_for_disk = |durable: &DurablePosition| self.tail.position() < durable.written();
         self.durable.as_ref().is_some_and(waits_for_disk) || self.acceptor.waits_inside()

@@ -830,7 +830,7 @@ fn start_threads<C: Clock, N: Network>(
     if shared {
         started.threads = vec![("gateway+core".to_owned(), core_cpu)];
         let last = Last { agent: Composed(gateway, core), stopped: core_stopped.clone() };
-        spawned.push(spawn("gateway+core", last, idle, core_cpu, stop.clone())?);
+        spawned.push(spawn("gateway+core", last, idle.fed_by_park(), core_cpu, stop.clone())?);
     } else {
         let gateway_cpu = cpu(threads.gateway_cpu, processors.checked_sub(2));
         started.threads = vec![("gateway".to_owned(), gateway_cpu), ("core".to_owned(), core_cpu)];
