@@ -234,6 +234,8 @@ pub fn replay_on_two_threads(
             .name("sessions".to_owned())
             .spawn_scoped(scope, move || read_sessions(&mut second, sessions, until))?;
         let replayed = play_from(from, &mut reader, until);
+        // Where that ended early, the other one need not wait for it to follow.
+        drop(reader);
         let sessions = sessions.join().map_err(|_| io::Error::other("it panicked"))??;
         Ok((replayed?, sessions))
     })
@@ -458,5 +460,43 @@ fn missing<E: EventRecord + Into<Event>>(stamp: Stamp, event: &E) -> ReplayError
         sequence: stamp.sequence,
         computed: Box::new(Some((*event).into())),
         journaled: Box::new(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, time::Duration};
+
+    use ironbook_engine::{EngineLimits, event::StateHashed};
+    use ironbook_journal::Options;
+
+    use super::*;
+
+    #[test]
+    fn who_reads_on_does_not_wait_for_who_found_a_difference() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { segment_bytes: 64 * 1024, ..Options::default() };
+        let (mut journal, _) = ironbook_journal::open(dir.path(), options).unwrap();
+        let limits = EngineLimits::default();
+        journal.append(EngineLimits::KIND, 1, 1, limits.payload());
+        // An event that no command had, and many segments behind it.
+        for sequence in 2..=20_000 {
+            journal.append(StateHashed::KIND, sequence, 1, &[]);
+            journal.commit();
+        }
+        journal.close().unwrap();
+        let open = || Reader::open(dir.path()).unwrap();
+        assert!(open().segments().unwrap().len() > 8);
+        let readers = [open(), open()];
+        let (to_tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            let (from, sessions) = (Replayed::default(), SessionTable::default());
+            to_tell.send(replay_on_two_threads(readers, from, sessions, None).map(drop))
+        });
+        let ended = told.recv_timeout(Duration::from_secs(60)).expect("it ends");
+        let Err(PlayError::Replay(ReplayError::Diverged { sequence, .. })) = ended else {
+            panic!("it differs: {ended:?}")
+        };
+        assert_eq!(sequence, Sequence(2));
     }
 }
