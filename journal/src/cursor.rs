@@ -153,8 +153,8 @@ impl Reader {
     /// begun it or is gone, and the leader when it would be three segments ahead.
     pub fn follow(&mut self, leader: &mut Reader) {
         let (give, take) = sync_channel(1);
-        leader.cursor.beside = Beside::Follower(give);
-        self.cursor.beside = Beside::Leader(take);
+        leader.cursor.company = Company::Follower(give);
+        self.cursor.company = Company::Leader(take);
     }
 
     /// The place before the first segment the directory holds now. Segments may have been moved
@@ -211,7 +211,7 @@ impl Source {
 type Mapped = (u64, Arc<Map>);
 
 /// Who reads the same.
-enum Beside {
+enum Company {
     Nobody,
     /// Gets what this one maps, as long as it wants it.
     Follower(SyncSender<Mapped>),
@@ -237,7 +237,7 @@ struct Cursor {
     /// The position came from outside: the frame there has to prove itself.
     seeking: bool,
     verify: bool,
-    beside: Beside,
+    company: Company,
 }
 
 impl Cursor {
@@ -254,7 +254,7 @@ impl Cursor {
             last_sequence: 0,
             seeking: true,
             verify: false,
-            beside: Beside::Nobody,
+            company: Company::Nobody,
         }
     }
 
@@ -474,7 +474,7 @@ impl Cursor {
                 Arc::new(map.map_err(|source| self.io(source))?)
             }
         };
-        if let Beside::Follower(follower) = &self.beside {
+        if let Company::Follower(follower) = &self.company {
             // One that is gone wants nothing more.
             let _ = follower.send((self.segment, map.clone()));
         }
@@ -485,7 +485,7 @@ impl Cursor {
 
     /// The map of the cursor's segment that a leader gives.
     fn given(&self) -> Option<Arc<Map>> {
-        let Beside::Leader(leader) = &self.beside else { return None };
+        let Company::Leader(leader) = &self.company else { return None };
         let (segment, map) = leader.iter().find(|(segment, _)| *segment >= self.segment)?;
         (segment == self.segment).then_some(map)
     }
