@@ -321,8 +321,8 @@ pub fn config(dir: &Path) -> Config {
     config
 }
 
-/// Round trips from a NewOrderSingle to its report, one at a time, both ends spinning. Every order
-/// rests, so that each has one report; at the end a mass of them is left in the book.
+/// Round trips from a NewOrderSingle to its report, one at a time, both ends spinning: from the first byte
+/// written until the last is read. Every order rests, so that each has one report; at the end a mass of them is left in the book.
 ///
 /// # Errors
 /// When the venue refuses the client.
@@ -334,16 +334,19 @@ pub fn socket(address: SocketAddr, rounds: u64) -> Result<Histogram<u64>, Measur
     let run = SystemClock.now().0 / 1_000_000 % 1_000_000_000;
     let prefix = format!("R{run}-");
     for round in 0..rounds {
-        let start = Instant::now();
-        let now = SystemClock.now().0;
         let id = RequestId::new(prefix.as_bytes(), round);
-        client.queue(&resting_order(id.as_bytes(), round, now), now);
+        let encoded = SystemClock.now().0;
+        client.queue(&resting_order(id.as_bytes(), round, encoded), encoded);
+        let (start, mut answered) = (SystemClock.now().0, 0);
         client.flush()?;
-        let mut answered = false;
-        while !answered {
-            client.poll(|message| answered |= message.get(11) == Some(id.as_bytes()))?;
+        while answered == 0 {
+            client.poll_timed(|message, read| {
+                if message.get(11) == Some(id.as_bytes()) {
+                    answered = read;
+                }
+            })?;
         }
-        latency.saturating_record(start.elapsed().as_nanos() as u64);
+        latency.saturating_record(answered.saturating_sub(start).max(1));
     }
     client.log_out(Duration::from_secs(5))?;
     Ok(latency)

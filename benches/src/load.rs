@@ -1,7 +1,9 @@
 //! Sends a flow to a venue over FIX and measures how long each answer takes.
 //!
 //! Open loop: each request has an intended time, and its latency counts from there, whether or not
-//! it could be sent then; a venue that stalls can't hide it.
+//! it could be sent then; a venue that stalls can't hide it. It ends when the bytes of the answer have
+//! been read off the socket. What is due soon is encoded ahead, so between the two are sockets and the
+//! venue, and not the client's own work on its messages.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -78,7 +80,7 @@ pub struct LoadReport {
     pub unanswered: u64,
     /// From the first request to the last answer.
     pub duration: Duration,
-    /// Nanoseconds from the intended time of a request to its first answer.
+    /// Nanoseconds from the intended time of a request until its first answer was read.
     pub latency: Histogram<u64>,
     /// The longest of them among the requests of each [`SLICE_NS`] since the start, by intended time.
     pub slowest: Vec<u64>,
@@ -95,6 +97,9 @@ const SESSION_ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// Bytes that may wait to be sent: more would only hide how late requests are.
 const QUEUED_BYTES_MAX: usize = 32 * 1024;
+
+/// How long ahead of its time a request is encoded, ns: so short that nothing minds waiting behind it.
+const ENCODED_AHEAD_NS: u64 = 1_000_000;
 
 /// Longest latency that the histogram tells apart, ns.
 const LATENCY_MAX_NS: u64 = 600_000_000_000;
@@ -118,6 +123,7 @@ impl LoadReport {
         }
     }
 
+    /// Records a latency; `intended_ns` counts from the start, pauses between flows left out.
     fn record(&mut self, intended_ns: u64, latency_ns: u64) {
         self.latency.saturating_record(latency_ns);
         let slice = (intended_ns / SLICE_NS) as usize;
@@ -168,51 +174,103 @@ pub enum LoadError {
 pub fn run(
     flow: impl Iterator<Item = FlowEvent>,
     options: &LoadOptions,
-    mut progress: impl FnMut(u64),
+    progress: impl FnMut(u64),
 ) -> Result<LoadReport, LoadError> {
-    let LoadOptions { address, comp_ids, venue, access, .. } = options;
-    let log_on =
-        |comp_id: &String| Client::log_on(*address, comp_id, venue, access, SESSION_ANSWER_MAX);
-    assert!(!comp_ids.is_empty(), "somebody has to send the flow");
-    let clients = comp_ids.iter().map(log_on).collect::<Result<_, _>>();
-    let start = SystemClock.now().0;
-    let mut load = Load::new(clients.map_err(LoadError::LogOn)?, options, start);
-    let ended = load.send_all(flow, &mut progress);
-    let Load { clients, answered, mut report, .. } = load;
-    report.duration = Duration::from_nanos(SystemClock.now().0 - start);
-    report.unanswered = report.requests() - answered;
-    progress(report.requests());
-    let mut clients = clients.into_iter();
-    match ended.and_then(|()| clients.try_for_each(|client| client.log_out(SESSION_ANSWER_MAX))) {
-        Ok(()) => Ok(report),
-        Err(reason) => Err(LoadError::Stopped { report: Box::new(report), reason }),
+    let mut load = Load::log_on(options)?;
+    match load.send(flow, 0, progress) {
+        Ok(()) => load.log_out(),
+        Err(reason) => Err(load.stopped(reason)),
     }
 }
 
-/// A load under way.
-struct Load<'a> {
+/// Sessions that send flows, one after the other.
+pub struct Load<'a> {
     clients: Vec<Client>,
     options: &'a LoadOptions,
     requests: Requests,
-    /// When the first request was due, ns since 1970.
+    /// When the first request of the flow under way was due, ns since 1970.
     start: u64,
+    /// Requests before it.
+    sent_before: u64,
+    /// Nanoseconds that the flows before it took.
+    took_before: u64,
+    /// Latencies of requests up to this one are not recorded.
+    warm_up_to: u64,
     /// Intended time of each request, ns; 0 once it is answered.
     intended: Vec<u64>,
+    /// The client whose last request is encoded and held back, and when that is due.
+    held: Option<(usize, u64)>,
     answered: u64,
     report: LoadReport,
 }
 
 impl<'a> Load<'a> {
-    fn new(clients: Vec<Client>, options: &'a LoadOptions, start: u64) -> Self {
-        Self {
-            clients,
+    /// Logs all sessions on.
+    ///
+    /// # Errors
+    /// [`LoadError::LogOn`].
+    ///
+    /// # Panics
+    /// When there is no comp id.
+    pub fn log_on(options: &'a LoadOptions) -> Result<Self, LoadError> {
+        let LoadOptions { address, comp_ids, venue, access, .. } = options;
+        assert!(!comp_ids.is_empty(), "somebody has to send the flow");
+        let log_on =
+            |comp_id: &String| Client::log_on(*address, comp_id, venue, access, SESSION_ANSWER_MAX);
+        let clients = comp_ids.iter().map(log_on).collect::<Result<_, _>>();
+        Ok(Self {
+            clients: clients.map_err(LoadError::LogOn)?,
             options,
             requests: Requests::default(),
-            start,
+            start: 0,
+            sent_before: 0,
+            took_before: 0,
+            warm_up_to: 0,
             intended: Vec::new(),
+            held: None,
             answered: 0,
             report: LoadReport::new(),
+        })
+    }
+
+    /// Sends a flow, whose time begins now, and waits for all answers. Its first `warm_up` requests count, but
+    /// their latencies are not recorded: where the venue slept, or the caches hold something else, they say how
+    /// long waking up takes. `progress` hears now and then how many requests are sent, of all flows together.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the venue stops answering, or a connection ends: see [`Load::stopped`].
+    pub fn send(
+        &mut self,
+        flow: impl Iterator<Item = FlowEvent>,
+        warm_up: u64,
+        mut progress: impl FnMut(u64),
+    ) -> Result<(), ClientError> {
+        self.start = SystemClock.now().0;
+        self.sent_before = self.report.requests();
+        self.warm_up_to = self.sent_before + warm_up;
+        let ended = self.send_all(flow, &mut progress);
+        self.took_before += SystemClock.now().0 - self.start;
+        self.report.duration = Duration::from_nanos(self.took_before);
+        self.report.unanswered = self.report.requests() - self.answered;
+        progress(self.report.requests());
+        ended
+    }
+
+    /// Logs out, and says what came of all flows.
+    ///
+    /// # Errors
+    /// [`LoadError::Stopped`] when a session does not end in order.
+    pub fn log_out(self) -> Result<LoadReport, LoadError> {
+        let Self { clients, report, .. } = self;
+        match clients.into_iter().try_for_each(|client| client.log_out(SESSION_ANSWER_MAX)) {
+            Ok(()) => Ok(report),
+            Err(reason) => Err(LoadError::Stopped { report: Box::new(report), reason }),
         }
+    }
+
+    /// What came of all flows up to where one of them stopped.
+    pub fn stopped(self, reason: ClientError) -> LoadError {
+        LoadError::Stopped { report: Box::new(self.report), reason }
     }
 
     /// Sends a flow, and waits until all of it is answered.
@@ -248,13 +306,20 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// Sends what is due.
+    /// Sends what is due, and encodes the next request if it is due soon.
     #[inline]
     fn send_due(
         &mut self,
         flow: &mut std::iter::Peekable<impl Iterator<Item = FlowEvent>>,
         now: u64,
     ) -> Result<(), ClientError> {
+        if let Some((client, due)) = self.held {
+            if due > now {
+                return self.clients.iter_mut().try_for_each(Client::flush);
+            }
+            self.clients[client].release();
+            self.held = None;
+        }
         let start = self.start;
         while let Some(event) = flow.peek() {
             let client = self.client_of(event);
@@ -265,16 +330,24 @@ impl<'a> Load<'a> {
             let intended = match self.options.pace {
                 Pace::Unlimited if sent - self.answered >= self.options.in_flight_max => break,
                 Pace::Unlimited => now,
-                Pace::PerSecond(rate) => start + (sent as f64 * 1e9 / rate) as u64,
+                Pace::PerSecond(rate) => {
+                    start + ((sent - self.sent_before) as f64 * 1e9 / rate) as u64
+                }
                 Pace::Recorded(speed) => start + (event.at_ns as f64 / speed) as u64,
             };
-            if intended > now {
+            if intended > now + ENCODED_AHEAD_NS {
                 break;
             }
             self.intended.push(intended);
             let event = *event;
             flow.next();
-            self.send(&event, client, now);
+            if intended > now {
+                self.clients[client].hold();
+                self.held = Some((client, intended));
+                self.queue(&event, client, intended);
+                break;
+            }
+            self.queue(&event, client, now);
         }
         self.clients.iter_mut().try_for_each(Client::flush)
     }
@@ -285,7 +358,7 @@ impl<'a> Load<'a> {
     }
 
     #[inline]
-    fn send(&mut self, event: &FlowEvent, client: usize, now: u64) {
+    fn queue(&mut self, event: &FlowEvent, client: usize, now: u64) {
         let client = &mut self.clients[client];
         let (number, named) = self.requests.number(event);
         let prefix = self.options.prefix.as_bytes();
@@ -341,26 +414,24 @@ impl<'a> Load<'a> {
     /// Takes what came.
     #[inline]
     fn receive(&mut self) -> Result<(), ClientError> {
-        let Self { clients, options, intended, answered, report, start, .. } = self;
+        let Self { clients, options, intended, answered, report, .. } = self;
+        let (start, before, warm_up_to) = (self.start, self.took_before, self.warm_up_to);
         let prefix = options.prefix.as_bytes();
-        let mut now = 0;
-        let mut on_message = |message: &Message<'_>| {
-            if now == 0 {
-                now = SystemClock.now().0;
-            }
+        let mut on_message = |message: &Message<'_>, now: u64| {
             report.reports += 1;
             count_outcome(message, report);
-            if let Some(place) = request_of(message, prefix).and_then(|number| {
-                intended.get_mut((number as usize).wrapping_sub(1)).filter(|place| **place != 0)
-            }) {
+            let Some(number) = request_of(message, prefix) else { return };
+            let place = intended.get_mut((number as usize).wrapping_sub(1));
+            let Some(place) = place.filter(|place| **place != 0) else { return };
+            if number > warm_up_to {
                 let latency = now.saturating_sub(*place).clamp(1, LATENCY_MAX_NS);
-                report.record(place.saturating_sub(*start), latency);
-                *place = 0;
-                *answered += 1;
+                report.record(before + place.saturating_sub(start), latency);
             }
+            *place = 0;
+            *answered += 1;
         };
         for client in clients {
-            client.poll(&mut on_message)?;
+            client.poll_timed(&mut on_message)?;
         }
         Ok(())
     }

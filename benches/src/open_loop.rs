@@ -96,6 +96,13 @@ pub struct OpenLoop {
 }
 
 impl OpenLoop {
+    /// Adds what came of another one.
+    pub fn add(&mut self, other: &Self) {
+        self.done += other.done;
+        self.duration += other.duration;
+        self.latency.add(&other.latency).expect("histograms of the same bounds");
+    }
+
     /// Requests that were done in a second.
     pub fn rate(&self) -> f64 {
         self.done as f64 / self.duration.as_secs_f64().max(f64::EPSILON)
@@ -195,11 +202,16 @@ pub fn pipeline(
 
 /// Requests and reports of the workload's sizes over loopback TCP, echoed without a thought, both
 /// ends spinning: the floor of FIX at this rate. At most `in_flight_max` requests wait for their
-/// answers.
+/// answers, and the latencies of the first `warm_up` are not recorded.
 ///
 /// # Errors
 /// When the system refuses a socket.
-pub fn echo(count: u64, rate: f64, in_flight_max: u64) -> Result<OpenLoop, MeasureError> {
+pub fn echo(
+    count: u64,
+    rate: f64,
+    in_flight_max: u64,
+    warm_up: u64,
+) -> Result<OpenLoop, MeasureError> {
     let (mut stream, far) = connect_to_echo(count)?;
     let mut latency = latency_histogram();
     let mut bytes = vec![0; REPORT_BYTES * ECHO_BATCH];
@@ -216,7 +228,8 @@ pub fn echo(count: u64, rate: f64, in_flight_max: u64) -> Result<OpenLoop, Measu
         let whole = (got / REPORT_BYTES) as u64;
         if whole > answered {
             let now = schedule.now_ns();
-            (answered..whole).for_each(|request| schedule.record(&mut latency, request, now));
+            (answered.max(warm_up)..whole)
+                .for_each(|request| schedule.record(&mut latency, request, now));
             answered = whole;
         }
     }

@@ -1,14 +1,14 @@
 //! Every distance once, small: what the benchmarks call works and counts right. No figure is
 //! judged here.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ironbook_benches::{
     book::{self, Desk, SHAPES, SlotArray, SlotIndex, Slots, TradeHash},
     crowd::{self, Crowd},
     distance,
     flow::{Mix, Synthetic},
-    load::{self, LoadOptions, Pace},
+    load::{self, Load, LoadOptions, Pace},
     open_loop,
     workload::{self, SCALES},
 };
@@ -55,8 +55,12 @@ fn pipeline_leaves_a_journal_that_replays() {
 fn floors() {
     assert_eq!(distance::ring_hop(200).expect("a measurement").len(), 200);
     assert_eq!(distance::echo(200).expect("a measurement").len(), 200);
-    let paced = open_loop::echo(200, 1e6, 16).expect("a measurement");
+    let mut paced = open_loop::echo(200, 1e6, 16, 0).expect("a measurement");
     assert_eq!((paced.done, paced.latency.len()), (200, 200));
+    let warm = open_loop::echo(100, 1e6, 16, 30).expect("a measurement");
+    paced.add(&warm);
+    assert_eq!((paced.done, paced.latency.len()), (300, 270));
+    assert!(paced.duration > warm.duration);
     let ns = distance::copy(250, 1_000);
     assert!(ns.is_finite() && ns >= 0.0);
     assert!(!distance::noise(Duration::from_millis(5)).is_empty());
@@ -90,6 +94,23 @@ fn socket_and_load_answer_every_request() {
     let flow = Synthetic::new(2, 1, Mix::default(), SCALES).take(200);
     let report = load::run(flow, &paced, |_| {}).expect("a load");
     assert_eq!((report.requests(), report.unanswered), (200, 0));
+
+    let parts = LoadOptions { prefix: "parts-".into(), ..paced };
+    let mut load = Load::log_on(&parts).expect("a session");
+    let mut flow = Synthetic::new(3, 1, Mix::default(), SCALES);
+    let begun = Instant::now();
+    load.send(flow.by_ref().take(100), 0, |_| {}).expect("answers");
+    let pause = Duration::from_millis(50);
+    std::thread::sleep(pause);
+    let mut sent = 0;
+    load.send(flow.take(100), 30, |count| sent = count).expect("answers");
+    let elapsed = begun.elapsed();
+    let report = load.log_out().expect("a load");
+    assert_eq!((report.requests(), report.unanswered, sent), (200, 0, 200));
+    assert_eq!(report.latency.len(), 170, "without those that warm up");
+    assert!(report.duration + pause <= elapsed, "a pause between flows is no part of them");
+    let longest = Duration::from_nanos(report.latency.max());
+    assert!(longest <= report.duration + report.duration / 100, "each flow has its own time");
     let ended = venue.stop().expect("it ends in order");
     let replayed = replay(dir.path());
     assert_eq!(replayed.engine.expect("an engine").state_hash(), ended.state_hash);

@@ -130,6 +130,8 @@ pub struct Client {
     filled: usize,
     output: Vec<u8>,
     written: usize,
+    /// Where in `output` begins what is held back.
+    held_from: Option<usize>,
     fields: Box<Fields>,
     logout_text: String,
     ended: Option<DisconnectReason>,
@@ -171,6 +173,7 @@ impl Client {
             filled: 0,
             output: Vec::with_capacity(OUT_BYTES),
             written: 0,
+            held_from: None,
             fields: Fields::new(),
             logout_text: String::new(),
             ended: None,
@@ -191,27 +194,41 @@ impl Client {
         self.session.transmit_typed(sending_time_ns, message, &mut self.output).get()
     }
 
+    /// Holds back all that is queued from here on, until [`Client::release`]: a request that is encoded ahead
+    /// goes out the moment it is due. What the session itself has to say waits behind it.
+    pub fn hold(&mut self) {
+        self.held_from.get_or_insert(self.output.len());
+    }
+
+    /// Holds nothing back any more.
+    pub fn release(&mut self) {
+        self.held_from = None;
+    }
+
     /// Bytes that wait to be sent.
     pub fn queued_bytes(&self) -> usize {
         self.output.len() - self.written
     }
 
-    /// Sends what the connection takes.
+    /// Sends what the connection takes and nothing [holds back](Client::hold).
     ///
     /// # Errors
     /// [`ClientError::Broken`].
     #[inline]
     pub fn flush(&mut self) -> Result<(), ClientError> {
-        while self.written < self.output.len() {
-            match self.stream.write(&self.output[self.written..]) {
+        let end = self.held_from.unwrap_or(self.output.len());
+        while self.written < end {
+            match self.stream.write(&self.output[self.written..end]) {
                 Ok(count) => self.written += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        self.output.clear();
-        self.written = 0;
+        if self.held_from.is_none() {
+            self.output.clear();
+            self.written = 0;
+        }
         Ok(())
     }
 
@@ -222,6 +239,18 @@ impl Client {
     /// [`ClientError`] when the connection or the session has ended.
     #[inline]
     pub fn poll(&mut self, mut on_message: impl FnMut(&Message<'_>)) -> Result<usize, ClientError> {
+        self.poll_timed(|message, _| on_message(message))
+    }
+
+    /// The same; `on_message` hears when the bytes were read, too, ns since 1970.
+    ///
+    /// # Errors
+    /// As for [`Client::poll`].
+    #[inline]
+    pub fn poll_timed(
+        &mut self,
+        mut on_message: impl FnMut(&Message<'_>, u64),
+    ) -> Result<usize, ClientError> {
         let count = self.read()?;
         if count == 0 {
             return Ok(0);
@@ -239,9 +268,9 @@ impl Client {
                             self.logout_text = String::from_utf8_lossy(text).into_owned();
                         }
                         match self.session.handle_message(now, &message) {
-                            Handled::Application(_) => on_message(&message),
+                            Handled::Application(_) => on_message(&message, now),
                             Handled::Consumed if message.msg_type() == Some(MsgType::REJECT) => {
-                                on_message(&message);
+                                on_message(&message, now);
                             }
                             _ => {}
                         }

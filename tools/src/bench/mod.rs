@@ -31,7 +31,9 @@ use crate::{
 /// Requests are due at their own times, and latency counts from there: a pause can't hide the
 /// requests that waited for its end. Every point is measured --runs times in turn; figures are
 /// medians of the runs, `max` is that of all. The ratio is to an echo of the same sizes over
-/// loopback TCP at the same rate in the same round, which decodes, matches and journals nothing.
+/// loopback TCP at the same rate, which decodes, matches and journals nothing: venue and echo take
+/// turns every 0.1 s, and the first tenth of a turn is not counted. Socket to socket is from when a
+/// request was due, encoded already, until the bytes of its answer were read.
 ///
 /// Writes percentile distributions (.hgrm), the figures as JSON and a report as HTML into --out.
 ///

@@ -7,8 +7,8 @@ use hdrhistogram::Histogram;
 use super::{
     Machine, STAGE_QUANTILES, measured,
     suite::{
-        Distance, Effort, Point, QUANTILES, REQUESTS_MAX, SEED, Suite, TOO_FEW, TOO_FEW_NOTE, cell,
-        is_enough, median, spread, timeline,
+        Distance, Effort, Point, QUANTILES, REQUESTS_MAX, SEED, SLICE_SECONDS, Suite, TOO_FEW,
+        TOO_FEW_NOTE, cell, is_enough, median, spread, timeline,
     },
 };
 use crate::{
@@ -27,8 +27,8 @@ pub fn html(suite: &Suite, effort: &Effort, machine: &Machine) -> String {
     let _ = writeln!(
         out,
         "<p>Medians of {} runs at each rate, each of as many requests as come in {} s, but of {} at least and {} \
-         at the most; seed {SEED}. Open loop: latency counts from when a request was due. The echo sends and returns the same bytes over loopback TCP at the same \
-         rate in the same round. Repeat it with <code>ironbook bench --runs {} --seconds {}</code>.</p>",
+         at the most; seed {SEED}. Open loop: latency counts from when a request was due. The echo sends and returns as many bytes over loopback TCP at the same \
+         rate; it and the venue take turns every {SLICE_SECONDS} s, of which the first tenth is not counted. Repeat it with <code>ironbook bench --runs {} --seconds {}</code>.</p>",
         effort.runs,
         effort.seconds,
         grouped(effort.requests_min as u64),

@@ -4,14 +4,15 @@
 use hdrhistogram::Histogram;
 use ironbook_benches::{
     distance::{self, MeasureError},
-    flow::{Mix, Synthetic},
-    load::{self, LoadOptions, LoadReport, Pace, SLICE_NS, latency_histogram},
+    flow::{FlowEvent, Mix, Synthetic},
+    load::{self, Load, LoadOptions, LoadReport, Pace, SLICE_NS, latency_histogram},
     open_loop::{self, OpenLoop},
     workload,
 };
 use ironbook_gateway::{
     histogram::Distribution,
     stages::{Pace as Measured, Stage, StageTimes},
+    venue::Venue,
 };
 use ironbook_journal::Options;
 use std::time::Duration;
@@ -44,6 +45,11 @@ pub const REQUESTS_MAX: f64 = 3_000_000.0;
 const IN_FLIGHT: u64 = 4_096;
 /// The same for the echo, whose ends must never wait for each other with full sockets.
 const ECHO_IN_FLIGHT: u64 = 512;
+/// Seconds for which the venue is measured before the echo has its turn again: the machine's own speed changes
+/// within seconds, when a host moves its processors.
+pub const SLICE_SECONDS: f64 = 0.1;
+/// Share of each of these parts that is not recorded: the other has left the caches, and threads wake up.
+const WARM_UP: f64 = 0.1;
 /// Bytes of the frame whose copy is a floor.
 const FRAME_BYTES: usize = 128;
 /// Segments that hold a whole run, so that none is made meanwhile.
@@ -143,7 +149,7 @@ pub fn measure(effort: &Effort, mut tell: impl FnMut(&str)) -> Result<Suite, Mea
         let half = commands[..commands.len() / 2].to_vec();
         distances[1].full_speed.push(pipeline(half, f64::INFINITY)?.rate());
         let [.., sockets] = &mut distances;
-        let report = fix(Pace::Unlimited, effort.commands / 2, &mut sockets.stages)?;
+        let report = full_speed(effort.commands / 2, &mut sockets.stages)?;
         let seconds = report.duration.as_secs_f64();
         distances[2].full_speed.push(report.requests() as f64 / seconds);
     }
@@ -165,15 +171,7 @@ pub fn measure(effort: &Effort, mut tell: impl FnMut(&str)) -> Result<Suite, Mea
         }
         for point in &mut sockets.points {
             tell(&format!("FIX at {:.0}/s, run {run} of {}", point.rate, effort.runs));
-            let count = requests(point.rate, effort);
-            point.floors.push(open_loop::echo(count as u64, point.rate, ECHO_IN_FLIGHT)?);
-            let report = fix(Pace::PerSecond(point.rate), count, &mut point.stages)?;
-            point.slowest.clone_from(&report.slowest);
-            point.runs.push(OpenLoop {
-                done: report.requests(),
-                latency: report.latency,
-                duration: report.duration,
-            });
+            beside_echo(point, requests(point.rate, effort))?;
         }
     }
     Ok(Suite { floors, distances })
@@ -189,7 +187,7 @@ fn floors(effort: &Effort) -> Result<Floors, MeasureError> {
     for _ in 0..effort.runs {
         copy_ns.push(distance::copy(FRAME_BYTES, effort.commands));
         let count = effort.commands as u64 / 2;
-        echo.push(open_loop::echo(count, f64::INFINITY, ECHO_IN_FLIGHT)?.rate());
+        echo.push(open_loop::echo(count, f64::INFINITY, ECHO_IN_FLIGHT, 0)?.rate());
     }
     Ok(Floors { noise, copy_ns, hop, echo })
 }
@@ -205,10 +203,8 @@ fn pipeline(commands: Vec<ironbook_engine::Command>, rate: f64) -> Result<OpenLo
     open_loop::pipeline(1, commands, dir.path(), options, rate)
 }
 
-fn fix(pace: Pace, count: usize, stages: &mut Stages) -> Result<LoadReport, MeasureError> {
-    let dir = tempfile::tempdir()?;
-    let venue = distance::ready_venue(&distance::config(dir.path()), true)?;
-    let options = LoadOptions {
+fn options(venue: &Venue, pace: Pace) -> LoadOptions {
+    LoadOptions {
         address: venue.address(),
         comp_ids: vec!["LOADGEN".to_owned()],
         venue: "IRONBOOK".to_owned(),
@@ -218,13 +214,59 @@ fn fix(pace: Pace, count: usize, stages: &mut Stages) -> Result<LoadReport, Meas
         in_flight_max: IN_FLIGHT,
         prefix: "B".to_owned(),
         silence_max: load::SILENCE_MAX,
-    };
+    }
+}
+
+fn flow() -> impl Iterator<Item = FlowEvent> {
+    Synthetic::new(SEED, 1, Mix::default(), workload::SCALES)
+}
+
+/// FIX as fast as it goes.
+fn full_speed(count: usize, stages: &mut Stages) -> Result<LoadReport, MeasureError> {
+    let dir = tempfile::tempdir()?;
+    let venue = distance::ready_venue(&distance::config(dir.path()), true)?;
     distance::pin(distance::NEAR_CPU);
-    let flow = Synthetic::new(SEED, 1, Mix::default(), workload::SCALES).take(count);
-    let report = load::run(flow, &options, |_| {});
+    let report = load::run(flow().take(count), &options(&venue, Pace::Unlimited), |_| {});
     stages.add(venue.stages());
     venue.stop();
     Ok(report?)
+}
+
+/// A run of a point of FIX: echo and venue in turn, a part of [`SLICE_SECONDS`] each, so that what the host does
+/// meanwhile meets both alike. The venue sleeps while the echo has the processors.
+fn beside_echo(point: &mut Point, count: usize) -> Result<(), MeasureError> {
+    let dir = tempfile::tempdir()?;
+    let venue = distance::ready_venue(&distance::config(dir.path()), true)?;
+    let options = options(&venue, Pace::PerSecond(point.rate));
+    let mut load = Load::log_on(&options)?;
+    let mut flow = flow();
+    let mut echoes: Option<OpenLoop> = None;
+    let each = ((point.rate * SLICE_SECONDS) as usize).clamp(1, count);
+    let warm_up = (each as f64 * WARM_UP) as u64;
+    let mut sent = 0;
+    let mut sending = Ok(());
+    while sent < count && sending.is_ok() {
+        let slice = each.min(count - sent);
+        let echo = open_loop::echo(slice as u64, point.rate, ECHO_IN_FLIGHT, warm_up)?;
+        match &mut echoes {
+            Some(echoes) => echoes.add(&echo),
+            None => echoes = Some(echo),
+        }
+        sending = load.send(flow.by_ref().take(slice), warm_up, |_| {});
+        sent += slice;
+    }
+    let ended = match sending {
+        Ok(()) => load.log_out(),
+        Err(reason) => Err(load.stopped(reason)),
+    };
+    point.stages.add(venue.stages());
+    venue.stop();
+    let report = ended?;
+    point.floors.extend(echoes);
+    point.slowest.clone_from(&report.slowest);
+    let done = report.requests();
+    point.runs.push(OpenLoop { done, latency: report.latency, duration: report.duration });
+    Ok(())
 }
 
 /// Requests of a point.
