@@ -333,9 +333,10 @@ mod tests {
     #[test]
     fn inputs_are_of_the_batch_that_was_handed_over() {
         const EVERY: u32 = 3;
-        let (watches, _) = StageWatches::with(Clock::new(), Pace { every: EVERY, reading_ns: 1 });
+        let pace = Pace { every: EVERY, reading_ns: 1 };
+        let (mut watches, _) = StageWatches::with(&Clock::new(), pace, 1);
         let (mut sender, receiver) = ring(64);
-        sender.measure_with(watches.hand_over);
+        sender.measure_with(watches.gateways.remove(0).hand_over);
         let (mut found, mut handed_over) = (Vec::with_capacity(64), HandOvers::with_capacity(64));
         let (mut batches, mut number_of, mut first) = (0, Vec::new(), 0);
         let mut last = Ticks::default();

@@ -160,8 +160,9 @@ fn what_comes_together_takes_one_read_one_write_and_no_memory() {
         let inner = TcpNetwork::listen_as(&config, port)?;
         Ok(Counted { inner, calls: calls.clone() })
     });
-    let address = parts.gateway.address();
-    let (mut gateway, mut core) = (parts.gateway, parts.core);
+    let (mut gateways, mut core) = (parts.gateways, parts.core);
+    let mut gateway = gateways.remove(0);
+    let address = gateway.address();
     let mut turn = || {
         let before = allocations();
         gateway.do_work();

@@ -239,9 +239,9 @@ fn the_gateway_says_when_hours_begin() {
         config.schedule = hours("08:00", "17:00", "UTC", ResetConfig::Daily);
     });
     venue.settle();
-    assert_eq!(venue.gateway.next_deadline(), Some(Timestamp(START + 8 * HOUR)));
+    assert_eq!(venue.next_deadline(), Some(Timestamp(START + 8 * HOUR)));
     set_hour(&mut venue, 8.0);
-    assert_eq!(venue.gateway.next_deadline(), Some(Timestamp(START + 17 * HOUR)));
+    assert_eq!(venue.next_deadline(), Some(Timestamp(START + 17 * HOUR)));
     let time = fix_time(Duration::from_nanos(venue.now));
     assert!(time.starts_with("20260101-08:00:00"), "{time}");
 }

@@ -1,0 +1,26 @@
+//! With several gateways a venue is the same for its clients: the tests of other files, over three of them.
+#![allow(
+    clippy::duplicate_mod,
+    reason = "each file has its own helpers, as it has where it stands alone"
+)]
+
+#[path = "copies.rs"]
+mod copies;
+#[path = "disconnect.rs"]
+mod disconnect;
+#[path = "passwords.rs"]
+mod passwords;
+#[path = "restart.rs"]
+mod restart;
+#[path = "rights.rs"]
+mod rights;
+#[path = "schedule.rs"]
+mod schedule;
+#[path = "snapshots.rs"]
+mod snapshots;
+#[path = "stepped.rs"]
+mod stepped;
+#[path = "throttle.rs"]
+mod throttle;
+#[path = "versions.rs"]
+mod versions;
