@@ -20,8 +20,8 @@ pub struct Hand {
     pub elsewhere: Vec<(SessionSetup, usize)>,
 }
 
-/// Deals sessions among so many gateways: the larger firms first, each to the gateway that has fewest, the first of
-/// those.
+/// Deals sessions among so many gateways: the larger firms first, each to the gateway that has fewest, the last of
+/// those, as the first one has all connections to take.
 pub fn deal(setups: Vec<SessionSetup>, gateways: usize) -> Vec<Hand> {
     let places = places(setups.iter().map(|setup| setup.config.firm.as_deref()), gateways);
     let mut hands: Vec<_> =
@@ -52,7 +52,7 @@ fn places<'a>(firms: impl Iterator<Item = Option<&'a str>>, gateways: usize) -> 
     let mut dealt = vec![0; gateways];
     let mut places = vec![0; groups.iter().map(Vec::len).sum()];
     for group in groups {
-        let fewest = (0..gateways).min_by_key(|gateway| dealt[*gateway]).unwrap_or_default();
+        let fewest = (0..gateways).rev().min_by_key(|gateway| dealt[*gateway]).unwrap_or_default();
         dealt[fewest] += group.len();
         group.into_iter().for_each(|session| places[session] = fewest);
     }
@@ -69,9 +69,9 @@ mod tests {
     fn sessions_are_dealt_in_turn_and_firms_stay_together() {
         let firms = [None, Some("X"), None, Some("Y"), Some("X"), None, Some("Y"), Some("X")];
         assert_eq!(places(firms.into_iter(), 1), [0; 8]);
-        assert_eq!(places(firms.into_iter(), 2), [1, 0, 0, 1, 0, 1, 1, 0]);
-        assert_eq!(places(firms.into_iter(), 3), [2, 0, 2, 1, 0, 1, 1, 0]);
-        assert_eq!(places([None; 5].into_iter(), 3), [0, 1, 2, 0, 1]);
+        assert_eq!(places(firms.into_iter(), 2), [0, 1, 1, 0, 1, 0, 0, 1]);
+        assert_eq!(places(firms.into_iter(), 3), [0, 2, 0, 1, 2, 1, 1, 2]);
+        assert_eq!(places([None; 5].into_iter(), 3), [2, 1, 0, 2, 1]);
         assert_eq!(places(std::iter::empty(), 3), [0; 0]);
     }
 

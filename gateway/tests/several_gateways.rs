@@ -4,12 +4,24 @@
     reason = "each file has its own helpers, as it has where it stands alone"
 )]
 
+#[path = "acceptance.rs"]
+mod acceptance;
+#[path = "back_pressure.rs"]
+mod back_pressure;
+#[path = "bad_input.rs"]
+mod bad_input;
 #[path = "copies.rs"]
 mod copies;
 #[path = "disconnect.rs"]
 mod disconnect;
+#[path = "tls.rs"]
+mod over_tls;
 #[path = "passwords.rs"]
 mod passwords;
+#[path = "recovery.rs"]
+mod recovery;
+#[path = "reference.rs"]
+mod reference;
 #[path = "restart.rs"]
 mod restart;
 #[path = "rights.rs"]

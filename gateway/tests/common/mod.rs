@@ -526,7 +526,7 @@ pub fn session(comp_id: &str) -> SessionConfig {
 
 /// Gateways of a small venue: several where the tests of other files run again for that.
 pub fn gateways() -> usize {
-    if module_path!().starts_with("several_gateways::") { 3 } else { 1 }
+    if module_path!().starts_with("several_gateways") { 3 } else { 1 }
 }
 
 /// Layouts that a venue with so many gateways may have.
