@@ -14,6 +14,8 @@ mod bad_input;
 mod copies;
 #[path = "disconnect.rs"]
 mod disconnect;
+#[path = "metrics.rs"]
+mod metrics;
 #[path = "tls.rs"]
 mod over_tls;
 #[path = "passwords.rs"]
