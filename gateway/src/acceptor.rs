@@ -717,6 +717,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             }
             Ok((Handed::Checked(proved), None)) => {
                 line.io.consume(len);
+                // Of one that was given it was noted where its password was checked.
                 if !proved && !self.hand_over.is_given() {
                     self.note_failure(peer, now);
                 }

@@ -497,7 +497,7 @@ where
     let ring = inputs[0].level();
     let durable = journal.durable();
     let (mut tail, mut followed, mut shown) = (journal.tail(), journal.tail(), journal.tail());
-    let mut tails: Vec<_> = inputs.iter().map(|_| journal.tail()).collect();
+    let tails: Vec<_> = inputs.iter().map(|_| journal.tail()).collect();
     let watching = config.metrics.listen.map(|_| journal.tail());
     let limits = config.engine_limits();
     let engine = replayed.engine.unwrap_or_else(|| Engine::new(limits));
@@ -544,7 +544,7 @@ where
     let mut gateways = Vec::new();
     let hands = deal(setups, inputs.len());
     for (((hand, mut inputs), mut tail), watches) in
-        hands.into_iter().zip(inputs).zip(tails.drain(..)).zip(watches.gateways)
+        hands.into_iter().zip(inputs).zip(tails).zip(watches.gateways)
     {
         tail.seek(observed);
         inputs.measure_with(watches.hand_over);

@@ -68,7 +68,7 @@ pub struct Desk {
     /// How many instruments there are.
     instruments: usize,
     config: MarketDataConfig,
-    /// Ids of lists.
+    /// Ids of the lists that it sends.
     answer_ids: AnswerIds,
     /// Somebody has asked for something that he was told nothing of.
     has_new: bool,
