@@ -26,6 +26,7 @@ use crate::{
     connection::{Connection, ReadOutcome, WriteFailure},
     counters::PortCounters,
     credentials::{Checker, Claim, Handed, Verdict},
+    hand_over::{self, HandOver},
     network::{Handshake, Network, Ready, Security},
     stages::{Stage, StageWatch},
 };
@@ -48,6 +49,12 @@ pub trait Sessions {
 
     /// What a Logon to a session claims and has to prove first, if the session has a password.
     fn claim(&self, index: usize, message: &Message<'_>) -> Option<Claim>;
+
+    /// The gateway that has a session, if it is another one: it gets the connection once that has proved what its
+    /// Logon claims.
+    fn elsewhere(&self, _index: usize) -> Option<usize> {
+        None
+    }
 
     /// Gives a connection the session that its Logon is to, and takes the Logon, or refuses it where what it
     /// claimed did not prove to be true.
@@ -111,6 +118,8 @@ pub struct Acceptor<C, N: Network> {
     tickets: u64,
     /// The connections.
     pub lines: Lines<N::Stream>,
+    /// What becomes of those whose session is with another gateway.
+    hand_over: HandOver<Line<N::Stream>>,
     /// What its stages are measured with; nothing, until one is put here.
     pub watch: StageWatch,
     /// What it keeps count of.
@@ -232,6 +241,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
                 output_max: output_bound.bytes,
                 message_max: config.message_bytes_max,
             },
+            hand_over: HandOver::None,
             watch: StageWatch::default(),
             counters: Arc::default(),
             fields: Fields::new(),
@@ -245,6 +255,15 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             logout_timeout_ns: config.logout_timeout_ms * 1_000_000,
             message_bytes_max: config.message_bytes_max,
             output_bound,
+        }
+    }
+
+    /// Lets the first of these hand connections over to the others. They have the same configuration.
+    pub fn hand_over_between(acceptors: &mut [&mut Self]) {
+        let connections_max = acceptors.first().map_or(0, |first| first.lines.lines.len());
+        let parts = hand_over::between(acceptors.len(), connections_max);
+        for (acceptor, part) in acceptors.iter_mut().zip(parts) {
+            acceptor.hand_over = part;
         }
     }
 
@@ -294,15 +313,20 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
         self.closing_since.is_some()
     }
 
-    /// Whether connections wait to be accepted, and from when on they are.
+    /// Whether connections wait to be accepted, or another gateway has to do with some, and from when on they are
+    /// looked at.
     pub fn accepts_at(&self) -> Option<Timestamp> {
+        if self.hand_over.has_news() {
+            return Some(Timestamp(0));
+        }
         self.accepting.then_some(self.accept_after)
     }
 
-    /// Whether a connection waits for something of the venue's own: room in the ring, a check of a password.
+    /// Whether something of the venue's own is, or may be, waited for: room in the ring, a check of a password,
+    /// another gateway.
     pub fn waits_inside(&self) -> bool {
         let is_held = |line: &Line<N::Stream>| matches!(line.hold, Hold::Room | Hold::Check);
-        self.lines.lines.iter().flatten().any(is_held)
+        self.hand_over.has_others() || self.lines.lines.iter().flatten().any(is_held)
     }
 
     /// When a connection without a Logon is closed, one that waits for a token is looked at, or all are closed
@@ -364,8 +388,11 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
         }
     }
 
-    /// Asks the system which sockets have something.
+    /// Asks the system which sockets have something, and the other gateways.
     pub fn poll(&mut self, timeout: Duration, now: Timestamp) -> usize {
+        // Whoever is back has closed his connection before: the end of that is found first.
+        let given = self.hand_over.waiting();
+        let timeout = if self.hand_over.has_news() { Duration::ZERO } else { timeout };
         let mut found = 0;
         let accepting = &mut self.accepting;
         let lines = &mut self.lines;
@@ -388,7 +415,37 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
         {
             log::error!("poll: {error}");
         }
+        found += self.take_given(given, now) + self.count_closed();
         if self.accepting && self.accept_after <= now { found + self.accept(now) } else { found }
+    }
+
+    /// Takes so many connections that another gateway has accepted; returns how many. Their Logons are handled
+    /// when they are read.
+    fn take_given(&mut self, most: usize, now: Timestamp) -> usize {
+        for taken in 0..most {
+            let Some((number, mut line)) = self.hand_over.take() else { return taken };
+            assert!(self.lines.lines[number].is_none(), "numbers are of all gateways");
+            if let Err(error) = self.network.register(line.io.stream_mut(), number) {
+                let peer = line.io.peer();
+                self.guard.log(now, format_args!("{peer} can't be handed over: {error}"));
+                self.hand_over.tell_closed(number);
+                continue;
+            }
+            self.lines.lines[number] = Some(line);
+            self.lines.make_ready(number);
+        }
+        most
+    }
+
+    /// Counts connections that another gateway has closed; returns how many.
+    fn count_closed(&mut self) -> usize {
+        let mut closed = 0;
+        while let Some(peer) = self.hand_over.next_closed() {
+            self.guard.closed(peer);
+            self.counters.open.take(1);
+            closed += 1;
+        }
+        closed
     }
 
     /// Accepts some of the connections that wait; returns how many.
@@ -438,7 +495,9 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
         if let Some(reason) = self.refuses {
             return Err(reason);
         }
-        let free = self.lines.lines.iter().position(Option::is_none);
+        let mut lines = self.lines.lines.iter().enumerate();
+        let free =
+            lines.position(|(number, line)| line.is_none() && !self.hand_over.has_given(number));
         free.ok_or("fix.connections_max connections are open")
     }
 
@@ -635,25 +694,40 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
                 None => Handed::Checked(line.proved.unwrap_or(true)),
                 Some(claim) => self.checker.hand_in(line.ticket, claim),
             };
-            let Handed::Checked(proved) = handed else { return Ok(handed) };
+            let Handed::Checked(proved) = handed else { return Ok((handed, None)) };
             line.proved = Some(proved);
+            if let Some(gateway) = sessions.elsewhere(session) {
+                return Ok((handed, Some(gateway)));
+            }
             line.session = Some(session);
             let logged_on = sessions.log_on(session, number, &message, proved, now);
-            logged_on.inspect_err(|_| line.session = None).map(|()| handed)
+            logged_on.inspect_err(|_| line.session = None).map(|()| (handed, None))
         });
         match logged_on {
-            Ok(Handed::Checked(proved)) => {
-                line.io.consume(len);
+            Ok((Handed::Checked(proved), Some(gateway))) => {
+                if !self.hand_over.has_room(gateway) {
+                    line.hold = Hold::Room;
+                    return false;
+                }
                 if !proved {
+                    self.note_failure(peer, now);
+                }
+                self.hand_over(number, gateway);
+                true
+            }
+            Ok((Handed::Checked(proved), None)) => {
+                line.io.consume(len);
+                // Of one that was given it was noted where its password was checked.
+                if !proved && !self.hand_over.is_given() {
                     self.note_failure(peer, now);
                 }
                 true
             }
-            Ok(Handed::Waits) => {
+            Ok((Handed::Waits, _)) => {
                 line.hold = Hold::Check;
                 false
             }
-            Ok(Handed::Full) => {
+            Ok((Handed::Full, _)) => {
                 line.hold = Hold::Room;
                 false
             }
@@ -664,6 +738,21 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
                 self.close(sessions, number, not_admitted.reason);
                 true
             }
+        }
+    }
+
+    /// Hands a connection over to a gateway that has room for it, with its Logon and what came behind that.
+    fn hand_over(&mut self, number: usize, gateway: usize) {
+        let Some(mut line) = self.lines.lines[number].take() else { return };
+        self.network.deregister(line.io.stream_mut());
+        self.lines.forget(number);
+        let peer = line.io.peer();
+        // The other gateway reads what is there before it asks the socket for more.
+        (line.hold, line.hot, line.ready) = (Hold::Room, false, false);
+        if self.hand_over.give(gateway, number, peer.ip(), line).is_err() {
+            log::info!("{peer} disconnected: the venue stops");
+            self.guard.closed(peer.ip());
+            self.counters.open.take(1);
         }
     }
 
@@ -697,8 +786,10 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
         let Some(mut line) = self.lines.lines[number].take() else { return };
         self.network.deregister(line.io.stream_mut());
         let peer = line.io.peer();
-        self.guard.closed(peer.ip());
-        self.counters.open.take(1);
+        if !self.hand_over.tell_closed(number) {
+            self.guard.closed(peer.ip());
+            self.counters.open.take(1);
+        }
         let comp_id = line.session.map_or("", |session| sessions.comp_id(session));
         let now = self.clock.now();
         if N::handshake(line.io.stream()) == Handshake::UnderWay {
@@ -1003,7 +1094,7 @@ mod tests {
     #[test]
     fn a_write_is_what_the_system_takes_for_it() {
         let (clock, mock) = quanta::Clock::mock();
-        let (watches, times) = StageWatches::with(clock, Pace { every: 1, reading_ns: 1 });
+        let (mut watches, times) = StageWatches::with(&clock, Pace { every: 1, reading_ns: 1 }, 1);
         let written = || {
             let all = times.read();
             let (_, times) = &all[Stage::Write as usize];
@@ -1015,7 +1106,7 @@ mod tests {
         let mut config = Config::default().fix;
         config.connections_max = pipes.len();
         let mut acceptor = Acceptor::new(&config, bound, ManualClock::default(), network);
-        acceptor.watch = watches.gateway;
+        acceptor.watch = watches.gateways.remove(0).turns;
         acceptor.watch.begin_turn();
         acceptor.poll(Duration::ZERO, Timestamp(1));
         let tell = |acceptor: &mut Acceptor<_, _>| {

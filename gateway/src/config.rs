@@ -34,6 +34,9 @@ use crate::{
 /// Fewest slots of the ring: with fewer there is never room for what one message can bring about.
 const RING_SLOTS_MIN: u64 = crate::desk::INPUTS_PER_TURN as u64;
 
+/// Most gateways: each is a thread that wants a processor, and follows the whole journal.
+pub const GATEWAYS_MAX: usize = 8;
+
 /// Longest time to come back before orders are canceled: a day.
 const CANCEL_GRACE_MS_MAX: u64 = 86_400_000;
 
@@ -193,6 +196,7 @@ pub struct MarketDataConfig {
 #[allow(missing_docs)]
 pub struct ThreadsConfig {
     pub layout: Layout,
+    pub gateways: usize,
     pub core_cpu: Cpu,
     pub gateway_cpu: Cpu,
     pub ring_slots: usize,
@@ -202,14 +206,17 @@ pub struct ThreadsConfig {
 }
 
 /// Which agents share a thread.
+///
+/// Several gateways never share one with the core: they would do nothing at once, and a sleep that ends when
+/// a socket of one has something would not end for those of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
-    /// Shared on up to three processors, dedicated on more.
+    /// Shared on up to three processors, dedicated on more, and with several gateways.
     Auto,
     /// Gateway and core take turns on one thread.
     Shared,
-    /// Gateway and core have a thread each.
+    /// Gateways and core have a thread each.
     Dedicated,
 }
 
@@ -500,6 +507,7 @@ impl Default for ThreadsConfig {
     fn default() -> Self {
         Self {
             layout: Layout::Auto,
+            gateways: 1,
             core_cpu: Cpu::Auto,
             gateway_cpu: Cpu::Auto,
             ring_slots: 4_096,
@@ -825,6 +833,7 @@ impl Config {
                 1 << 30,
             ),
             ("market_data.slow_timeout_ms", market_data.slow_timeout_ms, 1, 3_600_000),
+            ("threads.gateways", threads.gateways as u64, 1, GATEWAYS_MAX as u64),
             ("threads.ring_slots", threads.ring_slots as u64, RING_SLOTS_MIN, 1 << 20),
             ("threads.park_us", threads.park_us, 1, 1_000_000),
             ("journal.segment_bytes", journal.segment_bytes, 1 << 16, 1 << 30),
@@ -844,6 +853,11 @@ impl Config {
                     &format!("{least} to {most} is allowed"),
                 ));
             }
+        }
+        if threads.gateways > 1 && threads.layout == Layout::Shared {
+            let reason = "needs threads.layout = \"dedicated\" or \"auto\": on one thread with the core several \
+                          gateways would only take turns";
+            return Err(value("threads.gateways", &threads.gateways.to_string(), &reason));
         }
         if !journal.segment_bytes.is_power_of_two() {
             let found = journal.segment_bytes.to_string();
@@ -1270,7 +1284,12 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     (
         "threads",
         "layout",
-        "\"shared\": gateway and core on one thread; \"dedicated\": one each; \"auto\": shared on up to three processors.",
+        "\"shared\": gateway and core on one thread; \"dedicated\": one each; \"auto\": shared on up to three processors with one gateway.",
+    ),
+    (
+        "threads",
+        "gateways",
+        "Gateways among which the sessions for orders are dealt, a thread each; those of a firm stay together. The first one takes all connections. More than one needs as many processors and one for the core.",
     ),
     (
         "threads",
@@ -1280,12 +1299,12 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     (
         "threads",
         "gateway_cpu",
-        "Processor of the gateway when dedicated: \"auto\", \"none\" or a number.",
+        "Processor of the gateway when dedicated: \"auto\", \"none\" or a number; of several gateways the first one's, the others have those before it.",
     ),
     (
         "threads",
         "ring_slots",
-        "Requests that may wait for the core, beside 64 that it has taken; when full, sockets are not read.",
+        "Requests of each gateway that may wait for the core, beside 64 that it has taken; when full, its sockets are not read.",
     ),
     ("threads", "spin_us", "Microseconds without work for which a thread spins."),
     ("threads", "yield_us", "Microseconds for which it then yields its processor."),
@@ -1519,6 +1538,7 @@ mod tests {
     fn what_is_printed_reads_back() {
         let mut config = Config::default();
         config.threads.core_cpu = Cpu::Index(1);
+        config.threads.gateways = 3;
         config.journal.old_segments = OldSegments::Compress;
         config.snapshot.every_commands = 0;
         config.instruments[0].price_max = Some("5000".to_owned());
@@ -1601,6 +1621,12 @@ mod tests {
                 "session A: versions = FIX.4: is none of FIX.4.0, ",
             ),
             ("[threads]\nlayout = \"fast\"\n", "line 2"),
+            ("[threads]\ngateways = 0\n", "threads.gateways = 0: 1 to 8 is allowed"),
+            ("[threads]\ngateways = 9\n", "threads.gateways = 9: 1 to 8 is allowed"),
+            (
+                "[threads]\ngateways = 2\nlayout = \"shared\"\n",
+                "threads.gateways = 2: needs threads.layout = \"dedicated\" or \"auto\"",
+            ),
             ("[fix]\nallow_from = [\"10.1.2.3/8\"]\n", "write 10.0.0.0/8"),
             (
                 "[[session]]\ncomp_id = \"A\"\npassword = \"x\"\n",

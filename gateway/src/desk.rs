@@ -47,9 +47,10 @@ use crate::{
     absence::{self, Absence, Step},
     acceptor::{Outputs, Sessions},
     admission::{self, NotAdmitted},
-    config::{Config, ConfigError, Login, SessionConfig},
+    config::{Config, ConfigError, GATEWAYS_MAX, Login, SessionConfig},
     counters::PortCounters,
     credentials::Claim,
+    dealing::Hand,
     network::Security,
     rights::Rights,
     ring::{Input, InputSender},
@@ -74,6 +75,9 @@ const RESENDS_MAX: usize = 8;
 
 /// Messages of lists that one session gets in one turn, so that others get their turn.
 const LIST_MESSAGES_PER_TURN: usize = 4;
+
+/// The place of a session that this gateway does not have.
+const NOWHERE: u32 = u32::MAX;
 
 /// A session as the venue knows it.
 #[derive(Clone, Debug)]
@@ -154,9 +158,23 @@ struct ResendAt {
     copies: Copies,
 }
 
+/// A session of another gateway, as far as it is known where connections are taken.
+#[derive(Debug)]
+struct Elsewhere {
+    config: SessionConfig,
+    /// What a Logon has to prove.
+    login: Option<Login>,
+    /// The number of its gateway.
+    gateway: usize,
+}
+
 /// All sessions of a gateway.
 pub struct Desk {
     slots: Vec<Slot>,
+    /// Place in `slots` by session id; `NOWHERE` for sessions of others.
+    places: Vec<u32>,
+    /// Sessions of other gateways that are logged on to here first. Their indices follow those of `slots`.
+    elsewhere: Vec<Elsewhere>,
     table: SessionTable,
     inputs: InputSender,
     symbols: SymbolTable,
@@ -173,43 +191,60 @@ pub struct Desk {
     /// The session that the next look begins with.
     next_look: usize,
     text: TimestampText,
-    /// Number in the id of the last answer that was no event.
-    last_answer: u64,
+    answer_ids: AnswerIds,
     /// The venue stops.
     stopping: bool,
     /// What it keeps count of.
     counters: Arc<PortCounters>,
 }
 
-/// The id of an answer that is no event: the time, or the number after that of the last one in the same
-/// turn, makes it unique; the letter tells it from those of events.
+/// Makes ids of answers that are no events: the time, or the number after that of the last one in the same turn,
+/// makes one unique in its gateway; the letter tells it from those of events and of other gateways.
+pub(crate) struct AnswerIds {
+    letter: u8,
+    /// Number in the last one.
+    last: u64,
+}
+
+/// The id of an answer that is no event.
 pub(crate) struct AnswerId {
     text: [u8; 21],
     length: usize,
 }
 
-impl AnswerId {
-    /// The next one; `last` is the number of the last one, and becomes that of this one.
-    pub(crate) fn next(last: &mut u64, now: Timestamp) -> Self {
-        *last = now.0.max(*last + 1);
-        let mut text = [b'G'; 21];
-        let length = 1 + write_u64(&mut text[1..], *last);
-        Self { text, length }
+/// Letter of the ids of the first gateway; the others have those behind it.
+const ANSWER_LETTER: u8 = b'G';
+const _: () = assert!(ANSWER_LETTER as usize + GATEWAYS_MAX <= b'Z' as usize + 1);
+
+impl AnswerIds {
+    /// Those of a gateway.
+    pub(crate) fn of(gateway: usize) -> Self {
+        Self { letter: ANSWER_LETTER + gateway as u8, last: 0 }
     }
 
+    /// The next one.
+    pub(crate) fn next(&mut self, now: Timestamp) -> AnswerId {
+        self.last = now.0.max(self.last + 1);
+        let mut text = [self.letter; 21];
+        let length = 1 + write_u64(&mut text[1..], self.last);
+        AnswerId { text, length }
+    }
+}
+
+impl AnswerId {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.text[..self.length]
     }
 }
 
 impl Desk {
-    /// The sessions of a configuration, as the journal left them; `now` is when the venue starts.
+    /// The sessions that a gateway is dealt, as the journal left them; `now` is when the venue starts.
     ///
     /// # Errors
     /// [`ConfigError::Value`] for a session that can't be as it is configured.
     pub fn new(
         config: &Config,
-        setups: Vec<SessionSetup>,
+        hand: Hand,
         table: SessionTable,
         inputs: InputSender,
         instruments: Vec<InstrumentView>,
@@ -221,8 +256,19 @@ impl Desk {
         let named = |known: &InstrumentView| (known.definition.symbol, known.definition.instrument);
         let symbols = SymbolTable::from_iter(instruments.iter().map(named));
         let firms = config.throttled_firms()?;
-        let (hours, hours_of) = hours(config, &setups, now)?;
-        let slots = setups.into_iter().zip(hours_of).map(|(setup, hours)| {
+        let (hours, hours_of) = hours(config, &hand.sessions, now)?;
+        let mut places = Vec::new();
+        for (setup, place) in hand.sessions.iter().zip(0..) {
+            let id = setup.id.0 as usize;
+            places.resize(places.len().max(id + 1), NOWHERE);
+            places[id] = place;
+        }
+        let elsewhere = hand.elsewhere.into_iter().map(|(setup, gateway)| {
+            let login = setup.config.login()?;
+            Ok(Elsewhere { config: setup.config, login, gateway })
+        });
+        let elsewhere = elsewhere.collect::<Result<_, ConfigError>>()?;
+        let slots = hand.sessions.into_iter().zip(hours_of).map(|(setup, hours)| {
             let own = setup.config.throttle()?;
             let is_its = |(name, _): &(&str, _)| setup.config.firm.as_deref() == Some(name);
             let throttle = Throttle::new(own, firms.iter().position(is_its));
@@ -231,6 +277,8 @@ impl Desk {
         });
         Ok(Self {
             slots: slots.collect::<Result<_, _>>()?,
+            places,
+            elsewhere,
             table,
             inputs,
             symbols,
@@ -242,7 +290,7 @@ impl Desk {
             resending: VecDeque::new(),
             next_look: 0,
             text: TimestampText::new(Precision::Millis),
-            last_answer: 0,
+            answer_ids: AnswerIds::of(hand.gateway),
             stopping: false,
             counters: Arc::default(),
         })
@@ -365,7 +413,7 @@ impl Desk {
                 self.send_reference(index, &SecurityStatus { req_id, symbol, status });
             }
             ReferenceRequest::List(request) => {
-                let id = AnswerId::next(&mut self.last_answer, now);
+                let id = self.answer_ids.next(now);
                 let lists = &mut self.slots[index].lists;
                 let asked = lists.ask(&request, id.as_bytes(), self.instruments.len(), known);
                 if let Err(refused) = asked {
@@ -432,7 +480,7 @@ impl Desk {
         );
         let count = if throttled { &self.counters.throttled } else { &self.counters.unserved };
         count.add(1);
-        let id = AnswerId::next(&mut self.last_answer, now);
+        let id = self.answer_ids.next(now);
         let id = id.as_bytes();
         let (mut body, text) = (Vec::new(), &mut self.text);
         let msg_type = match unserved {
@@ -689,20 +737,19 @@ impl Desk {
         }
         if let Some(SessionRecord::Reset { session }) =
             SessionRecord::decode(frame.kind, frame.payload)
-            && let Some(slot) = self.slots.iter_mut().find(|slot| slot.setup.id == session)
+            && let Some(index) = self.slot_of(session)
         {
+            let slot = &mut self.slots[index];
             slot.fix.reset_outbound();
             slot.resets_ahead = slot.resets_ahead.saturating_sub(1);
         }
     }
 
+    /// The place of a session, if it is one of this gateway.
+    #[inline]
     fn slot_of(&self, session: SessionId) -> Option<usize> {
-        // Sessions are numbered from 1 in the order of the configuration unless it was changed.
-        let guess = (session.0 as usize).wrapping_sub(1);
-        if self.slots.get(guess).is_some_and(|slot| slot.setup.id == session) {
-            return Some(guess);
-        }
-        self.slots.iter().position(|slot| slot.setup.id == session)
+        let place = self.places.get(session.0 as usize).copied()?;
+        (place != NOWHERE).then_some(place as usize)
     }
 
     #[inline]
@@ -876,16 +923,27 @@ impl Sessions for Desk {
         peer: IpAddr,
         security: Security,
     ) -> Result<usize, NotAdmitted> {
-        let configs = self.slots.iter().map(|slot| &slot.setup.config);
-        let index = admission::find(configs, message, peer, security)?;
-        match self.slots[index].connection {
+        let own = self.slots.iter().map(|slot| &slot.setup.config);
+        let all = own.chain(self.elsewhere.iter().map(|other| &other.config));
+        let index = admission::find(all, message, peer, security)?;
+        // Of those of others their gateways know whether they are connected.
+        match self.slots.get(index).and_then(|slot| slot.connection) {
             Some(_) => Err(NotAdmitted::CONNECTED),
             None => Ok(index),
         }
     }
 
     fn claim(&self, index: usize, message: &Message<'_>) -> Option<Claim> {
-        self.slots[index].login.as_ref().map(|login| admission::claim(login, message))
+        let login = match self.slots.get(index) {
+            Some(slot) => &slot.login,
+            None => &self.elsewhere[index - self.slots.len()].login,
+        };
+        login.as_ref().map(|login| admission::claim(login, message))
+    }
+
+    fn elsewhere(&self, index: usize) -> Option<usize> {
+        let other = self.elsewhere.get(index.checked_sub(self.slots.len())?)?;
+        Some(other.gateway)
     }
 
     fn log_on(

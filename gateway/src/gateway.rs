@@ -1,4 +1,8 @@
 //! The gateway: hands sessions what sockets bring, and sockets what the journal says.
+//!
+//! There may be several, a thread each, with sessions of their own and the core in common. The first one takes all
+//! connections and has those of the others' sessions [handed over](GatewayAgent::hand_over_between), once they have
+//! proved who they are.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -12,7 +16,8 @@ use crate::{
     config::{Config, ConfigError},
     counters::PortCounters,
     credentials::Checker,
-    desk::{Desk, SessionSetup},
+    dealing::Hand,
+    desk::Desk,
     network::Network,
     retention::Delivered,
     ring::InputSender,
@@ -31,7 +36,7 @@ pub struct GatewayParts {
     /// Sequence numbers of all sessions.
     pub sessions: SessionTable,
     /// Its sessions.
-    pub setups: Vec<SessionSetup>,
+    pub hand: Hand,
     /// All instruments.
     pub instruments: Vec<InstrumentView>,
     /// The journal, for resends.
@@ -82,7 +87,7 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
         acceptor.watch = parts.watch;
         let mut desk = Desk::new(
             config,
-            parts.setups,
+            parts.hand,
             parts.sessions,
             parts.inputs,
             parts.instruments,
@@ -103,6 +108,12 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
             output_max: output_bound.bytes,
             told: Vec::with_capacity(FRAMES_PER_TURN),
         })
+    }
+
+    /// Lets the first of these take connections for all of them.
+    pub fn hand_over_between(gateways: &mut [Self]) {
+        let mut acceptors: Vec<_> = gateways.iter_mut().map(|it| &mut it.acceptor).collect();
+        Acceptor::hand_over_between(&mut acceptors);
     }
 
     /// Checks passwords of Logons with this; until it is said, at once.

@@ -11,6 +11,7 @@
 //! - [`network`], [`tls`], [`acceptor`], [`connection`]: sockets and bytes of a port.
 //! - [`access`], [`credentials`], [`admission`]: who may connect, and who he is.
 //! - [`gateway`], [`desk`]: sessions that send orders.
+//! - [`dealing`]: which of several gateways has which of them.
 //! - [`market_data`]: sessions that are told of the market, on a port of their own.
 //! - [`security_lists`]: what sessions of both are told of instruments.
 //! - [`rights`], [`throttle`]: what a session may do, and how often.
@@ -40,9 +41,11 @@ pub mod connection;
 pub mod core;
 pub mod counters;
 pub mod credentials;
+pub mod dealing;
 pub mod desk;
 pub mod follower;
 pub mod gateway;
+mod hand_over;
 pub mod histogram;
 pub mod market_data;
 pub mod metrics;

@@ -6,7 +6,7 @@
 use std::{
     fmt::Debug,
     io::{self, Read, Write},
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -32,7 +32,7 @@ pub trait Network: Send + 'static {
     /// A connection: neither reads nor writes wait.
     type Stream: Read + Write + Debug + Send;
 
-    /// Where it listens.
+    /// Where it listens; of no meaning for one that does not.
     fn address(&self) -> SocketAddr;
 
     /// Where it listens for TLS, if it does.
@@ -52,7 +52,8 @@ pub trait Network: Send + 'static {
     /// [`io::ErrorKind::WouldBlock`] when there is none.
     fn accept(&mut self) -> io::Result<(Self::Stream, SocketAddr)>;
 
-    /// From now on [`poll`](Self::poll) tells under this number when this connection has something to read.
+    /// From now on [`poll`](Self::poll) tells under this number when this connection has something to read, if it
+    /// has already, too. The connection may come from another network of the same kind that told of it before.
     ///
     /// # Errors
     /// What the system says; the connection is of no use then.
@@ -102,6 +103,8 @@ pub enum Port {
     Orders,
     /// To be told of the market, at this address.
     MarketData(SocketAddr),
+    /// To send orders, and another network has accepted them: nothing is listened on.
+    HandedOver,
 }
 
 /// What a connection is beside its bytes.
@@ -132,7 +135,8 @@ pub enum Ready {
 /// The system's sockets.
 #[derive(Debug)]
 pub struct TcpNetwork {
-    plain: Listener,
+    /// None where connections are only handed over.
+    plain: Option<Listener>,
     tls: Option<(Listener, Arc<ServerConfig>)>,
     /// Whether the listener over TLS was asked first the last time.
     tls_first: bool,
@@ -179,13 +183,18 @@ impl TcpNetwork {
     /// # Errors
     /// [`StartError::Listen`] when the address is taken or not ours.
     pub fn listen(address: SocketAddr) -> Result<Self, StartError> {
-        let poll = Poll::new()?;
-        let plain = Listener::new(&poll, LISTENER, address)?;
+        let mut network = Self::without_listener()?;
+        network.plain = Some(Listener::new(&network.poll, LISTENER, address)?);
+        Ok(network)
+    }
+
+    /// For connections that another network has accepted.
+    fn without_listener() -> Result<Self, StartError> {
         Ok(Self {
-            plain,
+            plain: None,
             tls: None,
             tls_first: false,
-            poll,
+            poll: Poll::new()?,
             events: Events::with_capacity(EVENTS_MAX),
         })
     }
@@ -198,6 +207,7 @@ impl TcpNetwork {
         let (listen, tls_listen) = match port {
             Port::Orders => (config.fix.listen, config.fix.tls_listen),
             Port::MarketData(listen) => (listen, config.market_data.tls_listen),
+            Port::HandedOver => return Self::without_listener(),
         };
         let mut network = Self::listen(listen)?;
         if let (Some(listen), Some(tls)) = (tls_listen, config.fix.tls()?) {
@@ -254,7 +264,8 @@ impl TcpNetwork {
                 Ok((Socket::Tls(Box::new(stream)), peer))
             }
             _ => {
-                let (socket, peer) = self.plain.socket.accept()?;
+                let listener = self.plain.as_ref().ok_or(io::ErrorKind::WouldBlock)?;
+                let (socket, peer) = listener.socket.accept()?;
                 Ok((Socket::Plain(socket), peer))
             }
         }
@@ -265,7 +276,8 @@ impl Network for TcpNetwork {
     type Stream = Socket;
 
     fn address(&self) -> SocketAddr {
-        self.plain.address
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        self.plain.as_ref().map_or(nowhere, |listener| listener.address)
     }
 
     fn tls_address(&self) -> Option<SocketAddr> {

@@ -6,12 +6,16 @@
 //! and journal: 2.45 million commands a second one by one, 3.75 by batches). A turn that brings one
 //! input hands over a batch of one, at once.
 //!
-//! There is one sender. The core takes up to its own batch of inputs off the ring before it carries
-//! them out, so as many wait beyond the ring's slots.
+//! Each gateway has batches of its own, and what it asks for room is its own: the others can't take it
+//! meanwhile, however much their clients send. Batches of all gateways are carried in the order in which they
+//! were handed over. The core takes up to its own batch of inputs off the ring before it carries them out, so as
+//! many wait beyond the ring's slots.
 //!
 //! ```text
-//! gateway ──full──▶ core        batches are made at the start and go round; none left is back-
-//!         ◀─empty──             pressure: the gateway stops reading
+//! gateway  ──full──┬▶ core      batches are made at the start and go round; none left is back-
+//!          ◀─empty─┼─           pressure: the gateway stops reading
+//! gateway2 ──full──┘
+//!          ◀─empty──
 //! ```
 
 use std::{collections::VecDeque, ops::Range};
@@ -52,6 +56,8 @@ const BATCH_MAX: usize = 16;
 #[derive(Debug)]
 struct Batch {
     inputs: Vec<Input>,
+    /// The gateway that it goes back to.
+    gateway: usize,
     /// When, if that is measured.
     handed_over: Ticks,
 }
@@ -64,6 +70,8 @@ pub struct InputSender {
     /// The batch that is being filled; without capacity when there is none.
     batch: Vec<Input>,
     batch_max: usize,
+    /// Its number.
+    gateway: usize,
     stamper: Stamper,
 }
 
@@ -71,7 +79,8 @@ pub struct InputSender {
 #[derive(Debug)]
 pub struct InputReceiver {
     full: Receiver<Batch>,
-    empty: Sender<Vec<Input>>,
+    /// Of each gateway.
+    empty: Vec<Sender<Vec<Input>>>,
     batch_max: usize,
 }
 
@@ -127,19 +136,29 @@ impl RingLevel {
     }
 }
 
-/// A ring for `slots` inputs.
+/// A ring for `slots` inputs of one gateway.
 pub fn ring(slots: usize) -> (InputSender, InputReceiver) {
+    let (mut senders, receiver) = ring_of(1, slots);
+    (senders.remove(0), receiver)
+}
+
+/// A ring for `slots` inputs of each of so many gateways.
+pub fn ring_of(gateways: usize, slots: usize) -> (Vec<InputSender>, InputReceiver) {
     // A small ring has small batches, so that a part of it can be under way while another fills.
     let batch_max = (slots / 4).clamp(1, BATCH_MAX);
     let batches = slots.div_ceil(batch_max);
-    let (full, outputs) = bounded(batches);
-    let (back, empty) = bounded(batches);
-    for _ in 0..batches {
-        back.send(Vec::with_capacity(batch_max)).expect("as many as there is room for");
-    }
-    let stamper = Stamper::default();
-    let sender = InputSender { full, empty, batch: Vec::new(), batch_max, stamper };
-    (sender, InputReceiver { full: outputs, empty: back, batch_max })
+    let (full, outputs) = bounded(gateways * batches);
+    let mut receiver = InputReceiver { full: outputs, empty: Vec::new(), batch_max };
+    let senders = (0..gateways).map(|gateway| {
+        let (back, empty) = bounded(batches);
+        for _ in 0..batches {
+            back.send(Vec::with_capacity(batch_max)).expect("as many as there is room for");
+        }
+        receiver.empty.push(back);
+        let (full, stamper) = (full.clone(), Stamper::default());
+        InputSender { full, empty, batch: Vec::new(), batch_max, gateway, stamper }
+    });
+    (senders.collect(), receiver)
 }
 
 impl InputSender {
@@ -185,7 +204,8 @@ impl InputSender {
     pub fn flush(&mut self) {
         if !self.batch.is_empty() {
             let handed_over = self.stamper.stamp();
-            let batch = Batch { inputs: std::mem::take(&mut self.batch), handed_over };
+            let (inputs, gateway) = (std::mem::take(&mut self.batch), self.gateway);
+            let batch = Batch { inputs, gateway, handed_over };
             match self.full.try_send(batch) {
                 Ok(()) => {}
                 // There are no more batches than places.
@@ -222,8 +242,8 @@ impl InputReceiver {
             if batch.handed_over.is_some() {
                 handed_over.0.push_back((first..inputs.len(), batch.handed_over));
             }
-            // There is a place for every batch, unless the gateways have gone.
-            let _ = self.empty.try_send(batch.inputs);
+            // There is a place for every batch, unless its gateway has gone.
+            let _ = self.empty[batch.gateway].try_send(batch.inputs);
         }
     }
 
@@ -282,11 +302,41 @@ mod tests {
     }
 
     #[test]
+    fn gateways_take_no_room_from_each_other_and_are_served_in_their_order() {
+        let (mut senders, receiver) = ring_of(3, 64);
+        let (mut found, mut handed_over) = (Vec::with_capacity(64), HandOvers::with_capacity(64));
+        for round in 0..5 {
+            // One fills all that it has, and nobody else has less.
+            let mut sent = Vec::new();
+            while senders[1].room() > 0 {
+                senders[1].push(input(1));
+                sent.push(1);
+            }
+            assert_eq!((sent.len(), senders[0].room(), senders[2].room()), (64, 64, 64), "{round}");
+            for gateway in [2, 0, 2, 0, 0] {
+                senders[gateway].push(input(gateway as u32));
+                senders[gateway].flush();
+                sent.push(gateway as u32);
+            }
+            assert_eq!(senders[0].level().capacity(), (3 * 4, 16));
+            let mut took = Vec::new();
+            while !receiver.is_empty() {
+                receiver.take(&mut found, &mut handed_over);
+                took.extend(found.drain(..).map(|input| number(&input)));
+            }
+            assert_eq!(took, sent, "in the order of the hand-over");
+            let room = senders.iter().map(InputSender::room).collect::<Vec<_>>();
+            assert_eq!(room, [64; 3], "each batch went back to where it came from");
+        }
+    }
+
+    #[test]
     fn inputs_are_of_the_batch_that_was_handed_over() {
         const EVERY: u32 = 3;
-        let (watches, _) = StageWatches::with(Clock::new(), Pace { every: EVERY, reading_ns: 1 });
+        let pace = Pace { every: EVERY, reading_ns: 1 };
+        let (mut watches, _) = StageWatches::with(&Clock::new(), pace, 1);
         let (mut sender, receiver) = ring(64);
-        sender.measure_with(watches.hand_over);
+        sender.measure_with(watches.gateways.remove(0).hand_over);
         let (mut found, mut handed_over) = (Vec::with_capacity(64), HandOvers::with_capacity(64));
         let (mut batches, mut number_of, mut first) = (0, Vec::new(), 0);
         let mut last = Ticks::default();

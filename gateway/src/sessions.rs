@@ -147,6 +147,28 @@ impl SessionTable {
         self.sessions.get(session.0 as usize)
     }
 
+    /// The table for whoever tells nothing but these sessions: of others it keeps count, but not of where their
+    /// messages stand, which is half a megabyte for each, nor of what they get copies of.
+    pub fn for_sessions(&self, told: &[SessionId]) -> Self {
+        let mut told = told.to_vec();
+        told.sort_unstable();
+        let is_told = |session: &SessionId| told.binary_search(session).is_ok();
+        let of = |(numbers, id): (&SessionNumbers, u32)| match is_told(&SessionId(id)) {
+            true => numbers.clone(),
+            false => SessionNumbers {
+                copies: numbers.copies.clone(),
+                sent: SentIndex::none(),
+                roles: Vec::new(),
+                ..*numbers
+            },
+        };
+        let drop_copies = self.drop_copies.iter().filter(|(copy, _)| is_told(copy));
+        Self {
+            sessions: self.sessions.iter().zip(0..).map(of).collect(),
+            drop_copies: drop_copies.cloned().collect(),
+        }
+    }
+
     /// How many sessions get copies of reports.
     pub fn drop_copies(&self) -> usize {
         self.drop_copies.len()
@@ -348,6 +370,7 @@ fn session_at(frame: &Frame<'_>, offset: usize) -> Result<SessionId, DecodeError
 /// `stride`-th position is kept, and the stride doubles when there are too many.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SentIndex {
+    /// Messages between two that are kept, a power of two; 0 when none is.
     stride: u64,
     positions: Vec<Position>,
 }
@@ -371,10 +394,15 @@ impl Clone for SentIndex {
 }
 
 impl SentIndex {
+    /// One that keeps nothing.
+    fn none() -> Self {
+        Self { stride: 0, positions: Vec::new() }
+    }
+
     /// Notes that message `msg_seq_num`, the next one, stands at `position`.
     #[inline]
     pub fn push(&mut self, msg_seq_num: u64, position: Position) {
-        if !(msg_seq_num - 1).is_multiple_of(self.stride) {
+        if self.stride == 0 || !(msg_seq_num - 1).is_multiple_of(self.stride) {
             return;
         }
         if self.positions.len() == POSITIONS_MAX {
@@ -398,7 +426,7 @@ impl SentIndex {
 
     /// The last message at or before `msg_seq_num` whose position is known, and that position.
     pub fn at_or_before(&self, msg_seq_num: u64) -> Option<(u64, Position)> {
-        let index = (msg_seq_num.checked_sub(1)? / self.stride) as usize;
+        let index = msg_seq_num.checked_sub(1)?.checked_div(self.stride)? as usize;
         let index = index.min(self.positions.len().checked_sub(1)?);
         Some((index as u64 * self.stride + 1, self.positions[index]))
     }
@@ -411,7 +439,7 @@ impl SentIndex {
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.stride = 1;
+        self.stride = self.stride.min(1);
         self.positions.clear();
     }
 }
@@ -473,6 +501,31 @@ mod tests {
             read.sent(SessionId(2), Position::new(position));
         }
         assert_eq!(read, table);
+    }
+
+    #[test]
+    fn a_table_for_some_counts_all_and_knows_where_theirs_stand() {
+        let all = table();
+        let mut some = all.for_sessions(&[SessionId(1), SessionId(3)]);
+        let copies = all.get(SessionId(4)).unwrap().copies.clone();
+        for session in [2, 4].map(SessionId) {
+            some.sent(session, Position::new(7));
+            let known = some.get(session).unwrap();
+            assert_eq!(known.next_out, all.get(session).unwrap().next_out + 1);
+            assert_eq!(known.sent.positions.capacity(), 0, "{session}");
+            assert_eq!(
+                (known.sent.at_or_before(1), known.sent.at_or_behind(Position::START)),
+                (None, None)
+            );
+        }
+        // A reset changes nothing of that.
+        some.entry(SessionId(2)).sent.clear();
+        some.sent(SessionId(2), Position::new(8));
+        assert_eq!(some.get(SessionId(2)).unwrap().sent.positions, []);
+        assert_eq!(some.get(SessionId(1)), all.get(SessionId(1)));
+        assert_eq!(some.get(SessionId(4)).unwrap().copies, copies);
+        assert_eq!(some.drop_copies, [], "nobody there gets copies");
+        assert_eq!(all.for_sessions(&[4].map(SessionId)).drop_copies, all.drop_copies);
     }
 
     #[test]

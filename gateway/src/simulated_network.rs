@@ -25,7 +25,7 @@ use ironbook_fix::codec::{Framed, frame};
 
 use crate::{
     clock::{Clock, ManualClock},
-    network::{Network, Ready},
+    network::{Network, Port, Ready},
     random::Random,
 };
 
@@ -58,9 +58,12 @@ pub type Interceptor = Box<dyn FnMut(&mut Vec<u8>) + Send>;
 #[derive(Clone)]
 pub struct SimulatedNetwork(Arc<Mutex<State>>);
 
-/// The venue's end of a network.
+/// The venue's end of a network, or one of several: one that listens, and those to which it hands connections over.
 pub struct SimulatedListener {
     network: SimulatedNetwork,
+    /// Tells it from the others.
+    id: u64,
+    listens: bool,
 }
 
 /// One end of a connection.
@@ -95,6 +98,8 @@ struct State {
     /// Somebody connected since the listener was last told of it.
     connected: bool,
     listening: bool,
+    /// Ends of the venue that were made.
+    ends: u64,
     interceptor: Option<Interceptor>,
     /// Hash of all bytes that the venue wrote.
     sent_hash: u64,
@@ -103,8 +108,8 @@ struct State {
 /// A connection.
 struct Wire {
     peer: SocketAddr,
-    /// The number that the venue registered it under.
-    number: Option<usize>,
+    /// Which end of the venue registered it, under which number.
+    number: Option<(u64, usize)>,
     /// It broke: what was on the way is lost, and both ends learn of it.
     broken: bool,
     /// The venue was not told yet that it broke.
@@ -149,6 +154,7 @@ impl SimulatedNetwork {
             backlog: VecDeque::new(),
             connected: false,
             listening: false,
+            ends: 0,
             interceptor: None,
             sent_hash: FNV_BASIS,
         })))
@@ -161,10 +167,17 @@ impl SimulatedNetwork {
 
     /// The end of the network for a venue that starts. The one before must be gone.
     pub fn listen(&self) -> SimulatedListener {
+        self.listen_as(Port::Orders)
+    }
+
+    /// The end of the network for a port of a venue that starts.
+    pub fn listen_as(&self, port: Port) -> SimulatedListener {
         let mut state = self.state();
-        assert!(!state.listening, "one venue listens at a time");
-        state.listening = true;
-        SimulatedListener { network: self.clone() }
+        let listens = port != Port::HandedOver;
+        assert!(!(listens && state.listening), "one venue listens at a time");
+        state.listening |= listens;
+        state.ends += 1;
+        SimulatedListener { network: self.clone(), id: state.ends, listens }
     }
 
     /// A connection from this address.
@@ -350,6 +363,14 @@ impl Wire {
         }
     }
 
+    /// Whoever registers it is told what was told already to whoever had it before.
+    fn tell_again(&mut self, now: u64) {
+        self.to_venue.arrive(now);
+        self.to_venue.readable_edge |= !self.to_venue.arrived.is_empty() || self.to_venue.end_told;
+        self.broken_edge |= self.broken;
+        self.tells_of_room = false;
+    }
+
     /// Whether there is something to tell the venue of this connection.
     fn has_news(&mut self, now: u64) -> bool {
         self.to_venue.arrive(now);
@@ -362,9 +383,9 @@ impl Wire {
         self.tells_of_room && self.to_client.is_free(now)
     }
 
-    /// What the venue is to be told of this connection, once.
-    fn ready(&mut self, now: u64) -> Option<Ready> {
-        let number = self.number?;
+    /// What an end of the venue is to be told of this connection, once.
+    fn ready(&mut self, end: u64, now: u64) -> Option<Ready> {
+        let (_, number) = self.number.filter(|(of, _)| *of == end)?;
         if self.broken {
             let told = !std::mem::take(&mut self.broken_edge);
             return (!told).then_some(Ready::Connection { number, readable: true, writable: true });
@@ -463,10 +484,10 @@ impl Network for SimulatedListener {
         if state.random.one_in(POLLS_PER_INTERRUPT) {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        if std::mem::take(&mut state.connected) {
+        if self.listens && std::mem::take(&mut state.connected) {
             ready(Ready::Listener);
         }
-        state.wires.values_mut().filter_map(|wire| wire.ready(now)).for_each(ready);
+        state.wires.values_mut().filter_map(|wire| wire.ready(self.id, now)).for_each(ready);
         Ok(())
     }
 
@@ -480,8 +501,10 @@ impl Network for SimulatedListener {
 
     fn register(&mut self, stream: &mut SimulatedStream, number: usize) -> io::Result<()> {
         let mut state = self.network.state();
+        let now = state.clock.now().0;
         if let Some(wire) = state.wires.get_mut(&stream.wire) {
-            wire.number = Some(number);
+            wire.number = Some((self.id, number));
+            wire.tell_again(now);
         }
         Ok(())
     }
@@ -509,6 +532,9 @@ impl Network for SimulatedListener {
 impl Drop for SimulatedListener {
     fn drop(&mut self) {
         let mut state = self.network.state();
+        if !self.listens {
+            return;
+        }
         state.listening = false;
         state.connected = false;
         for number in std::mem::take(&mut state.backlog) {
@@ -698,6 +724,45 @@ mod tests {
         assert!(read(&mut venue).is_err() && venue.write(b"x").is_err());
         drop(world.listener);
         assert!(world.network.connect(LOCAL).is_err(), "nobody listens");
+    }
+
+    #[test]
+    fn a_connection_goes_from_one_end_of_the_venue_to_another() {
+        let mut world = World::new(6);
+        let mut other = world.network.listen_as(Port::HandedOver);
+        let (mut client, mut venue) = world.connect();
+        let send = |client: &mut SimulatedStream, world: &World| {
+            while client.write(b"abc").is_err() {
+                world.next();
+            }
+            world.next();
+        };
+        let ask = |of: &mut SimulatedListener| {
+            let mut told = Vec::new();
+            while of.poll(Duration::ZERO, |ready| told.push(ready)).is_err() {}
+            told
+        };
+        send(&mut client, &world);
+        assert_eq!(ask(&mut other), [], "it is not its own");
+        let readable = |number| Ready::Connection { number, readable: true, writable: false };
+        assert_eq!(world.poll(), [readable(7)]);
+        // What was told already, and is not read, is told to whoever has it now.
+        world.listener.deregister(&mut venue);
+        other.register(&mut venue, 3).expect("registered");
+        assert_eq!((world.poll(), ask(&mut other)), (vec![], vec![readable(3)]));
+        assert_eq!(ask(&mut other), [], "once");
+        let mut got = read(&mut venue).expect("no break");
+        while got.len() < 3 {
+            world.next();
+            got.extend(read(&mut venue).expect("no break"));
+        }
+        send(&mut client, &world);
+        assert_eq!((world.poll(), ask(&mut other)), (vec![], vec![readable(3)]));
+        // Somebody who connects is told to the one that listens.
+        let _more = world.network.connect(LOCAL).expect("a venue");
+        assert_eq!((ask(&mut other), world.poll()), (vec![], vec![Ready::Listener]));
+        drop(other);
+        assert!(world.network.connect(LOCAL).is_ok(), "it still listens");
     }
 
     #[test]

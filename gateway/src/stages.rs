@@ -122,11 +122,18 @@ pub const TURNS_PER_SAMPLE: u32 = 17;
 
 /// What the agents of a venue measure with.
 pub struct StageWatches {
-    /// The gateway's.
-    pub gateway: StageWatch,
+    /// Those of each gateway.
+    pub gateways: Vec<GatewayWatches>,
     /// The core's.
     pub core: StageWatch,
-    /// That of the ring's sending end.
+}
+
+/// What a gateway measures with.
+#[derive(Debug, Default)]
+pub struct GatewayWatches {
+    /// Its own.
+    pub turns: StageWatch,
+    /// That of its end of the ring.
     pub hand_over: Stamper,
 }
 
@@ -147,47 +154,48 @@ pub struct Pace {
 }
 
 impl StageWatches {
-    /// Measures, as often as this machine's clock allows, or not at all.
-    pub fn new(on: bool) -> (Self, StageTimes) {
+    /// Measures so many gateways and a core, as often as this machine's clock allows, or not at all.
+    pub fn new(on: bool, gateways: usize) -> (Self, StageTimes) {
         if !on {
-            return Self::off();
+            return Self::off(gateways);
         }
-        Self::now_and_then(
-            |reading_ns| {
-                if reading_ns <= READING_NS_MAX { 1 } else { TURNS_PER_SAMPLE }
-            },
-        )
+        let every = |reading_ns| if reading_ns <= READING_NS_MAX { 1 } else { TURNS_PER_SAMPLE };
+        Self::now_and_then(every, gateways)
     }
 
     /// Measures every turn, whatever the clock takes.
-    pub fn every_turn() -> (Self, StageTimes) {
-        Self::now_and_then(|_| 1)
+    pub fn every_turn(gateways: usize) -> (Self, StageTimes) {
+        Self::now_and_then(|_| 1, gateways)
     }
 
     /// Measures nothing.
-    pub fn off() -> (Self, StageTimes) {
+    pub fn off(gateways: usize) -> (Self, StageTimes) {
         let watches = Self {
-            gateway: StageWatch::default(),
+            gateways: (0..gateways).map(|_| GatewayWatches::default()).collect(),
             core: StageWatch::default(),
-            hand_over: Stamper::default(),
         };
         (watches, StageTimes::default())
     }
 
     /// Measures one turn of as many as is said for what a reading of the clock takes, ns.
-    fn now_and_then(every: impl FnOnce(u64) -> u32) -> (Self, StageTimes) {
+    fn now_and_then(every: impl FnOnce(u64) -> u32, gateways: usize) -> (Self, StageTimes) {
         let clock = Clock::new();
         let reading_ns = reading_ns(&clock);
-        Self::with(clock, Pace { every: every(reading_ns), reading_ns })
+        Self::with(&clock, Pace { every: every(reading_ns), reading_ns }, gateways)
     }
 
     /// Measures by this clock, so often.
-    pub(crate) fn with(clock: Clock, pace: Pace) -> (Self, StageTimes) {
-        let ((gateway, at_gateway), (core, at_core)) =
-            (StageWatch::new(clock.clone(), pace), StageWatch::new(clock.clone(), pace));
-        let hand_over = Stamper { clock: Some(clock), turns: Turns::new(pace.every) };
-        let times = StageTimes { agents: vec![at_gateway.into(), at_core.into()], pace };
-        (Self { gateway, core, hand_over }, times)
+    pub(crate) fn with(clock: &Clock, pace: Pace, gateways: usize) -> (Self, StageTimes) {
+        let (core, at_core) = StageWatch::new(clock.clone(), pace);
+        let mut agents = vec![at_core.into()];
+        let gateways = (0..gateways).map(|_| {
+            let (turns, times) = StageWatch::new(clock.clone(), pace);
+            agents.push(times.into());
+            let hand_over = Stamper { clock: Some(clock.clone()), turns: Turns::new(pace.every) };
+            GatewayWatches { turns, hand_over }
+        });
+        let watches = Self { gateways: gateways.collect(), core };
+        (watches, StageTimes { agents, pace })
     }
 }
 
@@ -450,7 +458,8 @@ mod tests {
 
     /// Turns of gateway and core with three inputs each.
     fn turns(watches: &mut StageWatches, turns: u32) {
-        let StageWatches { gateway, core, hand_over } = watches;
+        let StageWatches { gateways, core } = watches;
+        let GatewayWatches { turns: gateway, hand_over } = &mut gateways[0];
         for _ in 0..turns {
             gateway.begin_turn();
             gateway.mark();
@@ -480,7 +489,7 @@ mod tests {
         let per_sample = u64::from(TURNS_PER_SAMPLE);
         for every in [1, per_sample] {
             let pace = Pace { every: every as u32, reading_ns: 1 };
-            let (mut watches, times) = StageWatches::with(Clock::new(), pace);
+            let (mut watches, times) = StageWatches::with(&Clock::new(), pace, 1);
             turns(&mut watches, 8 * TURNS_PER_SAMPLE);
             let measured = 8 * per_sample / every;
             for stage in [Stage::Decode, Stage::Ring, Stage::Core] {
@@ -491,7 +500,7 @@ mod tests {
             assert_eq!((count(&times, Stage::Match), count(&times, Stage::Append)), (split, split));
             assert_eq!(times.pace(), pace);
         }
-        let (mut watches, times) = StageWatches::new(false);
+        let (mut watches, times) = StageWatches::new(false, 1);
         turns(&mut watches, 10);
         assert!(times.read().is_empty());
         assert_eq!(times.pace(), Pace::default());
@@ -502,8 +511,9 @@ mod tests {
     #[test]
     fn of_a_turn_the_batches_that_are_picked_are_measured() {
         let (clock, counter) = Clock::mock();
-        let (watches, times) = StageWatches::with(clock, Pace { every: 3, reading_ns: 1 });
-        let StageWatches { mut core, mut hand_over, .. } = watches;
+        let (watches, times) = StageWatches::with(&clock, Pace { every: 3, reading_ns: 1 }, 1);
+        let StageWatches { mut core, mut gateways } = watches;
+        let hand_over = &mut gateways[0].hand_over;
         let of = |stage: Stage| {
             let all = times.read();
             let (_, times) = &all[stage as usize];
@@ -540,6 +550,22 @@ mod tests {
         // Without it nothing is measured.
         turn(2, 80);
         assert_eq!((of(Stage::Ring).0, of(Stage::Core).0, of(Stage::Publish).0), (6, 6, 2));
+    }
+
+    #[test]
+    fn times_of_all_gateways_are_told_together() {
+        let (clock, counter) = Clock::mock();
+        let (mut watches, times) = StageWatches::with(&clock, Pace { every: 1, reading_ns: 1 }, 3);
+        for (watches, ns) in watches.gateways.iter_mut().zip([10, 200, 3_000]) {
+            watches.turns.begin_turn();
+            watches.turns.mark();
+            counter.increment(ns);
+            watches.turns.lap(Stage::Decode);
+            assert!(watches.hand_over.stamp().is_some());
+        }
+        let all = times.read();
+        let (_, decode) = &all[Stage::Decode as usize];
+        assert_eq!((decode.count(), decode.sum_ns()), (3, 3_210));
     }
 
     /// By a clock that stands but for what each part takes; a reading of it takes as long as is told.

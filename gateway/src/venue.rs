@@ -31,6 +31,7 @@ use crate::{
     config::{Acknowledge, Config, Cpu, Layout, SessionConfig, StatusConfig},
     core::CoreAgent,
     credentials::Checker,
+    dealing::deal,
     desk::SessionSetup,
     follower::{self, Follower},
     gateway::{GatewayAgent, GatewayParts},
@@ -39,7 +40,7 @@ use crate::{
     network::{Network, Port, TcpNetwork},
     replay::{Counts, PlayError, ReplayError, Replayed, replay_on_two_threads},
     retention::{Delivered, Retention, describe_gone},
-    ring::{RingLevel, ring},
+    ring::{RingLevel, ring_of},
     session_record::{Copies, SessionRecord},
     sessions::{Presence, SessionTable},
     snapshot::Restored,
@@ -202,7 +203,7 @@ impl Venue {
         let storage: Arc<dyn Storage> = Arc::new(FileStorage::new(&config.venue.data_dir));
         let metrics_network = config.metrics.listen.map(TcpNetwork::listen).transpose()?;
         let opened = open_journal(config, &storage, ironbook_journal::open_in)?;
-        let (watches, stages) = StageWatches::new(stages);
+        let (watches, stages) = StageWatches::new(stages, config.threads.gateways);
         let place = Place {
             clock: SystemClock,
             watches,
@@ -211,7 +212,7 @@ impl Venue {
             replay: |readers, from, sessions| replay_on_two_threads(readers, from, sessions, None),
         };
         let Parts {
-            mut gateway,
+            mut gateways,
             mut market_data,
             core,
             follower,
@@ -221,12 +222,12 @@ impl Venue {
             watched,
         } = assemble(config, opened, place)?;
         if config.sessions.iter().any(|session| session.password.is_some()) {
-            gateway.check_passwords_with(Checker::aside()?);
+            gateways[0].check_passwords_with(Checker::aside()?);
             if let Some(agent) = &mut market_data {
                 agent.check_passwords_with(Checker::aside()?);
             }
         }
-        let orders = Listening { address: gateway.address(), tls: gateway.tls_address() };
+        let orders = Listening { address: gateways[0].address(), tls: gateways[0].tls_address() };
         let market = market_data
             .as_ref()
             .map(|agent| Listening { address: agent.address(), tls: agent.tls_address() });
@@ -234,9 +235,10 @@ impl Venue {
         let ended = Arc::new(Mutex::new(None));
         let core = CoreThread { core: Some(core), ended: ended.clone() };
         let cpus = (core_cpu, processors);
-        let mut ports = vec![(metrics::PORT_OF_ORDERS, gateway.counters())];
-        ports.extend(market_data.iter().map(|agent| ("market_data", agent.counters())));
-        let agents = (gateway, core, follower);
+        let of_orders = gateways.iter().map(GatewayAgent::counters).collect();
+        let mut ports = vec![(metrics::PORT_OF_ORDERS, of_orders)];
+        ports.extend(market_data.iter().map(|agent| ("market_data", vec![agent.counters()])));
+        let agents = Agents { gateways, core, follower };
         let mut threads = start_threads(config, agents, &stop, &mut started, cpus)?;
         if let Some(agent) = market_data {
             let name = "market data";
@@ -423,8 +425,8 @@ pub struct Place<C, L, P> {
 
 /// A venue put together, to be given threads or to be stepped by hand.
 pub struct Parts<C, N: Network> {
-    /// Sessions that send orders, and their connections.
-    pub gateway: GatewayAgent<C, N>,
+    /// Sessions that send orders, and their connections. The first one takes these; its address is the venue's.
+    pub gateways: Vec<GatewayAgent<C, N>>,
     /// Those that are told of the market, if there are any.
     pub market_data: Option<MarketDataAgent<C, N>>,
     /// Engine and journal.
@@ -452,7 +454,7 @@ pub struct Watched {
     /// Those of the configuration, with their comp ids.
     pub comp_ids: Vec<(SessionId, String)>,
     /// How far those are who follow the journal, by name.
-    pub followers: Vec<(&'static str, Delivered)>,
+    pub followers: Vec<(String, Delivered)>,
     /// To be told how far the watcher is: no segment is removed that it has not read.
     pub followed: Delivered,
     /// How full the ring is.
@@ -491,10 +493,11 @@ where
     let counts = replayed.counts;
     let follower = follower_start(&replayed, &sessions, &recovery, before.commands);
     let mut settings = follower_settings(config, storage.clone(), &journal);
-    let (mut inputs, outputs) = ring(config.threads.ring_slots);
-    inputs.measure_with(watches.hand_over);
+    let (inputs, outputs) = ring_of(config.threads.gateways, config.threads.ring_slots);
+    let ring = inputs[0].level();
     let durable = journal.durable();
     let (mut tail, mut followed, mut shown) = (journal.tail(), journal.tail(), journal.tail());
+    let tails: Vec<_> = inputs.iter().map(|_| journal.tail()).collect();
     let watching = config.metrics.listen.map(|_| journal.tail());
     let limits = config.engine_limits();
     let engine = replayed.engine.unwrap_or_else(|| Engine::new(limits));
@@ -526,29 +529,41 @@ where
             * (1 + u64::from(config.journal.prepared_ahead)),
         threads: Vec::new(),
     };
-    let instruments = engine.instruments().collect();
-    let parts = GatewayParts {
-        inputs,
-        tail,
-        durable: (config.venue.acknowledge == Acknowledge::Durable).then(|| durable.clone()),
-        sessions,
-        setups,
-        instruments,
-        resend: Reader::open_in(storage)?,
-        watch: watches.gateway,
-    };
-    let (observed, gate) = (parts.tail.position(), parts.durable.clone());
+    let instruments: Vec<_> = engine.instruments().collect();
+    let observed = tail.position();
+    let gate = (config.venue.acknowledge == Acknowledge::Durable).then(|| durable.clone());
     let mut watched = watching.map(|mut tail| {
         tail.seek(observed);
         let named = |setup: &SessionSetup| (setup.id, setup.config.comp_id.clone());
-        let comp_ids = parts.setups.iter().map(named).collect();
-        let (sessions, ring) = (parts.sessions.clone(), parts.inputs.level());
+        let comp_ids = setups.iter().map(named).collect();
+        let sessions = sessions.clone();
         let followed = Delivered::default();
         followed.set(observed);
         Watched { tail, sequence, sessions, comp_ids, followers: Vec::new(), followed, ring }
     });
-    let gateway = GatewayAgent::new(config, parts, clock.clone(), listen(Port::Orders)?)?;
-    settings.delivered.push(gateway.delivered());
+    let mut gateways = Vec::new();
+    let hands = deal(setups, inputs.len());
+    for (((hand, mut inputs), mut tail), watches) in
+        hands.into_iter().zip(inputs).zip(tails).zip(watches.gateways)
+    {
+        tail.seek(observed);
+        inputs.measure_with(watches.hand_over);
+        let port = if hand.gateway == 0 { Port::Orders } else { Port::HandedOver };
+        let ids: Vec<_> = hand.sessions.iter().map(|setup| setup.id).collect();
+        let parts = GatewayParts {
+            inputs,
+            tail,
+            durable: gate.clone(),
+            sessions: sessions.for_sessions(&ids),
+            hand,
+            instruments: instruments.clone(),
+            resend: Reader::open_in(storage.clone())?,
+            watch: watches.turns,
+        };
+        gateways.push(GatewayAgent::new(config, parts, clock.clone(), listen(port)?)?);
+    }
+    GatewayAgent::hand_over_between(&mut gateways);
+    settings.delivered.extend(gateways.iter().map(GatewayAgent::delivered));
     let market_data = match config.market_data.listen {
         None => None,
         Some(address) => {
@@ -565,14 +580,26 @@ where
     settings.delivered.extend(watched.iter().map(|watched| watched.followed.clone()));
     let follower = Follower::new(follower, followed, clock, audited, synced, settings);
     if let Some(watched) = &mut watched {
+        let of_gateways = gateways.iter().enumerate();
+        let of_gateways = of_gateways
+            .map(|(number, agent)| (gateway_name(number, gateways.len()), agent.delivered()));
         let of_market = market_data.as_ref().map(|agent| ("market_data", agent.delivered()));
-        watched.followers = [("gateway", gateway.delivered()), ("follower", follower.followed())]
+        let others = [("follower", follower.followed())]
             .into_iter()
             .chain(of_market)
-            .chain([("metrics", watched.followed.clone())])
-            .collect();
+            .chain([("metrics", watched.followed.clone())]);
+        let others = others.map(|(name, delivered)| (name.to_owned(), delivered));
+        watched.followers = of_gateways.chain(others).collect();
     }
-    Ok(Parts { gateway, market_data, core, follower, audit, durable, started, watched })
+    Ok(Parts { gateways, market_data, core, follower, audit, durable, started, watched })
+}
+
+/// Name of a gateway by its number, from 0, among so many, for threads and metrics.
+fn gateway_name(number: usize, gateways: usize) -> String {
+    match gateways {
+        1 => "gateway".to_owned(),
+        _ => format!("gateway{}", number + 1),
+    }
 }
 
 /// A reader of what was just opened, which has checked every byte.
@@ -811,9 +838,16 @@ impl<C: Clock> Agent for CoreThread<C> {
     }
 }
 
+/// Agents that end one after the other.
+struct Agents<C, N: Network> {
+    gateways: Vec<GatewayAgent<C, N>>,
+    core: CoreThread<C>,
+    follower: Follower<Tail, C>,
+}
+
 fn start_threads<C: Clock, N: Network>(
     config: &Config,
-    (gateway, core, follower): (GatewayAgent<C, N>, CoreThread<C>, Follower<Tail, C>),
+    Agents { mut gateways, core, follower }: Agents<C, N>,
     stop: &Arc<AtomicBool>,
     started: &mut Started,
     (core_cpu, processors): (Option<usize>, usize),
@@ -823,22 +857,38 @@ fn start_threads<C: Clock, N: Network>(
     let shared = match threads.layout {
         Layout::Shared => true,
         Layout::Dedicated => false,
-        Layout::Auto => processors < DEDICATED_FROM,
+        Layout::Auto => gateways.len() == 1 && processors < DEDICATED_FROM,
     };
     let core_stopped = Arc::new(AtomicBool::new(false));
     let mut spawned = Vec::new();
     if shared {
+        assert_eq!(gateways.len(), 1, "refused by the configuration");
         started.threads = vec![("gateway+core".to_owned(), core_cpu)];
-        let last = Last { agent: Composed(gateway, core), stopped: core_stopped.clone() };
+        let both = Composed(gateways.remove(0), core);
+        let last = Last { agent: both, _stopped: SetAtEnd(core_stopped.clone()).into() };
         spawned.push(spawn("gateway+core", last, idle.fed_by_park(), core_cpu, stop.clone())?);
     } else {
-        let gateway_cpu = cpu(threads.gateway_cpu, processors.checked_sub(2));
-        started.threads = vec![("gateway".to_owned(), gateway_cpu), ("core".to_owned(), core_cpu)];
-        let gateway_stopped = Arc::new(AtomicBool::new(false));
-        let gateway = Last { agent: gateway, stopped: gateway_stopped.clone() };
-        let core = Last { agent: core, stopped: core_stopped.clone() };
-        spawned.push(spawn("gateway", gateway, idle, gateway_cpu, stop.clone())?);
-        spawned.push(spawn("core", core, idle, core_cpu, gateway_stopped)?);
+        let many = gateways.len();
+        if many > 1 && many >= processors {
+            log::warn!(
+                "threads.gateways = {many}: {many} gateways and the core have {processors} processors, and wait for each other"
+            );
+        }
+        let first_cpu = cpu(threads.gateway_cpu, processors.checked_sub(2));
+        let gateways_stopped = Arc::new(AtomicBool::new(false));
+        let all_stopped = Arc::new(SetAtEnd(gateways_stopped.clone()));
+        for (number, gateway) in gateways.into_iter().enumerate() {
+            let name = gateway_name(number, many);
+            let cpu = first_cpu.and_then(|first| first.checked_sub(number));
+            // That of the core is taken; the system places whoever has no other.
+            let cpu = cpu.filter(|cpu| number == 0 || Some(*cpu) != core_cpu);
+            let last = Last { agent: gateway, _stopped: all_stopped.clone() };
+            spawned.push(spawn(&name, last, idle, cpu, stop.clone())?);
+            started.threads.push((name, cpu));
+        }
+        let core = Last { agent: core, _stopped: SetAtEnd(core_stopped.clone()).into() };
+        spawned.push(spawn("core", core, idle, core_cpu, gateways_stopped)?);
+        started.threads.push(("core".to_owned(), core_cpu));
     }
     let rarely = IdleStrategy::parking(follower::INTERVAL_MAX);
     spawned.push(spawn_lowest("follower", follower, rarely, core_stopped)?);
@@ -859,13 +909,16 @@ fn cpu(configured: Cpu, auto: Option<usize>) -> Option<usize> {
 /// An agent that says when it has finished, so that the one it feeds can finish after it.
 struct Last<A> {
     agent: A,
-    stopped: Arc<AtomicBool>,
+    /// Of all those who feed the same.
+    _stopped: Arc<SetAtEnd>,
 }
 
-impl<A> Drop for Last<A> {
-    /// Whatever ended the agent, the one it feeds may end now.
+/// A flag that is set when the last of those who hold it has ended, whatever ended it.
+struct SetAtEnd(Arc<AtomicBool>);
+
+impl Drop for SetAtEnd {
     fn drop(&mut self) {
-        self.stopped.store(true, Ordering::Relaxed);
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -450,6 +450,7 @@ fn against_the_venue(version: &str) {
     let dir = tempfile::tempdir().expect("a directory");
     config.venue.data_dir = dir.path().to_owned();
     config.fix.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    config.threads.gateways = common::gateways();
     config.threads.core_cpu = ironbook_gateway::config::Cpu::None;
     let venue = Venue::start(&config).expect("a venue");
     play_all(version, &[Class::Session, Class::Dictionary], venue.address());

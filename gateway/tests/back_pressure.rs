@@ -130,7 +130,7 @@ fn run(layout: Layout, ring_slots: usize, bodies: &[String]) -> Outcome {
 
 #[test]
 fn a_burst_on_a_small_ring_loses_nothing() {
-    for layout in [Layout::Shared, Layout::Dedicated] {
+    for &layout in common::layouts() {
         let mut venue = TestVenue::start_with(|config| {
             config.threads.layout = layout;
             config.threads.ring_slots = 32;
@@ -158,13 +158,17 @@ fn a_burst_on_a_small_ring_loses_nothing() {
 #[test]
 fn threads_and_ring_decide_nothing() {
     let bodies = flow("f", 42, ORDERS);
-    let first = run(Layout::Shared, 32, &bodies);
+    let first = run(common::layouts()[0], 32, &bodies);
     assert!(first.trades.len() > ORDERS / 4 && !first.book.is_empty());
-    assert_eq!(run(Layout::Shared, 32, &bodies), first, "a second run of the same input");
+    assert_eq!(run(common::layouts()[0], 32, &bodies), first, "a second run of the same input");
     assert_eq!(run(Layout::Dedicated, 4_096, &bodies), first, "a thread each");
     assert_eq!(run(Layout::Dedicated, 32, &bodies), first, "a thread each and a small ring");
     let other = flow("f", 43, ORDERS);
-    assert_ne!(run(Layout::Shared, 4_096, &other), first, "another input comes to another end");
+    assert_ne!(
+        run(common::layouts()[0], 4_096, &other),
+        first,
+        "another input comes to another end"
+    );
 }
 
 #[test]
@@ -190,7 +194,7 @@ fn the_smallest_ring_that_may_be_configured_trades() {
 #[test]
 fn events_that_fill_several_segments_stay_one_group() {
     const RESTING: usize = 10_000;
-    for layout in [Layout::Shared, Layout::Dedicated] {
+    for &layout in common::layouts() {
         let mut venue = TestVenue::start_with(|config| {
             config.threads.layout = layout;
             config.journal.segment_bytes = 1 << 18;
@@ -222,7 +226,7 @@ fn events_that_fill_several_segments_stay_one_group() {
 #[test]
 fn a_stop_logs_everybody_out_however_small_the_ring() {
     const SESSIONS: usize = 40;
-    for layout in [Layout::Shared, Layout::Dedicated] {
+    for &layout in common::layouts() {
         let mut venue = TestVenue::start_with(|config| {
             config.threads.layout = layout;
             config.threads.ring_slots = 32;
@@ -247,7 +251,7 @@ fn a_stop_logs_everybody_out_however_small_the_ring() {
 
 #[test]
 fn a_stop_does_not_wait_for_ever_for_a_client_who_never_reads() {
-    for layout in [Layout::Shared, Layout::Dedicated] {
+    for &layout in common::layouts() {
         let mut venue = TestVenue::start_with(|config| {
             config.threads.layout = layout;
             config.fix.logout_timeout_ms = 100;

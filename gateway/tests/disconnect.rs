@@ -267,11 +267,11 @@ fn the_gateway_says_when_orders_are_canceled() {
     drop((a, b));
     common::wait_for("the losses are found, and to be journaled", || {
         venue.settle();
-        venue.gateway.next_deadline().is_some_and(|due| due.0 <= lost + look)
+        venue.next_deadline().is_some_and(|due| due.0 <= lost + look)
     });
     venue.advance(LOOK);
     assert_eq!(journaled(&venue).len(), 2);
-    assert_eq!(venue.gateway.next_deadline().expect("a deadline").0, lost + 5 * SECOND);
+    assert_eq!(venue.next_deadline().expect("a deadline").0, lost + 5 * SECOND);
 }
 
 #[test]

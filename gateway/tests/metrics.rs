@@ -101,6 +101,14 @@ fn venue(change: impl FnOnce(&mut Config)) -> (TestVenue, SocketAddr) {
     (venue, address)
 }
 
+/// Names of the gateways.
+fn gateways() -> Vec<String> {
+    match common::gateways() {
+        1 => vec!["gateway".to_owned()],
+        several => (1..=several).map(|number| format!("gateway{number}")).collect(),
+    }
+}
+
 #[test]
 fn they_say_what_has_happened() {
     let hash = PasswordHash::of(b"a secret of B").expect("a hash").to_string();
@@ -164,7 +172,9 @@ fn they_say_what_has_happened() {
             && seen["ironbook_market_data_subscriptions"] == 1.0
             && seen["ironbook_executions_total{exec_type=\"canceled\"}"] == 1.0
             && seen["ironbook_journal_lag_bytes{at=\"metrics\"}"] == 0.0
-            && seen["ironbook_journal_lag_bytes{at=\"gateway\"}"] == 0.0
+            && gateways()
+                .iter()
+                .all(|name| seen[&format!("ironbook_journal_lag_bytes{{at=\"{name}\"}}")] == 0.0)
     });
     let expected = [
         ("commands_total{kind=\"new_order\"}", 5.0),

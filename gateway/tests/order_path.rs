@@ -149,8 +149,20 @@ fn batch(client: &FixClient, number: u64, mut seq: u64) -> (Vec<u8>, u64) {
 
 #[test]
 fn what_comes_together_takes_one_read_one_write_and_no_memory() {
+    what_comes_together_takes_little(1);
+}
+
+#[test]
+fn who_was_handed_over_takes_no_more() {
+    what_comes_together_takes_little(3);
+}
+
+/// The client's session is with the last of so many gateways.
+#[track_caller]
+fn what_comes_together_takes_little(gateways: usize) {
     let dir = tempfile::tempdir().expect("a directory");
     let mut config = small_config(&dir.path().join("journal"));
+    config.threads.gateways = gateways;
     // No segment is begun meanwhile: that takes memory, once in many thousands of orders.
     config.journal.segment_bytes = 64 << 20;
     let clock = ManualClock::default();
@@ -160,13 +172,18 @@ fn what_comes_together_takes_one_read_one_write_and_no_memory() {
         let inner = TcpNetwork::listen_as(&config, port)?;
         Ok(Counted { inner, calls: calls.clone() })
     });
-    let address = parts.gateway.address();
-    let (mut gateway, mut core) = (parts.gateway, parts.core);
+    let (mut gateways, mut core) = (parts.gateways, parts.core);
+    let address = gateways[0].address();
     let mut turn = || {
         let before = allocations();
-        gateway.do_work();
-        core.do_work();
-        gateway.do_work();
+        for core_too in [true, false] {
+            for gateway in &mut gateways {
+                gateway.do_work();
+            }
+            if core_too {
+                core.do_work();
+            }
+        }
         allocations() - before
     };
 

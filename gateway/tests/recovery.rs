@@ -8,7 +8,6 @@ use common::{
     stepped::{LOOK, SECOND, Stepped},
 };
 use ironbook_fix::version::{ApplVerId, Version};
-use ironbook_gateway::agent::Agent;
 
 /// A rests an order, breaks off, and it is filled in parts meanwhile; gives A's numbers. What A has not
 /// seen is messages 3 to 5.
@@ -74,10 +73,9 @@ fn what_is_on_its_way_when_a_client_comes_back_is_brought_too() {
     let mut b = venue.log_on("B", 30);
     // A's order is filled once more by what the ring holds before A's Logon.
     venue.send(&mut b, "D", &limit("b9", "AAPL", "2", "1", "1.00"));
+    (0..200).for_each(|_| venue.turn_gateways());
     let mut a = venue.come_back(("A", 30), (next_out, 6), "|789=6");
-    for _ in 0..200 {
-        venue.gateway.do_work();
-    }
+    (0..200).for_each(|_| venue.turn_gateways());
     let got = venue.receive(&mut a, 3);
     assert!(got[0].matches("35=A|34=7"), "{got:?}");
     assert!(got[1].matches("35=8|34=6|43=Y|150=F|11=a1"), "{got:?}");
@@ -199,6 +197,10 @@ fn whoever_gets_much_again_delays_nobody() {
     let mut venue = Stepped::start(|config| {
         config.fix.resend_messages_per_turn = PER_TURN;
         config.fix.heart_bt_int_max_s = 3_600;
+        // They have one gateway then, however many there are.
+        for index in [0, 2] {
+            config.sessions[index].firm = Some("ACME".to_owned());
+        }
     });
     let names = ["A", "C"];
     let mut greedy = names.map(|name| venue.log_on(name, 3_600));
@@ -230,7 +232,7 @@ fn whoever_gets_much_again_delays_nobody() {
     assert!(again.iter().all(|again| *again < MESSAGES), "it was going on all the time");
     // Both get it, in equal parts, and in each turn of the gateway one part goes to one of them.
     while again != [MESSAGES; 2] {
-        venue.gateway.do_work();
+        venue.turn_gateways();
         let before = again;
         for (client, again) in greedy.iter_mut().zip(&mut again) {
             *again += client.pending().iter().filter(|message| message.is_dup()).count() as u64;

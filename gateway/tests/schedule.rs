@@ -147,7 +147,9 @@ fn numbers_start_anew_once_a_day() {
     // Twenty-two o'clock in UTC. All have their numbers from the start on.
     let mut a = log_on(&mut venue, "A", 1, "34=1");
     venue.ask(&mut a, "D", &limit("a1", "AAPL", "1", "2", "1.00"), "35=8|34=2|150=0");
-    assert_eq!(resets(&venue), [(1, 0), (2, 0)]);
+    let mut first = resets(&venue);
+    first.sort_unstable();
+    assert_eq!(first, [(1, 0), (2, 0)]);
     set_hour(&mut venue, 21.9);
     venue.expect_silence(&mut a);
     set_hour(&mut venue, 22.0);
@@ -239,9 +241,9 @@ fn the_gateway_says_when_hours_begin() {
         config.schedule = hours("08:00", "17:00", "UTC", ResetConfig::Daily);
     });
     venue.settle();
-    assert_eq!(venue.gateway.next_deadline(), Some(Timestamp(START + 8 * HOUR)));
+    assert_eq!(venue.next_deadline(), Some(Timestamp(START + 8 * HOUR)));
     set_hour(&mut venue, 8.0);
-    assert_eq!(venue.gateway.next_deadline(), Some(Timestamp(START + 17 * HOUR)));
+    assert_eq!(venue.next_deadline(), Some(Timestamp(START + 17 * HOUR)));
     let time = fix_time(Duration::from_nanos(venue.now));
     assert!(time.starts_with("20260101-08:00:00"), "{time}");
 }

@@ -123,17 +123,17 @@ fn whoever_does_not_log_on_in_time_is_closed() {
 fn the_gateway_says_when_it_must_take_a_turn() {
     let mut venue = Stepped::start(|config| config.fix.logon_timeout_ms = 10_000);
     venue.settle();
-    assert_eq!(venue.gateway.next_deadline(), None, "only a client can bring something about");
+    assert_eq!(venue.next_deadline(), None, "only a client can bring something about");
     let _silent = FixClient::connect(venue.gateway.address(), "A");
     wait_for("the connection is accepted", || {
         venue.settle();
-        venue.gateway.next_deadline().is_some()
+        venue.next_deadline().is_some()
     });
-    let deadline = |venue: &Stepped| venue.gateway.next_deadline().expect("a deadline").0;
+    let deadline = |venue: &Stepped| venue.next_deadline().expect("a deadline").0;
     assert_eq!(deadline(&venue), START + 10 * SECOND + 1, "the time to log on is over");
     let _b = venue.log_on("B", 2);
     assert_eq!(deadline(&venue), START + 2 * SECOND, "a Heartbeat is due");
-    venue.gateway.close();
+    venue.close();
     venue.settle();
     assert_eq!(deadline(&venue), START + 2 * SECOND, "the Logout is unanswered");
     venue.advance(2 * SECOND);
@@ -145,14 +145,14 @@ fn the_gateway_says_when_it_must_take_a_turn() {
 fn an_unanswered_logout_ends_in_its_time() {
     let mut venue = Stepped::start(|config| config.fix.logout_timeout_ms = 2_000);
     let mut a = venue.log_on("A", 30);
-    assert!(!venue.gateway.close(), "a client is logged on");
+    assert!(!venue.close(), "a client is logged on");
     assert!(venue.receive(&mut a, 1)[0].matches("35=5|58=the venue stops"));
     venue.advance(SECOND);
     venue.expect_silence(&mut a);
-    assert!(!venue.gateway.close());
+    assert!(!venue.close());
     venue.advance(SECOND + 10_000_000);
     venue.expect_closed(&mut a);
-    assert!(venue.gateway.close(), "nobody is left");
+    assert!(venue.close(), "nobody is left");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_refused_connection_hears_nothing_that_an_earlier_one_asked_for() {
     let mut before = written(&venue);
     wait_for("Logon and Heartbeat are written, and wait for the disk", || {
         venue.settle();
-        let settled = venue.gateway.next_deadline() == Some(Timestamp(START + 30 * SECOND))
+        let settled = venue.next_deadline() == Some(Timestamp(START + 30 * SECOND))
             && written(&venue) == before;
         before = written(&venue);
         settled

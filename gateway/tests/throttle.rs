@@ -137,7 +137,7 @@ fn orders_that_wait_are_taken_one_by_one_in_their_order() {
         got.iter().map(|message| message.get(11).expect("an id").to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(ids(&mut venue, &mut a, 3), ["a1", "a2", "a3"]);
-    let due = venue.gateway.next_deadline().expect("an order waits");
+    let due = venue.next_deadline().expect("an order waits");
     assert_eq!(due.0, venue.now + 100 * MS);
     venue.advance(99 * MS);
     venue.expect_silence(&mut a);

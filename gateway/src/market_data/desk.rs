@@ -28,7 +28,7 @@ use crate::{
     config::{Config, ConfigError, Login, MarketDataConfig, SessionConfig},
     counters::PortCounters,
     credentials::Claim,
-    desk::{self, AnswerId},
+    desk::{self, AnswerIds},
     network::Security,
     rights::Rights,
     schedule::Hours,
@@ -68,8 +68,8 @@ pub struct Desk {
     /// How many instruments there are.
     instruments: usize,
     config: MarketDataConfig,
-    /// Number in the id of the last list.
-    last_answer: u64,
+    /// Ids of the lists that it sends.
+    answer_ids: AnswerIds,
     /// Somebody has asked for something that he was told nothing of.
     has_new: bool,
     refresh: Refresh,
@@ -102,7 +102,7 @@ impl Desk {
             symbols,
             instruments: board.instruments().len(),
             config: config.market_data.clone(),
-            last_answer: 0,
+            answer_ids: AnswerIds::of(0),
             has_new: false,
             refresh: Refresh::default(),
             changes: Vec::new(),
@@ -179,7 +179,7 @@ impl Desk {
 
     /// Takes a request for a list of securities; what it can't have is told in words of its own.
     fn list(&mut self, index: usize, request: &SecurityListRequest<'_>, now: Timestamp) {
-        let id = AnswerId::next(&mut self.last_answer, now);
+        let id = self.answer_ids.next(now);
         let find = |symbol: &[u8]| self.symbols.named(symbol).map(place_of);
         let slot = &mut self.slots[index];
         match slot.lists.ask(request, id.as_bytes(), self.instruments, find) {

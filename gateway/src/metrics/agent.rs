@@ -53,11 +53,11 @@ pub struct Sources {
     /// How far the journal is written and durable.
     pub durable: DurablePosition,
     /// How far those are who follow it, by name.
-    pub followers: Vec<(&'static str, Delivered)>,
-    /// The ring between gateway and core.
+    pub followers: Vec<(String, Delivered)>,
+    /// The ring between gateways and core.
     pub ring: RingLevel,
-    /// The ports, by name.
-    pub ports: Vec<(&'static str, Arc<PortCounters>)>,
+    /// The ports, by name; each counts where it has an agent, and what is shown is the sum.
+    pub ports: Vec<(&'static str, Vec<Arc<PortCounters>>)>,
     /// The agents that have a thread, by name.
     pub agents: Vec<(String, Arc<TurnCounters>)>,
     /// What the follower finds wrong.
@@ -238,10 +238,10 @@ pub const FAMILIES: &[Family] = &[
         Show::Labeled(|of, _, name, page| {
             for (port, counters) in &of.ports {
                 if *port == PORT_OF_ORDERS {
-                    let throttled = counters.throttled.get();
+                    let throttled = sum(counters, |agent| agent.throttled.get());
                     page.sample(name, &[("port", port), ("why", "throttle")], throttled);
                 }
-                let unserved = counters.unserved.get();
+                let unserved = sum(counters, |agent| agent.unserved.get());
                 page.sample(name, &[("port", port), ("why", "not_served")], unserved);
             }
         }),
@@ -317,13 +317,17 @@ pub const FAMILIES: &[Family] = &[
         "ironbook_sessions_resending",
         Kind::Gauge,
         "Sessions that messages are sent again to.",
-        Show::One(|of, _| of.ports.iter().map(|(_, port)| port.resending.get()).sum()),
+        Show::One(|of, _| {
+            of.ports.iter().map(|(_, port)| sum(port, |it| it.resending.get())).sum()
+        }),
     ),
     family(
         "ironbook_market_data_subscriptions",
         Kind::Gauge,
         "Instruments that clients of market data follow, each client counted.",
-        Show::One(|of, _| of.ports.iter().map(|(_, port)| port.subscriptions.get()).sum()),
+        Show::One(|of, _| {
+            of.ports.iter().map(|(_, port)| sum(port, |it| it.subscriptions.get())).sum()
+        }),
     ),
     family(
         "ironbook_ring_batches",
@@ -410,25 +414,25 @@ fn page(sources: &Sources, tally: &Tally) -> String {
         page.family(name, *kind, help);
         match show {
             Show::One(value) => page.sample(name, &[], value(sources, tally)),
-            Show::EachPort(count) => each(&sources.ports, "port", count, name, &mut page),
-            Show::EachAgent(count) => each(&sources.agents, "agent", count, name, &mut page),
+            Show::EachPort(count) => {
+                for (port, counters) in &sources.ports {
+                    page.sample(name, &[("port", port)], sum(counters, count));
+                }
+            }
+            Show::EachAgent(count) => {
+                for (agent, counters) in &sources.agents {
+                    page.sample(name, &[("agent", agent)], count(counters));
+                }
+            }
             Show::Labeled(show) => show(sources, tally, name, &mut page),
         }
     }
     page.into_text()
 }
 
-/// A value of each of those that have a name.
-fn each<T>(
-    all: &[(impl AsRef<str>, Arc<T>)],
-    label: &str,
-    count: &fn(&T) -> u64,
-    name: &str,
-    page: &mut Page,
-) {
-    for (who, counters) in all {
-        page.sample(name, &[(label, who.as_ref())], count(counters));
-    }
+/// What all agents of a port have counted.
+fn sum(agents: &[Arc<PortCounters>], count: impl Fn(&PortCounters) -> u64) -> u64 {
+    agents.iter().map(|agent| count(agent)).sum()
 }
 
 fn is_logged_on(of: &Sources, session: SessionId) -> bool {
@@ -436,10 +440,10 @@ fn is_logged_on(of: &Sources, session: SessionId) -> bool {
 }
 
 /// What is written, what is durable, and how far followers are.
-fn positions(of: &Sources) -> impl Iterator<Item = (&'static str, u64)> {
+fn positions(of: &Sources) -> impl Iterator<Item = (&str, u64)> {
     let journal = [("written", of.durable.written()), ("durable", of.durable.get())];
     // Who has ended reads nothing more.
-    let followers = of.followers.iter().map(|(name, position)| (*name, position.get()));
+    let followers = of.followers.iter().map(|(name, position)| (name.as_str(), position.get()));
     let all = journal.into_iter().chain(followers).map(|(name, position)| (name, position.get()));
     all.filter(|(_, position)| *position < u64::MAX)
 }
@@ -489,16 +493,18 @@ mod tests {
         let options = Options { segment_bytes: 1 << 16, ..Options::default() };
         let (mut writer, _, helpers) =
             open_stepped(Arc::new(storage.clone()), options).expect("a journal");
-        let ports: Vec<_> = [(PORT_OF_ORDERS, 10), ("market_data", 20)]
-            .map(|(name, first)| {
-                let port = Arc::new(PortCounters::default());
-                let PortCounters { open, accepted, refused, failures, garbled, .. } = &*port;
-                let PortCounters { throttled, unserved, resending, subscriptions, .. } = &*port;
-                number(&[open, accepted, refused, failures, garbled], first);
-                number(&[throttled, unserved, resending, subscriptions], first + 5);
-                (name, port)
-            })
-            .into();
+        let port_agent = |first: u64| {
+            let port = Arc::new(PortCounters::default());
+            let PortCounters { open, accepted, refused, failures, garbled, .. } = &*port;
+            let PortCounters { throttled, unserved, resending, subscriptions, .. } = &*port;
+            number(&[open, accepted, refused, failures, garbled], first);
+            number(&[throttled, unserved, resending, subscriptions], first + 5);
+            port
+        };
+        let ports = vec![
+            (PORT_OF_ORDERS, vec![port_agent(10), port_agent(100)]),
+            ("market_data", vec![port_agent(20)]),
+        ];
         let agents: Vec<_> = [("gateway", 30), ("core", 40)]
             .map(|(name, first)| {
                 let agent = Arc::new(TurnCounters::default());
@@ -511,10 +517,11 @@ mod tests {
         inputs.push(Input::Session(Box::new(SessionRecord::Reset { session })));
         inputs.flush();
         let (clock, mock) = quanta::Clock::mock();
-        let (mut watches, stages) = StageWatches::with(clock, Pace { every: 17, reading_ns: 1 });
-        watches.gateway.begin_turn();
+        let (mut watches, stages) =
+            StageWatches::with(&clock, Pace { every: 17, reading_ns: 1 }, 1);
+        watches.gateways[0].turns.begin_turn();
         mock.increment(500_000_000);
-        watches.gateway.lap(Stage::Read);
+        watches.gateways[0].turns.lap(Stage::Read);
         let (gateway, market_data, followed) =
             (Delivered::default(), Delivered::default(), Delivered::default());
         market_data.end();
@@ -527,9 +534,9 @@ mod tests {
             stages,
             durable: writer.durable(),
             followers: vec![
-                ("gateway", gateway.clone()),
-                ("market_data", market_data),
-                ("metrics", followed.clone()),
+                ("gateway".to_owned(), gateway.clone()),
+                ("market_data".to_owned(), market_data),
+                ("metrics".to_owned(), followed.clone()),
             ],
             ring: inputs.level(),
             ports,
@@ -568,18 +575,18 @@ mod tests {
             ("stage_seconds_count{stage=read}", 1.0),
             ("stage_turns_per_sample", 17.0),
             ("commands_total{kind=configuration}", 2.0),
-            ("refusals_total{port=fix,why=throttle}", 15.0),
-            ("refusals_total{port=fix,why=not_served}", 16.0),
+            ("refusals_total{port=fix,why=throttle}", 15.0 + 105.0),
+            ("refusals_total{port=fix,why=not_served}", 16.0 + 106.0),
             ("refusals_total{port=market_data,why=not_served}", 26.0),
-            ("messages_garbled_total{port=fix}", 14.0),
+            ("messages_garbled_total{port=fix}", 14.0 + 104.0),
             ("messages_garbled_total{port=market_data}", 24.0),
-            ("connections{port=fix}", 10.0),
+            ("connections{port=fix}", 10.0 + 100.0),
             ("connections{port=market_data}", 20.0),
-            ("connections_accepted_total{port=fix}", 11.0),
+            ("connections_accepted_total{port=fix}", 11.0 + 101.0),
             ("connections_accepted_total{port=market_data}", 21.0),
-            ("connections_refused_total{port=fix}", 12.0),
+            ("connections_refused_total{port=fix}", 12.0 + 102.0),
             ("connections_refused_total{port=market_data}", 22.0),
-            ("logon_failures_total{port=fix}", 13.0),
+            ("logon_failures_total{port=fix}", 13.0 + 103.0),
             ("logon_failures_total{port=market_data}", 23.0),
             ("sessions", 2.0),
             ("sessions_logged_on", 1.0),
@@ -588,8 +595,8 @@ mod tests {
             ("session_next_msg_seq_num{comp_id=A,direction=out}", 2.0),
             ("session_next_msg_seq_num{comp_id=B,direction=in}", 1.0),
             ("session_next_msg_seq_num{comp_id=B,direction=out}", 1.0),
-            ("sessions_resending", 17.0 + 27.0),
-            ("market_data_subscriptions", 18.0 + 28.0),
+            ("sessions_resending", 17.0 + 107.0 + 27.0),
+            ("market_data_subscriptions", 18.0 + 108.0 + 28.0),
             ("ring_batches", 1.0),
             ("ring_batches_max", 4.0),
             ("journal_sequence", 4.0),

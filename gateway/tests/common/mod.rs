@@ -23,7 +23,7 @@ use ironbook_fix::{
     version::Version,
 };
 use ironbook_gateway::{
-    config::{Config, Cpu, InstrumentConfig, SessionConfig},
+    config::{Config, Cpu, InstrumentConfig, Layout, SessionConfig},
     replay::{Replayed, play},
     venue::{Ended, StartError, Venue},
 };
@@ -524,12 +524,26 @@ pub fn session(comp_id: &str) -> SessionConfig {
     }
 }
 
+/// Gateways of a small venue: several where the tests of other files run again for that.
+pub fn gateways() -> usize {
+    if module_path!().starts_with("several_gateways") { 3 } else { 1 }
+}
+
+/// Layouts that a venue with so many gateways may have.
+pub fn layouts() -> &'static [Layout] {
+    match gateways() {
+        1 => &[Layout::Shared, Layout::Dedicated],
+        _ => &[Layout::Dedicated],
+    }
+}
+
 /// A small venue on a free port: sessions A, B and C, a drop copy COPY, instruments AAPL (0.01 by 1)
 /// and BTC-USD (0.01 by 0.00000001).
 pub fn small_config(dir: &Path) -> Config {
     let mut config = Config::default();
     config.venue.data_dir = dir.to_owned();
     config.fix.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    config.threads.gateways = gateways();
     config.threads.core_cpu = Cpu::None;
     config.threads.gateway_cpu = Cpu::None;
     // Polite to the tests beside this one.

@@ -1,4 +1,4 @@
-//! Gateway and core stepped by hand on one thread, under a clock that only the test moves.
+//! Gateways and core stepped by hand on one thread, under a clock that only the test moves.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -33,7 +33,10 @@ pub struct Stepped {
     pub config: Config,
     pub clock: ManualClock,
     pub now: u64,
+    /// The one that takes connections.
     pub gateway: GatewayAgent<ManualClock, TcpNetwork>,
+    /// Those that it hands connections over to.
+    pub others: Vec<GatewayAgent<ManualClock, TcpNetwork>>,
     /// None where it is not configured.
     pub market_data: Option<MarketDataAgent<ManualClock, TcpNetwork>>,
     /// None once the journal was closed under the gateway.
@@ -60,26 +63,28 @@ impl Stepped {
         let clock = ManualClock::default();
         clock.set(Timestamp(START));
         let (parts, stages) = open(&config, &clock, |port| TcpNetwork::listen_as(&config, port));
-        let Parts { gateway, market_data, core, durable, .. } = parts;
+        let Parts { gateways, market_data, core, durable, .. } = parts;
+        let (gateway, others) = split(gateways);
         let core = Some(core);
-        Self { config, clock, now: START, gateway, market_data, core, durable, stages, dir }
+        Self { config, clock, now: START, gateway, others, market_data, core, durable, stages, dir }
     }
 
     /// The process dies and another one starts, perhaps with another configuration.
     pub fn crash(mut self, change: impl FnOnce(&mut Config)) -> Self {
-        drop((self.gateway, self.market_data, self.core));
+        drop((self.gateway, self.others, self.market_data, self.core));
         change(&mut self.config);
         let listen = |port| TcpNetwork::listen_as(&self.config, port);
         let (parts, stages) = open(&self.config, &self.clock, listen);
-        let Parts { gateway, market_data, core, durable, .. } = parts;
-        Self { gateway, market_data, core: Some(core), durable, stages, ..self }
+        let Parts { gateways, market_data, core, durable, .. } = parts;
+        let (gateway, others) = split(gateways);
+        Self { gateway, others, market_data, core: Some(core), durable, stages, ..self }
     }
 
     /// Stops in order, with clients that answer the Logout, and starts again.
     #[track_caller]
     pub fn restart(mut self, clients: &mut [&mut FixClient]) -> Self {
-        wait_for("the gateway ends", || {
-            let ended = self.gateway.close();
+        wait_for("the gateways end", || {
+            let ended = self.close();
             self.advance(LOOK);
             for client in &mut *clients {
                 if client.pending().iter().any(|message| message.kind() == "5") {
@@ -92,12 +97,35 @@ impl Stepped {
         self.crash(|_| {})
     }
 
+    /// All gateways.
+    pub fn gateways(&mut self) -> impl Iterator<Item = &mut GatewayAgent<ManualClock, TcpNetwork>> {
+        std::iter::once(&mut self.gateway).chain(&mut self.others)
+    }
+
+    /// All gateways go on ending; whether they have.
+    pub fn close(&mut self) -> bool {
+        self.gateways().fold(true, |all, gateway| gateway.close() & all)
+    }
+
+    /// When one of the gateways must take a turn.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let all = std::iter::once(&self.gateway).chain(&self.others);
+        all.filter_map(GatewayAgent::next_deadline).min()
+    }
+
+    /// The core does nothing meanwhile.
+    pub fn turn_gateways(&mut self) {
+        for gateway in self.gateways() {
+            gateway.do_work();
+        }
+    }
+
     pub fn turn(&mut self) {
-        self.gateway.do_work();
+        self.turn_gateways();
         if let Some(core) = &mut self.core {
             core.do_work();
         }
-        self.gateway.do_work();
+        self.turn_gateways();
         if let Some(market_data) = &mut self.market_data {
             market_data.do_work();
         }
@@ -225,6 +253,12 @@ impl Stepped {
     }
 }
 
+/// The gateway that takes connections, and the others.
+fn split<T>(mut gateways: Vec<T>) -> (T, Vec<T>) {
+    let others = gateways.split_off(1);
+    (gateways.remove(0), others)
+}
+
 /// A venue on the journal of a configuration, as far as it goes, and on these networks.
 pub fn open<N: Network>(
     config: &Config,
@@ -232,8 +266,8 @@ pub fn open<N: Network>(
     listen: impl FnMut(Port) -> Result<N, StartError>,
 ) -> (Parts<ManualClock, N>, StageTimes) {
     let (watches, stages) = match config.metrics.stages {
-        true => StageWatches::every_turn(),
-        false => StageWatches::off(),
+        true => StageWatches::every_turn(config.threads.gateways),
+        false => StageWatches::off(config.threads.gateways),
     };
     let storage: Arc<dyn Storage> = Arc::new(FileStorage::new(&config.venue.data_dir));
     let options = Options {

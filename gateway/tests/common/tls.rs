@@ -19,7 +19,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName},
 };
 
-use crate::common::{FixClient, Flaw, Msg, TestVenue, WAIT_MAX};
+use super::common::{FixClient, Flaw, Msg, TestVenue, WAIT_MAX};
 
 /// Certificates of a test: an authority, and whom it knows.
 pub struct Authority {

@@ -77,6 +77,7 @@ pub fn config(random: &mut Random) -> Config {
     config.fix.heart_bt_int_max_s = 30;
     config.fix.out_buffer_bytes_max = 65_536;
     config.fix.resend_messages_per_turn = *random.choose(&[1, 7, 256]);
+    config.threads.gateways = random.between(1, 3) as usize;
     config.threads.ring_slots = *random.choose(&[INPUTS_PER_TURN, 64, 1_024]);
     config.journal.segment_bytes = 1 << random.between(16, 18);
     config.journal.prepared_ahead = random.between(1, 2) as u32;

@@ -30,7 +30,7 @@ const SYNC_NS: (u64, u64) = (100_000, 8 * MS);
 /// A running venue.
 pub struct RunningVenue {
     clock: ManualClock,
-    gateway: GatewayAgent<ManualClock, SimulatedListener>,
+    gateways: Vec<GatewayAgent<ManualClock, SimulatedListener>>,
     /// Engine and journal.
     pub core: CoreAgent<ManualClock>,
     helpers: Helpers,
@@ -68,19 +68,19 @@ impl RunningVenue {
         let Opened { journal: (journal, helpers), recovery, restored, refused } =
             open_journal(config, &storage, open)?;
         let opened = Opened { journal, recovery, restored, refused };
-        let (watches, _) = StageWatches::new(config.metrics.stages);
+        let (watches, _) = StageWatches::new(config.metrics.stages, config.threads.gateways);
         let place = Place {
             clock: clock.clone(),
             watches,
             storage,
-            listen: |_| Ok(network.listen()),
+            listen: |port| Ok(network.listen_as(port)),
             replay: replay_on_one,
         };
-        let Parts { gateway, core, follower, audit, durable, started, .. } =
+        let Parts { gateways, core, follower, audit, durable, started, .. } =
             assemble(config, opened, place)?;
         Ok(Self {
             clock,
-            gateway,
+            gateways,
             core,
             helpers,
             follower,
@@ -102,7 +102,7 @@ impl RunningVenue {
         if storage.is_stopped() {
             return done;
         }
-        // It sleeps most of the time. Before the gateway: the disk may end this life here, and what is
+        // It sleeps most of the time. Before the gateways: the disk may end this life here, and what is
         // told afterwards would be judged by how durable it was before.
         if random.one_in(16) {
             done += self.follower.do_work();
@@ -110,12 +110,27 @@ impl RunningVenue {
                 return done;
             }
         }
-        done += self.gateway.do_work();
+        done += self.turn_gateways(random);
         if self.core_stalled_until <= now {
             done += self.core.do_work();
         }
         if !storage.is_stopped() && random.one_in(2) {
-            done += self.gateway.do_work();
+            done += self.turn_gateways(random);
+        }
+        done
+    }
+
+    /// Each gateway takes a turn, in any order; of several, one may sleep on.
+    fn turn_gateways(&mut self, random: &mut Random) -> usize {
+        let (mut done, several) = (0, self.gateways.len() > 1);
+        if several {
+            let first = random.below(self.gateways.len() as u64) as usize;
+            self.gateways.rotate_left(first);
+        }
+        for gateway in &mut self.gateways {
+            if !several || !random.one_in(4) {
+                done += gateway.do_work();
+            }
         }
         done
     }
@@ -140,7 +155,8 @@ impl RunningVenue {
 
     /// When it does something by itself.
     pub fn next_event_ns(&self) -> u64 {
-        let gateway = self.gateway.next_deadline().map_or(u64::MAX, |Timestamp(due)| due);
+        let gateways = self.gateways.iter().filter_map(GatewayAgent::next_deadline);
+        let gateway = gateways.map(|Timestamp(due)| due).min().unwrap_or(u64::MAX);
         let sync =
             if self.durable.written() > self.durable.get() { self.next_sync } else { u64::MAX };
         let prepare = if self.prepare_failed { self.next_prepare } else { u64::MAX };
@@ -191,8 +207,8 @@ impl RunningVenue {
     /// Goes on stopping in order; true when all that remains is to close the journal.
     pub fn stop(&mut self) -> bool {
         self.stopping = true;
-        let gateway = self.gateway.close();
+        let closed = self.gateways.iter_mut().fold(true, |all, gateway| gateway.close() & all);
         self.core.do_work();
-        gateway && self.core.close()
+        closed && self.core.close()
     }
 }
