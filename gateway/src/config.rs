@@ -28,6 +28,7 @@ use crate::{
     credentials::PasswordHash,
     market_data::TRADES_KEPT,
     schedule::Schedule,
+    session_throttles::FIRM_NAME_BYTES_MAX,
     throttle::{ThrottleAction, ThrottleTerms},
 };
 
@@ -712,6 +713,7 @@ impl Config {
             session.login()?;
             session.accounts()?;
             session.throttle()?;
+            session.check_firm()?;
             self.schedule_of(session)?;
             self.check_copies(session)?;
             if session.cancel_grace_ms > CANCEL_GRACE_MS_MAX {
@@ -990,6 +992,18 @@ impl SessionConfig {
     pub fn throttle(&self) -> Result<Option<ThrottleTerms>, ConfigError> {
         let orders = (self.orders_per_second, self.orders_burst);
         throttle(&format!("session {}", self.comp_id), orders, self.throttle)
+    }
+
+    /// Its firm is journaled with its throttles.
+    fn check_firm(&self) -> Result<(), ConfigError> {
+        match &self.firm {
+            Some(name) if name.is_empty() || name.len() > FIRM_NAME_BYTES_MAX => {
+                let key = format!("session {}: firm", self.comp_id);
+                let reason = format!("1 to {FIRM_NAME_BYTES_MAX} bytes are allowed");
+                Err(value(&key, name, &reason))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What its Logon has to prove, if anything.
@@ -1640,6 +1654,14 @@ mod tests {
             (
                 "[[session]]\ncomp_id = \"A\"\norders_per_second = 1000001\n",
                 "session A: orders_per_second = 1000001: 0 to 1000000 is allowed",
+            ),
+            (
+                &format!("[[session]]\ncomp_id = \"A\"\nfirm = \"{}\"\n", "F".repeat(257)),
+                "session A: firm = FFFF",
+            ),
+            (
+                "[[session]]\ncomp_id = \"A\"\nfirm = \"\"\n",
+                "session A: firm = : 1 to 256 bytes are allowed",
             ),
             (
                 "[[session]]\ncomp_id = \"A\"\norders_burst = 5\n",

@@ -19,6 +19,7 @@
 //! - [`core`]: the matching core, only writer of the journal.
 //! - [`replay`], [`sessions`]: folds over the journal that give back the state and the sequence
 //!   numbers.
+//! - [`session_throttles`]: what bounded the orders of a session, as the journal tells it.
 //! - [`follower`]: a second engine behind the first, which audits it and writes [`snapshot`]s.
 //! - [`retention`]: what becomes of old snapshots and segments.
 //! - [`stages`], [`histogram`]: what an order takes its time for.
@@ -55,6 +56,7 @@ pub mod ring;
 pub mod schedule;
 pub mod security_lists;
 pub mod session_record;
+pub mod session_throttles;
 pub mod sessions;
 pub mod simulated_network;
 pub mod snapshot;

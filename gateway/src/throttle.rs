@@ -25,6 +25,33 @@ pub enum ThrottleAction {
     Delay,
 }
 
+impl ThrottleAction {
+    /// Its code in the journal.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Reject => 0,
+            Self::Delay => 1,
+        }
+    }
+
+    /// Its name, as configured.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::Delay => "delay",
+        }
+    }
+
+    /// The action with this code; none when it is no code.
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Reject),
+            1 => Some(Self::Delay),
+            _ => None,
+        }
+    }
+}
+
 /// A throttle as configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThrottleTerms {
@@ -78,6 +105,24 @@ impl ThrottleTerms {
             _ => Ok(Some(Self { per_second, burst, action })),
         }
     }
+
+    /// Terms by the numbers that a journal has, where a rate of 0 is no bound; none outside when no throttle can
+    /// have them.
+    pub(crate) fn journaled(
+        per_second: u32,
+        burst: u32,
+        action: ThrottleAction,
+    ) -> Option<Option<Self>> {
+        let is_whole = (per_second == 0) == (burst == 0);
+        Self::configured(per_second, burst, action).ok().filter(|_| is_whole)
+    }
+}
+
+impl fmt::Display for ThrottleTerms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { per_second, burst, .. } = self;
+        write!(f, "{per_second} orders and replaces a second, {burst} at once")
+    }
 }
 
 /// A token in the unit of a bucket: what flows into it in a second at a rate of one.
@@ -96,6 +141,16 @@ impl Bucket {
     /// A full one.
     pub fn new(terms: ThrottleTerms) -> Self {
         Self { terms, parts: i64::from(terms.burst) * TOKEN, filled: Timestamp(0) }
+    }
+
+    /// Its terms.
+    pub fn terms(&self) -> &ThrottleTerms {
+        &self.terms
+    }
+
+    /// Whole tokens that were left when it was last asked; below zero when orders were taken that had none.
+    pub fn tokens_left(&self) -> i64 {
+        self.parts.div_euclid(TOKEN)
     }
 
     /// Nanoseconds until it has a token; 0 when it has one.
@@ -121,6 +176,33 @@ pub enum ThrottleScope {
     Firm,
 }
 
+impl ThrottleScope {
+    /// Its code in the journal.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Session => 1,
+            Self::Firm => 2,
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Firm => "firm",
+        }
+    }
+
+    /// The scope with this code; none when it is no code.
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::Session),
+            2 => Some(Self::Firm),
+            _ => None,
+        }
+    }
+}
+
 /// An order that came too early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throttled {
@@ -138,13 +220,8 @@ impl fmt::Display for Throttled {
             ThrottleScope::Session => "this session",
             ThrottleScope::Firm => "all sessions of this firm",
         };
-        let ThrottleTerms { per_second, burst, .. } = self.terms;
         let early_us = self.early_ns.div_ceil(1_000);
-        write!(
-            f,
-            "throttle: {who} may send {per_second} orders and replaces a second, {burst} at once; \
-             this is {early_us} us too early"
-        )
+        write!(f, "throttle: {who} may send {}; this is {early_us} us too early", self.terms)
     }
 }
 
