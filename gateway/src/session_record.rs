@@ -308,12 +308,21 @@ impl SessionRecord {
 
     /// Whether it tells a client that the venue stops.
     pub fn tells_of_stop(&self) -> bool {
-        let is_said = |field: &[u8]| field.strip_prefix(b"58=") == Some(VENUE_STOPS.as_bytes());
         match self {
-            Self::Outbound { msg_type, body, .. } => {
-                msg_type == b"5" && body.split(|byte| *byte == SOH).any(is_said)
+            Self::Outbound { msg_type, .. } => {
+                msg_type == b"5" && self.text() == Some(VENUE_STOPS.as_bytes())
             }
             _ => false,
+        }
+    }
+
+    /// Text (58) of a message, if it has one.
+    pub fn text(&self) -> Option<&[u8]> {
+        match self {
+            Self::Outbound { body, .. } => {
+                body.split(|byte| *byte == SOH).find_map(|field| field.strip_prefix(b"58="))
+            }
+            _ => None,
         }
     }
 

@@ -143,11 +143,6 @@ impl Bucket {
         Self { terms, parts: i64::from(terms.burst) * TOKEN, filled: Timestamp(0) }
     }
 
-    /// Its terms.
-    pub fn terms(&self) -> &ThrottleTerms {
-        &self.terms
-    }
-
     /// Whole tokens that were left when it was last asked; below zero when orders were taken that had none.
     pub fn tokens_left(&self) -> i64 {
         self.parts.div_euclid(TOKEN)
@@ -193,6 +188,20 @@ impl ThrottleScope {
         }
     }
 
+    /// How the text of a refusal begins.
+    const fn refusal(self) -> &'static str {
+        match self {
+            Self::Session => "throttle: this session may send ",
+            Self::Firm => "throttle: all sessions of this firm may send ",
+        }
+    }
+
+    /// Whose throttle refused an order with this text, if one did.
+    pub fn of_refusal(text: &[u8]) -> Option<Self> {
+        let begins = |scope: &Self| text.starts_with(scope.refusal().as_bytes());
+        [Self::Session, Self::Firm].into_iter().find(begins)
+    }
+
     /// The scope with this code; none when it is no code.
     pub(crate) fn from_code(code: u8) -> Option<Self> {
         match code {
@@ -216,12 +225,8 @@ pub struct Throttled {
 
 impl fmt::Display for Throttled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let who = match self.scope {
-            ThrottleScope::Session => "this session",
-            ThrottleScope::Firm => "all sessions of this firm",
-        };
         let early_us = self.early_ns.div_ceil(1_000);
-        write!(f, "throttle: {who} may send {}; this is {early_us} us too early", self.terms)
+        write!(f, "{}{}; this is {early_us} us too early", self.scope.refusal(), self.terms)
     }
 }
 
@@ -268,6 +273,16 @@ impl Throttle {
         delays.max().filter(|wait| *wait > 0).map(|wait| Timestamp(now.0 + wait))
     }
 
+    /// The buckets that there are, as they were left.
+    pub fn bounds<'a>(
+        &'a self,
+        firms: &'a [Bucket],
+    ) -> impl Iterator<Item = (ThrottleScope, &'a Bucket)> {
+        let firm = self.firm.and_then(|firm| firms.get(firm));
+        let own = self.own.as_ref().map(|bucket| (ThrottleScope::Session, bucket));
+        own.into_iter().chain(firm.map(|bucket| (ThrottleScope::Firm, bucket)))
+    }
+
     #[inline]
     fn buckets<'a>(
         &'a mut self,
@@ -301,6 +316,33 @@ mod tests {
                 assert!(step > 285_000_000 || given == most, "step {step}: {given} of {most}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_left_is_told_and_whose_bound_refused() {
+        let terms = ThrottleTerms { per_second: 1, burst: 2, action: ThrottleAction::Reject };
+        let mut firms = [Bucket::new(ThrottleTerms { burst: 3, ..terms })];
+        let mut throttle = Throttle::new(Some(terms), Some(0));
+        let left = |throttle: &Throttle, firms: &[Bucket]| {
+            throttle.bounds(firms).map(|(_, bucket)| bucket.tokens_left()).collect::<Vec<_>>()
+        };
+        assert_eq!(left(&throttle, &firms), [2, 3]);
+        for expected in [[1, 2], [0, 1]] {
+            assert_eq!(throttle.admit(&mut firms, Timestamp(5)), Ok(()));
+            assert_eq!(left(&throttle, &firms), expected);
+        }
+        let early = throttle.admit(&mut firms, Timestamp(5)).unwrap_err();
+        assert_eq!(left(&throttle, &firms), [0, 1], "a refusal takes none");
+        for scope in [ThrottleScope::Session, ThrottleScope::Firm] {
+            let text = Throttled { scope, ..early }.to_string();
+            assert_eq!(ThrottleScope::of_refusal(text.as_bytes()), Some(scope), "{text}");
+        }
+        assert_eq!(ThrottleScope::of_refusal(b"throttle"), None);
+        // Orders that were taken without a token leave a debt.
+        let delays = ThrottleTerms { action: ThrottleAction::Delay, ..terms };
+        let mut throttle = Throttle::new(Some(delays), None);
+        (0..4).for_each(|_| assert_eq!(throttle.admit(&mut [], Timestamp(5)), Ok(())));
+        assert_eq!(left(&throttle, &[]), [-2]);
     }
 
     #[test]

@@ -6,7 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::{C1, C2, C7, Script, index, memory_dir, random_day};
 use ironbook_engine::{Command, SessionId, Side};
-use ironbook_gateway::{random::Random, throttle::ThrottleScope};
+use ironbook_gateway::{
+    random::Random,
+    session_record::SessionRecord,
+    throttle::{ThrottleAction, ThrottleScope, ThrottleTerms},
+};
 use ironbook_incident::{
     index::Index,
     question::Span,
@@ -179,4 +183,53 @@ fn a_throttle_goes_by_when_a_request_was_read() {
     let first = row.first.as_ref().expect("one that is refused");
     assert_eq!((first.sequence, &*first.cl_ord_id), (at_once[1], "b2"));
     assert_eq!(first.throttled.early_ns, MS);
+}
+
+#[test]
+fn what_nobody_sets_is_as_journaled() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    let mut says = |session, scope, firm: &str, per_second, burst| {
+        let action = ThrottleAction::Delay;
+        let terms = (per_second > 0).then_some(ThrottleTerms { per_second, burst, action });
+        day.record(&SessionRecord::Throttle { session, scope, firm: firm.to_owned(), terms });
+    };
+    says(C1, ThrottleScope::Session, "", 50, 50);
+    says(C2, ThrottleScope::Session, "", 40, 7);
+    for session in [C1, C7] {
+        says(session, ThrottleScope::Firm, "ACME", 30, 9);
+    }
+    says(C2, ThrottleScope::Firm, "OTHER", 0, 0);
+    random_day(&mut day, &mut Random::new(1), 100);
+    day.close();
+    let index = index(&dir);
+    let terms = |settings: &[&str]| {
+        let found = ask(&index, settings, None);
+        let numbers = |of: ThrottleTerms| (of.per_second, of.burst);
+        let row = |row: &ironbook_incident::whatif::ThrottleRow| {
+            (row.name.clone(), numbers(row.terms), row.journaled.map(numbers))
+        };
+        found.throttles.iter().map(row).collect::<Vec<_>>()
+    };
+    let row = |name: &str, terms, journaled| (name.to_owned(), terms, journaled);
+    // A burst that was as many as in a second goes with the rate.
+    assert_eq!(
+        terms(&["session.orders_per_second=20"]),
+        [
+            row("C1", (20, 20), Some((50, 50))),
+            row("C2", (20, 7), Some((40, 7))),
+            row("C7", (20, 20), None)
+        ]
+    );
+    assert_eq!(terms(&["C2.orders_burst=3"]), [row("C2", (40, 3), Some((40, 7)))]);
+    assert_eq!(terms(&["C2.orders_per_second=0"]), []);
+    // Who is of a firm it says too.
+    assert_eq!(terms(&["firm.ACME.orders_burst=3"]), [row("ACME", (30, 3), Some((30, 9)))]);
+    let both = terms(&["firm.orders_per_second=10"]);
+    assert_eq!(both, [row("ACME", (10, 9), Some((30, 9))), row("OTHER", (10, 10), None)]);
+    assert_eq!(terms(&[]), []);
+    let found = ask(&index, &["firm.ACME.orders_burst=3"], None);
+    let members = orders(&dir).iter().filter(|(_, session, _)| *session != C2).count();
+    assert_eq!(found.throttles[0].orders, members as u64);
 }
