@@ -4,12 +4,11 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{C1, C2, C7, Script, index, memory_dir, random_day};
+use common::{C1, C2, C7, Script, TOKEN, Tokens, index, memory_dir, random_day};
 use ironbook_engine::{Command, SessionId, Side};
 use ironbook_gateway::{
     random::Random,
-    session_record::SessionRecord,
-    throttle::{ThrottleAction, ThrottleScope, ThrottleTerms},
+    throttle::{ThrottleScope, ThrottleTerms},
 };
 use ironbook_incident::{
     index::Index,
@@ -44,27 +43,6 @@ fn orders(dir: &std::path::Path) -> Vec<(u64, SessionId, u64)> {
     found
 }
 
-/// Tokens as whoever reads the configuration would count them, in parts of 1 / 10^9.
-struct Tokens {
-    rate: i128,
-    full: i128,
-    parts: i128,
-    at: u64,
-}
-
-impl Tokens {
-    fn new((rate, burst): (i128, i128)) -> Self {
-        let full = burst * 1_000_000_000;
-        Self { rate, full, parts: full, at: 0 }
-    }
-
-    fn has_one(&mut self, now: u64) -> bool {
-        let flowed = i128::from(now - self.at) * self.rate;
-        (self.parts, self.at) = ((self.parts + flowed).min(self.full), now);
-        self.parts >= 1_000_000_000
-    }
-}
-
 /// What a throttle of each session and one of some sessions refuse, by name, with the first sequence of each.
 fn refused(
     orders: &[(u64, SessionId, u64)],
@@ -83,8 +61,8 @@ fn refused(
             false => *name,
             true if is_member && !of_firm.has_one(received) => "ACME",
             true => {
-                tokens.parts -= 1_000_000_000;
-                of_firm.parts -= if is_member { 1_000_000_000 } else { 0 };
+                tokens.parts -= TOKEN;
+                of_firm.parts -= if is_member { TOKEN } else { 0 };
                 continue;
             }
         };
@@ -190,17 +168,12 @@ fn what_nobody_sets_is_as_journaled() {
     let place = memory_dir();
     let dir = place.path().join("data");
     let mut day = Script::new(&dir);
-    let mut says = |session, scope, firm: &str, per_second, burst| {
-        let action = ThrottleAction::Delay;
-        let terms = (per_second > 0).then_some(ThrottleTerms { per_second, burst, action });
-        day.record(&SessionRecord::Throttle { session, scope, firm: firm.to_owned(), terms });
-    };
-    says(C1, ThrottleScope::Session, "", 50, 50);
-    says(C2, ThrottleScope::Session, "", 40, 7);
+    day.throttle(C1, "", (50, 50));
+    day.throttle(C2, "", (40, 7));
     for session in [C1, C7] {
-        says(session, ThrottleScope::Firm, "ACME", 30, 9);
+        day.throttle(session, "ACME", (30, 9));
     }
-    says(C2, ThrottleScope::Firm, "OTHER", 0, 0);
+    day.throttle(C2, "OTHER", (0, 0));
     random_day(&mut day, &mut Random::new(1), 100);
     day.close();
     let index = index(&dir);

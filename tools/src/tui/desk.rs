@@ -480,6 +480,10 @@ impl<'i> Desk<'i> {
         named("Active", client.active.iter().map(|(first, _)| first.0).collect(), &mut lines);
         named("Rejects", firsts.collect(), &mut lines);
         named("Reset", client.resets.clone(), &mut lines);
+        let anomalies = client.anomalies.found.iter().map(|anomaly| anomaly.place.sequence);
+        named("Anomaly", anomalies.collect(), &mut lines);
+        let limit = client.anomalies.first_limit.iter().map(|hit| hit.place.sequence);
+        named("Limits", limit.collect(), &mut lines);
         let about = client.comp_id.clone();
         Ok(Answer::Client(Page { about: about.clone(), client: about, lines }))
     }
