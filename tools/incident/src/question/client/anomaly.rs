@@ -255,7 +255,7 @@ impl Watch {
         let named =
             [("requests", self.requests), ("cancels", self.cancels), ("refusals", self.refusals)];
         for (rule, series) in named {
-            found.extend(series.told.map(|told| told.anomaly(rule, "", comp_id, |of| grouped(of))));
+            found.extend(series.told.map(|told| told.anomaly(rule, "", comp_id, grouped)));
         }
         for (instrument, fills) in self.fills {
             let symbol = symbol(instrument);
