@@ -6,6 +6,7 @@
 use std::{
     fmt::Write as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -29,6 +30,7 @@ use crate::{
     market_data::TRADES_KEPT,
     schedule::Schedule,
     session_throttles::FIRM_NAME_BYTES_MAX,
+    stage_log,
     throttle::{ThrottleAction, ThrottleTerms},
 };
 
@@ -268,6 +270,7 @@ pub struct MetricsConfig {
     pub listen: Option<SocketAddr>,
     pub beyond_loopback: bool,
     pub stages: bool,
+    pub stages_bytes: u64,
 }
 
 /// Bounds of the matching core.
@@ -537,7 +540,12 @@ impl MetricsConfig {
 
 impl Default for MetricsConfig {
     fn default() -> Self {
-        Self { listen: None, beyond_loopback: false, stages: true }
+        Self {
+            listen: None,
+            beyond_loopback: false,
+            stages: true,
+            stages_bytes: stage_log::BYTES_DEFAULT,
+        }
     }
 }
 
@@ -778,8 +786,19 @@ impl Config {
                               metrics.beyond_loopback = true if all who can reach it may read them";
                 Err(value("metrics.listen", &listen.to_string(), &reason))
             }
-            _ => Ok(()),
+            _ => self.check_stages_bytes(),
         }
+    }
+
+    fn check_stages_bytes(&self) -> Result<(), ConfigError> {
+        const ALLOWED: RangeInclusive<u64> = stage_log::BYTES_MIN..=stage_log::BYTES_MAX;
+        let found = self.metrics.stages_bytes;
+        if found == 0 || ALLOWED.contains(&found) {
+            return Ok(());
+        }
+        let (least, most) = ALLOWED.into_inner();
+        let reason = format!("0, or {least} to {most} is allowed");
+        Err(value("metrics.stages_bytes", &found.to_string(), &reason))
     }
 
     fn check_firms(&self) -> Result<(), ConfigError> {
@@ -1341,6 +1360,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "stages",
         "With metrics.listen: whether the time that orders take in each stage of their way is measured, about 15 ns a stage.",
     ),
+    (
+        "metrics",
+        "stages_bytes",
+        "Where stages are measured: most bytes of the files beside the journal that keep a record of each second, for ironbook latency; 0 for no files.",
+    ),
     ("engine", "orders_max", "Most live orders; one more is rejected."),
     ("engine", "instruments_max", "Most instruments."),
     ("engine", "sessions_max", "Most sessions."),
@@ -1546,6 +1570,7 @@ mod tests {
         config.metrics.listen = Some(SocketAddr::from(([0, 0, 0, 0], 9882)));
         config.metrics.beyond_loopback = true;
         config.metrics.stages = false;
+        config.metrics.stages_bytes = 0;
         config.fix.tls_certificate = Some("venue.pem".into());
         config.fix.tls_key = Some("venue.key".into());
         config.fix.tls_client_ca = Some("clients.pem".into());
@@ -1658,6 +1683,10 @@ mod tests {
             (
                 &format!("[[session]]\ncomp_id = \"A\"\nfirm = \"{}\"\n", "F".repeat(257)),
                 "session A: firm = FFFF",
+            ),
+            (
+                "[metrics]\nstages_bytes = 65535\n",
+                "metrics.stages_bytes = 65535: 0, or 65536 to 1073741824 is allowed",
             ),
             (
                 "[[session]]\ncomp_id = \"A\"\nfirm = \"\"\n",

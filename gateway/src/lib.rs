@@ -22,7 +22,7 @@
 //! - [`session_throttles`]: what bounded the orders of a session, as the journal tells it.
 //! - [`follower`]: a second engine behind the first, which audits it and writes [`snapshot`]s.
 //! - [`retention`]: what becomes of old snapshots and segments.
-//! - [`stages`], [`histogram`]: what an order takes its time for.
+//! - [`stages`], [`histogram`], [`slowest`]: what an order takes its time for; [`stage_log`]: the file of that.
 //! - [`metrics`], [`counters`]: what the venue tells of itself.
 //! - [`client`]: the other end, for tools and benchmarks.
 //! - [`simulated_network`], [`random`]: connections in memory, and chance, for simulations.
@@ -59,7 +59,9 @@ pub mod session_record;
 pub mod session_throttles;
 pub mod sessions;
 pub mod simulated_network;
+pub mod slowest;
 pub mod snapshot;
+pub mod stage_log;
 pub mod stages;
 pub mod throttle;
 pub mod tls;

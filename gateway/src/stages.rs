@@ -30,9 +30,13 @@
 
 use std::sync::Arc;
 
+use crossbeam_channel::Receiver;
 use quanta::Clock;
 
-use crate::histogram::{Distribution, Histogram, Recorder, histogram};
+use crate::{
+    histogram::{Distribution, Histogram, Recorder, histogram},
+    slowest::{Slow, Slowest},
+};
 
 /// Parts of an order's way that are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -134,6 +138,8 @@ pub struct StageWatches {
 #[derive(Clone, Debug, Default)]
 pub struct StageTimes {
     agents: Vec<Arc<[Histogram; Stage::ALL.len()]>>,
+    /// What took longest, of the gateway and of the core.
+    slowest: Option<[Receiver<Slow>; 2]>,
     pace: Pace,
 }
 
@@ -183,10 +189,11 @@ impl StageWatches {
 
     /// Measures by this clock, so often.
     pub(crate) fn with(clock: Clock, pace: Pace) -> (Self, StageTimes) {
-        let ((gateway, at_gateway), (core, at_core)) =
-            (StageWatch::new(clock.clone(), pace), StageWatch::new(clock.clone(), pace));
+        let (gateway, at_gateway, told) = StageWatch::new(clock.clone(), pace);
+        let (core, at_core, inputs) = StageWatch::new(clock.clone(), pace);
         let hand_over = Stamper { clock: Some(clock), turns: Turns::new(pace.every) };
-        let times = StageTimes { agents: vec![at_gateway.into(), at_core.into()], pace };
+        let agents = vec![at_gateway.into(), at_core.into()];
+        let times = StageTimes { agents, slowest: Some([told, inputs]), pace };
         (Self { gateway, core, hand_over }, times)
     }
 }
@@ -215,6 +222,15 @@ impl StageTimes {
             all
         };
         Stage::ALL.map(|stage| (stage, all(stage))).into()
+    }
+
+    /// Takes what was found to be slow since somebody asked last: inputs in ring and core, and frames until those
+    /// who are told of them were. Among them are the slowest of each second by the core's stamps.
+    pub fn take_slowest(&self, inputs: &mut Vec<Slow>, told: &mut Vec<Slow>) {
+        if let Some([of_told, of_inputs]) = &self.slowest {
+            inputs.extend(of_inputs.try_iter());
+            told.extend(of_told.try_iter());
+        }
     }
 
     /// How often it is measured.
@@ -297,10 +313,15 @@ struct Parts {
     commands: Turns,
     /// The engine's and the journal's times of the command that is split.
     split: [u64; 2],
+    /// What the input at hand has taken in the ring, and what the last stage took.
+    ring_ns: u64,
+    last_ns: u64,
+    slowest: Slowest,
 }
 
 impl StageWatch {
-    fn new(clock: Clock, pace: Pace) -> (Self, [Histogram; Stage::ALL.len()]) {
+    fn new(clock: Clock, pace: Pace) -> (Self, [Histogram; Stage::ALL.len()], Receiver<Slow>) {
+        let (slowest, found) = Slowest::new();
         let pairs = Stage::ALL.map(|_| histogram());
         let histograms = std::array::from_fn(|at| pairs[at].1.clone());
         let parts = Parts {
@@ -310,10 +331,13 @@ impl StageWatch {
             reading_ns: pace.reading_ns,
             commands: Turns::new(COMMANDS_PER_SPLIT),
             split: [0; 2],
+            ring_ns: 0,
+            last_ns: 0,
+            slowest,
         };
         let watch =
             Self { parts: Some(Box::new(parts)), turns: Turns::new(pace.every), is_on: false };
-        (watch, histograms)
+        (watch, histograms, found)
     }
 
     /// The parts, in a turn that is measured.
@@ -340,7 +364,31 @@ impl StageWatch {
         if let Some(parts) = self.running() {
             let ns = parts.clock.delta_as_nanos(handed_over.0, parts.at.max(handed_over.0));
             parts.recorders[Stage::Ring as usize].record(ns);
+            parts.ring_ns = ns;
         }
+    }
+
+    /// An input was carried out: it may be one of the slowest in ring and core.
+    #[inline]
+    pub fn end_input(&mut self, sequence: u64, time_ns: u64) {
+        if let Some(parts) = self.running() {
+            let ns = [parts.ring_ns, parts.last_ns];
+            parts.slowest.offer(ns[0] + ns[1], sequence, time_ns, ns);
+        }
+    }
+
+    /// A frame was told so long after the core's stamp: it may be one of the slowest.
+    #[inline]
+    pub fn end_response(&mut self, sequence: u64, time_ns: u64, ns: [u64; 2]) {
+        if let Some(parts) = self.running() {
+            parts.slowest.offer(ns[1], sequence, time_ns, ns);
+        }
+    }
+
+    /// What the last stage took, ns.
+    #[inline]
+    pub fn last_ns(&self) -> u64 {
+        self.parts.as_ref().map_or(0, |parts| parts.last_ns)
     }
 
     /// Ends a turn: nothing is measured before the next.
@@ -369,6 +417,7 @@ impl StageWatch {
         if let Some(parts) = self.running() {
             let ns = parts.lap();
             parts.recorders[stage as usize].record(ns);
+            parts.last_ns = ns;
         }
     }
 
@@ -424,7 +473,8 @@ impl StageWatch {
             let recorders = &mut parts.recorders;
             recorders[Stage::Append as usize].record(appended);
             recorders[Stage::Match as usize].record(matched);
-            recorders[Stage::Core as usize].record(appended + matched + parts.reading_ns);
+            parts.last_ns = appended + matched + parts.reading_ns;
+            recorders[Stage::Core as usize].record(parts.last_ns);
         }
     }
 }
@@ -547,7 +597,7 @@ mod tests {
     fn each_part_of_a_command_has_its_time_and_they_come_to_the_whole() {
         const READING_NS: u64 = 7;
         let (clock, counter) = Clock::mock();
-        let (mut watch, histograms) =
+        let (mut watch, histograms, _) =
             StageWatch::new(clock, Pace { every: 1, reading_ns: READING_NS });
         let takes = |ns: u64| counter.increment(ns + READING_NS);
         let of = |stage: Stage| {

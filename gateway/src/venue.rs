@@ -264,7 +264,10 @@ impl Venue {
                 agents: threads.iter().map(AgentThread::counters).collect(),
                 audit: audit.clone(),
             };
-            let agent = MetricsAgent::new(sources, followed, SystemClock, network);
+            let mut agent = MetricsAgent::new(sources, followed, SystemClock, network);
+            if config.metrics.measures_stages() && config.metrics.stages_bytes > 0 {
+                agent.keep_stages(&config.venue.data_dir, config.metrics.stages_bytes);
+            }
             metrics = Some(agent.address());
             let idle = IdleStrategy::parking(metrics::PARK_MAX);
             threads.push(spawn(name, agent, idle, None, stop.clone())?);
