@@ -457,7 +457,12 @@ impl<'i> Desk<'i> {
         let heading = lines.iter().position(|line| line.text.trim_start().starts_with("sequence"));
         let mut at = heading.map_or(lines.len(), |at| at + 1);
         for step in &life.steps {
-            let more = [step.contra.is_some(), step.priority.is_some(), step.ahead.is_some()];
+            let more = [
+                step.contra.is_some(),
+                step.priority.is_some(),
+                step.ahead.is_some(),
+                step.taken.is_known(),
+            ];
             let taken = 1 + more.iter().filter(|more| **more).count();
             for line in lines.iter_mut().skip(at).take(taken) {
                 line.place = Some(step.sequence);
