@@ -102,6 +102,8 @@ fn the_slowest_have_their_stages_from_both_threads() {
     // Only what is asked for.
     let part = of(&index, 1, rests).stages.expect("stages");
     assert_eq!((part.seconds.len(), part.slowest.len()), (1, 1));
+    let before = of(&index, 1, rests - 1).stages.expect("stages");
+    assert_eq!((before.seconds.len(), before.slowest.len()), (1, 0));
     assert_eq!(of(&index, takes, takes + 1).stages.expect("stages").seconds.len(), 1);
 
     // The life of an order.
