@@ -6,6 +6,7 @@
 use std::{
     fmt::Write as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -28,6 +29,8 @@ use crate::{
     credentials::PasswordHash,
     market_data::TRADES_KEPT,
     schedule::Schedule,
+    session_throttles::FIRM_NAME_BYTES_MAX,
+    stage_log,
     throttle::{ThrottleAction, ThrottleTerms},
 };
 
@@ -274,6 +277,7 @@ pub struct MetricsConfig {
     pub listen: Option<SocketAddr>,
     pub beyond_loopback: bool,
     pub stages: bool,
+    pub stages_bytes: u64,
 }
 
 /// Bounds of the matching core.
@@ -544,7 +548,12 @@ impl MetricsConfig {
 
 impl Default for MetricsConfig {
     fn default() -> Self {
-        Self { listen: None, beyond_loopback: false, stages: true }
+        Self {
+            listen: None,
+            beyond_loopback: false,
+            stages: true,
+            stages_bytes: stage_log::BYTES_DEFAULT,
+        }
     }
 }
 
@@ -720,6 +729,7 @@ impl Config {
             session.login()?;
             session.accounts()?;
             session.throttle()?;
+            session.check_firm()?;
             self.schedule_of(session)?;
             self.check_copies(session)?;
             if session.cancel_grace_ms > CANCEL_GRACE_MS_MAX {
@@ -784,8 +794,19 @@ impl Config {
                               metrics.beyond_loopback = true if all who can reach it may read them";
                 Err(value("metrics.listen", &listen.to_string(), &reason))
             }
-            _ => Ok(()),
+            _ => self.check_stages_bytes(),
         }
+    }
+
+    fn check_stages_bytes(&self) -> Result<(), ConfigError> {
+        const ALLOWED: RangeInclusive<u64> = stage_log::BYTES_MIN..=stage_log::BYTES_MAX;
+        let found = self.metrics.stages_bytes;
+        if found == 0 || ALLOWED.contains(&found) {
+            return Ok(());
+        }
+        let (least, most) = ALLOWED.into_inner();
+        let reason = format!("0, or {least} to {most} is allowed");
+        Err(value("metrics.stages_bytes", &found.to_string(), &reason))
     }
 
     fn check_firms(&self) -> Result<(), ConfigError> {
@@ -1004,6 +1025,18 @@ impl SessionConfig {
     pub fn throttle(&self) -> Result<Option<ThrottleTerms>, ConfigError> {
         let orders = (self.orders_per_second, self.orders_burst);
         throttle(&format!("session {}", self.comp_id), orders, self.throttle)
+    }
+
+    /// Its firm is journaled with its throttles.
+    fn check_firm(&self) -> Result<(), ConfigError> {
+        match &self.firm {
+            Some(name) if name.is_empty() || name.len() > FIRM_NAME_BYTES_MAX => {
+                let key = format!("session {}: firm", self.comp_id);
+                let reason = format!("1 to {FIRM_NAME_BYTES_MAX} bytes are allowed");
+                Err(value(&key, name, &reason))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What its Logon has to prove, if anything.
@@ -1346,6 +1379,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "stages",
         "With metrics.listen: whether the time that orders take in each stage of their way is measured, about 15 ns a stage.",
     ),
+    (
+        "metrics",
+        "stages_bytes",
+        "Where stages are measured: most bytes of the files beside the journal that keep a record of each second, for ironbook latency; 0 for no files.",
+    ),
     ("engine", "orders_max", "Most live orders; one more is rejected."),
     ("engine", "instruments_max", "Most instruments."),
     ("engine", "sessions_max", "Most sessions."),
@@ -1552,6 +1590,7 @@ mod tests {
         config.metrics.listen = Some(SocketAddr::from(([0, 0, 0, 0], 9882)));
         config.metrics.beyond_loopback = true;
         config.metrics.stages = false;
+        config.metrics.stages_bytes = 0;
         config.fix.tls_certificate = Some("venue.pem".into());
         config.fix.tls_key = Some("venue.key".into());
         config.fix.tls_client_ca = Some("clients.pem".into());
@@ -1666,6 +1705,18 @@ mod tests {
             (
                 "[[session]]\ncomp_id = \"A\"\norders_per_second = 1000001\n",
                 "session A: orders_per_second = 1000001: 0 to 1000000 is allowed",
+            ),
+            (
+                &format!("[[session]]\ncomp_id = \"A\"\nfirm = \"{}\"\n", "F".repeat(257)),
+                "session A: firm = FFFF",
+            ),
+            (
+                "[metrics]\nstages_bytes = 65535\n",
+                "metrics.stages_bytes = 65535: 0, or 65536 to 1073741824 is allowed",
+            ),
+            (
+                "[[session]]\ncomp_id = \"A\"\nfirm = \"\"\n",
+                "session A: firm = : 1 to 256 bytes are allowed",
             ),
             (
                 "[[session]]\ncomp_id = \"A\"\norders_burst = 5\n",

@@ -174,6 +174,7 @@ impl<C: Clock> Agent for CoreAgent<C> {
             self.engine.look_ahead(|ahead| waiting.get(taken + ahead).and_then(Input::command));
             let stamp = self.sequencer.stamp(now);
             self.take(stamp, input);
+            self.watch.end_input(stamp.sequence.0, stamp.time.0);
             taken += 1;
         }
         self.journal.commit();

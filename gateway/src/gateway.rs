@@ -56,9 +56,19 @@ pub struct GatewayAgent<C, N: Network> {
     /// When timeouts and endings are looked at next, ns.
     next_look: u64,
     output_max: usize,
-    /// Times of frames that were told in this turn and are to be written, and how many have each; where that is
-    /// measured.
-    told: Vec<(u64, u64)>,
+    /// Frames that were told in this turn and are to be written, by their times; where that is measured.
+    told: Vec<Told>,
+}
+
+/// Frames of the same time that were told.
+struct Told {
+    /// Their time.
+    time_ns: u64,
+    /// How many they are.
+    frames: u64,
+    /// The first of them, and what it took to make messages of it.
+    sequence: u64,
+    encode_ns: u64,
 }
 
 /// Frames of the journal that are delivered in one turn, so that sockets are read in between.
@@ -171,8 +181,13 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
                     } else if watch.is_on() {
                         watch.lap(Stage::Encode);
                         match self.told.last_mut() {
-                            Some((time_ns, frames)) if *time_ns == frame.time_ns => *frames += 1,
-                            _ => self.told.push((frame.time_ns, 1)),
+                            Some(told) if told.time_ns == frame.time_ns => told.frames += 1,
+                            _ => self.told.push(Told {
+                                time_ns: frame.time_ns,
+                                frames: 1,
+                                sequence: frame.sequence,
+                                encode_ns: watch.last_ns(),
+                            }),
                         }
                     }
                 }
@@ -193,8 +208,11 @@ impl<C: Clock, N: Network> GatewayAgent<C, N> {
     /// Counts how long it took until what was told was written.
     #[inline]
     fn count_responses(&mut self, now: Timestamp) {
-        for (time_ns, frames) in self.told.drain(..) {
-            self.acceptor.watch.record_n(Stage::Respond, now.0.saturating_sub(time_ns), frames);
+        let watch = &mut self.acceptor.watch;
+        for Told { time_ns, frames, sequence, encode_ns } in self.told.drain(..) {
+            let ns = now.0.saturating_sub(time_ns);
+            watch.record_n(Stage::Respond, ns, frames);
+            watch.end_response(sequence, time_ns, [encode_ns, ns]);
         }
     }
 

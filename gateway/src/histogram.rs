@@ -155,6 +155,19 @@ impl Distribution {
         self.buckets[..bucket(1 << power)].iter().sum()
     }
 
+    /// The values that came since an earlier moment of the same histogram. The longest of them is known to 3 %, or
+    /// exactly if none before was as long.
+    pub fn since(&self, before: &Self) -> Self {
+        let buckets = self.buckets.iter().zip(&before.buckets);
+        let buckets: Vec<_> = buckets.map(|(now, then)| now.saturating_sub(*then)).collect();
+        let last = buckets.iter().rposition(|count| *count > 0);
+        Self {
+            max_ns: last.map_or(0, |bucket| longest_of(bucket).min(self.max_ns)),
+            sum_ns: self.sum_ns.saturating_sub(before.sum_ns),
+            buckets,
+        }
+    }
+
     /// Adds the values of another.
     pub fn add(&mut self, other: &Self) {
         for (mine, theirs) in self.buckets.iter_mut().zip(&other.buckets) {
@@ -182,6 +195,25 @@ mod tests {
         }
         assert_eq!(first, NS_MAX + 1);
         assert_eq!(bucket(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn what_came_since_a_moment_is_what_was_recorded_since() {
+        let (mut recorder, histogram) = histogram();
+        recorder.record_n(70_000, 3);
+        let before = histogram.read();
+        assert_eq!(before.since(&before), Distribution::default());
+        recorder.record_n(30, 2);
+        recorder.record(40);
+        let since = histogram.read().since(&before);
+        assert_eq!((since.count(), since.sum_ns(), since.max_ns()), (3, 100, 40));
+        recorder.record(80_000);
+        assert_eq!(histogram.read().since(&before).max_ns(), 80_000, "the longest of all is known");
+        recorder.record(1_000_003);
+        let later = histogram.read();
+        recorder.record(80_000);
+        let least = histogram.read().since(&later).max_ns();
+        assert!((80_000..=82_500).contains(&least), "{least}");
     }
 
     #[test]

@@ -20,9 +20,10 @@
 //! - [`core`]: the matching core, only writer of the journal.
 //! - [`replay`], [`sessions`]: folds over the journal that give back the state and the sequence
 //!   numbers.
+//! - [`session_throttles`]: what bounded the orders of a session, as the journal tells it.
 //! - [`follower`]: a second engine behind the first, which audits it and writes [`snapshot`]s.
 //! - [`retention`]: what becomes of old snapshots and segments.
-//! - [`stages`], [`histogram`]: what an order takes its time for.
+//! - [`stages`], [`histogram`], [`slowest`]: what an order takes its time for; [`stage_log`]: the file of that.
 //! - [`metrics`], [`counters`]: what the venue tells of itself.
 //! - [`client`]: the other end, for tools and benchmarks.
 //! - [`simulated_network`], [`random`]: connections in memory, and chance, for simulations.
@@ -58,9 +59,12 @@ pub mod ring;
 pub mod schedule;
 pub mod security_lists;
 pub mod session_record;
+pub mod session_throttles;
 pub mod sessions;
 pub mod simulated_network;
+pub mod slowest;
 pub mod snapshot;
+pub mod stage_log;
 pub mod stages;
 pub mod throttle;
 pub mod tls;

@@ -29,12 +29,19 @@
 //! 0x0304 role       session u32, copies u8 (0 none, 1 of all, 2 of those that follow), reserved [u8; 3],
 //!                   sessions u32 each
 //! 0x0305 lost       session u32, cause u8, reserved [u8; 3]
+//! 0x0306 throttle   session u32, scope u8 (1 session, 2 firm), action u8 (0 reject, 1 delay), reserved u16,
+//!                   orders a second u32 (0 for no bound), burst u32, name of the firm (none: of no firm)
 //! ```
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use ironbook_engine::{SessionId, domain::DisconnectCause};
 use ironbook_fix::codec::SOH;
+
+use crate::{
+    session_throttles::FIRM_NAME_BYTES_MAX,
+    throttle::{ThrottleAction, ThrottleScope, ThrottleTerms},
+};
 
 /// A frame that concerns a session and not the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +81,18 @@ pub enum SessionRecord {
         session: SessionId,
         /// How.
         cause: DisconnectCause,
+    },
+    /// How many orders the session may send from here on, by its own throttle or by that of its firm. The
+    /// configuration decides; this says what it was.
+    Throttle {
+        /// The session.
+        session: SessionId,
+        /// Whose throttle.
+        scope: ThrottleScope,
+        /// Name of its firm, where it is the firm's; empty when it is of no firm any more.
+        firm: String,
+        /// The throttle; none for no bound.
+        terms: Option<ThrottleTerms>,
     },
 }
 
@@ -149,6 +168,7 @@ impl SessionRecord {
     const RESET: u16 = 0x0303;
     pub(crate) const ROLE: u16 = 0x0304;
     const LOST: u16 = 0x0305;
+    const THROTTLE: u16 = 0x0306;
 
     /// Kinds of these records: 0x0300 to 0x03ff.
     pub const fn is_kind(kind: u16) -> bool {
@@ -163,6 +183,7 @@ impl SessionRecord {
             Self::Reset { .. } => Self::RESET,
             Self::Role { .. } => Self::ROLE,
             Self::Lost { .. } => Self::LOST,
+            Self::Throttle { .. } => Self::THROTTLE,
         }
     }
 
@@ -173,7 +194,8 @@ impl SessionRecord {
             | Self::Outbound { session, .. }
             | Self::Reset { session }
             | Self::Role { session, .. }
-            | Self::Lost { session, .. } => *session,
+            | Self::Lost { session, .. }
+            | Self::Throttle { session, .. } => *session,
         }
     }
 
@@ -197,6 +219,14 @@ impl SessionRecord {
                 copies.listed().iter().for_each(|session| bytes.extend(session.0.to_le_bytes()));
             }
             Self::Lost { cause, .. } => bytes.extend([cause.code(), 0, 0, 0]),
+            Self::Throttle { scope, firm, terms, .. } => {
+                let action = terms.map_or_else(ThrottleAction::default, |terms| terms.action);
+                bytes.extend([scope.code(), action.code(), 0, 0]);
+                let numbers = terms.map_or((0, 0), |terms| (terms.per_second, terms.burst));
+                bytes.extend(numbers.0.to_le_bytes());
+                bytes.extend(numbers.1.to_le_bytes());
+                bytes.extend(firm.as_bytes());
+            }
         }
         bytes
     }
@@ -230,8 +260,30 @@ impl SessionRecord {
                 let cause = DisconnectCause::from_code(*rest.first()?)?;
                 Some(Self::Lost { session, cause })
             }
+            Self::THROTTLE => Self::decode_throttle(session, rest),
             _ => None,
         }
+    }
+
+    fn decode_throttle(session: SessionId, rest: &[u8]) -> Option<Self> {
+        let ([scope, action, ..], rest) = rest.split_first_chunk::<4>()?;
+        let scope = ThrottleScope::from_code(*scope)?;
+        let (per_second, rest) = rest.split_first_chunk::<4>()?;
+        let (burst, firm) = rest.split_first_chunk::<4>()?;
+        let numbers = (u32::from_le_bytes(*per_second), u32::from_le_bytes(*burst));
+        let action = ThrottleAction::from_code(*action)?;
+        let terms = ThrottleTerms::journaled(numbers.0, numbers.1, action)?;
+        let firm = std::str::from_utf8(firm).ok()?.to_owned();
+        let fits = match scope {
+            ThrottleScope::Session => firm.is_empty(),
+            ThrottleScope::Firm => !firm.is_empty() || terms.is_none(),
+        };
+        (fits && firm.len() <= FIRM_NAME_BYTES_MAX).then_some(Self::Throttle {
+            session,
+            scope,
+            firm,
+            terms,
+        })
     }
 
     /// Whether it is the answer to something that the gateway refused before the engine saw it: an order beyond a
@@ -256,12 +308,21 @@ impl SessionRecord {
 
     /// Whether it tells a client that the venue stops.
     pub fn tells_of_stop(&self) -> bool {
-        let is_said = |field: &[u8]| field.strip_prefix(b"58=") == Some(VENUE_STOPS.as_bytes());
         match self {
-            Self::Outbound { msg_type, body, .. } => {
-                msg_type == b"5" && body.split(|byte| *byte == SOH).any(is_said)
+            Self::Outbound { msg_type, .. } => {
+                msg_type == b"5" && self.text() == Some(VENUE_STOPS.as_bytes())
             }
             _ => false,
+        }
+    }
+
+    /// Text (58) of a message, if it has one.
+    pub fn text(&self) -> Option<&[u8]> {
+        match self {
+            Self::Outbound { body, .. } => {
+                body.split(|byte| *byte == SOH).find_map(|field| field.strip_prefix(b"58="))
+            }
+            _ => None,
         }
     }
 
@@ -315,5 +376,31 @@ mod tests {
         assert!(!told(b"j", b"58=the venue stops\x01"));
         assert_eq!(SessionRecord::decode(SessionRecord::LOST, &[7, 0, 0, 0, 9, 0, 0, 0]), None);
         assert_eq!(SessionRecord::decode(SessionRecord::INBOUND, &[1, 2, 3]), None);
+    }
+
+    /// The layout, which journals have: to the byte.
+    #[test]
+    fn a_throttle_has_its_place_for_each_byte() {
+        let terms = ThrottleTerms { per_second: 258, burst: 3, action: ThrottleAction::Delay };
+        let record = SessionRecord::Throttle {
+            session: SessionId(7),
+            scope: ThrottleScope::Firm,
+            firm: "ACME".to_owned(),
+            terms: Some(terms),
+        };
+        let bytes = b"\x07\0\0\0\x02\x01\0\0\x02\x01\0\0\x03\0\0\0ACME";
+        assert_eq!((record.kind(), &record.payload()[..]), (0x0306, &bytes[..]));
+        assert_eq!(SessionRecord::decode(0x0306, bytes), Some(record));
+        // A scope and an action that are none, a rate without a burst, a firm where none can be, and letters that
+        // are none.
+        for (at, forged) in [(4, 0), (4, 3), (5, 2), (12, 0), (4, 1), (16, 0xff)] {
+            let mut bytes = bytes.to_vec();
+            bytes[at] = forged;
+            assert_eq!(SessionRecord::decode(0x0306, &bytes), None, "byte {at}");
+        }
+        assert_eq!(SessionRecord::decode(0x0306, &bytes[..16]), None, "a bound of no firm");
+        assert_eq!(SessionRecord::decode(0x0306, &bytes[..15]), None, "too short");
+        let long = [&bytes[..16], &[b'A'; FIRM_NAME_BYTES_MAX + 1]].concat();
+        assert_eq!(SessionRecord::decode(0x0306, &long), None, "too long");
     }
 }

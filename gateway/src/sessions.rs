@@ -12,7 +12,10 @@ use ironbook_engine::{
 };
 use ironbook_journal::{Frame, Position};
 
-use crate::session_record::{Copies, SessionRecord};
+use crate::{
+    session_record::{Copies, SessionRecord},
+    session_throttles::SessionThrottles,
+};
 
 /// What the journal says of one session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub struct SessionNumbers {
     pub copies: Copies,
     /// Whether it is logged on.
     pub presence: Presence,
+    /// What bounds its orders.
+    pub throttles: SessionThrottles,
     /// Where its outbound messages stand.
     pub sent: SentIndex,
     /// Each change of `copies`, and the outbound number from which on it holds.
@@ -76,16 +81,23 @@ impl SessionNumbers {
         before.map_or(Copies::None, |(_, copies)| copies.clone())
     }
 
-    fn read(words: &mut impl Iterator<Item = u64>) -> Option<Self> {
+    fn read(words: &mut impl Iterator<Item = u64>, has_throttles: bool) -> Option<Self> {
         let (next_in, next_out, reset_ns) = (words.next()?, words.next()?, words.next()?);
         let copies = read_copies(words)?;
         let mut word = || words.next();
         let presence = Presence::from_word(word()?)?;
         let (stride, positions, roles) = (word()?, word()?, word()?);
         let sent = SentIndex { stride, ..SentIndex::default() };
-        let roles_of = Vec::new();
-        let mut numbers =
-            Self { next_in, next_out, reset_ns, copies, presence, sent, roles: roles_of };
+        let mut numbers = Self {
+            next_in,
+            next_out,
+            reset_ns,
+            copies,
+            presence,
+            throttles: SessionThrottles::default(),
+            sent,
+            roles: Vec::new(),
+        };
         if !stride.is_power_of_two() || positions != next_out.checked_sub(1)?.div_ceil(stride) {
             return None;
         }
@@ -96,6 +108,9 @@ impl SessionNumbers {
         for _ in 0..roles {
             let from = words.next()?;
             numbers.roles.push((from, read_copies(words)?));
+        }
+        if has_throttles {
+            numbers.throttles = SessionThrottles::read(words)?;
         }
         Some(numbers)
     }
@@ -159,6 +174,7 @@ impl SessionTable {
                 copies: numbers.copies.clone(),
                 sent: SentIndex::none(),
                 roles: Vec::new(),
+                throttles: numbers.throttles.clone(),
                 ..*numbers
             },
         };
@@ -186,7 +202,7 @@ impl SessionTable {
     ///
     /// ```text
     /// sessions, then of each: next in, next out, reset time, copies, presence, stride, positions,
-    ///                         roles, each position, each role (from, copies)
+    ///                         roles, each position, each role (from, copies), throttles
     /// drop copies, then the id of each
     /// ```
     pub fn write(&self, out: &mut Vec<u8>) {
@@ -207,18 +223,20 @@ impl SessionTable {
                 put(*from);
                 write_copies(copies, &mut put);
             }
+            session.throttles.write(&mut put);
         }
         put(self.drop_copies.len() as u64);
         self.drop_copies.iter().for_each(|(session, _)| put(session.0.into()));
     }
 
-    /// The table that [`write`](Self::write) wrote; none when the bytes are no such table.
-    pub fn read(bytes: &[u8]) -> Option<Self> {
+    /// The table that [`write`](Self::write) wrote; none when the bytes are no such table. One that was written
+    /// before there were throttles in it has none.
+    pub fn read(bytes: &[u8], has_throttles: bool) -> Option<Self> {
         let (words, rest) = bytes.as_chunks::<8>();
         let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
         let mut table = Self::default();
         for _ in 0..words.next()? {
-            table.sessions.push(SessionNumbers::read(&mut words)?);
+            table.sessions.push(SessionNumbers::read(&mut words, has_throttles)?);
         }
         for _ in 0..words.next()? {
             let session = SessionId(words.next()?.try_into().ok()?);
@@ -293,6 +311,9 @@ impl SessionTable {
                     entry.roles.push((1, entry.copies.clone()));
                 }
                 SessionRecord::Role { session, copies } => self.set_role(session, copies),
+                SessionRecord::Throttle { session, scope, firm, terms } => {
+                    self.entry(session).throttles.set(scope, &firm, terms);
+                }
                 SessionRecord::Lost { session, cause } => {
                     self.entry(session).presence = Presence::Lost(cause);
                 }
@@ -447,6 +468,7 @@ impl SentIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::throttle::{ThrottleAction, ThrottleScope, ThrottleTerms};
 
     #[test]
     fn sent_index_stays_bounded_and_near() {
@@ -482,6 +504,9 @@ mod tests {
         table.entry(SessionId(2)).reset_ns = 77;
         table.entry(SessionId(1)).presence = Presence::Lost(DisconnectCause::VenueDown);
         table.entry(SessionId(2)).presence = Presence::LoggedOn;
+        let terms = ThrottleTerms { per_second: 5, burst: 9, action: ThrottleAction::Reject };
+        table.entry(SessionId(2)).throttles.set(ThrottleScope::Session, "", Some(terms));
+        table.entry(SessionId(4)).throttles.set(ThrottleScope::Firm, "ACME", None);
         table
     }
 
@@ -490,7 +515,7 @@ mod tests {
         let table = table();
         let mut bytes = Vec::new();
         table.write(&mut bytes);
-        let read = SessionTable::read(&bytes).unwrap();
+        let read = SessionTable::read(&bytes, true).unwrap();
         assert_eq!(read, table);
         assert_eq!(read.drop_copies, [(SessionId(4), Copies::of([SessionId(1), SessionId(2)]))]);
         assert_eq!(read.get(SessionId(2)).unwrap().sent.stride, 2);
@@ -529,6 +554,25 @@ mod tests {
     }
 
     #[test]
+    fn a_table_from_before_throttles_has_none() {
+        /// Words of a session without positions, roles and throttles, and of throttles that are none.
+        const SESSION: usize = 8;
+        const THROTTLES: usize = 7;
+        let mut table = SessionTable::default();
+        table.entry(SessionId(2)).next_in = 7;
+        let mut bytes = Vec::new();
+        table.write(&mut bytes);
+        assert_eq!(SessionTable::read(&bytes, false), None);
+        // Of the venue itself and two sessions; the count comes first.
+        for session in (0..3).rev() {
+            let at = 8 * (1 + session * (SESSION + THROTTLES) + SESSION);
+            bytes.drain(at..at + 8 * THROTTLES);
+        }
+        assert_eq!(SessionTable::read(&bytes, false), Some(table));
+        assert_eq!(SessionTable::read(&bytes, true), None);
+    }
+
+    #[test]
     fn bytes_that_are_no_table_are_refused() {
         let mut small = SessionTable::default();
         (0..3).for_each(|at| small.sent(SessionId(1), Position::new(at)));
@@ -536,17 +580,17 @@ mod tests {
         let mut bytes = Vec::new();
         small.write(&mut bytes);
         for length in 0..bytes.len() {
-            assert_eq!(SessionTable::read(&bytes[..length]), None, "{length}");
+            assert_eq!(SessionTable::read(&bytes[..length], true), None, "{length}");
         }
         bytes.push(0);
-        assert_eq!(SessionTable::read(&bytes), None, "longer");
+        assert_eq!(SessionTable::read(&bytes, true), None, "longer");
         bytes.pop();
-        // Of session 1: next out, copies, presence, stride, positions, roles; then the number of drop
-        // copies.
-        for word in [10, 12, 13, 14, 15, 16, 22] {
+        // Of session 1: next out, copies, presence, stride, positions, roles, throttle; then the number of
+        // drop copies.
+        for word in [17, 19, 20, 21, 22, 23, 29, 36] {
             let mut forged = bytes.clone();
             forged[word * 8] = 0xff;
-            assert_eq!(SessionTable::read(&forged), None, "word {word}");
+            assert_eq!(SessionTable::read(&forged, true), None, "word {word}");
         }
     }
 

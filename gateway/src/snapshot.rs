@@ -26,7 +26,9 @@ use crate::{
 };
 
 /// Version of the payload.
-pub const CONTENT_VERSION: u32 = 3;
+pub const CONTENT_VERSION: u32 = 4;
+/// The oldest version that is read: one whose sessions have no throttles.
+pub const CONTENT_VERSION_MIN: u32 = 3;
 
 /// Bytes before the sessions.
 const HEAD_BYTES: usize = 64;
@@ -39,7 +41,7 @@ pub enum Refused {
     File(#[from] SnapshotError),
     /// Another program wrote it.
     #[error(
-        "{file} has content version {found} with matching rules {rules}, this program reads version {CONTENT_VERSION} with rules {RULES_VERSION}",
+        "{file} has content version {found} with matching rules {rules}, this program reads versions {CONTENT_VERSION_MIN} to {CONTENT_VERSION} with rules {RULES_VERSION}",
         file = file.display()
     )]
     Version {
@@ -105,16 +107,18 @@ fn rules(version: u64) -> u32 {
 /// # Errors
 /// [`Refused`] names the file and what is wrong.
 pub fn check_version(storage: &dyn Storage, snapshot: &Snapshot) -> Result<(), Refused> {
-    let word = |at: usize| {
-        let bytes = snapshot.payload.get(at..).and_then(|rest| rest.first_chunk::<4>());
-        bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes))
-    };
-    let (found, ruled) = (word(0), word(4));
-    if found == CONTENT_VERSION && ruled == rules(RULES_VERSION) {
+    let (found, ruled) = (version_at(&snapshot.payload, 0), version_at(&snapshot.payload, 4));
+    if (CONTENT_VERSION_MIN..=CONTENT_VERSION).contains(&found) && ruled == rules(RULES_VERSION) {
         return Ok(());
     }
     let file = snapshot::path(storage.dir(), snapshot.checkpoint.sequence);
     Err(Refused::Version { file, found, rules: ruled })
+}
+
+/// A version that a payload begins with: its own, or behind it that of the rules; 0 where it ends before.
+fn version_at(payload: &[u8], at: usize) -> u32 {
+    let bytes = payload.get(at..).and_then(|rest| rest.first_chunk::<4>());
+    bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
 /// Reads the snapshot of a sequence.
@@ -184,7 +188,8 @@ fn decode(payload: &[u8]) -> Option<(Counts, SessionTable, &[u8])> {
         session_records: word(5),
     };
     let (sessions, state) = rest.split_at_checked(usize::try_from(word(6)).ok()?)?;
-    Some((counts, SessionTable::read(sessions)?, state))
+    let has_throttles = version_at(payload, 0) > CONTENT_VERSION_MIN;
+    Some((counts, SessionTable::read(sessions, has_throttles)?, state))
 }
 
 #[cfg(test)]
@@ -228,6 +233,19 @@ mod tests {
         assert_eq!((replayed.last_sequence, replayed.last_time), (Sequence(9), Timestamp(77)));
         assert_eq!(replayed.sequencer.next(), Sequence(10));
         assert_eq!(replayed.engine.unwrap().limits().orders_max, 8);
+    }
+
+    /// A snapshot of before sessions had throttles: without sessions it is the same but for its version.
+    #[test]
+    fn an_older_version_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut payload = payload();
+        for (version, is_read) in [(2, false), (3, true), (4, true), (5, false)] {
+            payload[0] = version;
+            snapshot::write(&FileStorage::new(dir.path()), &checkpoint(), 77, &payload).unwrap();
+            let restored = read(&FileStorage::new(dir.path()), 9);
+            assert_eq!(restored.is_ok(), is_read, "version {version}");
+        }
     }
 
     #[test]

@@ -30,9 +30,13 @@
 
 use std::sync::Arc;
 
+use crossbeam_channel::Receiver;
 use quanta::Clock;
 
-use crate::histogram::{Distribution, Histogram, Recorder, histogram};
+use crate::{
+    histogram::{Distribution, Histogram, Recorder, histogram},
+    slowest::{Slow, Slowest},
+};
 
 /// Parts of an order's way that are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,6 +145,9 @@ pub struct GatewayWatches {
 #[derive(Clone, Debug, Default)]
 pub struct StageTimes {
     agents: Vec<Arc<[Histogram; Stage::ALL.len()]>>,
+    /// What took longest, of the core and of each gateway.
+    inputs: Option<Receiver<Slow>>,
+    told: Vec<Receiver<Slow>>,
     pace: Pace,
 }
 
@@ -186,16 +193,18 @@ impl StageWatches {
 
     /// Measures by this clock, so often.
     pub(crate) fn with(clock: &Clock, pace: Pace, gateways: usize) -> (Self, StageTimes) {
-        let (core, at_core) = StageWatch::new(clock.clone(), pace);
+        let (core, at_core, inputs) = StageWatch::new(clock.clone(), pace);
         let mut agents = vec![at_core.into()];
+        let mut told = Vec::new();
         let gateways = (0..gateways).map(|_| {
-            let (turns, times) = StageWatch::new(clock.clone(), pace);
+            let (turns, times, slowest) = StageWatch::new(clock.clone(), pace);
             agents.push(times.into());
+            told.push(slowest);
             let hand_over = Stamper { clock: Some(clock.clone()), turns: Turns::new(pace.every) };
             GatewayWatches { turns, hand_over }
         });
         let watches = Self { gateways: gateways.collect(), core };
-        (watches, StageTimes { agents, pace })
+        (watches, StageTimes { agents, inputs: Some(inputs), told, pace })
     }
 }
 
@@ -223,6 +232,13 @@ impl StageTimes {
             all
         };
         Stage::ALL.map(|stage| (stage, all(stage))).into()
+    }
+
+    /// Takes what was found to be slow since somebody asked last: inputs in ring and core, and frames until those
+    /// who are told of them were. Among them are the slowest of each second by the core's stamps.
+    pub fn take_slowest(&self, inputs: &mut Vec<Slow>, told: &mut Vec<Slow>) {
+        inputs.extend(self.inputs.iter().flat_map(Receiver::try_iter));
+        told.extend(self.told.iter().flat_map(Receiver::try_iter));
     }
 
     /// How often it is measured.
@@ -305,10 +321,15 @@ struct Parts {
     commands: Turns,
     /// The engine's and the journal's times of the command that is split.
     split: [u64; 2],
+    /// What the input at hand has taken in the ring, and what the last stage took.
+    ring_ns: u64,
+    last_ns: u64,
+    slowest: Slowest,
 }
 
 impl StageWatch {
-    fn new(clock: Clock, pace: Pace) -> (Self, [Histogram; Stage::ALL.len()]) {
+    fn new(clock: Clock, pace: Pace) -> (Self, [Histogram; Stage::ALL.len()], Receiver<Slow>) {
+        let (slowest, found) = Slowest::new();
         let pairs = Stage::ALL.map(|_| histogram());
         let histograms = std::array::from_fn(|at| pairs[at].1.clone());
         let parts = Parts {
@@ -318,10 +339,13 @@ impl StageWatch {
             reading_ns: pace.reading_ns,
             commands: Turns::new(COMMANDS_PER_SPLIT),
             split: [0; 2],
+            ring_ns: 0,
+            last_ns: 0,
+            slowest,
         };
         let watch =
             Self { parts: Some(Box::new(parts)), turns: Turns::new(pace.every), is_on: false };
-        (watch, histograms)
+        (watch, histograms, found)
     }
 
     /// The parts, in a turn that is measured.
@@ -348,7 +372,31 @@ impl StageWatch {
         if let Some(parts) = self.running() {
             let ns = parts.clock.delta_as_nanos(handed_over.0, parts.at.max(handed_over.0));
             parts.recorders[Stage::Ring as usize].record(ns);
+            parts.ring_ns = ns;
         }
+    }
+
+    /// An input was carried out: it may be one of the slowest in ring and core.
+    #[inline]
+    pub fn end_input(&mut self, sequence: u64, time_ns: u64) {
+        if let Some(parts) = self.running() {
+            let ns = [parts.ring_ns, parts.last_ns];
+            parts.slowest.offer(ns[0] + ns[1], sequence, time_ns, ns);
+        }
+    }
+
+    /// A frame was told so long after the core's stamp: it may be one of the slowest.
+    #[inline]
+    pub fn end_response(&mut self, sequence: u64, time_ns: u64, ns: [u64; 2]) {
+        if let Some(parts) = self.running() {
+            parts.slowest.offer(ns[1], sequence, time_ns, ns);
+        }
+    }
+
+    /// What the last stage took, ns.
+    #[inline]
+    pub fn last_ns(&self) -> u64 {
+        self.parts.as_ref().map_or(0, |parts| parts.last_ns)
     }
 
     /// Ends a turn: nothing is measured before the next.
@@ -377,6 +425,7 @@ impl StageWatch {
         if let Some(parts) = self.running() {
             let ns = parts.lap();
             parts.recorders[stage as usize].record(ns);
+            parts.last_ns = ns;
         }
     }
 
@@ -432,7 +481,8 @@ impl StageWatch {
             let recorders = &mut parts.recorders;
             recorders[Stage::Append as usize].record(appended);
             recorders[Stage::Match as usize].record(matched);
-            recorders[Stage::Core as usize].record(appended + matched + parts.reading_ns);
+            parts.last_ns = appended + matched + parts.reading_ns;
+            recorders[Stage::Core as usize].record(parts.last_ns);
         }
     }
 }
@@ -573,7 +623,7 @@ mod tests {
     fn each_part_of_a_command_has_its_time_and_they_come_to_the_whole() {
         const READING_NS: u64 = 7;
         let (clock, counter) = Clock::mock();
-        let (mut watch, histograms) =
+        let (mut watch, histograms, _) =
             StageWatch::new(clock, Pace { every: 1, reading_ns: READING_NS });
         let takes = |ns: u64| counter.increment(ns + READING_NS);
         let of = |stage: Stage| {

@@ -25,6 +25,33 @@ pub enum ThrottleAction {
     Delay,
 }
 
+impl ThrottleAction {
+    /// Its code in the journal.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Reject => 0,
+            Self::Delay => 1,
+        }
+    }
+
+    /// Its name, as configured.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::Delay => "delay",
+        }
+    }
+
+    /// The action with this code; none when it is no code.
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Reject),
+            1 => Some(Self::Delay),
+            _ => None,
+        }
+    }
+}
+
 /// A throttle as configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThrottleTerms {
@@ -78,6 +105,24 @@ impl ThrottleTerms {
             _ => Ok(Some(Self { per_second, burst, action })),
         }
     }
+
+    /// Terms by the numbers that a journal has, where a rate of 0 is no bound; none outside when no throttle can
+    /// have them.
+    pub(crate) fn journaled(
+        per_second: u32,
+        burst: u32,
+        action: ThrottleAction,
+    ) -> Option<Option<Self>> {
+        let is_whole = (per_second == 0) == (burst == 0);
+        Self::configured(per_second, burst, action).ok().filter(|_| is_whole)
+    }
+}
+
+impl fmt::Display for ThrottleTerms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { per_second, burst, .. } = self;
+        write!(f, "{per_second} orders and replaces a second, {burst} at once")
+    }
 }
 
 /// A token in the unit of a bucket: what flows into it in a second at a rate of one.
@@ -96,6 +141,11 @@ impl Bucket {
     /// A full one.
     pub fn new(terms: ThrottleTerms) -> Self {
         Self { terms, parts: i64::from(terms.burst) * TOKEN, filled: Timestamp(0) }
+    }
+
+    /// Whole tokens that were left when it was last asked; below zero when orders were taken that had none.
+    pub fn tokens_left(&self) -> i64 {
+        self.parts.div_euclid(TOKEN)
     }
 
     /// Nanoseconds until it has a token; 0 when it has one.
@@ -121,6 +171,47 @@ pub enum ThrottleScope {
     Firm,
 }
 
+impl ThrottleScope {
+    /// Its code in the journal.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Session => 1,
+            Self::Firm => 2,
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Firm => "firm",
+        }
+    }
+
+    /// How the text of a refusal begins.
+    const fn refusal(self) -> &'static str {
+        match self {
+            Self::Session => "throttle: this session may send ",
+            Self::Firm => "throttle: all sessions of this firm may send ",
+        }
+    }
+
+    /// Whose throttle refused an order with this text, if one did.
+    pub fn of_refusal(text: &[u8]) -> Option<Self> {
+        let begins = |scope: &Self| text.starts_with(scope.refusal().as_bytes());
+        [Self::Session, Self::Firm].into_iter().find(begins)
+    }
+
+    /// The scope with this code; none when it is no code.
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::Session),
+            2 => Some(Self::Firm),
+            _ => None,
+        }
+    }
+}
+
 /// An order that came too early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throttled {
@@ -134,17 +225,8 @@ pub struct Throttled {
 
 impl fmt::Display for Throttled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let who = match self.scope {
-            ThrottleScope::Session => "this session",
-            ThrottleScope::Firm => "all sessions of this firm",
-        };
-        let ThrottleTerms { per_second, burst, .. } = self.terms;
         let early_us = self.early_ns.div_ceil(1_000);
-        write!(
-            f,
-            "throttle: {who} may send {per_second} orders and replaces a second, {burst} at once; \
-             this is {early_us} us too early"
-        )
+        write!(f, "{}{}; this is {early_us} us too early", self.scope.refusal(), self.terms)
     }
 }
 
@@ -191,6 +273,16 @@ impl Throttle {
         delays.max().filter(|wait| *wait > 0).map(|wait| Timestamp(now.0 + wait))
     }
 
+    /// The buckets that there are, as they were left.
+    pub fn bounds<'a>(
+        &'a self,
+        firms: &'a [Bucket],
+    ) -> impl Iterator<Item = (ThrottleScope, &'a Bucket)> {
+        let firm = self.firm.and_then(|firm| firms.get(firm));
+        let own = self.own.as_ref().map(|bucket| (ThrottleScope::Session, bucket));
+        own.into_iter().chain(firm.map(|bucket| (ThrottleScope::Firm, bucket)))
+    }
+
     #[inline]
     fn buckets<'a>(
         &'a mut self,
@@ -224,6 +316,33 @@ mod tests {
                 assert!(step > 285_000_000 || given == most, "step {step}: {given} of {most}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_left_is_told_and_whose_bound_refused() {
+        let terms = ThrottleTerms { per_second: 1, burst: 2, action: ThrottleAction::Reject };
+        let mut firms = [Bucket::new(ThrottleTerms { burst: 3, ..terms })];
+        let mut throttle = Throttle::new(Some(terms), Some(0));
+        let left = |throttle: &Throttle, firms: &[Bucket]| {
+            throttle.bounds(firms).map(|(_, bucket)| bucket.tokens_left()).collect::<Vec<_>>()
+        };
+        assert_eq!(left(&throttle, &firms), [2, 3]);
+        for expected in [[1, 2], [0, 1]] {
+            assert_eq!(throttle.admit(&mut firms, Timestamp(5)), Ok(()));
+            assert_eq!(left(&throttle, &firms), expected);
+        }
+        let early = throttle.admit(&mut firms, Timestamp(5)).unwrap_err();
+        assert_eq!(left(&throttle, &firms), [0, 1], "a refusal takes none");
+        for scope in [ThrottleScope::Session, ThrottleScope::Firm] {
+            let text = Throttled { scope, ..early }.to_string();
+            assert_eq!(ThrottleScope::of_refusal(text.as_bytes()), Some(scope), "{text}");
+        }
+        assert_eq!(ThrottleScope::of_refusal(b"throttle"), None);
+        // Orders that were taken without a token leave a debt.
+        let delays = ThrottleTerms { action: ThrottleAction::Delay, ..terms };
+        let mut throttle = Throttle::new(Some(delays), None);
+        (0..4).for_each(|_| assert_eq!(throttle.admit(&mut [], Timestamp(5)), Ok(())));
+        assert_eq!(left(&throttle, &[]), [-2]);
     }
 
     #[test]

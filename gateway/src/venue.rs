@@ -42,9 +42,11 @@ use crate::{
     retention::{Delivered, Retention, describe_gone},
     ring::{RingLevel, ring_of},
     session_record::{Copies, SessionRecord},
+    session_throttles::{FirmThrottle, SessionThrottles},
     sessions::{Presence, SessionTable},
     snapshot::Restored,
     stages::{StageTimes, StageWatches},
+    throttle::ThrottleTerms,
 };
 
 /// Why a venue does not start.
@@ -264,7 +266,10 @@ impl Venue {
                 agents: threads.iter().map(AgentThread::counters).collect(),
                 audit: audit.clone(),
             };
-            let agent = MetricsAgent::new(sources, followed, SystemClock, network);
+            let mut agent = MetricsAgent::new(sources, followed, SystemClock, network);
+            if config.metrics.measures_stages() && config.metrics.stages_bytes > 0 {
+                agent.keep_stages(&config.venue.data_dir, config.metrics.stages_bytes);
+            }
             metrics = Some(agent.address());
             let idle = IdleStrategy::parking(metrics::PARK_MAX);
             threads.push(spawn(name, agent, idle, None, stop.clone())?);
@@ -750,7 +755,7 @@ fn announce_instrument<C: Clock>(
     Ok(())
 }
 
-/// Journals sessions and roles that the journal does not know yet, and whose connection was lost with the
+/// Journals sessions, roles and throttles that the journal does not know yet, and whose connection was lost with the
 /// venue that wrote it.
 fn announce_sessions<C: Clock>(
     core: &mut CoreAgent<C>,
@@ -771,6 +776,7 @@ fn announce_sessions<C: Clock>(
         };
         ids.push(id);
     }
+    let firms = config.throttled_firms()?;
     let mut setups = Vec::new();
     for (session, &id) in config.sessions.iter().zip(&ids) {
         let known = table.get(id);
@@ -782,9 +788,24 @@ fn announce_sessions<C: Clock>(
         if known.map_or(&Copies::None, |known| &known.copies) != &copies {
             core.record_now(SessionRecord::Role { session: id, copies });
         }
+        let throttles = throttles(session, &firms)?;
+        let before = known.map(|known| known.throttles.clone()).unwrap_or_default();
+        throttles.records_since(&before, id).into_iter().for_each(|record| core.record_now(record));
         setups.push(SessionSetup { id, config: session.clone() });
     }
     Ok(setups)
+}
+
+/// What bounds the orders of a session; `firms` are those whose sessions have a bound together.
+fn throttles(
+    session: &SessionConfig,
+    firms: &[(&str, ThrottleTerms)],
+) -> Result<SessionThrottles, StartError> {
+    let firm = session.firm.as_ref().map(|name| {
+        let terms = firms.iter().find(|(firm, _)| firm == name).map(|(_, terms)| *terms);
+        FirmThrottle { name: name.clone(), terms }
+    });
+    Ok(SessionThrottles { own: session.throttle()?, firm })
 }
 
 /// Whose reports a session gets copies of; `ids` are those of the sessions of the configuration.

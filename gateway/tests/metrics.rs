@@ -11,7 +11,7 @@ use std::{
 };
 
 use common::{FixClient, Flaw, TestVenue, cancel, limit, wait_for};
-use ironbook_engine::Timestamp;
+use ironbook_engine::{Event, Timestamp};
 use ironbook_gateway::{
     config::Config,
     credentials::PasswordHash,
@@ -21,8 +21,12 @@ use ironbook_gateway::{
         text::Kind,
     },
     network::TcpNetwork,
+    slowest::Slow,
+    stage_log::{self, STAGE_LOG, STAGE_LOG_OLD},
+    stages::{Stage, TURNS_PER_SAMPLE},
     venue::Venue,
 };
+use ironbook_journal::Reader;
 
 const GET: &str = "GET /metrics HTTP/1.1\r\nHost: ironbook\r\n\r\n";
 
@@ -289,6 +293,53 @@ fn stages_are_measured_where_somebody_reads_them() {
     let explicit = Venue::start_and_measure(&without.config, true).expect("it starts");
     assert!(is_measured(&explicit));
     explicit.stop();
+}
+
+#[test]
+fn what_stages_took_is_kept_beside_the_journal() {
+    let (mut venue, _) = venue(|_| {});
+    let mut client = venue.client("A");
+    for number in 0..200 {
+        client.rest(&format!("A{number}"), "AAPL", "1", "1", "1.00");
+    }
+    drop(client);
+    venue.stop();
+    let dir = venue.journal();
+    let mut records = Vec::new();
+    assert_eq!(stage_log::read(&dir, |record| records.push(record)).expect("files"), []);
+    let count = |stage| records.iter().map(|record| record.stage(stage).count).sum::<u64>();
+    for stage in [Stage::Read, Stage::Decode, Stage::Ring, Stage::Core, Stage::Respond] {
+        // Each, or one of many turns.
+        assert!(count(stage) >= 200 / u64::from(2 * TURNS_PER_SAMPLE), "{stage:?}");
+    }
+    let mut frames = BTreeMap::new();
+    let mut reader = Reader::open(&dir).expect("a journal");
+    while let Some(frame) = reader.next().expect("good frames") {
+        frames.insert(frame.sequence, (frame.time_ns, Event::is_kind(frame.kind)));
+    }
+    let mut next = 0;
+    for record in &records {
+        assert!(record.first_sequence >= next, "{record:?}");
+        next = record.first_sequence + record.frames;
+        let stamps =
+            |of: &[Slow]| of.iter().map(|of| (of.sequence, of.time_ns)).collect::<Vec<_>>();
+        for (sequence, time_ns) in stamps(&record.inputs) {
+            assert_eq!(frames[&sequence], (time_ns, false), "an input");
+        }
+        for (sequence, time_ns) in stamps(&record.told) {
+            assert_eq!(frames[&sequence].0, time_ns);
+        }
+    }
+    assert!(next <= frames.len() as u64 + 1);
+    assert!(records.iter().any(|record| !record.inputs.is_empty() && !record.told.is_empty()));
+    // It is no part of the journal, and goes on with the next start; without room there is none.
+    common::replay(&dir);
+    for name in [STAGE_LOG, STAGE_LOG_OLD] {
+        let _ = std::fs::remove_file(dir.join(name));
+    }
+    venue.restart_with(|config| config.metrics.stages_bytes = 0).expect("it starts");
+    venue.stop();
+    assert!(!dir.join(STAGE_LOG).exists());
 }
 
 #[test]

@@ -5,14 +5,16 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{
-    FixClient, assert_valid, cancel, limit, replace,
+    FixClient, TestVenue, assert_valid, cancel, limit, replace,
     stepped::{SECOND, Stepped},
 };
 use ironbook_fix::version::{ApplVerId, Version};
 use ironbook_gateway::{
     config::{Config, FirmConfig},
+    session_record::SessionRecord,
     throttle::ThrottleAction,
 };
+use ironbook_journal::Reader;
 
 const MS: u64 = SECOND / 1_000;
 
@@ -222,4 +224,49 @@ fn refusals_are_valid_in_every_version() {
         assert!(got[2].matches("35=8|39=0|11=a3"), "{version}: {got:?}");
         assert!(got[3].matches("35=8|39=8|103=3|11=a4"), "{version}: {got:?}");
     }
+}
+
+/// What the journal says of throttles, a word for each record.
+fn journaled(venue: &TestVenue) -> Vec<String> {
+    let mut reader = Reader::open(&venue.journal()).expect("a journal");
+    let mut found = Vec::new();
+    while let Some(frame) = reader.next().expect("a good journal") {
+        if let Some(SessionRecord::Throttle { session, scope, firm, terms }) =
+            SessionRecord::decode(frame.kind, frame.payload)
+        {
+            let terms = terms.map_or("none".to_owned(), |terms| {
+                format!("{}/{}/{:?}", terms.per_second, terms.burst, terms.action)
+            });
+            found.push(format!("{session} {scope:?} {firm} {terms}"));
+        }
+    }
+    found
+}
+
+#[test]
+fn throttles_are_journaled_at_a_start_when_they_are_others() {
+    let mut venue = TestVenue::start_with(firm(ThrottleAction::Delay));
+    venue.stop();
+    let mut expected =
+        vec!["1 Firm ACME 5/2/Delay", "2 Session  1/1/Reject", "2 Firm ACME 5/2/Delay"];
+    assert_eq!(journaled(&venue), expected);
+    // Known from the journal or from the snapshot that a stop writes; said once.
+    venue.restart_with(|config| config.snapshot.every_commands = 5).expect("it starts");
+    venue.stop();
+    assert_eq!(journaled(&venue), expected);
+    let change = |config: &mut Config| {
+        config.firms.clear();
+        config.sessions[0].firm = None;
+        config.sessions[1].orders_burst = 4;
+        config.sessions[2].firm = Some("OTHER".to_owned());
+    };
+    venue.restart_with(change).expect("it starts");
+    venue.stop();
+    expected.extend(["1 Firm  none", "2 Session  1/4/Reject", "2 Firm ACME none"]);
+    expected.push("3 Firm OTHER none");
+    assert_eq!(journaled(&venue), expected);
+    venue.restart_with(|_| {}).expect("it starts");
+    venue.stop();
+    assert_eq!(journaled(&venue), expected);
+    common::replay(&venue.journal());
 }

@@ -7,7 +7,8 @@ use crate::{
     output::Outcome,
 };
 
-/// Show what a client asked for, what became of it, and what it holds and made or lost.
+/// Show what a client asked for, what became of it, what it holds and made or lost, how close it came to its
+/// throttles over time, and what was not as before.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -24,8 +25,12 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let span = arguments.stretch.find(&index);
     let found = span.and_then(|span| client(&index, &arguments.comp_id, span));
     arguments.source.tell(&index, found, |found, dir| {
-        let reject = found.first_reject().map(|reject| format!("ironbook why {dir} {reject}"));
+        let first = found.anomalies.found.first();
+        let is_told = |reject: &u64| first.is_none_or(|of| of.place.sequence != *reject);
+        let reject = found.first_reject().filter(is_told);
+        let reject = reject.map(|reject| format!("ironbook why {dir} {reject}"));
+        let anomaly = first.map(|of| format!("ironbook {} {dir} {}", of.more.0, of.more.1));
         let trades = format!("ironbook trades {dir} --client {}", found.comp_id);
-        [trades].into_iter().chain(reject).collect()
+        anomaly.into_iter().chain([trades]).chain(reject).collect()
     })
 }

@@ -8,10 +8,11 @@ use crate::{
 };
 
 /// Show how long requests waited before the core, in all and by second: the quantiles, and the slowest with
-/// what else was in their turn.
+/// what else was in their turn; and the stages of their way where the venue kept them.
 ///
 /// A journal holds when the gateway read a request, and when the core stamped it. What comes behind that is in
-/// the metrics of a running venue, and in the report of ironbook bench.
+/// the file of stage times beside it, which a venue with metrics keeps, in the metrics of a running venue, and in the
+/// report of ironbook bench.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]

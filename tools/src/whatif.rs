@@ -27,7 +27,8 @@ pub struct Arguments {
     /// Change a limit, a term of an instrument or a throttle; may be given again
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Configuration that tells which sessions are of a firm, for throttles of firms; the rest of it is not used
+    /// Configuration that tells which sessions are of a firm, for throttles of firms; journals of this version tell
+    /// it themselves. The rest of it is not used
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -40,7 +41,7 @@ fn more() -> String {
         "Keys of --set:\n{}Terms of an instrument can be changed where it is defined after --from; limits of \
          an engine that runs by then only grow. A throttle is the gateway's own: new orders and replaces take from \
          it, cancels always pass, and it goes by the time when the gateway had read a request, which the journal \
-         has of each.\n\nNot simulated:\n  - {}",
+         has of each. What is not set of a throttle is as the journal says it was at the end of the part.\n\nNot simulated:\n  - {}",
         keys(),
         [&NOT_SIMULATED[..], &THROTTLES_NOT_SIMULATED[..]].concat().join("\n  - ")
     )

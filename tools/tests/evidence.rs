@@ -11,7 +11,10 @@ use ironbook_engine::{
     Timestamp,
     command::{CancelOrder, DefineInstrument, NewOrder, OrderTerms, Origin, QueryOrder},
 };
-use ironbook_gateway::session_record::{Copies, SessionRecord};
+use ironbook_gateway::{
+    session_record::{Copies, SessionRecord},
+    throttle::{ThrottleAction, ThrottleScope, ThrottleTerms},
+};
 use ironbook_journal::SEGMENT_BYTES_MIN;
 use story::{
     Story, compare,
@@ -67,6 +70,12 @@ fn names(dir: &std::path::Path) {
     let mut order = NewOrder::new(origin(11), none, terms, account, name("zsecret-9"));
     order.unknown_symbol = symbol;
     day.command(order);
+    day.record(&SessionRecord::Throttle {
+        session: C1,
+        scope: ThrottleScope::Firm,
+        firm: "zsecret-firm".to_owned(),
+        terms: Some(ThrottleTerms { per_second: 90, burst: 9, action: ThrottleAction::Delay }),
+    });
     day.mass_cancel(C1, "zsecret-mass");
     day.close();
 }

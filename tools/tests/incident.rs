@@ -6,7 +6,11 @@ mod story;
 use std::{fs, path::Path};
 
 use fixtures::{Place, expect_exit, json, stderr, stdout, text};
-use story::{Story, compare};
+use ironbook_gateway::{
+    slowest::Slow,
+    stage_log::{STAGE_LOG, StageRecord, StageSecond},
+};
+use story::{Story, compare, script};
 
 #[test]
 fn moments() {
@@ -129,6 +133,38 @@ fn questions() {
     story.golden("latency-of", "latency --from 14:30:00.018 --limit 1");
     // What it says comes next, beyond both ends of the journal.
     story.ask("top --from 2026-03-02T14:29:59.036000000Z --to 2026-03-02T14:30:01.036000000Z", 0);
+}
+
+#[test]
+fn stages() {
+    let story = Story::new();
+    let mut record = StageRecord {
+        from_ns: script::START_NS,
+        length_ns: 1_000_000_000,
+        first_sequence: 1,
+        frames: 90,
+        every: 1,
+        ..StageRecord::default()
+    };
+    for (at, stage) in record.stages.iter_mut().enumerate() {
+        let ns = [1_000, 2_000, 3_000, 4_000, 5_000].map(|ns| ns * (at as u64 + 1));
+        *stage = StageSecond { count: 40 + at as u64, ns };
+    }
+    let slow = |sequence, ms, ns| Slow {
+        total_ns: 0,
+        sequence,
+        time_ns: script::START_NS + ms * script::STEP_NS,
+        ns,
+    };
+    // The accident, and the order that it hit first.
+    record.inputs = vec![slow(29, 17, [4_500, 91_000]), slow(9, 7, [2_000, 1_500])];
+    record.told = vec![slow(34, 17, [700, 230_000])];
+    fs::write(story.dir.join(STAGE_LOG), record.encode()).unwrap();
+    story.golden("latency-stages", "latency --limit 2");
+    story.golden("order-stages", "order fat");
+    // It is no part of the journal.
+    story.output("verify", 0);
+    story.output("replay", 0);
 }
 
 #[test]

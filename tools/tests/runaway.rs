@@ -35,6 +35,17 @@ fn first(dir: &Path, condition: &str) -> u64 {
     one["sequence"].as_u64().expect("a sequence")
 }
 
+/// The runaway's first refusal for want of room in the engine, if it met one.
+fn full_of(dir: &Path) -> u64 {
+    let condition = "reject.rule = 'TooManyOrders' and session = 'RUNAWAY'";
+    let dir = text(dir);
+    let output = fixtures::tool(&["replay", &dir, "--break", condition, "--json"]);
+    serde_json::from_slice::<Value>(&output.stdout)
+        .ok()
+        .and_then(|found| found["sequence"].as_u64())
+        .unwrap_or(u64::MAX)
+}
+
 #[test]
 fn a_runaway_trips_and_is_explained() {
     let mut venue = TestVenue::start_with(|config| {
@@ -100,14 +111,18 @@ fn a_runaway_trips_and_is_explained() {
     let earlier = earlier["first_difference"]["sequence"].as_u64().expect("a sequence");
     assert!(earlier < full, "{earlier} {full}");
 
-    // Under the throttle that it had, all that got through gets through.
+    // Under the throttle that it had, all that got through gets through. Its rate is journaled.
     let throttled = |burst: u32| {
-        let burst = format!("RUNAWAY.orders_burst={burst}");
-        ["whatif", "--set", "RUNAWAY.orders_per_second=1", "--set", &burst].map(str::to_owned)
+        ["whatif", "--set", &format!("RUNAWAY.orders_burst={burst}")].map(str::to_owned)
     };
     let words = throttled(BURST);
     let same = ask_json(&dir, &words.each_ref().map(String::as_str));
     assert_eq!(same["throttles"][0]["refused"], 0, "{same:#}");
+    let journaled = &same["throttles"][0]["journaled"];
+    assert_eq!(
+        (&journaled["orders_per_second"], &journaled["orders_burst"]),
+        (&1.into(), &BURST.into())
+    );
     let whole = ask_json(&dir, &["client", "RUNAWAY"]);
     assert_eq!(same["throttles"][0]["orders"], whole["requests"]["NewOrder"], "{same:#}");
     assert_eq!(same["first_difference"], Value::Null);
@@ -134,6 +149,33 @@ fn a_runaway_trips_and_is_explained() {
     let sent = to_there["requests"]["NewOrder"].as_u64().expect("orders");
     let half = limit / 2 + 1;
     assert!((half..=half + seconds).contains(&sent), "{sent}");
+
+    // How it came to its bounds, and what was first.
+    let bound = &whole["head_room"]["throttles"][0];
+    assert_eq!(
+        (&bound["scope"], &bound["least"]["left"]),
+        (&"session".into(), &0.into()),
+        "{bound}"
+    );
+    let rows = whole["head_room"]["rows"].as_array().expect("rows");
+    assert!((1..=24).contains(&rows.len()), "{whole:#}");
+    let sum = |name: &str| rows.iter().map(|row| row[name].as_u64().expect("a count")).sum::<u64>();
+    let all = whole["requests"].as_object().expect("requests").values();
+    let all: u64 = all.map(|count| count.as_u64().expect("a count")).sum();
+    assert_eq!(sum("requests"), all + refused_then, "{whole:#}");
+    let found = &whole["anomalies"];
+    let limit = found["first_limit"]["at"]["sequence"].as_u64().expect("a limit");
+    assert_eq!(limit, tripped.min(full_of(&dir)), "{found:#}");
+    let throttle = found["found"].as_array().expect("anomalies").iter().find(|anomaly| {
+        anomaly["seen"].as_str().is_some_and(|seen| seen.starts_with("throttle of the session"))
+    });
+    assert_eq!(throttle.expect("it")["at"]["sequence"], tripped, "{found:#}");
+    let text = ask(&dir, &["client", "RUNAWAY"]);
+    for expected in
+        ["\nHead-room    0 left in its throttle at sequence ", "\nLimits       first refused by "]
+    {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
 
     // It buys one symbol and sells the other.
     assert_eq!(whole["live_orders"], 0);

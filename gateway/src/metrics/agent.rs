@@ -1,6 +1,6 @@
 //! The agent that follows the journal for metrics and hands them out.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use ironbook_engine::{SessionId, Timestamp};
 use ironbook_journal::{DurablePosition, Tail};
@@ -19,6 +19,7 @@ use crate::{
     retention::Delivered,
     ring::RingLevel,
     sessions::{Presence, SessionTable},
+    stage_log::StageLog,
     stages::StageTimes,
 };
 
@@ -71,6 +72,8 @@ pub struct MetricsAgent<C, N: Network> {
     sources: Sources,
     followed: Delivered,
     tally: Tally,
+    /// Where stage times are kept, if they are and it can be written.
+    stage_log: Option<StageLog>,
 }
 
 impl<C: Clock, N: Network> MetricsAgent<C, N> {
@@ -79,7 +82,28 @@ impl<C: Clock, N: Network> MetricsAgent<C, N> {
         let http = Http::new(network);
         let mut tally = Tally::default();
         tally.sequence = sources.sequence;
-        Self { clock, http, sources, followed, tally }
+        Self { clock, http, sources, followed, tally, stage_log: None }
+    }
+
+    /// Keeps the times of stages in files of a directory, of so many bytes at the most. A directory that does not
+    /// take them is told in the log: no more depends on it.
+    pub fn keep_stages(&mut self, dir: &Path, bytes_max: u64) {
+        let at = (self.clock.now(), self.tally.sequence);
+        match StageLog::open(dir, bytes_max, self.sources.stages.clone(), at) {
+            Ok(log) => self.stage_log = Some(log),
+            Err(error) => log::warn!("stage times can't be kept in {}: {error}", dir.display()),
+        }
+    }
+
+    /// Writes what a second had; the last time before it is over.
+    fn write_stages(&mut self, now: Timestamp, is_last: bool) {
+        let Some(log) = &mut self.stage_log else { return };
+        let sequence = self.tally.sequence;
+        let written = if is_last { log.end(now, sequence) } else { log.turn(now, sequence) };
+        if let Err(error) = written {
+            log::warn!("stage times are kept no more: {error}; trading goes on");
+            self.stage_log = None;
+        }
     }
 
     /// Where it listens.
@@ -124,6 +148,7 @@ impl<C: Clock, N: Network> Agent for MetricsAgent<C, N> {
     fn do_work(&mut self) -> usize {
         let more = self.follow();
         let now = self.clock.now();
+        self.write_stages(now, false);
         let (sources, tally) = (&self.sources, &self.tally);
         usize::from(more) + self.http.turn(now, || page(sources, tally))
     }
@@ -135,6 +160,12 @@ impl<C: Clock, N: Network> Agent for MetricsAgent<C, N> {
 
     /// The journal wakes nobody.
     fn must_look(&self) -> bool {
+        true
+    }
+
+    fn close(&mut self) -> bool {
+        while self.follow() {}
+        self.write_stages(self.clock.now(), true);
         true
     }
 }

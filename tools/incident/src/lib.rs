@@ -22,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 pub mod book;
+mod buckets;
 pub mod condition;
 pub mod difference;
 pub mod export;

@@ -6,6 +6,7 @@
 //! | comp id | `C` and the session's number in the journal, the same in every output |
 //! | account | `A` and a number, in the sequence of appearance in the output |
 //! | ClOrdID | `O` and a number, in the sequence of appearance in the output |
+//! | firm | `F` and a number, in the sequence of appearance in the output |
 //! | text that a client wrote, or may be quoted in | `REDACTED` |
 //!
 //! Names are replaced in the records, before anything is made of them, so each output has the same.
@@ -59,6 +60,7 @@ struct Pseudonyms {
     comp_ids: HashMap<CompId, CompId>,
     accounts: HashMap<Account, u64>,
     cl_ord_ids: HashMap<ClOrdId, u64>,
+    firms: HashMap<String, u64>,
 }
 
 impl Names {
@@ -132,6 +134,7 @@ impl Names {
             Content::Session(SessionRecord::Outbound { body, .. }) => {
                 *body = pseudonyms.redact_body(body, &self.symbols);
             }
+            Content::Session(SessionRecord::Throttle { firm, .. }) => pseudonyms.firm(firm),
             Content::Session(_) | Content::Unknown { .. } => {}
         }
     }
@@ -155,6 +158,14 @@ impl Pseudonyms {
         if !name.is_empty() {
             let next = self.accounts.len() as u64 + 1;
             *name = pseudonym('A', *self.accounts.entry(*name).or_insert(next));
+        }
+    }
+
+    fn firm(&mut self, name: &mut String) {
+        if !name.is_empty() {
+            let next = self.firms.len() as u64 + 1;
+            let number = *self.firms.entry(std::mem::take(name)).or_insert(next);
+            *name = format!("F{number}");
         }
     }
 

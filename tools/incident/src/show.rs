@@ -15,6 +15,7 @@ use ironbook_fix::{
 };
 use ironbook_gateway::{
     session_record::{Copies, SessionRecord},
+    throttle::{ThrottleAction, ThrottleScope, ThrottleTerms},
     translate::{MessageVisitor, SymbolTable, exec_reason_text, reject_text, report},
 };
 use ironbook_journal::Frame;
@@ -143,7 +144,7 @@ impl Entry {
         let more = match &self.content {
             Content::Command(command) => command_json(command, engine),
             Content::Event(event) => event_json(event, engine),
-            Content::Session(record) => json!({ "session": comp_id(engine, record.session()) }),
+            Content::Session(record) => session_json(record, engine),
             Content::Unknown { kind, .. } => json!({ "kind": kind }),
         };
         if let Value::Object(more) = more {
@@ -382,7 +383,40 @@ fn session_text(record: &SessionRecord, engine: &Engine) -> String {
         SessionRecord::Lost { cause, .. } => {
             format!("{who}: lost its connection by {}", cause_text(*cause))
         }
+        SessionRecord::Throttle { scope, firm, terms, .. } => {
+            format!("{who}: {}", throttle_text(*scope, firm, *terms))
+        }
     }
+}
+
+fn throttle_text(scope: ThrottleScope, firm: &str, terms: Option<ThrottleTerms>) -> String {
+    let whose = match scope {
+        ThrottleScope::Session => "it".to_owned(),
+        ThrottleScope::Firm if firm.is_empty() => return "is of no firm".to_owned(),
+        ThrottleScope::Firm => format!("is of the firm {firm}, whose sessions together"),
+    };
+    match terms {
+        None => format!("{whose} may send any number of orders"),
+        Some(terms) => {
+            let beyond = match terms.action {
+                ThrottleAction::Reject => "is refused",
+                ThrottleAction::Delay => "waits",
+            };
+            format!("{whose} may send {terms}; one more {beyond}")
+        }
+    }
+}
+
+fn session_json(record: &SessionRecord, engine: &Engine) -> Value {
+    let mut value = json!({ "session": comp_id(engine, record.session()) });
+    if let SessionRecord::Throttle { scope, firm, terms, .. } = record {
+        value["scope"] = scope.name().into();
+        value["firm"] = Some(firm).filter(|firm| !firm.is_empty()).map(String::as_str).into();
+        value["orders_per_second"] = terms.map(|terms| terms.per_second).into();
+        value["orders_burst"] = terms.map(|terms| terms.burst).into();
+        value["throttle"] = terms.map(|terms| terms.action.name()).into();
+    }
+    value
 }
 
 fn cause_text(cause: DisconnectCause) -> &'static str {

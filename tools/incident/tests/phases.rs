@@ -12,7 +12,10 @@ use ironbook_engine::{
     command::{DefineInstrument, DefineSession},
     domain::DisconnectCause,
 };
-use ironbook_gateway::session_record::{Copies, SessionRecord, VENUE_STOPS};
+use ironbook_gateway::{
+    session_record::{Copies, SessionRecord, VENUE_STOPS},
+    throttle::ThrottleScope,
+};
 use ironbook_incident::phases::{
     ACTIONS_MAX, By, Instrument, Phases, RUNS_MAX, Run, SILENCE_NS_MIN, SILENCES_MAX, STATUSES_MAX,
     Sign, phases,
@@ -66,6 +69,8 @@ fn starts_are_seen_by_what_they_journal() {
     let mut at = Vec::new();
     let found = of(|day| {
         day.record(&SessionRecord::Role { session: C2, copies: Copies::All });
+        let (scope, firm) = (ThrottleScope::Firm, "ACME".to_owned());
+        day.record(&SessionRecord::Throttle { session: C2, scope, firm, terms: None });
         day.record(&logon(C1));
         day.order((C1, "a"), AAPL, Side::Buy, (10, 10_000));
         day.wait(MINUTE_NS);
@@ -94,10 +99,12 @@ fn starts_are_seen_by_what_they_journal() {
     assert_eq!([second.first.sequence, third.first.sequence], at[..]);
     assert_eq!((first.last.sequence, second.last.sequence), (at[0] - 1, at[1] - 1));
     assert_eq!(second.silence_ns, Some(MINUTE_NS + STEP_NS));
-    let news = |run: &Run| (run.limits, run.instruments, run.statuses, run.sessions, run.roles);
-    assert_eq!(news(first), (true, 2, 0, 3, 1));
-    assert_eq!(news(second), (true, 1, 1, 1, 0));
-    assert_eq!(news(third), (false, 0, 1, 0, 0));
+    let news = |run: &Run| {
+        (run.limits, run.instruments, run.statuses, run.sessions, run.roles, run.throttles)
+    };
+    assert_eq!(news(first), (true, 2, 0, 3, 1, 1));
+    assert_eq!(news(second), (true, 1, 1, 1, 0, 0));
+    assert_eq!(news(third), (false, 0, 1, 0, 0, 0));
     assert_eq!([first.lost, second.lost, third.lost], [0, 1, 1]);
     assert_eq!([first, second, third].map(|run| run.requests.all), [1, 2, 0]);
     let text = found.to_string();

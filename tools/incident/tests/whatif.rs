@@ -4,9 +4,12 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{C1, C2, C7, Script, index, memory_dir, random_day};
+use common::{C1, C2, C7, Script, TOKEN, Tokens, index, memory_dir, random_day};
 use ironbook_engine::{Command, SessionId, Side};
-use ironbook_gateway::{random::Random, throttle::ThrottleScope};
+use ironbook_gateway::{
+    random::Random,
+    throttle::{ThrottleScope, ThrottleTerms},
+};
 use ironbook_incident::{
     index::Index,
     question::Span,
@@ -40,27 +43,6 @@ fn orders(dir: &std::path::Path) -> Vec<(u64, SessionId, u64)> {
     found
 }
 
-/// Tokens as whoever reads the configuration would count them, in parts of 1 / 10^9.
-struct Tokens {
-    rate: i128,
-    full: i128,
-    parts: i128,
-    at: u64,
-}
-
-impl Tokens {
-    fn new((rate, burst): (i128, i128)) -> Self {
-        let full = burst * 1_000_000_000;
-        Self { rate, full, parts: full, at: 0 }
-    }
-
-    fn has_one(&mut self, now: u64) -> bool {
-        let flowed = i128::from(now - self.at) * self.rate;
-        (self.parts, self.at) = ((self.parts + flowed).min(self.full), now);
-        self.parts >= 1_000_000_000
-    }
-}
-
 /// What a throttle of each session and one of some sessions refuse, by name, with the first sequence of each.
 fn refused(
     orders: &[(u64, SessionId, u64)],
@@ -79,8 +61,8 @@ fn refused(
             false => *name,
             true if is_member && !of_firm.has_one(received) => "ACME",
             true => {
-                tokens.parts -= 1_000_000_000;
-                of_firm.parts -= if is_member { 1_000_000_000 } else { 0 };
+                tokens.parts -= TOKEN;
+                of_firm.parts -= if is_member { TOKEN } else { 0 };
                 continue;
             }
         };
@@ -179,4 +161,48 @@ fn a_throttle_goes_by_when_a_request_was_read() {
     let first = row.first.as_ref().expect("one that is refused");
     assert_eq!((first.sequence, &*first.cl_ord_id), (at_once[1], "b2"));
     assert_eq!(first.throttled.early_ns, MS);
+}
+
+#[test]
+fn what_nobody_sets_is_as_journaled() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    day.throttle(C1, "", (50, 50));
+    day.throttle(C2, "", (40, 7));
+    for session in [C1, C7] {
+        day.throttle(session, "ACME", (30, 9));
+    }
+    day.throttle(C2, "OTHER", (0, 0));
+    random_day(&mut day, &mut Random::new(1), 100);
+    day.close();
+    let index = index(&dir);
+    let terms = |settings: &[&str]| {
+        let found = ask(&index, settings, None);
+        let numbers = |of: ThrottleTerms| (of.per_second, of.burst);
+        let row = |row: &ironbook_incident::whatif::ThrottleRow| {
+            (row.name.clone(), numbers(row.terms), row.journaled.map(numbers))
+        };
+        found.throttles.iter().map(row).collect::<Vec<_>>()
+    };
+    let row = |name: &str, terms, journaled| (name.to_owned(), terms, journaled);
+    // A burst that was as many as in a second goes with the rate.
+    assert_eq!(
+        terms(&["session.orders_per_second=20"]),
+        [
+            row("C1", (20, 20), Some((50, 50))),
+            row("C2", (20, 7), Some((40, 7))),
+            row("C7", (20, 20), None)
+        ]
+    );
+    assert_eq!(terms(&["C2.orders_burst=3"]), [row("C2", (40, 3), Some((40, 7)))]);
+    assert_eq!(terms(&["C2.orders_per_second=0"]), []);
+    // Who is of a firm it says too.
+    assert_eq!(terms(&["firm.ACME.orders_burst=3"]), [row("ACME", (30, 3), Some((30, 9)))]);
+    let both = terms(&["firm.orders_per_second=10"]);
+    assert_eq!(both, [row("ACME", (10, 9), Some((30, 9))), row("OTHER", (10, 10), None)]);
+    assert_eq!(terms(&[]), []);
+    let found = ask(&index, &["firm.ACME.orders_burst=3"], None);
+    let members = orders(&dir).iter().filter(|(_, session, _)| *session != C2).count();
+    assert_eq!(found.throttles[0].orders, members as u64);
 }

@@ -406,7 +406,7 @@ impl Books {
                 session.next_in = 1;
             }
             SessionRecord::Role { copies, .. } => session.copies = copies,
-            SessionRecord::Lost { .. } => {}
+            SessionRecord::Lost { .. } | SessionRecord::Throttle { .. } => {}
         }
         Ok(())
     }

@@ -457,7 +457,12 @@ impl<'i> Desk<'i> {
         let heading = lines.iter().position(|line| line.text.trim_start().starts_with("sequence"));
         let mut at = heading.map_or(lines.len(), |at| at + 1);
         for step in &life.steps {
-            let more = [step.contra.is_some(), step.priority.is_some(), step.ahead.is_some()];
+            let more = [
+                step.contra.is_some(),
+                step.priority.is_some(),
+                step.ahead.is_some(),
+                step.taken.is_known(),
+            ];
             let taken = 1 + more.iter().filter(|more| **more).count();
             for line in lines.iter_mut().skip(at).take(taken) {
                 line.place = Some(step.sequence);
@@ -480,6 +485,10 @@ impl<'i> Desk<'i> {
         named("Active", client.active.iter().map(|(first, _)| first.0).collect(), &mut lines);
         named("Rejects", firsts.collect(), &mut lines);
         named("Reset", client.resets.clone(), &mut lines);
+        let anomalies = client.anomalies.found.iter().map(|anomaly| anomaly.place.sequence);
+        named("Anomaly", anomalies.collect(), &mut lines);
+        let limit = client.anomalies.first_limit.iter().map(|hit| hit.place.sequence);
+        named("Limits", limit.collect(), &mut lines);
         let about = client.comp_id.clone();
         Ok(Answer::Client(Page { about: about.clone(), client: about, lines }))
     }

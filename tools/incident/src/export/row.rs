@@ -308,6 +308,7 @@ fn session_label(record: &SessionRecord) -> &'static str {
         SessionRecord::Reset { .. } => "Reset",
         SessionRecord::Role { .. } => "Role",
         SessionRecord::Lost { .. } => "Lost",
+        SessionRecord::Throttle { .. } => "Throttle",
     }
 }
 

@@ -161,6 +161,7 @@ impl Fold {
     ) {
         match record {
             SessionRecord::Role { .. } => self.step(Step::Roles, here, before).roles += 1,
+            SessionRecord::Throttle { .. } => self.step(Step::Roles, here, before).throttles += 1,
             SessionRecord::Lost { session, cause: DisconnectCause::VenueDown }
                 if !self.leaving.remove(session) =>
             {

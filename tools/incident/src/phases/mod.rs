@@ -5,7 +5,7 @@
 //! the damage. One pass; the bounds of what is kept are constants here.
 //!
 //! No frame says that a venue starts. A start is seen by what it journals: limits, instruments, sessions and
-//! roles that are new, sessions that were logged on when the venue before it died; or by a session that begins behind a stop.
+//! roles and throttles that are new, sessions that were logged on when the venue before it died; or by a session that begins behind a stop.
 //! One that had nothing to say leaves no frame, but an epoch in the header of a segment.
 
 mod fold;
@@ -93,6 +93,8 @@ pub struct Run {
     pub sessions: u64,
     /// Roles that its start gave to sessions.
     pub roles: u64,
+    /// Throttles that its start gave to sessions, or took from them.
+    pub throttles: u64,
     /// Sessions that were logged on when the venue before it died.
     pub lost: u64,
     /// Where it first told a client that it stops.
@@ -352,6 +354,7 @@ impl Run {
             statuses: 0,
             sessions: 0,
             roles: 0,
+            throttles: 0,
             lost: 0,
             stop: None,
             requests: Rates::default(),
@@ -365,6 +368,7 @@ impl Run {
             (self.statuses, "status", "statuses"),
             (self.sessions, "session", "sessions"),
             (self.roles, "role", "roles"),
+            (self.throttles, "throttle", "throttles"),
         ];
         let told = counts.into_iter().filter(|(count, ..)| *count > 0);
         let counts = told.map(|(count, one, many)| counted(count, one, many));
@@ -537,6 +541,7 @@ impl Phases {
             value["statuses"] = run.statuses.into();
             value["sessions"] = run.sessions.into();
             value["roles"] = run.roles.into();
+            value["throttles"] = run.throttles.into();
             value["sessions_lost"] = run.lost.into();
             value["stop"] = run.stop.map(Place::json).into();
             value["end"] = end_of(run, self.runs.kept.get(at + 1)).0.into();

@@ -1,7 +1,8 @@
 //! How long requests waited before the core: from the turn in which the gateway read them to the core's stamp.
 //!
 //! That is what a journal holds of latency, as both times are in the frame of a command. What comes behind the
-//! stamp is no longer there: a running venue has it in its metrics.
+//! stamp is in the file beside it where the venue kept [stage times](super::stages), and in the metrics of one that
+//! runs.
 
 use std::{
     cmp::Reverse,
@@ -15,7 +16,10 @@ use ironbook_gateway::core::BATCH_MAX;
 use ironbook_journal::Frame;
 use serde_json::{Map, Value, json};
 
-use super::{Span, clock, place_json, scan};
+use super::{
+    Span, clock, place_json, scan,
+    stages::{NONE, Stages, stages},
+};
 use crate::{
     Fault,
     index::Index,
@@ -42,8 +46,8 @@ pub const PERCENTILES: [(&str, f64); 5] =
 /// What is in a wait, and what is not.
 const MEASURED: &str = "from the turn in which the gateway read a request to the core's stamp: reading, decoding and \
                         the ring are in it";
-const NOT_HELD: &str = "matching, journal, reports and network are not in the journal; a running venue has them \
-                        in its metrics, ironbook bench in its report";
+const NOT_HELD: &str = "matching, journal, reports and network are not in the journal; they are in the stage times \
+                        beside it, in the metrics of a running venue, and in the report of ironbook bench";
 
 /// A request that waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -150,6 +154,8 @@ pub struct Latency {
     pub seconds: Vec<(u64, Quantiles)>,
     /// Slowest first.
     pub slowest: Vec<Row>,
+    /// Stage times, where the venue kept them.
+    pub stages: Option<Stages>,
     /// Rows for people at the most.
     limit: usize,
 }
@@ -253,11 +259,13 @@ pub fn latency(index: &Index, span: Span, limit: usize) -> Result<Latency, Fault
         let neighbors = turn.around(slow.sequence).map(input).collect::<Result<_, _>>()?;
         slowest.push(Row { slow, own: input(slow.sequence)?, turn, neighbors });
     }
-    Ok(Latency { span, all: found.all.quantiles(), seconds: found.seconds, slowest, limit })
+    let stages = stages(index, names, span, limit)?;
+    let all = found.all.quantiles();
+    Ok(Latency { span, all, seconds: found.seconds, slowest, stages, limit })
 }
 
 impl Input {
-    fn read(index: &Index, names: &Engine, sequence: u64) -> Result<Self, Fault> {
+    pub(super) fn read(index: &Index, names: &Engine, sequence: u64) -> Result<Self, Fault> {
         let entries = super::input_at(index, sequence)?;
         let entry = entries.first().ok_or_else(|| {
             Fault::NotFound(format!("sequence {sequence} is not in the journal any more"))
@@ -374,6 +382,7 @@ impl Latency {
             "all": self.all.json(),
             "seconds": self.seconds.iter().map(second).collect::<Vec<_>>(),
             "slowest": self.slowest.iter().map(Row::json).collect::<Vec<_>>(),
+            "stages": self.stages.as_ref().map(Stages::json),
         })
     }
 }
@@ -448,7 +457,11 @@ impl fmt::Display for Latency {
             write!(f, "\n  and {left} more; --json has all")?;
         }
         write!(f, "\n\n  {:>12} {:>12} {:<15}  slowest", "waited", "sequence", "time")?;
-        self.slowest.iter().try_for_each(|row| row.fmt(f))
+        self.slowest.iter().try_for_each(|row| row.fmt(f))?;
+        match &self.stages {
+            Some(stages) => write!(f, "\n\n{stages}"),
+            None => write!(f, "\n\nStages       {NONE}"),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     place_json,
     queue::{Ahead, ahead},
     scan,
+    stages::{Known, Taken},
 };
 use crate::{
     Fault,
@@ -67,6 +68,9 @@ pub struct Step {
     pub priority: Option<(bool, &'static str)>,
     /// What is ahead of it behind the input; none when it does not rest.
     pub ahead: Option<Ahead>,
+    /// With its input's first step: what that took, as far as the venue kept it, which is of the slowest of each
+    /// second.
+    pub taken: Taken,
     /// All of the event.
     pub json: Value,
 }
@@ -94,6 +98,7 @@ pub fn life(index: &Index, order_id: OrderId) -> Result<Life, Fault> {
             return Err(Fault::NotFound(what));
         }
     };
+    let known = Known::of(index);
     let mut steps = Vec::new();
     let mut last = None;
     for input in inputs {
@@ -102,6 +107,7 @@ pub fn life(index: &Index, order_id: OrderId) -> Result<Life, Fault> {
         moment.step()?;
         let entries: Vec<_> = moment.entries().collect();
         let Some(engine) = moment.engine() else { continue };
+        let first = steps.len();
         for entry in &entries {
             steps.extend(step(engine, &entries, entry, order_id, before.as_ref()));
             if let Some(event) = execution_of(entry, order_id)
@@ -109,6 +115,9 @@ pub fn life(index: &Index, order_id: OrderId) -> Result<Life, Fault> {
             {
                 last = Some((input, entry.clone(), *event));
             }
+        }
+        if let Some(step) = steps.get_mut(first) {
+            step.taken = known.taken(&entries);
         }
     }
     let Some((input, entry, event)) = last else {
@@ -196,6 +205,7 @@ fn step(
         contra,
         priority,
         ahead: ahead(engine, order_id),
+        taken: Taken::default(),
         json: entry.json(engine),
     })
 }
@@ -301,6 +311,9 @@ impl Life {
                 .priority
                 .map_or(Value::Null, |(kept, why)| json!({ "kept": kept, "why": why }));
             value["ahead"] = step.ahead.as_ref().map_or(Value::Null, Ahead::json);
+            if step.taken.is_known() {
+                value["stages"] = step.taken.json();
+            }
             value["event"] = step.json.clone();
             value
         };
@@ -340,6 +353,9 @@ impl fmt::Display for Life {
             }
             if let Some(ahead) = &step.ahead {
                 more(f, &ahead.text())?;
+            }
+            if step.taken.is_known() {
+                more(f, &step.taken.to_string())?;
             }
         }
         write!(f, "\nEnd          {}", self.end)

@@ -7,6 +7,7 @@ pub mod client;
 pub mod latency;
 pub mod life;
 pub mod queue;
+pub mod stages;
 pub mod top;
 pub mod trades;
 pub mod why;

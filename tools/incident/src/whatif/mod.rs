@@ -65,7 +65,7 @@ pub struct Wanted {
     pub dropped: Vec<String>,
     /// What is other than it was, see [`keys`].
     pub settings: Vec<String>,
-    /// Which sessions are of which firm; for throttles of firms.
+    /// Which sessions are of which firm, where the journal does not say it; for throttles of firms.
     pub firms: Option<Firms>,
 }
 
@@ -148,11 +148,13 @@ pub struct WhatIf {
 pub fn what_if(index: &Index, wanted: Wanted) -> Result<WhatIf, Fault> {
     let names = Names::of(index, false)?;
     let settings = Settings::parse(&wanted.settings, names.engine())?;
-    let throttles = settings.throttles(names.engine(), wanted.firms.as_ref())?;
     let dropped = wanted.dropped.iter().map(|comp_id| session(names.engine(), comp_id));
     let dropped = dropped.collect::<Result<Vec<_>, _>>()?;
     // To the end of the last input: its events are computed whole.
     let span = wanted.span.of_inputs(index)?;
+    let real = Moment::at(index, span.last)?;
+    let throttles = settings.throttles(names.engine(), real.sessions(), wanted.firms.as_ref())?;
+    let real = real.engine().map_or(0, Engine::state_hash);
     let mut play = Play::before(index, &names, (settings, throttles), dropped, span.first)?;
     let mut problem = Ok(());
     scan_while(index, &[], span, |frame| {
@@ -161,8 +163,6 @@ pub fn what_if(index: &Index, wanted: Wanted) -> Result<WhatIf, Fault> {
     })?;
     problem?;
     play.end_input();
-    let real = Moment::at(index, span.last)?;
-    let real = real.engine().map_or(0, Engine::state_hash);
     Ok(play.answer(wanted, real))
 }
 

@@ -7,9 +7,13 @@ use ironbook_engine::{
     command::{DefineInstrument, TICKS_MAX},
 };
 use ironbook_fix::field::Decimal;
-use ironbook_gateway::throttle::{ThrottleAction, ThrottleTerms};
+use ironbook_gateway::{
+    session_throttles::SessionThrottles,
+    sessions::SessionTable,
+    throttle::{ThrottleAction, ThrottleTerms},
+};
 
-use super::throttles::{Firms, Throttles};
+use super::throttles::{Firms, Terms, Throttles};
 use crate::{Fault, place::session};
 
 /// A bound of the engine and its field.
@@ -55,7 +59,7 @@ const THROTTLES: [(&str, &str); 8] = [
     ("session.orders_burst", "how many of them at once after a pause; 0: as many as in a second"),
     ("COMPID.orders_per_second", "the same of one session, before that of each"),
     ("COMPID.orders_burst", ""),
-    ("firm.orders_per_second", "of all sessions of a firm together, for each firm of --config"),
+    ("firm.orders_per_second", "of all sessions of a firm together, for each firm"),
     ("firm.orders_burst", ""),
     ("firm.NAME.orders_per_second", "of one firm, before that of each"),
     ("firm.NAME.orders_burst", ""),
@@ -164,40 +168,51 @@ impl Settings {
         }
     }
 
-    /// Throttles for the sessions that are known, and the firms that they are of.
+    /// Throttles that somebody set, of the sessions that are known and of firms; parts that nobody set are what
+    /// `journaled` says. Which sessions are of a firm it says too, if `firms` does not.
     ///
     /// # Errors
     /// [`Fault::Question`]: no throttle has such numbers, or nothing tells whose firms are meant.
     pub(super) fn throttles(
         &self,
         names: &Engine,
+        journaled: &SessionTable,
         firms: Option<&Firms>,
     ) -> Result<Throttles, Fault> {
-        self.check_firms(firms)?;
+        let of = |session| journaled.get(session).map(|numbers| &numbers.throttles);
+        self.check_use_of(firms)?;
+        let found = firms.cloned().unwrap_or_else(|| journaled_firms(names, of));
+        self.check_firms(&found, firms.is_some())?;
         let mut of_sessions = Vec::new();
         for view in names.sessions() {
             let (one, name) = (Whose::Session(view.session), view.comp_id.to_string());
-            let terms = self.terms(&one, &Whose::EachSession, &format!("session {name}"))?;
+            let known = of(view.session).and_then(|throttles| throttles.own);
+            let whose = (&one, &Whose::EachSession);
+            let terms = self.terms(whose, known, &format!("session {name}"))?;
             of_sessions.extend(terms.map(|terms| (view.session, name, terms)));
         }
         let mut of_firms = Vec::new();
-        for (name, comp_ids) in firms.into_iter().flatten() {
+        for (name, comp_ids) in found {
             let one = Whose::Firm(name.clone());
-            let terms = self.terms(&one, &Whose::EachFirm, &format!("firm {name}"))?;
             // Those that the journal does not know have sent nothing.
             let members = comp_ids.iter().filter_map(|comp_id| session(names, comp_id).ok());
-            of_firms.extend(terms.map(|terms| (name.clone(), members.collect(), terms)));
+            let members: Vec<_> = members.collect();
+            let firms = members.iter().filter_map(|session| of(*session)?.firm.as_ref());
+            let known = firms.filter(|firm| firm.name == name).find_map(|firm| firm.terms);
+            let terms = self.terms((&one, &Whose::EachFirm), known, &format!("firm {name}"))?;
+            of_firms.extend(terms.map(|terms| (name, members, terms)));
         }
         Ok(Throttles::new(of_sessions, of_firms))
     }
 
-    /// The terms of one throttle, which go before those of each.
+    /// The terms of one throttle, if somebody set a part of it; what is said of one goes before what is said of
+    /// each. A burst that was as many as in a second stays so.
     fn terms(
         &self,
-        one: &Whose,
-        each: &Whose,
+        (one, each): (&Whose, &Whose),
+        journaled: Option<ThrottleTerms>,
         whose: &str,
-    ) -> Result<Option<ThrottleTerms>, Fault> {
+    ) -> Result<Option<Terms>, Fault> {
         let last = |of: &Whose, key: &str| {
             self.0.iter().rev().find_map(|(_, setting)| match setting {
                 Setting::Throttle(whose, part, number) if whose == of && *part == key => {
@@ -206,42 +221,69 @@ impl Settings {
                 _ => None,
             })
         };
-        let number = |key| last(one, key).or_else(|| last(each, key)).unwrap_or(0);
-        ThrottleTerms::configured(number(RATE), number(BURST), ThrottleAction::Reject)
-            .map_err(|error| Fault::Question(format!("{whose}: {error}")))
+        let set = |key| last(one, key).or_else(|| last(each, key));
+        let (rate, burst) = match (set(RATE), set(BURST)) {
+            (None, None) => return Ok(None),
+            (rate, burst) => {
+                let known = |of: fn(&ThrottleTerms) -> u32| journaled.as_ref().map_or(0, of);
+                let own_burst = |terms: &ThrottleTerms| match terms.burst {
+                    burst if burst == terms.per_second => 0,
+                    burst => burst,
+                };
+                // Without a bound there is nothing at once either.
+                let kept = || if rate == Some(0) { 0 } else { known(own_burst) };
+                let burst = burst.unwrap_or_else(kept);
+                (rate.unwrap_or_else(|| known(|terms| terms.per_second)), burst)
+            }
+        };
+        let terms = ThrottleTerms::configured(rate, burst, ThrottleAction::Reject)
+            .map_err(|error| Fault::Question(format!("{whose}: {error}")))?;
+        Ok(terms.map(|terms| Terms { terms, journaled }))
     }
 
-    /// Refuses keys of firms that nobody knows, and firms that no key is about.
-    fn check_firms(&self, firms: Option<&Firms>) -> Result<(), Fault> {
-        let mut is_about_firms = false;
-        for (word, setting) in &self.0 {
-            let Setting::Throttle(whose @ (Whose::EachFirm | Whose::Firm(_)), ..) = setting else {
-                continue;
-            };
-            is_about_firms = true;
-            let Some(firms) = firms else {
-                return Err(Fault::Question(format!(
-                    "{word}: a journal does not tell which sessions are of a firm; give the venue's \
-                     configuration with --config FILE"
-                )));
-            };
-            let is_known = match whose {
-                Whose::Firm(name) => firms.contains_key(name),
-                _ => !firms.is_empty(),
-            };
-            if !is_known {
-                let known = firms.keys().map(String::as_str).collect::<Vec<_>>().join(" ");
-                let known = if known.is_empty() { "no firms" } else { &known };
-                return Err(Fault::Question(format!(
-                    "{word}: no [[session]] of the configuration is of that firm; it has {known}"
-                )));
+    /// The settings about firms, each as it was written.
+    fn about_firms(&self) -> impl Iterator<Item = (&str, &Whose)> {
+        self.0.iter().filter_map(|(word, setting)| match setting {
+            Setting::Throttle(whose @ (Whose::EachFirm | Whose::Firm(_)), ..) => {
+                Some((word.as_str(), whose))
             }
-        }
-        if firms.is_some() && !is_about_firms {
+            _ => None,
+        })
+    }
+
+    /// Refuses firms of a configuration that no key is about.
+    fn check_use_of(&self, firms: Option<&Firms>) -> Result<(), Fault> {
+        if firms.is_some() && self.about_firms().next().is_none() {
             return Err(Fault::Question(format!(
                 "the configuration tells which sessions are of a firm, and nothing else of it is used; give \
                  --set firm.{RATE}=N beside it, or leave --config out"
             )));
+        }
+        Ok(())
+    }
+
+    /// Refuses keys of firms that nobody knows.
+    fn check_firms(&self, firms: &Firms, are_configured: bool) -> Result<(), Fault> {
+        for (word, whose) in self.about_firms() {
+            let is_known = match whose {
+                Whose::Firm(name) => firms.contains_key(name),
+                _ => !firms.is_empty(),
+            };
+            if is_known {
+                continue;
+            }
+            let known = firms.keys().map(String::as_str).collect::<Vec<_>>().join(" ");
+            let known = if known.is_empty() { "no firms" } else { &known };
+            return Err(Fault::Question(if are_configured {
+                format!(
+                    "{word}: no [[session]] of the configuration is of that firm; it has {known}"
+                )
+            } else {
+                format!(
+                    "{word}: the journal says of no session that it is of that firm; it has {known}. One of before \
+                     firms were journaled has none: give the venue's configuration with --config FILE"
+                )
+            }));
         }
         Ok(())
     }
@@ -271,6 +313,20 @@ impl Settings {
         self.check(grows, &format!("limits of an engine that runs only grow; {begin}:"))?;
         Ok(Some(limits.into()))
     }
+}
+
+/// Firms with the comp ids of their sessions, as a journal says it.
+fn journaled_firms<'t>(
+    names: &Engine,
+    of: impl Fn(SessionId) -> Option<&'t SessionThrottles>,
+) -> Firms {
+    let mut firms = Firms::new();
+    for view in names.sessions() {
+        if let Some(firm) = of(view.session).and_then(|throttles| throttles.firm.as_ref()) {
+            firms.entry(firm.name.clone()).or_default().push(view.comp_id.to_string());
+        }
+    }
+    firms
 }
 
 fn parse(word: &str, names: &Engine) -> Result<Setting, Fault> {

@@ -7,19 +7,23 @@ use std::{
     fmt,
 };
 
-use ironbook_engine::{ClOrdId, Command, Engine, SessionId};
-use ironbook_gateway::throttle::{Bucket, Throttle, ThrottleScope, ThrottleTerms, Throttled};
+use ironbook_engine::{Command, Engine, SessionId};
+use ironbook_gateway::{
+    session_throttles::{FirmThrottle, SessionThrottles},
+    throttle::{ThrottleScope, ThrottleTerms, Throttled},
+};
 use ironbook_journal::Frame;
 use serde_json::{Value, json};
 
 use super::LABEL;
 use crate::{
+    buckets::{Asked, Buckets, terms_json},
     question::clock,
     show::{Entry, comp_id},
     text::{grouped, utc},
 };
 
-/// Firms by name, with the comp ids of their sessions: a journal does not tell them.
+/// Firms by name, with the comp ids of their sessions.
 pub type Firms = BTreeMap<String, Vec<String>>;
 
 /// What the answer about a throttle leaves out, a line each.
@@ -43,6 +47,9 @@ pub struct ThrottleRow {
     pub name: String,
     /// The limit.
     pub terms: ThrottleTerms,
+    /// What the journal says it was, which is where the parts of `terms` come from that nobody set; none for no
+    /// bound, and in journals of before throttles were in them.
+    pub journaled: Option<ThrottleTerms>,
     /// New orders and replaces of those whom it bounds.
     pub orders: u64,
     /// Those of them that it refused.
@@ -73,57 +80,60 @@ pub struct FirstRefused {
 /// The throttles of all sessions, and what became of requests.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Throttles {
-    sessions: HashMap<SessionId, Bounded>,
-    firms: Vec<Bucket>,
+    buckets: Buckets,
     rows: Vec<ThrottleRow>,
+    /// The rows of sessions.
+    bounded: HashMap<SessionId, Bounded>,
 }
 
-/// A session that is bounded, and the rows of its own throttle and of its firm's.
-#[derive(Clone, Debug)]
+/// The rows of a session's own throttle and of its firm's.
+#[derive(Clone, Copy, Debug, Default)]
 struct Bounded {
-    throttle: Throttle,
     own: Option<usize>,
     firm: Option<usize>,
+}
+
+/// The terms of a throttle, and what the journal says they were.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub terms: ThrottleTerms,
+    pub journaled: Option<ThrottleTerms>,
 }
 
 impl Throttles {
     /// Throttles of sessions, with the name of each, and of firms, with the sessions of each.
     pub(super) fn new(
-        sessions: Vec<(SessionId, String, ThrottleTerms)>,
-        firms: Vec<(String, Vec<SessionId>, ThrottleTerms)>,
+        sessions: Vec<(SessionId, String, Terms)>,
+        firms: Vec<(String, Vec<SessionId>, Terms)>,
     ) -> Self {
-        let mut all = Self::default();
+        let (mut all, mut throttles) = (Self::default(), HashMap::new());
         for (session, name, terms) in sessions {
-            let own = Some(all.rows.len());
+            all.bounded.entry(session).or_default().own = Some(all.rows.len());
             all.rows.push(ThrottleRow::new(ThrottleScope::Session, name, terms));
-            let throttle = Throttle::new(Some(terms), None);
-            all.sessions.insert(session, Bounded { throttle, own, firm: None });
+            throttles.insert(session, SessionThrottles { own: Some(terms.terms), firm: None });
         }
         for (name, members, terms) in firms {
-            let (number, row) = (all.firms.len(), all.rows.len());
-            all.firms.push(Bucket::new(terms));
-            all.rows.push(ThrottleRow::new(ThrottleScope::Firm, name, terms));
+            let row = all.rows.len();
+            all.rows.push(ThrottleRow::new(ThrottleScope::Firm, name.clone(), terms));
             for session in members {
-                let own = all.sessions.get(&session).and_then(|bounded| bounded.own);
-                let terms = own.map(|own| all.rows[own].terms);
-                let throttle = Throttle::new(terms, Some(number));
-                all.sessions.insert(session, Bounded { throttle, own, firm: Some(row) });
+                all.bounded.entry(session).or_default().firm = Some(row);
+                let firm = FirmThrottle { name: name.clone(), terms: Some(terms.terms) };
+                throttles.entry(session).or_default().firm = Some(firm);
             }
         }
+        throttles.into_iter().for_each(|(session, throttles)| all.buckets.set(session, throttles));
         all
     }
 
     /// Whether a request passes. All do but new orders and replaces.
     pub(super) fn admit(&mut self, command: &Command, frame: &Frame<'_>, names: &Engine) -> bool {
-        let Some(cl_ord_id) = bounded_request(command) else { return true };
-        let Some((session, received)) = command.client().zip(command.received()) else {
-            return true;
-        };
-        let Some(bounded) = self.sessions.get_mut(&session) else { return true };
+        let Some(asked) = self.buckets.admit(command) else { return true };
+        let Asked { session, cl_ord_id, received, outcome } = asked;
+        let bounded = self.bounded[&session];
         for row in [bounded.own, bounded.firm].into_iter().flatten() {
             self.rows[row].orders += 1;
         }
-        let Err(throttled) = bounded.throttle.admit(&mut self.firms, received) else { return true };
+        let Err(throttled) = outcome else { return true };
         let row = match throttled.scope {
             ThrottleScope::Session => bounded.own,
             ThrottleScope::Firm => bounded.firm,
@@ -150,38 +160,26 @@ impl Throttles {
     }
 }
 
-/// The ClOrdID of a request that takes from a throttle.
-fn bounded_request(command: &Command) -> Option<&ClOrdId> {
-    match command {
-        Command::NewOrder(order) => Some(&order.cl_ord_id),
-        Command::ReplaceOrder(request) => Some(&request.cl_ord_id),
-        _ => None,
-    }
-}
-
 impl ThrottleRow {
-    fn new(scope: ThrottleScope, name: String, terms: ThrottleTerms) -> Self {
-        Self { scope, name, terms, orders: 0, refused: 0, first: None }
+    fn new(scope: ThrottleScope, name: String, Terms { terms, journaled }: Terms) -> Self {
+        Self { scope, name, terms, journaled, orders: 0, refused: 0, first: None }
     }
 
     fn whose(&self) -> String {
-        let scope = match self.scope {
-            ThrottleScope::Session => "session",
-            ThrottleScope::Firm => "firm",
-        };
-        format!("{scope} {}", self.name)
+        format!("{} {}", self.scope.name(), self.name)
     }
 
     pub(super) fn json(&self) -> Value {
-        let (scope, name) = match self.scope {
-            ThrottleScope::Session => ("session", "comp_id"),
-            ThrottleScope::Firm => ("firm", "name"),
+        let name = match self.scope {
+            ThrottleScope::Session => "comp_id",
+            ThrottleScope::Firm => "name",
         };
         json!({
-            "scope": scope,
+            "scope": self.scope.name(),
             name: self.name,
             "orders_per_second": self.terms.per_second,
             "orders_burst": self.terms.burst,
+            "journaled": self.journaled.map(terms_json),
             "orders": self.orders,
             "refused": self.refused,
             "first_refused": self.first.as_ref().map(FirstRefused::json),
@@ -235,8 +233,8 @@ pub(super) fn print(
     rows.sort_by_key(|row| Reverse(row.refused));
     write!(
         f,
-        "\n  {:<33} {:>12} {:>12} {:>12} {:>12}  first refused",
-        "throttle", "a second", "at once", "orders", "refused"
+        "\n  {:<33} {:>12} {:>12} {:>15} {:>12} {:>12}  first refused",
+        "throttle", "a second", "at once", "journaled", "orders", "refused"
     )?;
     rows.iter().take(LISTED_MAX).try_for_each(|row| write!(f, "{row}"))?;
     let left = rows.len().saturating_sub(LISTED_MAX);
@@ -256,7 +254,13 @@ impl fmt::Display for ThrottleRow {
             [self.terms.per_second.into(), self.terms.burst.into(), self.orders, self.refused];
         let [per_second, burst, orders, refused] = counts.map(grouped);
         let whose = self.whose();
-        write!(f, "\n  {whose:<33} {per_second:>12} {burst:>12} {orders:>12} {refused:>12}")?;
+        let journaled = self
+            .journaled
+            .map_or("-".to_owned(), |terms| format!("{}/{}", terms.per_second, terms.burst));
+        write!(
+            f,
+            "\n  {whose:<33} {per_second:>12} {burst:>12} {journaled:>15} {orders:>12} {refused:>12}"
+        )?;
         match &self.first {
             None => Ok(()),
             Some(first) => {

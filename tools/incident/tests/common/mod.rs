@@ -15,6 +15,7 @@ use ironbook_engine::{
 use ironbook_gateway::{
     random::Random,
     session_record::{Copies, SessionRecord},
+    throttle::{ThrottleAction, ThrottleScope, ThrottleTerms},
 };
 use ironbook_incident::index::Index;
 use ironbook_journal::{Options, SEGMENT_BYTES_MIN, Writer, open};
@@ -151,6 +152,15 @@ impl Script {
         self.writer.append(record.kind(), stamp.sequence.0, stamp.time.0, &record.payload());
         self.writer.commit();
         stamp.sequence.0
+    }
+
+    /// Appends the record of a throttle that refuses, of orders a second and at once; that of a firm where there is
+    /// one.
+    pub fn throttle(&mut self, session: SessionId, firm: &str, (per_second, burst): (u32, u32)) {
+        let action = ThrottleAction::Reject;
+        let terms = (per_second > 0).then_some(ThrottleTerms { per_second, burst, action });
+        let scope = if firm.is_empty() { ThrottleScope::Session } else { ThrottleScope::Firm };
+        self.record(&SessionRecord::Throttle { session, scope, firm: firm.to_owned(), terms });
     }
 
     /// Lets time pass.
@@ -366,5 +376,29 @@ pub fn random_day(day: &mut Script, random: &mut Random, requests: u64) {
             }
             _ => day.wait(random.below(5_000_000)),
         }
+    }
+}
+
+/// A token, in parts of [`Tokens`].
+pub const TOKEN: i128 = 1_000_000_000;
+
+/// Tokens as whoever reads the configuration would count them, in parts of 1 / 10^9.
+pub struct Tokens {
+    rate: i128,
+    full: i128,
+    pub parts: i128,
+    at: u64,
+}
+
+impl Tokens {
+    pub fn new((rate, burst): (i128, i128)) -> Self {
+        let full = burst * TOKEN;
+        Self { rate, full, parts: full, at: 0 }
+    }
+
+    pub fn has_one(&mut self, now: u64) -> bool {
+        let flowed = i128::from(now - self.at) * self.rate;
+        (self.parts, self.at) = ((self.parts + flowed).min(self.full), now);
+        self.parts >= TOKEN
     }
 }

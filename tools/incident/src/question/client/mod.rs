@@ -1,4 +1,8 @@
-//! A client: what it asked for, what became of that, and what it holds.
+//! A client: what it asked for, what became of that, what it holds, how close it came to its bounds, and what was
+//! not as before.
+
+mod anomaly;
+mod head_room;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -9,6 +13,13 @@ use ironbook_gateway::session_record::SessionRecord;
 use ironbook_journal::Frame;
 use serde_json::{Value, json};
 
+pub use anomaly::{
+    Anomalies, Anomaly, CANCELS_MIN, FACTOR, LimitHit, ONE_SIDE_MIN, REFUSALS_MIN, REQUESTS_MIN,
+    WARM_UP_SECONDS,
+};
+use head_room::needs_others;
+pub use head_room::{Bound, HeadRoom, ROWS_MAX, Row};
+
 use super::{
     Span, clock, place_json, scan,
     trades::{Party, Sums, middle},
@@ -17,6 +28,7 @@ use crate::{
     Fault,
     index::{Index, Key},
     moment::Moment,
+    phases::Place,
     place::session,
     show::{Content, symbol},
     text::{grouped, signed_decimal, utc},
@@ -48,6 +60,10 @@ pub struct Client {
     pub live_orders: u32,
     /// Frames at which its sequence numbers began again.
     pub resets: Vec<u64>,
+    /// How close it came to its bounds.
+    pub head_room: HeadRoom,
+    /// What stopped it, and what was not as before.
+    pub anomalies: Anomalies,
 }
 
 /// What a client traded in a symbol.
@@ -70,10 +86,24 @@ pub fn client(index: &Index, wanted: &str, span: Span) -> Result<Client, Fault> 
     let end = Moment::at(index, span.last)?;
     let names = super::engine(&end)?;
     let id = session(names, wanted)?;
-    let mut found = Counting::default();
-    scan(index, &[Key::Session(id)], span, |frame| found.take(frame, id))?;
+    let begin = Moment::before(index, index.input_of(span.first)?)?;
+    let before = begin.engine().and_then(|engine| engine.session(id));
+    let open = before.map_or(0, |view| view.live_orders);
+    let mut found = Counting {
+        client: Client::default(),
+        sums: BTreeMap::new(),
+        second: (0, 0),
+        head_room: head_room::Watch::new(id, open, begin.sessions()),
+        anomaly: anomaly::Watch::new(),
+    };
+    let own = [Key::Session(id)];
+    let shares = [begin.sessions(), end.sessions()].map(|table| needs_others(table, id));
+    let keys = if shares.contains(&true) { &[][..] } else { &own };
+    scan(index, keys, span, |frame| found.take(frame, id))?;
     let mut client = found.client;
     client.comp_id = wanted.to_owned();
+    client.head_room = found.head_room.end(names.limits().orders_max);
+    client.anomalies = found.anomaly.end(wanted, |instrument| symbol(names, instrument));
     client.live_orders = names.session(id).map_or(0, |view| view.live_orders);
     let position = |(instrument, (sums, last_px)): (&InstrumentId, &(Sums, i64))| {
         position(names, wanted, *instrument, sums, *last_px)
@@ -101,25 +131,44 @@ fn position(
     }
 }
 
-#[derive(Default)]
 struct Counting {
     client: Client,
     /// With the price of the last trade.
     sums: BTreeMap<InstrumentId, (Sums, i64)>,
     /// The second at hand, and its requests.
     second: (u64, u64),
+    head_room: head_room::Watch,
+    anomaly: anomaly::Watch,
 }
 
 impl Counting {
     fn take(&mut self, frame: &Frame<'_>, id: SessionId) {
+        let here = Place { sequence: frame.sequence, time_ns: frame.time_ns };
         match Content::decode(frame.kind, frame.payload) {
-            Content::Command(command) if command.client() == Some(id) => {
-                self.request(&command, frame);
+            Content::Command(command) => {
+                self.head_room.command(&command, here);
+                if command.client() == Some(id) {
+                    self.anomaly.command(&command, here);
+                    self.request(&command, frame);
+                }
             }
-            Content::Event(event) if event.session() == Some(id) => self.event(&event, frame),
-            Content::Session(SessionRecord::Reset { session }) if session == id => {
-                self.client.resets.push(frame.sequence);
-                self.touch(frame);
+            // What stops a client has its place here: refusals, and whatever else the engine says to it.
+            Content::Event(event) if event.session() == Some(id) => {
+                self.head_room.event(&event, here);
+                self.anomaly.event(&event, here);
+                self.event(&event, frame);
+            }
+            Content::Session(record) => {
+                self.head_room.record(&record, here);
+                if record.session() == id {
+                    self.anomaly.record(&record, here);
+                }
+                if let SessionRecord::Reset { session } = record
+                    && session == id
+                {
+                    self.client.resets.push(frame.sequence);
+                    self.touch(frame);
+                }
             }
             _ => {}
         }
@@ -201,6 +250,8 @@ impl Client {
             "positions": self.positions.iter().map(position).collect::<Vec<_>>(),
             "live_orders": self.live_orders,
             "resets": self.resets,
+            "head_room": self.head_room.json(),
+            "anomalies": self.anomalies.json(),
         })
     }
 
@@ -222,6 +273,8 @@ impl fmt::Display for Client {
             )?,
             None => writeln!(f, "Active       never")?,
         }
+        self.anomalies.print(f)?;
+        self.head_room.print(f)?;
         let list = |counts: &BTreeMap<&'static str, u64>| {
             let each = counts.iter().map(|(name, count)| format!("{} {name}", grouped(*count)));
             each.collect::<Vec<_>>().join(", ")
@@ -256,6 +309,7 @@ impl fmt::Display for Client {
                 party.symbol, party.bought, party.sold, party.net, party.cash
             )?;
         }
-        write!(f, "Orders       {} live", self.live_orders)
+        write!(f, "Orders       {} live", self.live_orders)?;
+        self.head_room.print_rows(f)
     }
 }
