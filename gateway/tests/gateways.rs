@@ -554,7 +554,7 @@ fn segments_stay_until_every_gateway_has_delivered_them() {
 }
 
 #[test]
-fn the_system_is_asked_for_the_resends_of_real_sockets_too() {
+fn over_sockets_and_threads_each_session_gets_its_own_again() {
     let mut venue = common::TestVenue::start_with(three);
     let mut originals: BTreeMap<&str, BTreeMap<u64, Msg>> = BTreeMap::new();
     let mut numbers = BTreeMap::new();
