@@ -510,7 +510,7 @@ impl Default for RiskConfig {
             open_notional: none(),
             traded_notional: none(),
             loss: none(),
-            window_ms: 60_000,
+            window_ms: RISK_WINDOW_MS,
         }
     }
 }
@@ -980,6 +980,9 @@ impl RiskConfig {
         })
     }
 }
+
+/// The window of risk limits where none is said, milliseconds.
+pub const RISK_WINDOW_MS: u32 = 60_000;
 
 /// Digits of a notional at its scale, so that none is as large as what counts as too large.
 const NOTIONAL_DIGITS_MAX: u32 = 18;

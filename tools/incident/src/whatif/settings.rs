@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 
 use ironbook_engine::{
-    Command, Engine, EngineLimits, SessionId,
-    command::{DefineInstrument, TICKS_MAX},
+    Command, Engine, EngineLimits, SessionId, Timestamp,
+    command::{DefineInstrument, Origin, RiskLimits, SetRiskLimits, TICKS_MAX},
 };
 use ironbook_fix::field::Decimal;
-use ironbook_gateway::throttle::{ThrottleAction, ThrottleTerms};
+use ironbook_gateway::{
+    config::{RISK_WINDOW_MS, notional},
+    throttle::{ThrottleAction, ThrottleTerms},
+};
 
 use super::throttles::{Firms, Throttles};
 use crate::{Fault, place::session};
@@ -40,6 +43,34 @@ const TERMS: [Term; 4] = [
     ("price_max", "largest price", true, |definition| &mut definition.price_max),
 ];
 
+/// A risk limit of a session, and how a text sets it; that fails on what is no such number.
+type RiskLimit = (&'static str, &'static str, fn(&mut RiskLimits, &str) -> Option<()>);
+
+/// Risk limits, by the keys that the configuration has for them.
+const RISK: [RiskLimit; 7] = [
+    ("order_notional", "largest price x quantity of an order, 0 for no limit", |limits, text| {
+        Some(limits.order_notional = notional(text)?)
+    }),
+    ("price_deviation_bps", "how far a price may be beyond the reference", |limits, text| {
+        Some(limits.price_deviation = text.parse().ok()?)
+    }),
+    ("open_orders", "most live orders", |limits, text| {
+        Some(limits.open_orders = text.parse().ok()?)
+    }),
+    ("open_notional", "largest sum of price x leaves of live orders", |limits, text| {
+        Some(limits.open_notional = notional(text)?)
+    }),
+    ("traded_notional", "what may be traded in window_ms before it trips", |limits, text| {
+        Some(limits.traded_notional = notional(text)?)
+    }),
+    ("loss", "what may be lost in window_ms before it trips", |limits, text| {
+        Some(limits.loss = notional(text)?)
+    }),
+    ("window_ms", "milliseconds, 60,000 where none were", |limits, text| {
+        Some(limits.window_ms = text.parse().ok()?)
+    }),
+];
+
 /// Numbers of a throttle, as the configuration has them.
 const RATE: &str = "orders_per_second";
 const BURST: &str = "orders_burst";
@@ -67,13 +98,16 @@ pub fn keys() -> String {
     let terms = TERMS.map(|(key, meaning, ..)| (format!("SYMBOL.{key}"), meaning));
     let throttles = THROTTLES.map(|(key, meaning)| (key.to_owned(), meaning));
     let mut text = String::new();
-    for (key, meaning) in limits.into_iter().chain(terms).chain(throttles) {
+    let risk = RISK.map(|(key, meaning, _)| (format!("session.{key}"), meaning));
+    let of_one = RISK.map(|(key, ..)| (format!("COMPID.{key}"), ""));
+    let risk = risk.into_iter().chain(of_one);
+    for (key, meaning) in limits.into_iter().chain(terms).chain(throttles).chain(risk) {
         let _ = writeln!(text, "{}", format!("  {key:<28} {meaning}").trim_end());
     }
     text
 }
 
-/// Whose throttle.
+/// Whose throttle or risk limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Whose {
     EachSession,
@@ -90,6 +124,8 @@ enum Setting {
     Term(String, usize, Decimal),
     /// [`RATE`] or [`BURST`] of a throttle.
     Throttle(Whose, &'static str, u32),
+    /// One of [`RISK`], and the number that it gets.
+    Risk(Whose, usize, String),
 }
 
 /// Settings that commands are changed by.
@@ -137,6 +173,10 @@ impl Settings {
                 }
                 self.check(!changed || definition.is_valid(), "no instrument can have")
             }
+            Command::SetRiskLimits(command) => {
+                command.limits = self.risk_limits(command.session, command.limits);
+                self.check(command.limits.is_valid(), "no session can have")
+            }
             _ => Ok(()),
         }
     }
@@ -147,7 +187,7 @@ impl Settings {
             Setting::Term(symbol, at, _) => {
                 definition.symbol.as_str() == symbol && TERMS[*at].0 == term
             }
-            Setting::Limit(..) | Setting::Throttle(..) => false,
+            Setting::Limit(..) | Setting::Throttle(..) | Setting::Risk(..) => false,
         })
     }
 
@@ -162,6 +202,42 @@ impl Settings {
                 *LIMITS[*at].2(limits) = *value;
             }
         }
+    }
+
+    /// The risk limits of a session that has these without the settings.
+    fn risk_limits(&self, session: SessionId, mut limits: RiskLimits) -> RiskLimits {
+        // Those of one session go before those of each.
+        for wanted in [Whose::EachSession, Whose::Session(session)] {
+            for (_, setting) in &self.0 {
+                if let Setting::Risk(whose, at, text) = setting
+                    && *whose == wanted
+                {
+                    RISK[*at].2(&mut limits, text).expect("a number that was tried");
+                }
+            }
+        }
+        if limits.window_ms == 0 && (limits.traded_notional > 0 || limits.loss > 0) {
+            limits.window_ms = RISK_WINDOW_MS;
+        }
+        limits
+    }
+
+    /// The command that gives a session of an engine the risk limits that the settings make of its own, if
+    /// these are others.
+    ///
+    /// # Errors
+    /// [`Fault::Question`]: no session can have such limits.
+    pub(super) fn limit(
+        &self,
+        engine: &Engine,
+        session: SessionId,
+    ) -> Result<Option<Command>, Fault> {
+        let Some(view) = engine.session(session) else { return Ok(None) };
+        let limits = self.risk_limits(session, view.risk.limits);
+        self.check(limits.is_valid(), "no session can have")?;
+        let origin = Origin::venue(Timestamp(0));
+        let command = SetRiskLimits::new(origin, session, limits);
+        Ok((limits != view.risk.limits).then(|| command.into()))
     }
 
     /// Throttles for the sessions that are known, and the firms that they are of.
@@ -246,11 +322,11 @@ impl Settings {
         Ok(())
     }
 
-    /// The command that changes an engine which is there already, if there is something to change.
+    /// The commands that change an engine which is there already, where there is something to change.
     ///
     /// # Errors
     /// [`Fault::Question`]: it can't be changed any more.
-    pub(super) fn late(&self, engine: &Engine) -> Result<Option<Command>, Fault> {
+    pub(super) fn late(&self, engine: &Engine) -> Result<Vec<Command>, Fault> {
         let begin = "play from the start instead";
         for (word, setting) in &self.0 {
             if let Setting::Term(symbol, ..) = setting
@@ -261,15 +337,18 @@ impl Settings {
                 )));
             }
         }
+        let sessions = engine.sessions().map(|view| self.limit(engine, view.session));
+        let mut commands: Vec<Command> =
+            sessions.filter_map(Result::transpose).collect::<Result<_, _>>()?;
         let mut limits = *engine.limits();
         self.change_limits(&mut limits);
-        if limits == *engine.limits() {
-            return Ok(None);
+        if limits != *engine.limits() {
+            self.check(limits.is_valid(), "no engine can have")?;
+            let grows = limits.only_grow(engine.limits());
+            self.check(grows, &format!("limits of an engine that runs only grow; {begin}:"))?;
+            commands.push(limits.into());
         }
-        self.check(limits.is_valid(), "no engine can have")?;
-        let grows = limits.only_grow(engine.limits());
-        self.check(grows, &format!("limits of an engine that runs only grow; {begin}:"))?;
-        Ok(Some(limits.into()))
+        Ok(commands)
     }
 }
 
@@ -308,6 +387,18 @@ fn parse(word: &str, names: &Engine) -> Result<Setting, Fault> {
         })?;
         return Ok(Setting::Throttle(whose, part, number));
     }
+    if let Some(at) = RISK.iter().position(|(name, ..)| *name == term) {
+        RISK[at].2(&mut { RiskLimits::NONE }, value).ok_or_else(|| no_number("such limit"))?;
+        let whose = whose(symbol, names)
+            .ok()
+            .filter(|whose| matches!(whose, Whose::EachSession | Whose::Session(_)));
+        let whose = whose.ok_or_else(|| {
+            Fault::Question(format!(
+                "{word}: risk limits are of a session; give session.{term} for each, or COMPID.{term}"
+            ))
+        })?;
+        return Ok(Setting::Risk(whose, at, value.to_owned()));
+    }
     let is_known = names.instruments().any(|view| view.definition.symbol.as_str() == symbol);
     let at = TERMS.iter().position(|(name, ..)| *name == term).filter(|_| is_known);
     let at = at.ok_or_else(unknown)?;
@@ -315,7 +406,7 @@ fn parse(word: &str, names: &Engine) -> Result<Setting, Fault> {
     Ok(Setting::Term(symbol.to_owned(), at, value))
 }
 
-/// Whose throttle a key means by what stands before the last point.
+/// Whose throttle or risk limit a key means by what stands before the last point.
 fn whose(word: &str, names: &Engine) -> Result<Whose, Fault> {
     Ok(match word {
         "session" => Whose::EachSession,
