@@ -8,8 +8,10 @@ use std::fs;
 use fixtures::{expect_exit, json, stderr, stdout, text};
 use ironbook_engine::{
     Account, ClOrdId, CompId, Event, InstrumentId, OrdType, OrderId, Side, Symbol, TimeInForce,
-    Timestamp,
-    command::{CancelOrder, DefineInstrument, NewOrder, OrderTerms, Origin, QueryOrder},
+    Timestamp, TradingStatus,
+    command::{
+        CancelOrder, DefineInstrument, NewOrder, OrderTerms, Origin, QueryOrder, RiskLimits,
+    },
 };
 use ironbook_gateway::session_record::{Copies, SessionRecord};
 use ironbook_journal::SEGMENT_BYTES_MIN;
@@ -68,6 +70,10 @@ fn names(dir: &std::path::Path) {
     order.unknown_symbol = symbol;
     day.command(order);
     day.mass_cancel(C1, "zsecret-mass");
+    day.limit(C7, RiskLimits { open_orders: 5, ..RiskLimits::NONE });
+    day.set_trading(C7, TradingStatus::CancelOnly, "zsecret of ZGAMMA");
+    day.order((C7, "zsecret-10"), AAPL, Side::Sell, (10, 10_100));
+    day.set_trading(C7, TradingStatus::Open, "zsecret again");
     day.close();
 }
 

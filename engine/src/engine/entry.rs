@@ -90,7 +90,7 @@ impl Engine {
     }
 
     /// Accepts an order and carries it out.
-    #[inline]
+    #[inline(always)]
     pub(super) fn enter<S: EventSink>(
         &mut self,
         command: &NewOrder,

@@ -66,6 +66,7 @@ impl Engine {
         Ok(Terms { price, ticks: instrument.ticks(price), order_qty, name_hash })
     }
 
+    #[inline(always)]
     pub(super) fn replace<S: EventSink>(
         &mut self,
         command: &ReplaceOrder,

@@ -298,6 +298,11 @@ impl Risk {
         &self.records
     }
 
+    /// Bytes reserved.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.records.capacity() * size_of::<SessionRisk>()
+    }
+
     /// The record of a session, if it has one.
     pub(super) fn record(&self, session: &Session) -> Option<&SessionRisk> {
         self.records.get(session.risk as usize)

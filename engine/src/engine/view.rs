@@ -178,13 +178,14 @@ impl Engine {
         self.last_sequence
     }
 
-    /// Bytes reserved for orders, levels, price indexes and names.
+    /// Bytes reserved for orders, levels, price indexes, names and risk records.
     pub fn memory_bytes(&self) -> usize {
         self.books.memory_bytes()
             + self.orders.memory_bytes()
             + self.names.memory_bytes()
             + self.instruments.capacity() * size_of::<Instrument>()
             + self.sessions.capacity() * size_of::<Session>()
+            + self.risk.memory_bytes()
     }
 
     fn session_view(&self, session: &Session) -> SessionView {

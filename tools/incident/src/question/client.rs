@@ -48,6 +48,8 @@ pub struct Client {
     pub live_orders: u32,
     /// Frames at which its sequence numbers began again.
     pub resets: Vec<u64>,
+    /// Frames at which it was tripped, and by which rule.
+    pub trips: Vec<(u64, String)>,
 }
 
 /// What a client traded in a symbol.
@@ -117,6 +119,14 @@ impl Counting {
                 self.request(&command, frame);
             }
             Content::Event(event) if event.session() == Some(id) => self.event(&event, frame),
+            Content::Event(event) => {
+                if let Event::SessionTripped(trip) = *event
+                    && trip.session == id
+                {
+                    self.client.trips.push((frame.sequence, format!("{:?}", trip.rule)));
+                    self.touch(frame);
+                }
+            }
             Content::Session(SessionRecord::Reset { session }) if session == id => {
                 self.client.resets.push(frame.sequence);
                 self.touch(frame);
@@ -201,6 +211,11 @@ impl Client {
             "positions": self.positions.iter().map(position).collect::<Vec<_>>(),
             "live_orders": self.live_orders,
             "resets": self.resets,
+            "trips": self
+                .trips
+                .iter()
+                .map(|(sequence, rule)| json!({ "sequence": sequence, "rule": rule }))
+                .collect::<Vec<_>>(),
         })
     }
 
@@ -245,6 +260,9 @@ impl fmt::Display for Client {
         )?;
         for (rule, (count, first)) in &self.rejects {
             writeln!(f, "Rejects      {} {rule}, first at sequence {first}", grouped(*count))?;
+        }
+        for (sequence, rule) in &self.trips {
+            writeln!(f, "Tripped      by {rule} at sequence {sequence}")?;
         }
         for reset in &self.resets {
             writeln!(f, "Reset        sequence numbers at sequence {reset}")?;
