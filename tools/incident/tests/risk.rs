@@ -203,7 +203,9 @@ fn other_limits_refuse_and_trip_elsewhere() {
     for (settings, expected) in [
         (&["C7.traded_notional=9999.99"][..], Some("k1")),
         (&["session.traded_notional=9999.99"], Some("k1")),
-        (&["session.traded_notional=1", "C7.traded_notional=20000"], Some("k1")),
+        // Of one before that of each, in whatever order they are given.
+        (&["C7.traded_notional=20000", "session.traded_notional=1000000"], None),
+        (&["session.traded_notional=1000000", "C7.traded_notional=20000"], None),
         (&["C7.traded_notional=20100"], Some("k2")),
         (&["C7.traded_notional=0"], Some("k2")),
         (&["C7.traded_notional=20000"], None),
@@ -245,12 +247,13 @@ fn records_of_risk_are_found_by_their_keys() {
     churn(&mut script, 6_000);
     let limits = RiskLimits { traded_notional: ONE, window_ms: 1, ..RiskLimits::NONE };
     let set = script.limit(C7, limits);
+    churn_from(&mut script, 6_000, 6_000);
     let closed = script.set_trading(C7, TradingStatus::CancelOnly, "");
     script.limit(C2, limits);
     let tripped = script.next_sequence();
-    churn_from(&mut script, 6_000, 1);
+    churn_from(&mut script, 12_000, 1);
     let trade = TradeId(script.engine().totals().trades);
-    churn_from(&mut script, 6_001, 6_000);
+    churn_from(&mut script, 12_001, 6_000);
     script.close();
     let index = index(&dir);
     let covers = |key: Key, sequence: u64| {
