@@ -43,32 +43,58 @@ const TERMS: [Term; 4] = [
     ("price_max", "largest price", true, |definition| &mut definition.price_max),
 ];
 
-/// A risk limit of a session, and how a text sets it; that fails on what is no such number.
-type RiskLimit = (&'static str, &'static str, fn(&mut RiskLimits, &str) -> Option<()>);
+/// A risk limit of a session.
+enum RiskField {
+    /// An amount, written as in the configuration.
+    Notional(fn(&mut RiskLimits) -> &mut i64),
+    /// A whole number.
+    Count(fn(&mut RiskLimits) -> &mut u32),
+}
+
+impl RiskField {
+    /// Sets it; none when the text is no such number.
+    fn set(&self, limits: &mut RiskLimits, text: &str) -> Option<()> {
+        match self {
+            Self::Notional(field) => *field(limits) = notional(text)?,
+            Self::Count(field) => *field(limits) = text.parse().ok()?,
+        }
+        Some(())
+    }
+}
 
 /// Risk limits, by the keys that the configuration has for them.
-const RISK: [RiskLimit; 7] = [
-    ("order_notional", "largest price x quantity of an order, 0 for no limit", |limits, text| {
-        Some(limits.order_notional = notional(text)?)
-    }),
-    ("price_deviation_bps", "how far a price may be beyond the reference", |limits, text| {
-        Some(limits.price_deviation = text.parse().ok()?)
-    }),
-    ("open_orders", "most live orders", |limits, text| {
-        Some(limits.open_orders = text.parse().ok()?)
-    }),
-    ("open_notional", "largest sum of price x leaves of live orders", |limits, text| {
-        Some(limits.open_notional = notional(text)?)
-    }),
-    ("traded_notional", "what may be traded in window_ms before it trips", |limits, text| {
-        Some(limits.traded_notional = notional(text)?)
-    }),
-    ("loss", "what may be lost in window_ms before it trips", |limits, text| {
-        Some(limits.loss = notional(text)?)
-    }),
-    ("window_ms", "milliseconds, 60,000 where none were", |limits, text| {
-        Some(limits.window_ms = text.parse().ok()?)
-    }),
+const RISK: [(&str, &str, RiskField); 7] = [
+    (
+        "order_notional",
+        "largest price x quantity of an order, of each session; 0 for no limit",
+        RiskField::Notional(|limits| &mut limits.order_notional),
+    ),
+    (
+        "price_deviation_bps",
+        "how far a price may be beyond the reference, in basis points",
+        RiskField::Count(|limits| &mut limits.price_deviation),
+    ),
+    ("open_orders", "most live orders", RiskField::Count(|limits| &mut limits.open_orders)),
+    (
+        "open_notional",
+        "largest sum of price x leaves of live orders",
+        RiskField::Notional(|limits| &mut limits.open_notional),
+    ),
+    (
+        "traded_notional",
+        "what may be traded in window_ms before it trips",
+        RiskField::Notional(|limits| &mut limits.traded_notional),
+    ),
+    (
+        "loss",
+        "what may be lost in window_ms before it trips",
+        RiskField::Notional(|limits| &mut limits.loss),
+    ),
+    (
+        "window_ms",
+        "milliseconds; 60,000 where there was no window",
+        RiskField::Count(|limits| &mut limits.window_ms),
+    ),
 ];
 
 /// Numbers of a throttle, as the configuration has them.
@@ -212,7 +238,7 @@ impl Settings {
                 if let Setting::Risk(whose, at, text) = setting
                     && *whose == wanted
                 {
-                    RISK[*at].2(&mut limits, text).expect("a number that was tried");
+                    RISK[*at].2.set(&mut limits, text).expect("a number that was tried");
                 }
             }
         }
@@ -388,7 +414,7 @@ fn parse(word: &str, names: &Engine) -> Result<Setting, Fault> {
         return Ok(Setting::Throttle(whose, part, number));
     }
     if let Some(at) = RISK.iter().position(|(name, ..)| *name == term) {
-        RISK[at].2(&mut { RiskLimits::NONE }, value).ok_or_else(|| no_number("such limit"))?;
+        RISK[at].2.set(&mut { RiskLimits::NONE }, value).ok_or_else(|| no_number("such limit"))?;
         let whose = whose(symbol, names)
             .ok()
             .filter(|whose| matches!(whose, Whose::EachSession | Whose::Session(_)));
