@@ -322,6 +322,12 @@ impl Risk {
         self.records.iter().map(contribution).fold(self.last_px_hash, u64::wrapping_add)
     }
 
+    /// Begins with the trades of an order.
+    fn begin(&mut self, now: Timestamp, reference: i64) {
+        assert!(self.trips.is_empty(), "every trip is reported with its command");
+        (self.now, self.reference, self.last_px) = (now, reference, 0);
+    }
+
     /// Counts a trade for the sessions of both sides; `maker` and `taker` report it.
     pub(super) fn count(&mut self, sessions: &[Session], maker: &Execution, taker: &Execution) {
         self.last_px = taker.last_px;
@@ -577,14 +583,6 @@ impl Engine {
             self.cancel_of_session(first, ExecReason::SessionTripped, out, |_, _| true);
         }
         self.risk.trips.clear();
-    }
-}
-
-impl Risk {
-    /// Begins with the trades of an order.
-    fn begin(&mut self, now: Timestamp, reference: i64) {
-        assert!(self.trips.is_empty(), "every trip is reported with its command");
-        (self.now, self.reference, self.last_px) = (now, reference, 0);
     }
 }
 
