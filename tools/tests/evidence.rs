@@ -69,11 +69,11 @@ fn names(dir: &std::path::Path) {
     let mut order = NewOrder::new(origin(11), none, terms, account, name("zsecret-9"));
     order.unknown_symbol = symbol;
     day.command(order);
-    day.mass_cancel(C1, "zsecret-mass");
     day.limit(C7, RiskLimits { open_orders: 5, ..RiskLimits::NONE });
     day.set_trading(C7, TradingStatus::CancelOnly, "zsecret of ZGAMMA");
     day.order((C7, "zsecret-10"), AAPL, Side::Sell, (10, 10_100));
     day.set_trading(C7, TradingStatus::Open, "zsecret again");
+    day.mass_cancel(C1, "zsecret-mass");
     day.close();
 }
 

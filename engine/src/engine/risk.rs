@@ -642,6 +642,10 @@ fn at_notional_scale(product: i128, scale: u8, divisor: i128) -> i64 {
 
 /// A quotient rounded up.
 fn ceil_div(dividend: i128, divisor: i128) -> i128 {
+    // Most notionals have fewer decimals than their scale, and 128 bits divide slowly.
+    if divisor == 1 {
+        return dividend;
+    }
     -dividend.saturating_neg().div_euclid(divisor)
 }
 
