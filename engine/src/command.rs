@@ -7,8 +7,8 @@
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
 use crate::{
-    Account, ClOrdId, CompId, InstrumentId, InstrumentStatus, OrdType, OrderId, SessionId, Side,
-    SideFilter, Symbol, TimeInForce, Timestamp,
+    Account, ClOrdId, CompId, InstrumentId, InstrumentStatus, OrdType, OrderId, ReasonText,
+    SessionId, Side, SideFilter, Symbol, TimeInForce, Timestamp, TradingStatus,
     domain::{DisconnectCause, DisconnectScope},
     record::{DecodeError, Record, RecordBuffer, impl_record},
 };
@@ -283,6 +283,115 @@ record! {
 }
 
 record! {
+    /// Sets the risk limits of a session, all at once.
+    ///
+    /// Limits that are not [valid](RiskLimits::is_valid) change nothing. What the session traded in
+    /// its window stays counted, unless the window changes; it is held against new limits with the
+    /// next trade.
+    SetRiskLimits, 0x0114, 80;
+    /// Who decided.
+    origin: Origin,
+    /// From now on.
+    limits: RiskLimits,
+    /// The session.
+    session: SessionId,
+    /// Zero.
+    reserved: u32,
+}
+
+record! {
+    /// Opens a session for trading, or lets it cancel only; its live orders stay as they are.
+    /// Opening ends a trip, and what the session traded until then no longer counts.
+    SetTradingStatus, 0x0115, 64;
+    /// Who decided.
+    origin: Origin,
+    /// The session.
+    session: SessionId,
+    /// Its status from now on.
+    status: TradingStatus,
+    /// Zero.
+    reserved: [u8; 3],
+    /// Why, may be empty.
+    reason: ReasonText,
+}
+
+/// Decimals of notionals, whatever those of prices and quantities are.
+pub const NOTIONAL_SCALE: u8 = 8;
+
+/// What an order or a trade comes to at most, at [`NOTIONAL_SCALE`]: more counts as this. About 92
+/// billion. Every limit is below it.
+pub const NOTIONAL_MAX: i64 = i64::MAX;
+
+/// Longest window of risk limits: a day.
+pub const RISK_WINDOW_MS_MAX: u32 = 86_400_000;
+
+/// Pre-trade limits of a session; each may be 0 for none.
+///
+/// A notional is price × quantity at [`NOTIONAL_SCALE`], rounded up. Notionals of all instruments
+/// that a session trades are added up as they are, so these should be in one currency.
+///
+/// The reference price of an instrument is its last trade's since limits or a trading status were
+/// set for the first time, without one the middle between best buy and best sell, without these
+/// none, and what compares with it is not checked.
+///
+/// The first four are judged before an order is accepted or replaced (the controls of SEC Rule
+/// 15c3-5(c)(1) and of RTS 6, article 15: value, price collar, volume). The last two are judged with
+/// each trade, and trip the session: it is left with no live order and may only cancel, until
+/// [`SetTradingStatus`] opens it (RTS 6, articles 12 and 15(3)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct RiskLimits {
+    /// Notional of one order: price × OrderQty. The price of a market order is the best of the
+    /// other side, without one the last trade's, without that none.
+    pub order_notional: i64,
+    /// Sum of price × leaves of the session's live orders, the new one or new terms included. A
+    /// replace that makes the sum no larger passes.
+    pub open_notional: i64,
+    /// Notional of the session's trades in the window, of both sides.
+    pub traded_notional: i64,
+    /// Loss in the window: how much worse than the reference price before the order its trades as
+    /// an aggressor were, less how much better, in all no less than zero.
+    pub loss: i64,
+    /// Live orders, the new one included.
+    pub open_orders: u32,
+    /// How far a limit price may be from the reference price, a buy's above or a sell's below, in
+    /// basis points (hundredths of a percent) of the reference price.
+    pub price_deviation: u32,
+    /// The window in milliseconds, at most [`RISK_WINDOW_MS_MAX`]. What is counted reaches back
+    /// for a window, and for a 32nd of it more at most.
+    pub window_ms: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<RiskLimits>() == 48);
+
+impl RiskLimits {
+    /// No limit.
+    pub const NONE: Self = Self {
+        order_notional: 0,
+        open_notional: 0,
+        traded_notional: 0,
+        loss: 0,
+        open_orders: 0,
+        price_deviation: 0,
+        window_ms: 0,
+        reserved: 0,
+    };
+
+    /// Whether the limits make sense: notionals from 0 to below [`NOTIONAL_MAX`], a window of at
+    /// most [`RISK_WINDOW_MS_MAX`], and one where what happens in it is limited.
+    pub fn is_valid(&self) -> bool {
+        let notionals = [self.order_notional, self.open_notional, self.traded_notional, self.loss];
+        let needs_window = self.traded_notional > 0 || self.loss > 0;
+        notionals.iter().all(|limit| (0..NOTIONAL_MAX).contains(limit))
+            && self.window_ms <= RISK_WINDOW_MS_MAX
+            && (self.window_ms > 0 || !needs_window)
+            && self.reserved == 0
+    }
+}
+
+record! {
     /// Bounds of the engine. The first command of every journal; a later one may only grow them.
     EngineLimits, 0x0110, 32;
     /// Most live orders, 1 to 2^24.
@@ -502,6 +611,25 @@ impl DefineSession {
     }
 }
 
+impl SetRiskLimits {
+    /// From now on the session has these limits.
+    pub fn new(origin: Origin, session: SessionId, limits: RiskLimits) -> Self {
+        Self { origin, limits, session, reserved: 0 }
+    }
+}
+
+impl SetTradingStatus {
+    /// From now on the session has this status.
+    pub fn new(
+        origin: Origin,
+        session: SessionId,
+        status: TradingStatus,
+        reason: ReasonText,
+    ) -> Self {
+        Self { origin, session, status, reserved: [0; 3], reason }
+    }
+}
+
 /// Defines [`Command`] over its records.
 macro_rules! commands {
     ($($(#[$doc:meta])* $name:ident($record:ty),)+) => {
@@ -591,6 +719,8 @@ commands! {
     DefineInstrument(DefineInstrument),
     SetInstrumentStatus(SetInstrumentStatus),
     DefineSession(DefineSession),
+    SetRiskLimits(SetRiskLimits),
+    SetTradingStatus(SetTradingStatus),
 }
 
 impl Command {
@@ -620,6 +750,8 @@ impl Command {
             Self::QueryOrder(command) => Some(&command.origin),
             Self::CancelOnDisconnect(command) => Some(&command.origin),
             Self::SetInstrumentStatus(command) => Some(&command.origin),
+            Self::SetRiskLimits(command) => Some(&command.origin),
+            Self::SetTradingStatus(command) => Some(&command.origin),
             Self::Limits(_) | Self::DefineInstrument(_) | Self::DefineSession(_) => None,
         }
     }

@@ -259,6 +259,16 @@ code! {
 }
 
 code! {
+    /// What a session may do. Cancels and status requests work in every status.
+    TradingStatus {
+        /// All that its limits allow.
+        Open = 1,
+        /// New orders and replaces are rejected.
+        CancelOnly = 2,
+    }
+}
+
+code! {
     /// The rule that a rejected request broke.
     RejectReason {
         /// The symbol names no instrument of this venue.
@@ -293,6 +303,20 @@ code! {
         ReplaceChangesType = 15,
         /// The session is not defined, or is the venue itself, which does not trade.
         UnknownSession = 16,
+        /// Price × quantity of the order is above what the session's risk limits allow.
+        OrderNotionalTooLarge = 17,
+        /// A limit price too far on the aggressive side of the reference price.
+        PriceFarFromReference = 18,
+        /// The session has as many live orders as its risk limits allow.
+        TooManyOpenOrders = 19,
+        /// What the session's live orders come to, with this one, is above its risk limits.
+        OpenNotionalTooLarge = 20,
+        /// The session is tripped: what it traded in its window went above its risk limits.
+        TradedNotionalTooLarge = 21,
+        /// The session is tripped: what it lost in its window went above its risk limits.
+        LossTooLarge = 22,
+        /// The venue takes only cancels from the session.
+        SessionCancelOnly = 23,
     }
 }
 
@@ -317,6 +341,8 @@ code! {
         Disconnected = 7,
         /// Canceled because the venue stopped, or died, while its session was logged on.
         VenueDown = 8,
+        /// Canceled because its session is tripped.
+        SessionTripped = 9,
     }
 }
 

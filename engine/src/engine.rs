@@ -8,13 +8,14 @@ mod matching;
 mod query;
 mod replace;
 mod report;
+mod risk;
 mod state;
 mod view;
 
 use std::collections::BTreeMap;
 
 pub use state::{STATE_VERSION, StateError};
-pub use view::{BookView, InstrumentView, LevelView, OrderView, SessionView, Totals};
+pub use view::{BookView, InstrumentView, LevelView, OrderView, RiskView, SessionView, Totals};
 
 use crate::{
     CommandRef, EngineLimits, InstrumentId, Sequence, SessionId, Stamp, book::Books, closed::Names,
@@ -22,6 +23,7 @@ use crate::{
     sink::EventSink,
 };
 use report::Out;
+use risk::Risk;
 
 /// Matching for all instruments of a venue.
 ///
@@ -37,6 +39,7 @@ pub struct Engine {
     instruments: Vec<Instrument>,
     /// By id - 1.
     sessions: Vec<Session>,
+    risk: Risk,
     /// Instruments by padded symbol.
     symbols: BTreeMap<[u8; 24], InstrumentId>,
     /// Sequence of the last command or event.
@@ -69,6 +72,7 @@ impl Engine {
             names: Names::new(limits.orders_max, limits.closed_orders_kept),
             instruments: Vec::new(),
             sessions: Vec::new(),
+            risk: Risk::default(),
             symbols: BTreeMap::new(),
             last_sequence: Sequence(0),
             commands: 0,
@@ -109,6 +113,8 @@ impl Engine {
             CommandRef::DefineInstrument(definition) => self.define_instrument(definition),
             CommandRef::SetInstrumentStatus(command) => self.set_status(command, &mut out),
             CommandRef::DefineSession(definition) => self.define_session(definition),
+            CommandRef::SetRiskLimits(command) => self.set_risk_limits(command),
+            CommandRef::SetTradingStatus(command) => self.set_trading_status(command, &mut out),
         }
         self.commands += 1;
         if self.commands == self.next_state_hash_at {
@@ -137,10 +143,11 @@ impl Engine {
     }
 
     /// Hash of the whole state but the sequence: all orders with their places in the queues, all
-    /// that is remembered, all definitions and counters. It is kept up to date with every change,
-    /// so asking costs nothing.
+    /// that is remembered, all definitions and counters. It is kept up to date with every change, so
+    /// asking costs nothing, but for risk records: these are hashed when asked.
     pub fn state_hash(&self) -> u64 {
-        self.hash_of(self.orders_hash, self.names.hash, self.configuration_hash)
+        let configuration = self.configuration_hash.wrapping_add(self.risk.hash());
+        self.hash_of(self.orders_hash, self.names.hash, configuration)
     }
 
     /// The state hash computed afresh from every order, for audits: it must be equal.
@@ -151,7 +158,10 @@ impl Engine {
         });
         let instruments = self.instruments.iter().map(configure::hash_of_instrument);
         let sessions = self.sessions.iter().map(configure::hash_of_session);
-        let configuration = instruments.chain(sessions).fold(0, u64::wrapping_add);
+        let configuration = instruments
+            .chain(sessions)
+            .chain([self.recompute_risk_hash()])
+            .fold(0, u64::wrapping_add);
         self.hash_of(orders, self.names.recompute_hash(), configuration)
     }
 

@@ -5,7 +5,8 @@ use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
 use crate::{
     Account, CancelRejectTo, ClOrdId, ExecType, InstrumentId, InstrumentStatus, LastLiquidity,
-    OrdStatus, OrdType, OrderId, SessionId, Side, Symbol, TimeInForce, TradeId,
+    OrdStatus, OrdType, OrderId, ReasonText, SessionId, Side, Symbol, TimeInForce, TradeId,
+    TradingStatus,
     command::record,
     domain::{ExecReason, RejectReason},
     record::{DecodeError, Record},
@@ -215,6 +216,45 @@ record! {
     live_orders: u64,
 }
 
+record! {
+    /// A session went beyond a risk limit that trips it: from now on it may only cancel. The reports
+    /// of its live orders, which are canceled, follow.
+    SessionTripped, 0x0208, 48;
+    /// The session's order whose trade it was.
+    order_id: OrderId,
+    /// The trade that went beyond the limit.
+    trade_id: TradeId,
+    /// The limit, at `scale`.
+    limit: i64,
+    /// What the window came to with that trade, at `scale`.
+    observed: i64,
+    /// The session.
+    session: SessionId,
+    /// The instrument of the trade.
+    instrument: InstrumentId,
+    /// Its live orders, which are canceled.
+    affected: u32,
+    /// The rule: what is reported as the reason of rejects from now on.
+    rule: RejectReason,
+    /// Decimals of `limit` and `observed`.
+    scale: u8,
+    /// Zero.
+    reserved: [u8; 2],
+}
+
+record! {
+    /// The venue changed what a session may do.
+    TradingStatusChanged, 0x0209, 40;
+    /// The session.
+    session: SessionId,
+    /// Its status from now on.
+    status: TradingStatus,
+    /// Zero.
+    reserved: [u8; 3],
+    /// Why, may be empty.
+    reason: ReasonText,
+}
+
 /// Defines [`Event`] over its records.
 macro_rules! events {
     ($($name:ident,)+) => {
@@ -259,7 +299,10 @@ macro_rules! events {
                     Self::OrderRejected(event) => Some(event.session),
                     Self::CancelRejected(event) => Some(event.session),
                     Self::MassCanceled(event) => Some(event.session),
-                    Self::StatusChanged(_) | Self::StateHashed(_) => None,
+                    Self::StatusChanged(_)
+                    | Self::StateHashed(_)
+                    | Self::SessionTripped(_)
+                    | Self::TradingStatusChanged(_) => None,
                 }
             }
 
@@ -283,6 +326,8 @@ events! {
     MassCanceled,
     StatusChanged,
     StateHashed,
+    SessionTripped,
+    TradingStatusChanged,
 }
 
 /// A record that the engine emits.
@@ -293,3 +338,5 @@ impl EventRecord for CancelRejected {}
 impl EventRecord for MassCanceled {}
 impl EventRecord for StatusChanged {}
 impl EventRecord for StateHashed {}
+impl EventRecord for SessionTripped {}
+impl EventRecord for TradingStatusChanged {}

@@ -9,6 +9,8 @@ pub(crate) struct Instrument {
     /// Open once defined.
     pub status: InstrumentStatus,
     pub book: BookId,
+    /// Price of the last trade; 0 before the first, and while no session has a risk record.
+    pub last_px: i64,
 }
 
 /// Why a request is refused: the rule, its limit and what was seen instead.
@@ -124,7 +126,7 @@ fn rescale(value: Decimal, scale: u8) -> Rescaled {
 impl Instrument {
     /// A new instrument, open, without orders.
     pub(crate) fn new(definition: DefineInstrument, book: BookId) -> Self {
-        Self { definition, status: InstrumentStatus::Open, book }
+        Self { definition, status: InstrumentStatus::Open, book, last_px: 0 }
     }
 
     /// Judges a limit price and returns it in the instrument's scale.

@@ -43,9 +43,9 @@ pub mod text;
 pub use command::{Command, CommandRef, EngineLimits};
 pub use domain::{
     CancelRejectTo, ExecType, InstrumentId, InstrumentStatus, LastLiquidity, OrdStatus, OrdType,
-    OrderId, Sequence, SessionId, Side, SideFilter, TimeInForce, Timestamp, TradeId,
+    OrderId, Sequence, SessionId, Side, SideFilter, TimeInForce, Timestamp, TradeId, TradingStatus,
 };
 pub use engine::{Engine, StateError};
 pub use event::{Event, EventRecord};
 pub use sequencer::{Sequencer, Stamp};
-pub use text::{Account, ClOrdId, CompId, Symbol, Text, TextError};
+pub use text::{Account, ClOrdId, CompId, ReasonText, Symbol, Text, TextError};

@@ -9,6 +9,8 @@ pub(crate) struct Session {
     pub comp_id: CompId,
     /// Its resting orders.
     pub live: u32,
+    /// Where its risk record is, or [`NIL`].
+    pub risk: u32,
     /// The one accepted first.
     head: u32,
     /// The one accepted last.
@@ -18,7 +20,7 @@ pub(crate) struct Session {
 impl Session {
     /// A session without orders.
     pub(crate) fn new(id: SessionId, comp_id: CompId) -> Self {
-        Self { id, comp_id, live: 0, head: NIL, tail: NIL }
+        Self { id, comp_id, live: 0, risk: NIL, head: NIL, tail: NIL }
     }
 
     /// Adds an order at the end of the chain.
@@ -53,6 +55,11 @@ impl Session {
     /// The first of its orders.
     pub(crate) fn first(&self) -> Option<u32> {
         (self.head != NIL).then_some(self.head)
+    }
+
+    /// The last of its orders.
+    pub(crate) fn last(&self) -> Option<u32> {
+        (self.tail != NIL).then_some(self.tail)
     }
 }
 

@@ -22,6 +22,9 @@ pub type Symbol = Text<24>;
 /// SenderCompID or TargetCompID (tags 49 and 56), at most 32 bytes.
 pub type CompId = Text<32>;
 
+/// Why an operator did something, for people, at most 32 bytes.
+pub type ReasonText = Text<32>;
+
 /// Why bytes are not a [`Text`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TextError {

@@ -8,9 +8,12 @@
 mod flow;
 mod naive;
 
+use std::collections::BTreeMap;
+
 use flow::{Flow, Profile, seeds};
 use ironbook_engine::{
-    Engine, EngineLimits, Event, InstrumentId, Sequence, Side, Stamp, Timestamp, sink::VecSink,
+    Engine, EngineLimits, Event, InstrumentId, Sequence, Side, Stamp, Timestamp,
+    domain::RejectReason, sink::VecSink,
 };
 use naive::Naive;
 
@@ -34,13 +37,14 @@ fn profile(name: &'static str) -> Profile {
         lots: 20,
         steps: BASE,
         weights: [500, 300, 150, 30, 1, 4],
+        risk: 0,
         hostile: 500,
         names: 1 << 40,
     }
 }
 
 fn run_all(profile: Profile) {
-    seeds(SEEDS).for_each(|seed| run(profile, seed));
+    seeds(SEEDS).for_each(|seed| drop(run(profile, seed)));
 }
 
 #[test]
@@ -112,14 +116,67 @@ fn one_order_and_nothing_remembered() {
     run_all(Profile { limits: limits(1, 0, 0), ..profile("one order, nothing remembered") });
 }
 
-fn run(profile: Profile, seed: u64) {
+#[test]
+fn risk_limits() {
+    run_all(Profile { risk: 12, ..profile("risk limits") });
+}
+
+#[test]
+fn risk_limits_often_set() {
+    let weights = [500, 100, 150, 10, 1, 0];
+    let limits = limits(400, 300, 50);
+    let profile = Profile { risk: 60, weights, limits, sessions: 3, ..profile("limits often set") };
+    let mut seen: BTreeMap<RejectReason, u64> = BTreeMap::new();
+    for seed in seeds(SEEDS) {
+        run(profile, seed)
+            .into_iter()
+            .for_each(|(rule, times)| *seen.entry(rule).or_default() += times);
+    }
+    let often: u64 = if cfg!(debug_assertions) { 20 } else { 400 };
+    for rule in [
+        RejectReason::OrderNotionalTooLarge,
+        RejectReason::PriceFarFromReference,
+        RejectReason::TooManyOpenOrders,
+        RejectReason::OpenNotionalTooLarge,
+        RejectReason::TradedNotionalTooLarge,
+        RejectReason::LossTooLarge,
+        RejectReason::SessionCancelOnly,
+    ] {
+        assert!(seen.get(&rule).is_some_and(|&times| times > often), "{rule:?} of {seen:?}");
+    }
+}
+
+#[test]
+fn risk_limits_of_many_sessions() {
+    run_all(Profile { risk: 60, instruments: 30, sessions: 40, ..profile("many limits") });
+}
+
+#[test]
+fn risk_limits_with_hostile_values() {
+    let steps = (4, 25, 10);
+    let spread = 5_000_000;
+    run_all(Profile { risk: 20, hostile: 8, steps, spread, ..profile("hostile limits") });
+}
+
+#[test]
+fn risk_limits_beyond_the_largest_notional() {
+    let (spread, steps) = ((1 << 35) - 1, (0, 1, 1_000_000));
+    run_all(Profile { risk: 20, spread, steps, ..profile("huge notionals") });
+}
+
+/// Nanoseconds between two commands: a window of a millisecond has a hundred of them.
+const STEP_NS: u64 = 10_000;
+
+/// Returns how often each rule refused an order or tripped a session.
+fn run(profile: Profile, seed: u64) -> BTreeMap<RejectReason, u64> {
+    let mut seen: BTreeMap<RejectReason, u64> = BTreeMap::new();
     let mut flow = Flow::new(profile, seed);
     let mut engine = Engine::new(EngineLimits::default());
     let mut naive = Naive::new(EngineLimits::default());
     let mut next = Sequence(1);
     for number in 0..COMMANDS {
         let command = flow.next();
-        let stamp = Stamp { sequence: next, time: Timestamp(number) };
+        let stamp = Stamp { sequence: next, time: Timestamp(number * STEP_NS) };
         let mut sink = VecSink::default();
         next = engine.apply(stamp, &command, &mut sink);
         let expected = naive.apply(stamp, &command);
@@ -127,6 +184,9 @@ fn run(profile: Profile, seed: u64) {
         compare(&engine, stamp, &sink, &expected, &at);
         assert_eq!(next.0, stamp.sequence.0 + 1 + expected.len() as u64, "{at}");
         expected.iter().for_each(|event| flow.learn(event));
+        for rule in expected.iter().filter_map(rule_of) {
+            *seen.entry(rule).or_default() += 1;
+        }
         if number % 499 == 498 {
             compare_books(&engine, &naive, profile.instruments, &at);
             assert_eq!(engine.state_hash(), engine.recompute_state_hash(), "{at}");
@@ -134,6 +194,17 @@ fn run(profile: Profile, seed: u64) {
         if number % (COMMANDS / 4) == 100 {
             engine = reread(&engine, &at);
         }
+    }
+    seen
+}
+
+/// The rule that an order broke, or that tripped a session.
+fn rule_of(event: &Event) -> Option<RejectReason> {
+    match event {
+        Event::OrderRejected(event) => Some(event.reason),
+        Event::CancelRejected(event) => Some(event.reason),
+        Event::SessionTripped(event) => Some(event.rule),
+        _ => None,
     }
 }
 

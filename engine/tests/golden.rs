@@ -3,14 +3,18 @@
 
 use ironbook_engine::{
     Account, CancelRejectTo, ClOrdId, Command, CompId, EngineLimits, Event, ExecType, InstrumentId,
-    InstrumentStatus, LastLiquidity, OrdStatus, OrdType, OrderId, SessionId, Side, SideFilter,
-    Symbol, TimeInForce, Timestamp, TradeId,
+    InstrumentStatus, LastLiquidity, OrdStatus, OrdType, OrderId, ReasonText, SessionId, Side,
+    SideFilter, Symbol, TimeInForce, Timestamp, TradeId, TradingStatus,
     command::{
         CancelOnDisconnect, CancelOrder, DefineInstrument, DefineSession, MassCancel, NewOrder,
-        OrderTerms, Origin, QueryOrder, ReplaceOrder, SetInstrumentStatus,
+        OrderTerms, Origin, QueryOrder, ReplaceOrder, RiskLimits, SetInstrumentStatus,
+        SetRiskLimits, SetTradingStatus,
     },
     domain::{DisconnectCause, DisconnectScope, ExecReason, RejectReason},
-    event::{CancelRejected, Execution, MassCanceled, OrderRejected, StateHashed, StatusChanged},
+    event::{
+        CancelRejected, Execution, MassCanceled, OrderRejected, SessionTripped, StateHashed,
+        StatusChanged, TradingStatusChanged,
+    },
 };
 
 fn hex(bytes: &[u8]) -> String {
@@ -66,7 +70,26 @@ fn commands() -> Vec<Command> {
         DefineInstrument::new(instrument, symbol, 2, 3, 5, 7).into(),
         SetInstrumentStatus::new(origin(), instrument, InstrumentStatus::Halted).into(),
         DefineSession::new(SessionId(0x11), CompId::try_from("COMP").unwrap()).into(),
+        SetRiskLimits::new(origin(), SessionId(0x51), risk_limits()).into(),
+        SetTradingStatus::new(origin(), SessionId(0x51), TradingStatus::CancelOnly, why()).into(),
     ]
+}
+
+fn risk_limits() -> RiskLimits {
+    RiskLimits {
+        order_notional: 0x52,
+        open_notional: 0x53,
+        traded_notional: 0x54,
+        loss: 0x55,
+        open_orders: 0x56,
+        price_deviation: 0x57,
+        window_ms: 0x58,
+        reserved: 0,
+    }
+}
+
+fn why() -> ReasonText {
+    ReasonText::try_from("WHY").unwrap()
 }
 
 fn events() -> Vec<Event> {
@@ -147,6 +170,24 @@ fn events() -> Vec<Event> {
         cl_ord_id: name("ID"),
         reserved_tail: [0; 4],
     };
+    let session_tripped = SessionTripped {
+        order_id: OrderId(1),
+        trade_id: TradeId(2),
+        limit: 3,
+        observed: 4,
+        session,
+        instrument,
+        affected: 5,
+        rule: RejectReason::LossTooLarge,
+        scale: 8,
+        reserved: [0; 2],
+    };
+    let trading_status_changed = TradingStatusChanged {
+        session,
+        status: TradingStatus::Open,
+        reserved: [0; 3],
+        reason: why(),
+    };
     let status = InstrumentStatus::Closed;
     vec![
         execution.into(),
@@ -155,6 +196,8 @@ fn events() -> Vec<Event> {
         mass_canceled.into(),
         StatusChanged { instrument, status, reserved: [0; 3] }.into(),
         StateHashed { state_hash: 1, commands: 2, live_orders: 3 }.into(),
+        session_tripped.into(),
+        trading_status_changed.into(),
     ]
 }
 

@@ -52,6 +52,7 @@ fn run(spread: i64, seed: u64) {
         lots: 30,
         steps: (2, 5, 10),
         weights: [500, 250, 200, 10, 2, 2],
+        risk: 0,
         hostile: 200,
         names: 1 << 40,
     };

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use ironbook_engine::{
     Account, ClOrdId, Command, CompId, Engine, EngineLimits, Event, InstrumentId, InstrumentStatus,
-    OrdType, OrderId, Sequence, SessionId, Side, Stamp, Symbol, TimeInForce, Timestamp,
+    OrdType, OrderId, ReasonText, Sequence, SessionId, Side, Stamp, Symbol, TimeInForce, Timestamp,
+    TradingStatus,
     command::{
-        CancelOrder, DefineInstrument, DefineSession, NewOrder, OrderTerms, Origin, QueryOrder,
-        ReplaceOrder, SetInstrumentStatus,
+        CancelOrder, DefineInstrument, DefineSession, NOTIONAL_SCALE, NewOrder, OrderTerms, Origin,
+        QueryOrder, ReplaceOrder, RiskLimits, SetInstrumentStatus, SetRiskLimits, SetTradingStatus,
     },
     domain::RejectReason::{self, *},
     sink::VecSink,
@@ -171,8 +172,60 @@ fn every_reason_with_limit_and_observed() {
     let events = venue.apply(query.into());
     venue.expect(&events, OrderMismatch, NONE, NONE);
 
-    let missing: Vec<_> = RejectReason::ALL.iter().filter(|r| !venue.seen.contains(r)).collect();
+    let mut risky = Venue { seen: venue.seen, ..Venue::new() };
+    break_risk_limits(&mut risky);
+
+    let missing: Vec<_> = RejectReason::ALL.iter().filter(|r| !risky.seen.contains(r)).collect();
     assert!(missing.is_empty(), "never seen: {missing:?}");
+}
+
+/// Breaks each rule of risk, mostly with ten at 1.00, which come to ten.
+fn break_risk_limits(venue: &mut Venue) {
+    const ONE: i64 = 10i64.pow(NOTIONAL_SCALE as u32);
+    let notional = |notional| (notional, NOTIONAL_SCALE);
+    let set = |venue: &mut Venue, limits| {
+        venue.apply(SetRiskLimits::new(origin(SessionId::VENUE), SESSION, limits).into());
+    };
+    let status = |venue: &mut Venue, status| {
+        let origin = origin(SessionId::VENUE);
+        venue.apply(SetTradingStatus::new(origin, SESSION, status, ReasonText::EMPTY).into());
+    };
+    let sell = OrderTerms { side: Side::Sell, ..GOOD };
+    set(venue, RiskLimits { order_notional: 9 * ONE, ..RiskLimits::NONE });
+    let events = venue.new_order(1, "risky", GOOD);
+    venue.expect(&events, OrderNotionalTooLarge, notional(9 * ONE), notional(10 * ONE));
+
+    set(venue, RiskLimits { price_deviation: 499, ..RiskLimits::NONE });
+    venue.new_order(1, "a", GOOD);
+    venue.new_order(1, "b", sell);
+    let events = venue.new_order(1, "risky", OrderTerms { price: (105, 2), ..GOOD });
+    venue.expect(&events, PriceFarFromReference, (499, 0), (500, 0));
+
+    venue.new_order(1, "c", GOOD);
+    set(venue, RiskLimits { open_orders: 1, ..RiskLimits::NONE });
+    let events = venue.new_order(1, "risky", GOOD);
+    venue.expect(&events, TooManyOpenOrders, (1, 0), (2, 0));
+    set(venue, RiskLimits { open_notional: 19 * ONE, ..RiskLimits::NONE });
+    let events = venue.new_order(1, "risky", GOOD);
+    venue.expect(&events, OpenNotionalTooLarge, notional(19 * ONE), notional(20 * ONE));
+
+    status(venue, TradingStatus::CancelOnly);
+    let events = venue.new_order(1, "risky", GOOD);
+    venue.expect(&events, SessionCancelOnly, NONE, NONE);
+    status(venue, TradingStatus::Open);
+
+    set(venue, RiskLimits { traded_notional: 9 * ONE, window_ms: 1, ..RiskLimits::NONE });
+    venue.new_order(1, "d", sell);
+    let events = venue.new_order(1, "risky", GOOD);
+    venue.expect(&events, TradedNotionalTooLarge, notional(9 * ONE), notional(10 * ONE));
+    status(venue, TradingStatus::Open);
+
+    set(venue, RiskLimits { loss: ONE / 4, window_ms: 1, ..RiskLimits::NONE });
+    let low = |terms| OrderTerms { price: (95, 2), ..terms };
+    venue.new_order(1, "e", low(GOOD));
+    venue.new_order(1, "f", low(sell));
+    let events = venue.new_order(1, "risky", GOOD);
+    venue.expect(&events, LossTooLarge, notional(ONE / 4), notional(ONE / 2));
 }
 
 fn cancel(
@@ -211,7 +264,12 @@ fn rules_are_judged_in_the_documented_order() {
     command.order_qty = 10;
     assert_eq!(first(&mut venue, command), PriceNotPositive);
     (command.price, command.price_scale) = GOOD.price;
+    let origin = origin(SessionId::VENUE);
+    let limits = RiskLimits { open_orders: 1, ..RiskLimits::NONE };
+    venue.apply(SetRiskLimits::new(origin, SESSION, limits).into());
     assert_eq!(first(&mut venue, command), TooManyOrders);
+    venue.apply(EngineLimits { orders_max: 4, ..*venue.engine.limits() }.into());
+    assert_eq!(first(&mut venue, command), TooManyOpenOrders);
 }
 
 #[test]

@@ -6,17 +6,21 @@
 //! A cancel c1 #2              => ..                      request c1 for the second accepted order
 //! A replace a2 a1 12@101      => a2/a1 replaced 12@101 left 12
 //! book 4@100 a1:4 | 7@101 b1:3 b2:4                      buys | sells, each best level first
+//! A limits traded=500 window=32                          risk limits: whole notionals, milliseconds
+//! A status open               => A Open                  trading status
+//! after 10                                               milliseconds go by
 //! ```
 
 use std::collections::HashMap;
 
 use ironbook_engine::{
     Account, ClOrdId, Command, CompId, Engine, EngineLimits, Event, ExecType, InstrumentId,
-    InstrumentStatus, OrdType, OrderId, Sequencer, SessionId, Side, SideFilter, Symbol,
-    TimeInForce, Timestamp,
+    InstrumentStatus, OrdType, OrderId, ReasonText, Sequencer, SessionId, Side, SideFilter, Symbol,
+    TimeInForce, Timestamp, TradingStatus,
     command::{
-        CancelOnDisconnect, CancelOrder, DefineInstrument, DefineSession, MassCancel, NewOrder,
-        OrderTerms, Origin, QueryOrder, ReplaceOrder, SetInstrumentStatus,
+        CancelOnDisconnect, CancelOrder, DefineInstrument, DefineSession, MassCancel,
+        NOTIONAL_SCALE, NewOrder, OrderTerms, Origin, QueryOrder, ReplaceOrder, RiskLimits,
+        SetInstrumentStatus, SetRiskLimits, SetTradingStatus,
     },
     domain::{DisconnectCause, DisconnectScope, ExecReason},
     sink::VecSink,
@@ -32,6 +36,8 @@ fn name(text: &str) -> ClOrdId {
 struct Stage {
     engine: Engine,
     sequencer: Sequencer,
+    /// Milliseconds since the beginning.
+    now_ms: u64,
     /// Sides by ClOrdID, and OrderIDs by count.
     sides: HashMap<String, Side>,
     ids: HashMap<u64, OrderId>,
@@ -41,7 +47,7 @@ impl Stage {
     fn new(limits: EngineLimits) -> Self {
         let engine = Engine::new(limits);
         let (sequencer, sides, ids) = (Sequencer::default(), HashMap::new(), HashMap::new());
-        let mut stage = Self { engine, sequencer, sides, ids };
+        let mut stage = Self { engine, sequencer, now_ms: 0, sides, ids };
         stage.apply(limits.into());
         for id in 1..=3 {
             stage.apply(DefineSession::new(SessionId(id), CompId::EMPTY).into());
@@ -53,7 +59,7 @@ impl Stage {
 
     fn apply(&mut self, command: Command) -> Vec<Event> {
         let mut sink = VecSink::default();
-        let stamp = self.sequencer.stamp(Timestamp(0));
+        let stamp = self.sequencer.stamp(Timestamp(self.now_ms * 1_000_000));
         let next = self.engine.apply(stamp, &command, &mut sink);
         self.sequencer.resume_at(next);
         assert_eq!(self.engine.state_hash(), self.engine.recompute_state_hash());
@@ -72,7 +78,11 @@ impl Stage {
                 assert_eq!(squeeze(&self.book()), squeeze(picture), "{row}\n{script}");
                 continue;
             }
-            let (command, expected) = row.split_once("=>").expect(row);
+            if let Some(pause) = row.strip_prefix("after") {
+                self.now_ms += pause.trim().parse::<u64>().unwrap();
+                continue;
+            }
+            let (command, expected) = row.split_once("=>").unwrap_or((row, ""));
             let command = self.command(command.trim());
             let reports: Vec<String> = self.apply(command).iter().map(tell).collect();
             assert_eq!(squeeze(&reports.join("; ")), squeeze(expected), "{row}\n{script}");
@@ -115,6 +125,18 @@ impl Stage {
                     _ => SideFilter::Both,
                 };
                 MassCancel::new(origin, ONE, side, b'1', name(id)).into()
+            }
+            ["limits", ref limits @ ..] => {
+                SetRiskLimits::new(Origin::venue(Timestamp(0)), session, parse_limits(limits))
+                    .into()
+            }
+            ["status", status] => {
+                let status = match status {
+                    "open" => TradingStatus::Open,
+                    _ => TradingStatus::CancelOnly,
+                };
+                let (origin, reason) = (Origin::venue(Timestamp(0)), ReasonText::EMPTY);
+                SetTradingStatus::new(origin, session, status, reason).into()
             }
             ["disconnect", scope] => {
                 let scope = match scope {
@@ -189,6 +211,45 @@ fn parse(side: Side, terms: &str, tif: &str) -> OrderTerms {
     }
 }
 
+/// `traded=500 window=32`: notionals are whole.
+fn parse_limits(words: &[&str]) -> RiskLimits {
+    let mut limits = RiskLimits::NONE;
+    for word in words {
+        let (key, value) = word.split_once('=').unwrap();
+        let value: i64 = value.parse().unwrap();
+        match key {
+            "order" => limits.order_notional = value * NOTIONAL_ONE,
+            "open" => limits.open_notional = value * NOTIONAL_ONE,
+            "traded" => limits.traded_notional = value * NOTIONAL_ONE,
+            "loss" => limits.loss = value * NOTIONAL_ONE,
+            "orders" => limits.open_orders = value as u32,
+            "bps" => limits.price_deviation = value as u32,
+            "window" => limits.window_ms = value as u32,
+            _ => panic!("no such limit: {word}"),
+        }
+    }
+    assert!(limits.is_valid(), "{words:?}");
+    limits
+}
+
+/// A notional of one.
+const NOTIONAL_ONE: i64 = 10i64.pow(NOTIONAL_SCALE as u32);
+
+/// A session as a scenario writes it.
+fn letter(session: SessionId) -> char {
+    char::from(b'A' + session.0 as u8 - 1)
+}
+
+/// What a refusal compared, where it did; notionals are whole.
+fn compared(limit: i64, observed: i64, scale: u8) -> String {
+    let one = 10i64.pow(scale.into());
+    assert!(limit % one == 0 && observed % one == 0);
+    match (limit, observed) {
+        (0, 0) => String::new(),
+        _ => format!(" {}>{}", observed / one, limit / one),
+    }
+}
+
 /// An event as a scenario writes it.
 fn tell(event: &Event) -> String {
     match event {
@@ -210,11 +271,20 @@ fn tell(event: &Event) -> String {
                 (_, _) => format!("{name} is {:?} {qty}@{price} left {left}", e.ord_status),
             }
         }
-        Event::OrderRejected(e) => format!("{} rejected {:?}", e.cl_ord_id, e.reason),
+        Event::OrderRejected(e) => {
+            let compared = compared(e.limit, e.observed, e.limit_scale);
+            format!("{} rejected {:?}{compared}", e.cl_ord_id, e.reason)
+        }
         Event::CancelRejected(e) => {
             let (name, orig) = (e.cl_ord_id, e.orig_cl_ord_id);
-            format!("{name}/{orig} refused {:?} {:?}", e.reason, e.ord_status)
+            let compared = compared(e.limit, e.observed, e.limit_scale);
+            format!("{name}/{orig} refused {:?}{compared} {:?}", e.reason, e.ord_status)
         }
+        Event::SessionTripped(e) => {
+            let compared = compared(e.limit, e.observed, e.scale);
+            format!("{} tripped {:?}{compared} of {}", letter(e.session), e.rule, e.affected)
+        }
+        Event::TradingStatusChanged(e) => format!("{} {:?}", letter(e.session), e.status),
         Event::MassCanceled(e) => format!("{} mass canceled {}", e.cl_ord_id, e.affected),
         Event::StatusChanged(e) => format!("{:?}", e.status),
         Event::StateHashed(_) => "hash".to_owned(),
@@ -649,7 +719,7 @@ fn replace_may_not_change_the_type() {
 fn price_at_the_ceiling() {
     play(
         "A new a1 sell 5@68719476735 => a1 new
-         A new a2 sell 5@68719476736 => a2 rejected PriceTooHigh
+         A new a2 sell 5@68719476736 => a2 rejected PriceTooHigh 68719476736>68719476735
          B new b1 buy 5@1        => b1 new
          book 5@1 b1:5 | 5@68719476735 a1:5
          B new b2 buy 2@68719476735  => b2 new; a1 2@68719476735 left 3; b2 2@68719476735 left 0
@@ -685,7 +755,7 @@ fn a_full_venue_still_cancels() {
     Stage::new(limits).play(
         "A new a1 buy 5@100      => a1 new
          A new a2 buy 5@100      => a2 new
-         A new a3 sell 5@100     => a3 rejected TooManyOrders
+         A new a3 sell 5@100     => a3 rejected TooManyOrders 3>2
          A cancel c1 a1          => c1/a1 canceled
          A new a3 sell 5@100     => a3 new; a2 5@100 left 0; a3 5@100 left 0
          A cancel c2 a1          => c2/a1 refused UnknownOrder Rejected
@@ -747,4 +817,174 @@ fn deep_queue_with_cancels_all_over() {
     }
     stage.play(&format!("B new b1 sell {}@100 => {reports}", total + 1));
     stage.play("book | 1@100 b1:1");
+}
+
+#[test]
+fn an_order_is_judged_by_its_notional() {
+    play(
+        "A limits order=1000
+         A new a1 buy 10@100      => a1 new
+         A new a2 buy 11@100      => a2 rejected OrderNotionalTooLarge 1100>1000
+         A new a3 buy 11@100 ioc  => a3 rejected OrderNotionalTooLarge 1100>1000
+         A replace a4 a1 10@101   => a4/a1 refused OrderNotionalTooLarge 1010>1000 New
+         A replace a5 a1 20@50    => a5/a1 replaced 20@50 left 20
+         B new b1 buy 9999@100    => b1 new
+         A cancel c1 a5           => c1/a5 canceled
+         A new a6 sell 11         => a6 rejected OrderNotionalTooLarge 1100>1000
+         A new a7 sell 10         => a7 new; b1 10@100 left 9989; a7 10@100 left 0
+         B cancel c2 b1           => c2/b1 canceled
+         A new a8 sell 11         => a8 rejected OrderNotionalTooLarge 1100>1000
+         A new a9 buy 10          => a9 new; a9 canceled NoLiquidity",
+    );
+}
+
+#[test]
+fn a_price_is_judged_on_the_aggressive_side_only() {
+    play(
+        "A limits bps=500
+         A new a1 buy 1@9999      => a1 new
+         A cancel c1 a1           => c1/a1 canceled
+         B new b1 buy 1@90        => b1 new
+         B new b2 sell 1@110      => b2 new
+         A new a2 buy 1@106       => a2 rejected PriceFarFromReference 600>500
+         A new a3 sell 1@94       => a3 rejected PriceFarFromReference 600>500
+         A new a4 buy 1@105       => a4 new
+         A new a5 sell 1@200      => a5 new
+         A replace a6 a4 1@113    => a6/a4 refused PriceFarFromReference 512>500 New
+         C new d1 buy 1@110       => d1 new; b2 1@110 left 0; d1 1@110 left 0
+         A replace a7 a4 1@115    => a7/a4 replaced 1@115 left 1
+         A replace a8 a7 1@116    => a8/a7 refused PriceFarFromReference 546>500 New
+         A new a9 sell 1          => a9 new; a7 1@115 left 0; a9 1@115 left 0",
+    );
+}
+
+#[test]
+fn live_orders_and_what_they_come_to_are_limited() {
+    play(
+        "A new a1 buy 10@10       => a1 new
+         A limits orders=2 open=300
+         A new a2 buy 21@10       => a2 rejected OpenNotionalTooLarge 310>300
+         A new a3 buy 20@10       => a3 new
+         A new a4 buy 1@1         => a4 rejected TooManyOpenOrders 3>2
+         A replace a5 a3 21@10    => a5/a3 refused OpenNotionalTooLarge 310>300 New
+         B new b1 sell 15@10      => b1 new; a1 10@10 left 0; b1 10@10 left 5; a3 5@10 left 15; b1 5@10 left 0
+         A replace a6 a3 20@20    => a6/a3 replaced 20@20 left 15
+         A new a7 buy 1@1 ioc     => a7 rejected OpenNotionalTooLarge 301>300
+         A limits open=100
+         A replace a8 a6 15@20    => a8/a6 replaced 15@20 left 10
+         A replace a9 a8 15@21    => a9/a8 refused OpenNotionalTooLarge 210>100 PartiallyFilled
+         A replace aa a8 5@20     => aa/a8 canceled ReplacedBelowCumQty
+         A new ab buy 10@10       => ab new",
+    );
+}
+
+#[test]
+fn what_is_traded_in_the_window_trips_both_sides() {
+    play(
+        "A limits traded=1000 window=32
+         A new a1 sell 4@100      => a1 new
+         A new a2 sell 50@200     => a2 new
+         A new a3 buy 5@1 gtc     => a3 new
+         B new b1 buy 4@100       => b1 new; a1 4@100 left 0; b1 4@100 left 0
+         A new a4 sell 6@100      => a4 new
+         B new b2 buy 6@100       => b2 new; a4 6@100 left 0; b2 6@100 left 0
+         A new a5 sell 1@100      => a5 new
+         B new b3 buy 9@100       => b3 new; a5 1@100 left 0; b3 1@100 left 8; A tripped TradedNotionalTooLarge 1100>1000 of 2; a2 canceled SessionTripped; a3 canceled SessionTripped
+         book 8@100 b3:8 |
+         A new a6 sell 1@100      => a6 rejected TradedNotionalTooLarge 1100>1000
+         A replace a7 a2 1@100    => a7/a2 refused TooLateToCancel Canceled
+         A cancel c1 a2           => c1/a2 refused TooLateToCancel Canceled
+         A query a2               => a2 is Canceled 50@200 left 0
+         A mass c2                => c2 mass canceled 0
+         after 100
+         A new a8 sell 1@100      => a8 rejected TradedNotionalTooLarge 1100>1000
+         A limits traded=9999 window=32
+         A status cancel-only     =>
+         A new a9 sell 1@100      => a9 rejected TradedNotionalTooLarge 1100>1000
+         A status open            => A Open
+         A limits traded=100 window=32
+         A new aa sell 1@100      => aa new; b3 1@100 left 7; aa 1@100 left 0
+         A new ab sell 9@99       => ab new; b3 7@100 left 0; ab 7@100 left 2; A tripped TradedNotionalTooLarge 800>100 of 1; ab canceled SessionTripped
+         book |",
+    );
+}
+
+#[test]
+fn what_was_traded_before_the_window_does_not_count() {
+    play(
+        "A limits traded=1000 window=32
+         B new b1 buy 99@100      => b1 new
+         A new a1 sell 6@100      => a1 new; b1 6@100 left 93; a1 6@100 left 0
+         after 32
+         A new a2 sell 4@100      => a2 new; b1 4@100 left 89; a2 4@100 left 0
+         after 1
+         A new a3 sell 6@100      => a3 new; b1 6@100 left 83; a3 6@100 left 0
+         after 999999
+         A new a4 sell 10@100     => a4 new; b1 10@100 left 73; a4 10@100 left 0
+         after 32
+         A new a5 sell 1@100      => a5 new; b1 1@100 left 72; a5 1@100 left 0; A tripped TradedNotionalTooLarge 1100>1000 of 0",
+    );
+}
+
+/// Ten bought one above the last price and sold one below it, time and again.
+#[test]
+fn a_loss_against_the_price_before_the_order_trips() {
+    play(
+        "A limits loss=25 window=1000
+         B new b1 buy 90@99       => b1 new
+         B new b2 sell 20@101     => b2 new
+         B new b3 sell 20@102     => b3 new
+         A new a1 buy 10@101      => a1 new; b2 10@101 left 10; a1 10@101 left 0
+         A new a2 sell 5@99       => a2 new; b1 5@99 left 85; a2 5@99 left 0
+         A new a3 sell 5@99       => a3 new; b1 5@99 left 80; a3 5@99 left 0
+         C new d1 sell 10@97 ioc  => d1 new; b1 10@99 left 70; d1 10@99 left 0
+         C new d2 buy 10@98       => d2 new
+         A new a4 sell 1@200      => a4 new
+         A new a5 sell 75@98      => a5 new; b1 70@99 left 0; a5 70@99 left 5; d2 5@98 left 5; a5 5@98 left 0
+         A new a6 buy 2@102       => a6 new; b2 2@101 left 8; a6 2@101 left 0; A tripped LossTooLarge 31>25 of 1; a4 canceled SessionTripped",
+    );
+}
+
+#[test]
+fn gains_are_set_off_against_losses_of_the_same_window() {
+    play(
+        "A limits loss=10 window=1000
+         B new b1 buy 10@100      => b1 new
+         C new d1 sell 10@100     => d1 new; b1 10@100 left 0; d1 10@100 left 0
+         B new b2 buy 5@103       => b2 new
+         A new a1 sell 5@100      => a1 new; b2 5@103 left 0; a1 5@103 left 0
+         B new b3 buy 25@102      => b3 new
+         A new a2 sell 25@100     => a2 new; b3 25@102 left 0; a2 25@102 left 0
+         B new b4 buy 1@101       => b4 new
+         A new a3 sell 1@101      => a3 new; b4 1@101 left 0; a3 1@101 left 0; A tripped LossTooLarge 11>10 of 0",
+    );
+}
+
+#[test]
+fn a_session_that_may_cancel_only_keeps_its_orders() {
+    play(
+        "A new a1 buy 5@100       => a1 new
+         A new a2 buy 5@100       => a2 new
+         A status cancel-only     => A CancelOnly
+         A status cancel-only     =>
+         A new a3 buy 5@100       => a3 rejected SessionCancelOnly
+         A replace a4 a1 4@100    => a4/a1 refused SessionCancelOnly New
+         book 10@100 a1:5 a2:5 |
+         A cancel c1 a1           => c1/a1 canceled
+         B new b1 sell 2@100      => b1 new; a2 2@100 left 3; b1 2@100 left 0
+         A mass c2                => c2 mass canceled 1; a2 canceled MassCancel
+         A status open            => A Open
+         A new a5 buy 5@100       => a5 new",
+    );
+}
+
+#[test]
+fn two_sessions_trip_with_one_order() {
+    play(
+        "A limits traded=99 window=10
+         B limits traded=99 window=10
+         A new a1 sell 1@100      => a1 new
+         A new a2 sell 1@100      => a2 new
+         B new b1 buy 5@100       => b1 new; a1 1@100 left 0; b1 1@100 left 4; a2 1@100 left 0; b1 1@100 left 3; A tripped TradedNotionalTooLarge 100>99 of 0; B tripped TradedNotionalTooLarge 100>99 of 1; b1 canceled SessionTripped",
+    );
 }

@@ -11,6 +11,7 @@ use ironbook_engine::{
     sink::VecSink,
 };
 
+/// A state with risk records.
 fn some_state() -> Vec<u8> {
     let limits =
         EngineLimits { orders_max: 100, closed_orders_kept: 40, ..EngineLimits::default() };
@@ -23,10 +24,11 @@ fn some_state() -> Vec<u8> {
         lots: 9,
         steps: (2, 1, 1),
         weights: [500, 200, 150, 0, 0, 0],
+        risk: 3,
         hostile: 1 << 40,
         names: 1 << 40,
     };
-    let (mut flow, mut engine) = (Flow::new(profile, 3), Engine::new(limits));
+    let (mut flow, mut engine) = (Flow::new(profile, 4), Engine::new(limits));
     let mut next = Sequence(1);
     for _ in 0..2_000 {
         let (command, mut sink) = (flow.next(), VecSink::default());
@@ -34,6 +36,7 @@ fn some_state() -> Vec<u8> {
         sink.events.iter().for_each(|(_, event)| flow.learn(event));
     }
     assert!(engine.totals().live_orders > 20 && engine.totals().remembered == 40);
+    assert!(engine.sessions().any(|session| session.risk.traded_notional > 0));
     let mut bytes = Vec::new();
     engine.write_state(&mut bytes);
     bytes
@@ -60,7 +63,17 @@ fn another_version_is_named() {
     bytes[8] = 77;
     let error = Engine::read_state(&bytes).unwrap_err();
     assert_eq!(error, StateError::Version { found: 77, known: STATE_VERSION });
-    assert_eq!(error.to_string(), "state of version 77, this program reads version 2");
+    assert_eq!(error.to_string(), "state of version 77, this program reads version 3");
+}
+
+#[test]
+fn a_state_without_risk_records_is_of_the_version_that_had_none() {
+    let engine = Engine::new(EngineLimits::default());
+    let mut bytes = Vec::new();
+    engine.write_state(&mut bytes);
+    assert_eq!(bytes[8..16], [2, 0, 0, 0, 0, 0, 0, 0]);
+    assert!(Engine::read_state(&bytes).is_ok());
+    assert_eq!(some_state()[8..12], [3, 0, 0, 0]);
 }
 
 #[test]

@@ -12,7 +12,8 @@ use std::{
 };
 
 use ironbook_engine::{
-    Account, CompId, EngineLimits, Symbol, command::MANTISSA_MAX, command::TICKS_MAX,
+    Account, CompId, EngineLimits, Symbol,
+    command::{MANTISSA_MAX, NOTIONAL_SCALE, RISK_WINDOW_MS_MAX, RiskLimits, TICKS_MAX},
 };
 use ironbook_fix::{
     codec::MESSAGE_MAX,
@@ -66,6 +67,8 @@ pub struct Config {
     pub market_data: MarketDataConfig,
     /// When sessions may be logged on that have no schedule of their own.
     pub schedule: ScheduleConfig,
+    /// Risk limits of sessions that have none of their own.
+    pub risk: RiskConfig,
     /// Threads, processors and how idle threads wait.
     pub threads: ThreadsConfig,
     /// The journal.
@@ -148,6 +151,20 @@ pub struct ScheduleConfig {
     pub days: Vec<Day>,
     pub time_zone: String,
     pub reset: ResetConfig,
+}
+
+/// Risk limits of a session; 0 is none, and amounts are decimals as text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct RiskConfig {
+    pub order_notional: String,
+    pub price_deviation_bps: u32,
+    pub open_orders: u32,
+    pub open_notional: String,
+    pub traded_notional: String,
+    pub loss: String,
+    pub window_ms: u32,
 }
 
 /// A day of the week.
@@ -386,6 +403,8 @@ pub struct SessionConfig {
     pub cancel_gtc: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<ScheduleConfig>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<RiskConfig>,
 }
 
 /// When orders of a session are canceled because it is gone.
@@ -418,6 +437,7 @@ impl Default for Config {
             fix: FixConfig::default(),
             market_data: MarketDataConfig::default(),
             schedule: ScheduleConfig::default(),
+            risk: RiskConfig::default(),
             threads: ThreadsConfig::default(),
             journal: JournalConfig::default(),
             snapshot: SnapshotConfig::default(),
@@ -487,6 +507,21 @@ impl Default for ScheduleConfig {
             days: Vec::new(),
             time_zone: "UTC".to_owned(),
             reset: ResetConfig::Never,
+        }
+    }
+}
+
+impl Default for RiskConfig {
+    fn default() -> Self {
+        let none = || "0".to_owned();
+        Self {
+            order_notional: none(),
+            price_deviation_bps: 0,
+            open_orders: 0,
+            open_notional: none(),
+            traded_notional: none(),
+            loss: none(),
+            window_ms: RISK_WINDOW_MS,
         }
     }
 }
@@ -619,6 +654,7 @@ fn default_sessions() -> Vec<SessionConfig> {
             cancel_grace_ms: 0,
             cancel_gtc: false,
             schedule: None,
+            risk: None,
         })
         .collect()
 }
@@ -705,6 +741,7 @@ impl Config {
         self.fix.tls()?;
         self.check_market_data()?;
         self.check_metrics()?;
+        self.risk.limits("risk.")?;
         let mut symbols = Vec::new();
         for instrument in &self.instruments {
             let key = format!("instrument {}", instrument.symbol);
@@ -731,6 +768,7 @@ impl Config {
             session.throttle()?;
             session.check_firm()?;
             self.schedule_of(session)?;
+            self.risk_limits_of(session)?;
             self.check_copies(session)?;
             if session.cancel_grace_ms > CANCEL_GRACE_MS_MAX {
                 let key = format!("session {}: cancel_grace_ms", session.comp_id);
@@ -909,6 +947,17 @@ impl Config {
         }
     }
 
+    /// The risk limits of a session.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for an amount that is none, or a number out of bounds.
+    pub fn risk_limits_of(&self, session: &SessionConfig) -> Result<RiskLimits, ConfigError> {
+        match &session.risk {
+            None => self.risk.limits("risk."),
+            Some(own) => own.limits(&format!("session {}: risk.", session.comp_id)),
+        }
+    }
+
     /// The engine's bounds.
     pub fn engine_limits(&self) -> EngineLimits {
         EngineLimits {
@@ -931,6 +980,54 @@ fn throttle(
     ThrottleTerms::configured(per_second, burst, action).map_err(|error| {
         value(&format!("{whose}: {}", error.key), &error.found.to_string(), &error.reason)
     })
+}
+
+impl RiskConfig {
+    /// The limits for the engine; `whose` stands before a key in messages.
+    fn limits(&self, whose: &str) -> Result<RiskLimits, ConfigError> {
+        if !(1..=RISK_WINDOW_MS_MAX).contains(&self.window_ms) {
+            let (key, reason) =
+                (format!("{whose}window_ms"), format!("1 to {RISK_WINDOW_MS_MAX} is allowed"));
+            return Err(value(&key, &self.window_ms.to_string(), &reason));
+        }
+        let amount = |key: &str, text: &str| {
+            notional(text).ok_or_else(|| {
+                let reason = format!(
+                    "must be a decimal number such as \"2500000\", at most {} digits before the \
+                     point and {NOTIONAL_SCALE} behind it; \"0\" for no limit",
+                    NOTIONAL_DIGITS_MAX - u32::from(NOTIONAL_SCALE)
+                );
+                value(&format!("{whose}{key}"), text, &reason)
+            })
+        };
+        let (traded_notional, loss) =
+            (amount("traded_notional", &self.traded_notional)?, amount("loss", &self.loss)?);
+        let needs_window = traded_notional > 0 || loss > 0;
+        Ok(RiskLimits {
+            order_notional: amount("order_notional", &self.order_notional)?,
+            open_notional: amount("open_notional", &self.open_notional)?,
+            traded_notional,
+            loss,
+            open_orders: self.open_orders,
+            price_deviation: self.price_deviation_bps,
+            window_ms: if needs_window { self.window_ms } else { 0 },
+            reserved: 0,
+        })
+    }
+}
+
+/// The window of risk limits where none is said, milliseconds.
+pub const RISK_WINDOW_MS: u32 = 60_000;
+
+/// Digits of a notional at its scale, so that none is as large as what counts as too large.
+const NOTIONAL_DIGITS_MAX: u32 = 18;
+
+/// A notional at [`NOTIONAL_SCALE`] as people write it: no less than zero.
+pub fn notional(text: &str) -> Option<i64> {
+    let number = Decimal::parse(text.as_bytes()).ok()?;
+    let more = NOTIONAL_SCALE.checked_sub(number.scale)?;
+    let notional = number.mantissa.checked_mul(10_i64.pow(more.into()))?;
+    (0..10_i64.pow(NOTIONAL_DIGITS_MAX)).contains(&notional).then_some(notional)
 }
 
 impl FirmConfig {
@@ -1315,6 +1412,33 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "When both sequence numbers start at 1: \"never\", \"daily\" with each start, \"weekly\" with that on the first day. Once, also if the venue was down then.",
     ),
     (
+        "risk",
+        "order_notional",
+        "Largest price x quantity of one order, a decimal in quotes; of a market order by the best price of the other side, else by the last. 0 for no limit, as in all of these.",
+    ),
+    (
+        "risk",
+        "price_deviation_bps",
+        "How far a limit price may be from the last trade's, else from the middle of the book, a buy's above or a sell's below, in hundredths of a percent.",
+    ),
+    ("risk", "open_orders", "Most live orders of the session."),
+    (
+        "risk",
+        "open_notional",
+        "Largest sum of price x leaves of its live orders, a decimal in quotes. Sums are over all instruments, so these should be in one currency.",
+    ),
+    (
+        "risk",
+        "traded_notional",
+        "What it may trade in window_ms, as aggressor or not, a decimal in quotes. The trade that goes beyond it trips the session: its orders are canceled, and it may only cancel until the venue opens it again.",
+    ),
+    (
+        "risk",
+        "loss",
+        "What its trades as an aggressor may lose in window_ms against the reference price before each order, a decimal in quotes. Trips the session, too.",
+    ),
+    ("risk", "window_ms", "Milliseconds over which these two are counted."),
+    (
         "threads",
         "layout",
         "\"shared\": gateway and core on one thread; \"dedicated\": one each; \"auto\": shared on up to three processors with one gateway.",
@@ -1498,6 +1622,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ),
     (
         "session",
+        "risk",
+        "Risk limits of its own in place of [risk], with the same keys: {order_notional = \"50000\", open_orders = 20}; {} for none.",
+    ),
+    (
+        "session",
         "read_only",
         "Whether requests of this session are refused: a drop copy, of the reports of all sessions or, if it has a firm, of that firm's.",
     ),
@@ -1621,6 +1750,8 @@ mod tests {
             time_zone: "America/New_York".to_owned(),
             reset: ResetConfig::Weekly,
         });
+        config.risk.traded_notional = "2500000.50".to_owned();
+        config.sessions[0].risk = Some(RiskConfig { open_orders: 20, ..RiskConfig::default() });
         config.sessions[1].versions = vec!["FIX.4.2".to_owned(), "FIX.5.0SP2".to_owned()];
         assert_eq!(parse(&render(&config)).unwrap(), config);
     }
@@ -1750,6 +1881,13 @@ mod tests {
             (
                 "[metrics]\nlisten = \"0.0.0.0:9879\"\n",
                 "metrics.listen = 0.0.0.0:9879: is no loopback address",
+            ),
+            ("[risk]\nloss = \"1.123456789\"\n", "risk.loss = 1.123456789: must be a decimal"),
+            ("[risk]\nloss = \"10000000000\"\n", "at most 10 digits before the point and 8 behind"),
+            ("[risk]\nwindow_ms = 0\n", "risk.window_ms = 0: 1 to 86400000 is allowed"),
+            (
+                "[[session]]\ncomp_id = \"A\"\nrisk = {order_notional = \"-1\"}\n",
+                "session A: risk.order_notional = -1: must be a decimal",
             ),
             ("[fix]\nlockout_s = 0\n", "fix.lockout_s = 0: 1 to 86400"),
             ("[schedule]\nreset = \"daily\"\n", "schedule.start = : days and reset need"),

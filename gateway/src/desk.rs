@@ -23,13 +23,13 @@ use ironbook_engine::{
     command::{CancelOnDisconnect, Origin},
     domain::DisconnectCause,
     engine::InstrumentView,
-    event::StatusChanged,
+    event::{SessionTripped, StatusChanged},
     record::Record,
 };
 use ironbook_fix::{
     codec::SOH,
     encode::Body,
-    field::{MsgSeqNum, Precision, TimestampText, write_u64},
+    field::{Decimal, MsgSeqNum, Precision, TimestampText, write_u64},
     message::{BusinessReject, BusinessRejectReason, Fields, Message, MsgType, Refusal},
     reference::{
         self, ReferenceRequest, SecurityList, SecurityStatus, SecurityStatusRequest,
@@ -722,8 +722,8 @@ impl Desk {
         }
     }
 
-    /// What a frame without a message says: that the outbound numbers of a session start anew, or what the
-    /// status of an instrument is.
+    /// What a frame without a message says: that the outbound numbers of a session start anew, what the
+    /// status of an instrument is, or that a session is tripped.
     #[inline]
     fn pass(&mut self, frame: &Frame<'_>) {
         if frame.kind == StatusChanged::KIND
@@ -731,6 +731,11 @@ impl Desk {
             && let Some(known) = self.instruments.get_mut(changed.instrument.0 as usize - 1)
         {
             known.status = changed.status;
+        }
+        if frame.kind == SessionTripped::KIND
+            && let Ok(Event::SessionTripped(trip)) = Event::decode(frame.kind, frame.payload)
+        {
+            self.warn_of(&trip, frame.sequence);
         }
         if !SessionRecord::is_kind(frame.kind) {
             return;
@@ -743,6 +748,22 @@ impl Desk {
             slot.fix.reset_outbound();
             slot.resets_ahead = slot.resets_ahead.saturating_sub(1);
         }
+    }
+
+    /// Says that a session is tripped, which somebody has to look at.
+    #[cold]
+    fn warn_of(&self, trip: &SessionTripped, sequence: u64) {
+        // Only one gateway has it, and says so.
+        let Some(index) = self.slot_of(trip.session) else { return };
+        let comp_id = self.comp_id(index);
+        let (limit, observed) =
+            (Decimal::new(trip.limit, trip.scale), Decimal::new(trip.observed, trip.scale));
+        log::warn!(
+            "{comp_id}, sequence {sequence}, order {}: {}; {} orders are canceled",
+            trip.order_id,
+            translate::reject_text(trip.rule, limit, observed),
+            trip.affected
+        );
     }
 
     /// The place of a session, if it is one of this gateway.

@@ -545,6 +545,27 @@ fn reason_text(reason: RejectReason, limit: Decimal, observed: Decimal) -> Reaso
         RejectReason::ReplaceChangesType => {
             ReasonText::new(format_args!("a replace can't change OrdType or TimeInForce"))
         }
+        RejectReason::OrderNotionalTooLarge => ReasonText::new(format_args!(
+            "risk limit: the order comes to {observed}, at most {limit} is allowed"
+        )),
+        RejectReason::PriceFarFromReference => ReasonText::new(format_args!(
+            "risk limit: the price is {observed} basis points beyond the reference, at most {limit} are allowed"
+        )),
+        RejectReason::TooManyOpenOrders => ReasonText::new(format_args!(
+            "risk limit: this would be open order {observed} of the session, at most {limit} are allowed"
+        )),
+        RejectReason::OpenNotionalTooLarge => ReasonText::new(format_args!(
+            "risk limit: open orders of the session would come to {observed}, at most {limit} is allowed"
+        )),
+        RejectReason::TradedNotionalTooLarge => ReasonText::new(format_args!(
+            "the session is tripped: it traded {observed} in its window, limit {limit}; cancels are accepted"
+        )),
+        RejectReason::LossTooLarge => ReasonText::new(format_args!(
+            "the session is tripped: it lost {observed} in its window, limit {limit}; cancels are accepted"
+        )),
+        RejectReason::SessionCancelOnly => ReasonText::new(format_args!(
+            "the venue takes no orders of this session; cancels are accepted"
+        )),
     }
 }
 
@@ -554,7 +575,13 @@ fn ord_rej_reason(reason: RejectReason) -> u8 {
     match reason {
         RejectReason::UnknownSymbol => 1,
         RejectReason::InstrumentHalted | RejectReason::InstrumentClosed => 2,
-        RejectReason::TooManyOrders | RejectReason::QtyTooLarge => 3,
+        RejectReason::TooManyOrders
+        | RejectReason::QtyTooLarge
+        | RejectReason::OrderNotionalTooLarge
+        | RejectReason::TooManyOpenOrders
+        | RejectReason::OpenNotionalTooLarge
+        | RejectReason::TradedNotionalTooLarge
+        | RejectReason::LossTooLarge => 3,
         RejectReason::UnknownOrder => 5,
         RejectReason::DuplicateClOrdId => 6,
         RejectReason::QtyNotPositive | RejectReason::QtyOffLot => 13,
@@ -564,7 +591,9 @@ fn ord_rej_reason(reason: RejectReason) -> u8 {
         | RejectReason::TooLateToCancel
         | RejectReason::OrderMismatch
         | RejectReason::ReplaceChangesType
-        | RejectReason::UnknownSession => 99,
+        | RejectReason::UnknownSession
+        | RejectReason::PriceFarFromReference
+        | RejectReason::SessionCancelOnly => 99,
     }
 }
 
@@ -586,7 +615,14 @@ fn cxl_rej_reason(reason: RejectReason) -> u8 {
         | RejectReason::OrderMismatch
         | RejectReason::TooManyOrders
         | RejectReason::ReplaceChangesType
-        | RejectReason::UnknownSession => 99,
+        | RejectReason::UnknownSession
+        | RejectReason::OrderNotionalTooLarge
+        | RejectReason::PriceFarFromReference
+        | RejectReason::TooManyOpenOrders
+        | RejectReason::OpenNotionalTooLarge
+        | RejectReason::TradedNotionalTooLarge
+        | RejectReason::LossTooLarge
+        | RejectReason::SessionCancelOnly => 99,
     }
 }
 
@@ -602,6 +638,7 @@ pub fn exec_reason_text(reason: ExecReason) -> Option<&'static [u8]> {
         ExecReason::LoggedOut => Some(b"cancel on disconnect: the session logged out"),
         ExecReason::Disconnected => Some(b"cancel on disconnect: the session lost its connection"),
         ExecReason::VenueDown => Some(b"cancel on disconnect: the venue was down"),
+        ExecReason::SessionTripped => Some(b"the session is tripped by a risk limit"),
     }
 }
 
@@ -613,7 +650,9 @@ fn exec_restatement_reason(reason: ExecReason) -> Option<u8> {
     const MARKET_OPTION: u8 = 8;
     match reason {
         ExecReason::VenueDown => Some(SYSTEM_FAILURE),
-        ExecReason::LoggedOut | ExecReason::Disconnected => Some(MARKET_OPTION),
+        ExecReason::LoggedOut | ExecReason::Disconnected | ExecReason::SessionTripped => {
+            Some(MARKET_OPTION)
+        }
         ExecReason::None
         | ExecReason::ImmediateOrCancel
         | ExecReason::FillOrKill
@@ -659,7 +698,10 @@ pub fn report(
             let texts = ReportTexts::of_mass_canceled(sequence);
             visitor.typed(&mass_canceled(event, time, symbols, &texts));
         }
-        Event::StatusChanged(_) | Event::StateHashed(_) => {}
+        Event::StatusChanged(_)
+        | Event::StateHashed(_)
+        | Event::SessionTripped(_)
+        | Event::TradingStatusChanged(_) => {}
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 use ironbook_engine::{
     Command, CompId, Engine, EngineLimits, InstrumentId, InstrumentStatus, SessionId, Symbol,
     Timestamp,
-    command::{DefineInstrument, DefineSession, Origin, SetInstrumentStatus},
+    command::{DefineInstrument, DefineSession, Origin, SetInstrumentStatus, SetRiskLimits},
     domain::DisconnectCause,
 };
 use ironbook_journal::{
@@ -512,7 +512,7 @@ where
     for tail in [&mut tail, &mut followed] {
         tail.seek(replayed.end.unwrap_or(Position::START));
     }
-    let setups = announce_sessions(&mut core, &sessions, config)?;
+    let setups = announce_sessions(&mut core, &sessions, config, clock.now())?;
     // All that were ever there have numbers from 1 on.
     let mut sequence = counts.frames;
     while let Some(frame) = tail.next()? {
@@ -755,12 +755,13 @@ fn announce_instrument<C: Clock>(
     Ok(())
 }
 
-/// Journals sessions, roles and throttles that the journal does not know yet, and whose connection was lost with the
-/// venue that wrote it.
+/// Journals sessions, risk limits, roles and throttles that the journal does not know yet, and whose connection was
+/// lost with the venue that wrote it. Who may only cancel stays so.
 fn announce_sessions<C: Clock>(
     core: &mut CoreAgent<C>,
     table: &SessionTable,
     config: &Config,
+    now: Timestamp,
 ) -> Result<Vec<SessionSetup>, StartError> {
     let mut ids = Vec::new();
     for session in &config.sessions {
@@ -775,6 +776,10 @@ fn announce_sessions<C: Clock>(
             }
         };
         ids.push(id);
+        let limits = config.risk_limits_of(session)?;
+        if core.engine().session(id).is_some_and(|known| known.risk.limits != limits) {
+            core.apply_now(SetRiskLimits::new(Origin::venue(now), id, limits).into());
+        }
     }
     let firms = config.throttled_firms()?;
     let mut setups = Vec::new();

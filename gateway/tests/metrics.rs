@@ -13,7 +13,7 @@ use std::{
 use common::{FixClient, Flaw, TestVenue, cancel, limit, wait_for};
 use ironbook_engine::{Event, Timestamp};
 use ironbook_gateway::{
-    config::Config,
+    config::{Config, RiskConfig},
     credentials::PasswordHash,
     metrics::{
         FAMILIES,
@@ -243,6 +243,26 @@ fn they_say_what_has_happened() {
     let seen = samples(&text);
     assert_eq!(seen["ironbook_trades_total"], 0.0);
     assert_eq!(seen["ironbook_journal_sequence"], venue.stop().last_sequence as f64);
+}
+
+#[test]
+fn trips_are_counted_by_rule() {
+    let (venue, address) = venue(|config| {
+        let risk = RiskConfig { traded_notional: "4.99".to_owned(), ..RiskConfig::default() };
+        config.sessions[0].risk = Some(risk);
+    });
+    let mut a = venue.client("A");
+    for (id, side) in [("A1", "1"), ("A2", "2")] {
+        a.send("D", &limit(id, "AAPL", side, "5", "1.00"));
+    }
+    for _ in 0..4 {
+        a.expect("35=8");
+    }
+    let trips = |rule: &str| {
+        samples(&ask(address, GET).1)[&format!("ironbook_trips_total{{rule=\"{rule}\"}}")]
+    };
+    wait_for("the trip is counted", || trips("traded_notional_too_large") == 1.0);
+    assert_eq!(trips("loss_too_large"), 0.0);
 }
 
 #[test]

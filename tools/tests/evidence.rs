@@ -8,8 +8,10 @@ use std::fs;
 use fixtures::{expect_exit, json, stderr, stdout, text};
 use ironbook_engine::{
     Account, ClOrdId, CompId, Event, InstrumentId, OrdType, OrderId, Side, Symbol, TimeInForce,
-    Timestamp,
-    command::{CancelOrder, DefineInstrument, NewOrder, OrderTerms, Origin, QueryOrder},
+    Timestamp, TradingStatus,
+    command::{
+        CancelOrder, DefineInstrument, NewOrder, OrderTerms, Origin, QueryOrder, RiskLimits,
+    },
 };
 use ironbook_gateway::{
     session_record::{Copies, SessionRecord},
@@ -76,6 +78,10 @@ fn names(dir: &std::path::Path) {
         firm: "zsecret-firm".to_owned(),
         terms: Some(ThrottleTerms { per_second: 90, burst: 9, action: ThrottleAction::Delay }),
     });
+    day.limit(C7, RiskLimits { open_orders: 5, ..RiskLimits::NONE });
+    day.set_trading(C7, TradingStatus::CancelOnly, "zsecret of ZGAMMA");
+    day.order((C7, "zsecret-10"), AAPL, Side::Sell, (10, 10_100));
+    day.set_trading(C7, TradingStatus::Open, "zsecret again");
     day.mass_cancel(C1, "zsecret-mass");
     day.close();
 }

@@ -8,6 +8,18 @@ use fixtures::{
     common::{FixClient, TestVenue, now, session},
     expect_exit, json, stdout, text,
 };
+use ironbook_engine::{
+    Account, ClOrdId, Command, CompId, Engine, EngineLimits, Event, ExecType, InstrumentId,
+    OrdType, OrderId, Sequencer, SessionId, Side, Symbol, TimeInForce, Timestamp,
+    command::{
+        CancelOrder, DefineInstrument, DefineSession, NOTIONAL_SCALE, NewOrder, OrderTerms, Origin,
+        QueryOrder, RiskLimits, SetRiskLimits,
+    },
+    domain::{ExecReason, RejectReason},
+    event::SessionTripped,
+    sink::VecSink,
+};
+use ironbook_journal::{Options, SEGMENT_BYTES_MIN, Writer, open};
 use serde_json::Value;
 
 /// Orders that the runaway may send at once.
@@ -185,4 +197,258 @@ fn a_runaway_trips_and_is_explained() {
     };
     let sides = positions.iter().map(|position| (none(position, "bought"), none(position, "sold")));
     assert_eq!(sides.collect::<Vec<_>>(), [(false, true), (true, false)], "{whole:#}");
+}
+
+/// Orders that the router of Knight Capital had to fill on 1 August 2012, and in how many symbols.
+const PARENTS: u32 = 212;
+const SYMBOLS: u32 = 154;
+/// What one of its child orders asks for, and between two requests: 10,000 a second.
+const CHILD_QTY: i64 = 100;
+const STEP_NS: u64 = 100_000;
+/// The makers' prices, in cents.
+const BID: i64 = 9_990;
+const ASK: i64 = 10_010;
+/// Child orders that are sent, whatever comes of them.
+const CHILDREN: u32 = 8_000;
+
+const KNIGHT: SessionId = SessionId(1);
+const MAKER: SessionId = SessionId(2);
+/// A notional of one.
+const ONE: i64 = 10i64.pow(NOTIONAL_SCALE as u32);
+/// The most that a child order trades.
+const CHILD_NOTIONAL: i64 = CHILD_QTY * ASK / 100 * ONE;
+
+/// A market, journaled as a venue does it.
+struct Market {
+    engine: Engine,
+    writer: Writer,
+    sequencer: Sequencer,
+    now_ns: u64,
+    orders: u32,
+}
+
+/// What the market told of the runaway.
+#[derive(Debug, Default)]
+struct Told {
+    trip: Option<(u64, SessionTripped)>,
+    accepted_before: u64,
+    accepted_after: u64,
+    rejected_after: u64,
+    first_rejected: u64,
+    canceled_by_trip: u32,
+}
+
+impl Market {
+    /// Makers stand on both sides of each symbol.
+    fn open(dir: &Path, limits: RiskLimits) -> Self {
+        let options = Options {
+            segment_bytes: 64 * SEGMENT_BYTES_MIN,
+            prepared_ahead: 1,
+            ..Options::default()
+        };
+        let (writer, _) = open(dir, options).expect("a journal");
+        let bounds = EngineLimits { orders_max: 4_096, ..EngineLimits::default() };
+        let (engine, sequencer) = (Engine::new(bounds), Sequencer::default());
+        let mut market =
+            Self { engine, writer, sequencer, now_ns: 1_343_827_800_000_000_000, orders: 0 };
+        market.send(bounds);
+        for (session, comp_id) in [(KNIGHT, "KNIGHT"), (MAKER, "MAKER")] {
+            market.send(DefineSession::new(session, CompId::try_from(comp_id).expect("a comp id")));
+        }
+        for id in 1..=SYMBOLS {
+            let symbol = Symbol::try_from(format!("S{id}").as_str()).expect("a symbol");
+            market.send(DefineInstrument::new(InstrumentId(id), symbol, 2, 0, 1, 1));
+        }
+        market.send(SetRiskLimits::new(Origin::venue(Timestamp(0)), KNIGHT, limits));
+        for id in 1..=SYMBOLS {
+            market.order(MAKER, id, Side::Buy, BID, 2 * CHILD_QTY);
+            market.order(MAKER, id, Side::Sell, ASK, 2 * CHILD_QTY);
+        }
+        market
+    }
+
+    /// Carries out a command and journals it; gives its events.
+    fn send(&mut self, command: impl Into<Command>) -> (u64, Vec<Event>) {
+        let command = command.into();
+        self.now_ns += STEP_NS;
+        let stamp = self.sequencer.stamp(Timestamp(self.now_ns));
+        let mut sink = VecSink::default();
+        self.sequencer.resume_at(self.engine.apply(stamp, &command, &mut sink));
+        let sequence = stamp.sequence.0;
+        self.writer.append(command.kind(), sequence, stamp.time.0, command.payload());
+        for (stamp, event) in &sink.events {
+            self.writer.append(event.kind(), stamp.sequence.0, stamp.time.0, event.payload());
+        }
+        self.writer.commit();
+        (sequence, sink.events.into_iter().map(|(_, event)| event).collect())
+    }
+
+    fn order(
+        &mut self,
+        session: SessionId,
+        symbol: u32,
+        side: Side,
+        price: i64,
+        qty: i64,
+    ) -> (u64, Vec<Event>) {
+        let terms = OrderTerms {
+            side,
+            ord_type: OrdType::Limit,
+            time_in_force: TimeInForce::Day,
+            price: (price, 2),
+            order_qty: (qty, 0),
+        };
+        self.orders += 1;
+        let name = ClOrdId::try_from(format!("N{}", self.orders).as_str()).expect("a name");
+        let origin = Origin::new(session, self.orders.into(), Timestamp(self.now_ns));
+        let symbol = InstrumentId(symbol);
+        self.send(NewOrder::new(origin, symbol, terms, Account::EMPTY, name))
+    }
+
+    /// The router sends child orders for its parents in turn and never counts what they did: it buys at the offer and
+    /// sells at the bid, where a symbol has two parents for the one and the other, and leaves an order behind now and
+    /// then. Makers put back what it takes.
+    fn run(&mut self) -> Told {
+        let mut told = Told::default();
+        for number in 0..CHILDREN {
+            let parent = number % PARENTS;
+            let (symbol, round) = (parent % SYMBOLS + 1, parent / SYMBOLS);
+            let side = Side::ALL[(parent + round) as usize % 2];
+            let touch = if side == Side::Buy { ASK } else { BID };
+            let rests = number % 40 == 0;
+            let away = if side == Side::Buy { -1_000 } else { 1_000 };
+            let price = if rests { touch + away } else { touch };
+            let (sequence, events) = self.order(KNIGHT, symbol, side, price, CHILD_QTY);
+            told.take(sequence, &events);
+            let traded = events.iter().any(
+                |event| matches!(event, Event::Execution(e) if e.exec_type == ExecType::Trade),
+            );
+            if traded {
+                let back = if side == Side::Buy { Side::Sell } else { Side::Buy };
+                self.order(MAKER, symbol, back, touch, CHILD_QTY);
+            }
+        }
+        told
+    }
+}
+
+impl Told {
+    fn take(&mut self, sequence: u64, events: &[Event]) {
+        let accepted = events
+            .iter()
+            .any(|event| matches!(event, Event::Execution(e) if e.exec_type == ExecType::New));
+        match self.trip {
+            None => self.accepted_before += u64::from(accepted),
+            Some(_) => {
+                self.accepted_after += u64::from(accepted);
+                self.rejected_after += 1;
+                self.first_rejected =
+                    self.first_rejected.max(sequence * u64::from(self.rejected_after == 1));
+            }
+        }
+        for (index, event) in events.iter().enumerate() {
+            match event {
+                Event::SessionTripped(trip) => {
+                    assert!(self.trip.is_none(), "a session trips once");
+                    self.trip = Some((sequence + 1 + index as u64, *trip));
+                }
+                Event::Execution(report) if report.reason == ExecReason::SessionTripped => {
+                    assert_eq!(report.session, KNIGHT);
+                    self.canceled_by_trip += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Knight with these limits: where it trips, and that no order is taken behind that.
+fn knight(dir: &Path, limits: RiskLimits) -> (u64, SessionTripped) {
+    let mut market = Market::open(dir, limits);
+    let told = market.run();
+    let (tripped, trip) = told.trip.expect("it trips");
+    assert!(told.accepted_before > 500, "{told:?}");
+    assert_eq!(told.accepted_after, 0, "{told:?}");
+    assert_eq!(told.accepted_before + told.rejected_after, u64::from(CHILDREN));
+    assert!(told.canceled_by_trip > 5 && told.canceled_by_trip == trip.affected, "{told:?}");
+    let view = market.engine.session(KNIGHT).expect("a session");
+    assert_eq!((view.live_orders, view.risk.open_notional), (0, 0));
+    assert_eq!(market.engine.session(MAKER).expect("a session").risk.trip, None);
+
+    // Whoever may send no orders is still answered.
+    let origin = Origin::new(KNIGHT, 0, Timestamp(0));
+    let name = |name: &str| ClOrdId::try_from(name).expect("a name");
+    let first = format!("N{}", 2 * SYMBOLS + 1);
+    let (first, any) = (name(&first), InstrumentId::NONE);
+    let cancel = CancelOrder::new(origin, OrderId::NONE, any, Side::Buy, name("cancel"), first);
+    let (_, events) = market.send(cancel);
+    let [Event::CancelRejected(answer)] = events[..] else { panic!("{events:?}") };
+    assert_eq!(answer.reason, RejectReason::TooLateToCancel);
+    let (_, events) = market.send(QueryOrder::new(origin, OrderId::NONE, any, Side::Buy, first));
+    assert!(matches!(events[..], [Event::Execution(_)]), "{events:?}");
+
+    // A replay trips at the same place, and the tools name it.
+    drop(market);
+    ask(dir, &["replay"]);
+    assert_eq!(first_tripped(dir), tripped);
+    let why = ask(dir, &["why", &format!("seq:{}", told.first_rejected)]);
+    let rule = format!("{:?}", trip.rule);
+    for expected in [
+        format!("refused by {rule}: the session is tripped"),
+        format!("limit                 {}", whole(trip.limit)),
+        format!("observed              {}", whole(trip.observed)),
+        format!("since                 sequence {tripped}, "),
+    ] {
+        assert!(why.contains(&expected), "{expected}\n{why}");
+    }
+    let why = ask(dir, &["why", &first.to_string()]);
+    assert!(why.contains("it was canceled when its session was tripped"), "{why}");
+    assert!(why.contains(&format!("tripped               sequence {tripped}, ")), "{why}");
+    (tripped, trip)
+}
+
+/// A notional as the tools write it.
+fn whole(notional: i64) -> String {
+    format!("{}.{:08}", notional / ONE, notional % ONE)
+}
+
+fn first_tripped(dir: &Path) -> u64 {
+    first(dir, "tripped and session = 'KNIGHT'")
+}
+
+/// Where a limit that is half as large trips, were all else the same.
+fn tripped_with_half(dir: &Path, key: &str, limit: i64) -> u64 {
+    let halved = format!("KNIGHT.{key}={}", whole(limit / 2));
+    let earlier = ask_json(dir, &["whatif", "--set", &halved]);
+    let first = &earlier["first_difference"];
+    let event = first["events"]["COUNTERFACTUAL"].as_str().expect("an event");
+    assert!(event.starts_with("SessionTripped: KNIGHT by trade"), "{first:#}");
+    let same = format!("KNIGHT.{key}={}", whole(limit));
+    let same = ask_json(dir, &["whatif", "--set", &same]);
+    assert_eq!(same["first_difference"], Value::Null);
+    first["sequence"].as_u64().expect("a sequence")
+}
+
+#[test]
+fn a_router_that_lost_count_is_stopped_by_what_it_trades() {
+    const LIMIT: i64 = 10_000_000 * ONE;
+    let dir = tempfile::tempdir().expect("a directory");
+    let limits = RiskLimits { traded_notional: LIMIT, window_ms: 60_000, ..RiskLimits::NONE };
+    let (tripped, trip) = knight(dir.path(), limits);
+    assert_eq!((trip.rule, trip.limit), (RejectReason::TradedNotionalTooLarge, LIMIT));
+    assert!((LIMIT + 1..=LIMIT + CHILD_NOTIONAL).contains(&trip.observed), "{trip:?}");
+    assert!(tripped_with_half(dir.path(), "traded_notional", LIMIT) < tripped);
+}
+
+#[test]
+fn a_router_that_lost_count_is_stopped_by_what_it_loses() {
+    // The spread is twenty cents, which it pays for each child that trades against the side of the one before.
+    const LIMIT: i64 = 10_000 * ONE;
+    const CHILD_LOSS: i64 = CHILD_QTY * (ASK - BID) * ONE / 100;
+    let dir = tempfile::tempdir().expect("a directory");
+    let limits = RiskLimits { loss: LIMIT, window_ms: 60_000, ..RiskLimits::NONE };
+    let (tripped, trip) = knight(dir.path(), limits);
+    assert_eq!((trip.rule, trip.limit), (RejectReason::LossTooLarge, LIMIT));
+    assert!((LIMIT + 1..=LIMIT + CHILD_LOSS).contains(&trip.observed), "{trip:?}");
+    assert!(tripped_with_half(dir.path(), "loss", LIMIT) < tripped);
 }

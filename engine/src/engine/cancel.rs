@@ -81,7 +81,7 @@ impl Engine {
     }
 
     /// Cancels those of a session's orders that are covered, from its first on.
-    fn cancel_of_session<S: EventSink>(
+    pub(super) fn cancel_of_session<S: EventSink>(
         &mut self,
         first: Option<u32>,
         reason: ExecReason,

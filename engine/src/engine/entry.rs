@@ -30,6 +30,7 @@ impl Engine {
     /// Rejects an order, or accepts it, trades it, and rests or cancels what is left.
     pub(super) fn new_order<S: EventSink>(&mut self, command: &NewOrder, out: &mut Out<'_, S>) {
         match self.judge_new(command) {
+            Ok(terms) if self.risk.is_active() => self.enter_watched(command, &terms, out),
             Ok(terms) => self.enter(command, &terms, out),
             Err(refusal) => out.emit(&order_rejected(command, refusal)),
         }
@@ -48,7 +49,7 @@ impl Engine {
     /// | 7 | there is room for another live order      | TooManyOrders     | orders_max, one more |
     ///
     /// A replace is judged by rules 3 to 6, too. The last rule covers orders that would not rest:
-    /// an order has a slot while it trades.
+    /// an order has a slot while it trades. The rules of risk come after these (`risk.rs`).
     #[inline]
     fn judge_new(&self, command: &NewOrder) -> Result<Terms, Refusal> {
         let session = command.origin.session;
@@ -89,8 +90,13 @@ impl Engine {
     }
 
     /// Accepts an order and carries it out.
-    #[inline]
-    fn enter<S: EventSink>(&mut self, command: &NewOrder, terms: &Terms, out: &mut Out<'_, S>) {
+    #[inline(always)]
+    pub(super) fn enter<S: EventSink>(
+        &mut self,
+        command: &NewOrder,
+        terms: &Terms,
+        out: &mut Out<'_, S>,
+    ) {
         let priority = out.last();
         let slot = self.books.reserve();
         self.orders.cover(slot);

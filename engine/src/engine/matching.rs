@@ -25,7 +25,8 @@ impl Engine {
         report: &mut Execution,
         out: &mut Out<'_, S>,
     ) {
-        let Self { books, orders, names, instruments, sessions, trades, orders_hash, .. } = self;
+        let Self { books, orders, names, instruments, sessions, trades, orders_hash, risk, .. } =
+            self;
         let instrument = &instruments[report.instrument.0 as usize - 1];
         let scales = Scales::of(instrument);
         let maker_side = report.side.opposite();
@@ -69,6 +70,9 @@ impl Engine {
             report.last_liquidity = LastLiquidity::Removed;
             add_notional(&mut report.cum_notional, price, fill.qty);
             out.emit(report);
+            if risk.is_active() {
+                risk.count(sessions, &maker, report);
+            }
 
             if filled {
                 let session = details.session;
@@ -133,7 +137,11 @@ impl Engine {
         let contribution = details.contribution(order, name_hash);
         self.orders_hash = self.orders_hash.wrapping_sub(contribution);
         self.books.cancel(self.instruments[report.instrument.0 as usize - 1].book, slot);
-        self.sessions[report.session.0 as usize - 1].unlink(&mut self.orders, slot);
+        let session = &mut self.sessions[report.session.0 as usize - 1];
+        session.unlink(&mut self.orders, slot);
+        if self.risk.is_active() {
+            self.risk.close(session, report, order.leaves_qty);
+        }
         let closed = ClosedOrder::of(report, cl_ord_id, OrdStatus::Canceled, false);
         self.names.close(name_hash, slot, closed);
     }

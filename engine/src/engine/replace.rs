@@ -39,6 +39,7 @@ impl Engine {
         let request = Request::from(command);
         let Some(slot) = self.find_or_reject(&request, out) else { return };
         match self.judge_replace(command, slot) {
+            Ok(terms) if self.risk.is_active() => self.replace_watched(command, slot, &terms, out),
             Ok(terms) => self.replace(command, slot, &terms, out),
             Err(refusal) => out.emit(&self.rejected_for(&request, slot, refusal)),
         }
@@ -65,7 +66,8 @@ impl Engine {
         Ok(Terms { price, ticks: instrument.ticks(price), order_qty, name_hash })
     }
 
-    fn replace<S: EventSink>(
+    #[inline(always)]
+    pub(super) fn replace<S: EventSink>(
         &mut self,
         command: &ReplaceOrder,
         slot: u32,

@@ -33,6 +33,12 @@ impl<'a, S: EventSink> Out<'a, S> {
         self.sink.emit(Stamp { sequence: self.last, time: self.time }, event);
     }
 
+    /// Time of the command.
+    #[inline]
+    pub(super) fn time(&self) -> Timestamp {
+        self.time
+    }
+
     /// Sequence of the command or of its last event.
     #[inline]
     pub(super) fn last(&self) -> Sequence {

@@ -4,11 +4,15 @@
 //! header      magic, version, counters, limits, counts                         136 bytes
 //! instruments definition and status, by id                                      72 bytes each
 //! sessions    id and comp id, by id                                             40 bytes each
+//! risk        records of sessions, in the order in which they were made      1,136 bytes each
+//! last prices of instruments that have one, by id                               16 bytes each
 //! orders      live orders, by slot                                             120 bytes each
 //! free slots  the one that is taken next first, in pairs                         4 bytes each
 //! closed      remembered orders and names, oldest first                        112 bytes each
 //! hashes      state hash, hash of all bytes before                              16 bytes
 //! ```
+//!
+//! A state without risk records is one of version 2, which has none; programs of before read it.
 //!
 //! Queues, chains, indexes and sums are not saved: they follow from the orders. A queue is in the
 //! order of priority, a session's chain in the order of OrderID. The free slots are saved because
@@ -17,19 +21,26 @@
 use thiserror::Error;
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
-use super::{Engine, configure};
+use super::{
+    Engine, configure,
+    risk::{BUCKETS, Bucket, SessionRisk, Trip, words},
+};
 use crate::{
     Account, ClOrdId, EngineLimits, InstrumentId, InstrumentStatus, OrdStatus, OrdType, OrderId,
-    Sequence, SessionId, Side, TimeInForce,
+    Sequence, SessionId, Side, TimeInForce, TradingStatus,
     book::{NIL, Resting},
     closed::ClosedOrder,
-    command::{DefineInstrument, DefineSession, MANTISSA_MAX},
+    command::{DefineInstrument, DefineSession, MANTISSA_MAX, RiskLimits},
+    domain::RejectReason,
     hash::{mix_bytes, mix_name},
     order::{self, Details, RESTING_TYPE, time_in_force},
 };
 
 /// Version of the layout.
-pub const STATE_VERSION: u32 = 2;
+pub const STATE_VERSION: u32 = 3;
+
+/// Version of the layout without risk records.
+const WITHOUT_RISK: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"IRONBOOK";
 /// Domain of the hash of the bytes.
@@ -82,7 +93,7 @@ saved! {
     Header, 136;
     magic: [u8; 8],
     version: u32,
-    reserved: u32,
+    risks: u32,
     last_sequence: Sequence,
     commands: u64,
     orders_accepted: u64,
@@ -94,7 +105,7 @@ saved! {
     orders: u64,
     free_slots: u64,
     closed: u64,
-    reserved_tail: u64,
+    last_prices: u64,
 }
 
 saved! {
@@ -103,6 +114,35 @@ saved! {
     definition: DefineInstrument,
     status: InstrumentStatus,
     reserved: [u8; 7],
+}
+
+saved! {
+    /// A risk record.
+    SavedRisk, 1136;
+    limits: RiskLimits,
+    session: SessionId,
+    status: TradingStatus,
+    rule: u8,
+    reserved: [u8; 2],
+    limit: i64,
+    observed: i64,
+    newest: u64,
+    buckets: [SavedBucket; BUCKETS],
+}
+
+saved! {
+    /// What was traded in a part of a window: notional and loss, the low word first.
+    SavedBucket, 32;
+    notional: [u64; 2],
+    loss: [u64; 2],
+}
+
+saved! {
+    /// The price of an instrument's last trade.
+    SavedPrice, 16;
+    instrument: InstrumentId,
+    reserved: u32,
+    last_px: i64,
 }
 
 saved! {
@@ -157,6 +197,12 @@ impl Engine {
         for session in &self.sessions {
             out.extend_from_slice(DefineSession::new(session.id, session.comp_id).as_bytes());
         }
+        for record in self.risk.records() {
+            out.extend_from_slice(saved_risk(record).as_bytes());
+        }
+        for (instrument, last_px) in self.last_prices() {
+            out.extend_from_slice(SavedPrice { instrument, reserved: 0, last_px }.as_bytes());
+        }
         for slot in self.books.resting_slots() {
             out.extend_from_slice(self.saved_order(slot).as_bytes());
         }
@@ -189,10 +235,13 @@ impl Engine {
         for _ in 0..header.sessions {
             engine.restore_session(&reader.record()?)?;
         }
+        let risks: Vec<SavedRisk> = reader.records(header.risks.into())?;
+        engine.restore_last_prices(&reader.records(header.last_prices)?)?;
         let orders: Vec<SavedOrder> = reader.records(header.orders)?;
         let free: Vec<u32> = reader.records(header.free_slots)?;
         engine.restore_slots(&orders, &free)?;
         engine.restore_queues(&orders)?;
+        risks.iter().try_for_each(|saved| engine.restore_risk(saved))?;
         for number in 0..header.closed {
             let first = header.closed_total - header.closed + 1;
             engine.restore_closed(first + number, &reader.record()?)?;
@@ -206,8 +255,8 @@ impl Engine {
         let live = self.books.taken();
         Header {
             magic: MAGIC,
-            version: STATE_VERSION,
-            reserved: 0,
+            version: if self.risk.is_active() { STATE_VERSION } else { WITHOUT_RISK },
+            risks: self.risk.records().len() as u32,
             last_sequence: self.last_sequence,
             commands: self.commands,
             orders_accepted: self.orders_accepted,
@@ -219,8 +268,14 @@ impl Engine {
             orders: live.into(),
             free_slots: (self.books.slots() - live).into(),
             closed: self.names.remembered_count() as u64,
-            reserved_tail: 0,
+            last_prices: self.last_prices().count() as u64,
         }
+    }
+
+    /// Prices of last trades, where there is one.
+    fn last_prices(&self) -> impl Iterator<Item = (InstrumentId, i64)> {
+        let prices = self.instruments.iter().map(|i| (i.definition.instrument, i.last_px));
+        prices.filter(|&(_, last_px)| last_px != 0)
     }
 
     fn saved_order(&self, slot: u32) -> SavedOrder {
@@ -245,7 +300,11 @@ impl Engine {
 
     fn restore_counters(&mut self, header: &Header) -> Result<(), StateError> {
         let last = header.last_sequence.0;
-        must(header.reserved == 0 && header.reserved_tail == 0, "what is reserved is zero")?;
+        must(
+            (header.version == STATE_VERSION) == (header.risks > 0)
+                && (header.risks > 0 || header.last_prices == 0),
+            "a state with risk records is of the version that has them",
+        )?;
         must(last < 1 << 62, "the sequence has a future")?;
         must(header.commands <= last, "every command has a sequence")?;
         must(header.orders_accepted <= header.commands, "every order came with a command")?;
@@ -282,6 +341,53 @@ impl Engine {
         let known = self.sessions.len();
         self.define_session(saved);
         must(self.sessions.len() == known + 1, "sessions can be defined in this order")
+    }
+
+    /// Gives instruments the prices of their last trades.
+    fn restore_last_prices(&mut self, saved: &[SavedPrice]) -> Result<(), StateError> {
+        must(saved.is_sorted_by(|a, b| a.instrument < b.instrument), "prices come by instrument")?;
+        for price in saved {
+            let instrument = self.instrument_at(price.instrument);
+            let definition =
+                &instrument.ok_or(contradiction("a price's instrument is defined"))?.definition;
+            must(price.reserved == 0, "what is reserved is zero")?;
+            must(
+                (1..=definition.price_max).contains(&price.last_px)
+                    && price.last_px % definition.tick == 0,
+                "a last price is allowed",
+            )?;
+            self.set_last_px(price.instrument, price.last_px);
+        }
+        Ok(())
+    }
+
+    /// Gives a session its risk record, once its orders rest.
+    fn restore_risk(&mut self, saved: &SavedRisk) -> Result<(), StateError> {
+        must(saved.reserved == [0; 2], "what is reserved is zero")?;
+        must(saved.limits.is_valid(), "risk limits are valid")?;
+        let session = self.session_at(saved.session);
+        let session = session.ok_or(contradiction("a risk record's session is defined"))?;
+        must(session.risk == NIL, "a session has one risk record")?;
+        let mut record = SessionRisk::new(saved.session);
+        record.open_notional = self.open_notional(session);
+        record.set_limits(saved.limits);
+        record.status = saved.status;
+        record.trip = saved.trip()?;
+        let counts = saved.limits.window_ms > 0;
+        must(counts || saved.newest == 0, "without a window nothing is counted")?;
+        record.window.newest = saved.newest;
+        for (bucket, saved) in record.window.buckets.iter_mut().zip(&saved.buckets) {
+            *bucket = saved.bucket();
+            let is_used = bucket.notional > 0 && counts;
+            must(is_used || *bucket == Bucket::default(), "what is counted has a notional")?;
+            must(
+                bucket.notional <= BUCKET_MAX && (-BUCKET_MAX..=BUCKET_MAX).contains(&bucket.loss),
+                "what is counted is bounded",
+            )?;
+            record.window.total.add(*bucket);
+        }
+        self.risk.push(&mut self.sessions[saved.session.0 as usize - 1], record);
+        Ok(())
     }
 
     /// Takes the slots of the orders and frees the others, in the order in which they were free.
@@ -408,6 +514,56 @@ impl Engine {
     }
 }
 
+/// No bucket of a window holds more: 2^57 trades of the largest notional. All buckets together fit.
+const BUCKET_MAX: i128 = 1 << 120;
+
+impl SavedRisk {
+    /// The trip that is saved, if there is one.
+    fn trip(&self) -> Result<Option<Trip>, StateError> {
+        let &Self { rule, limit, observed, .. } = self;
+        if rule == 0 {
+            must(limit == 0 && observed == 0, "what did not trip has no limit")?;
+            return Ok(None);
+        }
+        let rule = RejectReason::from_code(rule).ok_or(contradiction("codes are known"))?;
+        must(
+            matches!(rule, RejectReason::TradedNotionalTooLarge | RejectReason::LossTooLarge)
+                && (1..observed).contains(&limit)
+                && self.status == TradingStatus::CancelOnly,
+            "a trip has a rule that was broken",
+        )?;
+        Ok(Some(Trip { rule, limit, observed }))
+    }
+}
+
+impl SavedBucket {
+    fn bucket(&self) -> Bucket {
+        let value = |[low, high]: [u64; 2]| (u128::from(high) << 64 | u128::from(low)) as i128;
+        Bucket { notional: value(self.notional), loss: value(self.loss) }
+    }
+}
+
+fn saved_risk(record: &SessionRisk) -> SavedRisk {
+    let (rule, limit, observed) = match record.trip {
+        Some(Trip { rule, limit, observed }) => (rule.code(), limit, observed),
+        None => (0, 0, 0),
+    };
+    SavedRisk {
+        limits: record.limits,
+        session: record.session,
+        status: record.status,
+        rule,
+        reserved: [0; 2],
+        limit,
+        observed,
+        newest: record.window.newest,
+        buckets: record.window.buckets.map(|bucket| SavedBucket {
+            notional: words(bucket.notional),
+            loss: words(bucket.loss),
+        }),
+    }
+}
+
 /// What is kept of a saved order beside its book.
 fn details_of(order: &SavedOrder) -> Details {
     Details {
@@ -469,7 +625,7 @@ impl<'a> Reader<'a> {
         }
         let (version, _) = after.split_first_chunk().ok_or(StateError::Length { found })?;
         let version = u32::from_le_bytes(*version);
-        if version != STATE_VERSION {
+        if ![WITHOUT_RISK, STATE_VERSION].contains(&version) {
             return Err(StateError::Version { found: version, known: STATE_VERSION });
         }
         let (rest, hash) = bytes.split_last_chunk().ok_or(StateError::Length { found })?;
@@ -484,6 +640,8 @@ impl<'a> Reader<'a> {
         let parts = [
             (header.instruments, size_of::<SavedInstrument>()),
             (header.sessions, size_of::<DefineSession>()),
+            (header.risks.into(), size_of::<SavedRisk>()),
+            (header.last_prices, size_of::<SavedPrice>()),
             (header.orders, size_of::<SavedOrder>()),
             (header.free_slots, size_of::<u32>()),
             (header.closed, size_of::<SavedClosed>()),
@@ -514,7 +672,7 @@ mod tests {
     use super::*;
     use crate::{
         Command, Stamp, Symbol, Timestamp,
-        command::{NewOrder, OrderTerms, Origin, ReplaceOrder},
+        command::{NewOrder, OrderTerms, Origin, ReplaceOrder, SetRiskLimits},
         sink::CountingSink,
     };
 
@@ -535,6 +693,14 @@ mod tests {
             price: (price, 2),
             order_qty: (10, 0),
         };
+        let limits = RiskLimits {
+            open_notional: 1 << 40,
+            loss: 1,
+            price_deviation: 20_000,
+            window_ms: 1,
+            ..RiskLimits::NONE
+        };
+        commands.push(SetRiskLimits::new(origin, SessionId(1), limits).into());
         let name = |number: i64| ClOrdId::try_from(format!("N{number}").as_str()).unwrap();
         for number in 0..9 {
             let side = if number % 3 == 0 { Side::Sell } else { Side::Buy };
@@ -584,7 +750,8 @@ mod tests {
     fn contradictions_name_the_rule() {
         let mut bytes = state();
         // The first order's quantity.
-        let at = size_of::<Header>() + size_of::<SavedInstrument>() + 40 + 24;
+        let before = size_of::<Header>() + size_of::<SavedInstrument>() + 40;
+        let at = before + size_of::<SavedRisk>() + size_of::<SavedPrice>() + 24;
         bytes[at..at + 8].copy_from_slice(&0i64.to_le_bytes());
         seal(&mut bytes);
         let error = Engine::read_state(&bytes).unwrap_err();

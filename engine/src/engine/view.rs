@@ -1,11 +1,15 @@
 //! Reading the state, for tools and tests. Nothing here changes it, or is on the path of an order.
 
-use super::Engine;
+use super::{
+    Engine,
+    risk::{SessionRisk, Trip},
+};
 use crate::{
     Account, ClOrdId, CompId, InstrumentId, InstrumentStatus, OrdType, OrderId, Sequence,
-    SessionId, Side, Symbol, TimeInForce, book,
+    SessionId, Side, Symbol, TimeInForce, TradingStatus, book,
     closed::Named,
-    command::DefineInstrument,
+    command::{DefineInstrument, RiskLimits},
+    domain::RejectReason,
     instrument::Instrument,
     order::{self, RESTING_TYPE, time_in_force},
     session::Session,
@@ -29,6 +33,25 @@ pub struct SessionView {
     pub comp_id: CompId,
     /// Its live orders.
     pub live_orders: u32,
+    /// Its risk limits, and how far it is from them.
+    pub risk: RiskView,
+}
+
+/// The risk record of a session. Notionals are at [`NOTIONAL_SCALE`](crate::command::NOTIONAL_SCALE).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RiskView {
+    /// Its limits.
+    pub limits: RiskLimits,
+    /// What it may do.
+    pub status: TradingStatus,
+    /// The rule that it is tripped by, with limit and observed value.
+    pub trip: Option<(RejectReason, i64, i64)>,
+    /// Price × leaves of its live orders; 0 for a session that never had limits or a status.
+    pub open_notional: i128,
+    /// Notional of its trades in the window that its last trade ended.
+    pub traded_notional: i128,
+    /// Loss in the same window, no less than zero.
+    pub loss: i128,
 }
 
 /// A live order as it stands.
@@ -113,12 +136,12 @@ impl Engine {
 
     /// Sessions, by id.
     pub fn sessions(&self) -> impl ExactSizeIterator<Item = SessionView> {
-        self.sessions.iter().map(Session::view)
+        self.sessions.iter().map(|session| self.session_view(session))
     }
 
     /// A session, or none when no session has this id.
     pub fn session(&self, session: SessionId) -> Option<SessionView> {
-        self.session_at(session).map(Session::view)
+        self.session_at(session).map(|session| self.session_view(session))
     }
 
     /// The book of an instrument, or none when no instrument has this id.
@@ -155,13 +178,24 @@ impl Engine {
         self.last_sequence
     }
 
-    /// Bytes reserved for orders, levels, price indexes and names.
+    /// Bytes reserved for orders, levels, price indexes, names and risk records.
     pub fn memory_bytes(&self) -> usize {
         self.books.memory_bytes()
             + self.orders.memory_bytes()
             + self.names.memory_bytes()
             + self.instruments.capacity() * size_of::<Instrument>()
             + self.sessions.capacity() * size_of::<Session>()
+            + self.risk.memory_bytes()
+    }
+
+    fn session_view(&self, session: &Session) -> SessionView {
+        let none = || SessionRisk::new(session.id).view();
+        SessionView {
+            session: session.id,
+            comp_id: session.comp_id,
+            live_orders: session.live,
+            risk: self.risk.record(session).map_or_else(none, SessionRisk::view),
+        }
     }
 
     fn order_view(&self, slot: u32) -> OrderView {
@@ -186,9 +220,16 @@ impl Engine {
     }
 }
 
-impl Session {
-    fn view(&self) -> SessionView {
-        SessionView { session: self.id, comp_id: self.comp_id, live_orders: self.live }
+impl SessionRisk {
+    fn view(&self) -> RiskView {
+        RiskView {
+            limits: self.limits,
+            status: self.status,
+            trip: self.trip.map(|Trip { rule, limit, observed }| (rule, limit, observed)),
+            open_notional: self.open_notional,
+            traded_notional: self.window.total.notional,
+            loss: self.window.total.loss.max(0),
+        }
     }
 }
 

@@ -4,10 +4,12 @@ use std::ops::RangeInclusive;
 
 use ironbook_engine::{
     Account, ClOrdId, Command, CompId, EngineLimits, Event, InstrumentId, InstrumentStatus,
-    OrdType, OrderId, SessionId, Side, SideFilter, Symbol, TimeInForce, Timestamp,
+    OrdType, OrderId, ReasonText, SessionId, Side, SideFilter, Symbol, TimeInForce, Timestamp,
+    TradingStatus,
     command::{
         CancelOnDisconnect, CancelOrder, DefineInstrument, DefineSession, MANTISSA_MAX, MassCancel,
-        NewOrder, OrderTerms, Origin, QueryOrder, ReplaceOrder, SetInstrumentStatus,
+        NewOrder, OrderTerms, Origin, QueryOrder, ReplaceOrder, RiskLimits, SetInstrumentStatus,
+        SetRiskLimits, SetTradingStatus,
     },
     domain::{DisconnectCause, DisconnectScope},
     event::Execution,
@@ -86,6 +88,8 @@ pub struct Profile {
     pub steps: (u8, i64, i64),
     /// Weights of new orders, cancels, replaces, queries, mass cancels, status changes.
     pub weights: [u64; 6],
+    /// Weight of risk limits and trading statuses.
+    pub risk: u64,
     /// One value in so many is absurd.
     pub hostile: u64,
     /// ClOrdIDs that a session draws from: few make duplicates likely.
@@ -147,14 +151,57 @@ impl Flow {
         if let Some(command) = self.setup.pop() {
             return command;
         }
-        match self.random.weighted(&self.profile.weights) {
+        let [new, cancel, replace, query, mass_cancel, status] = self.profile.weights;
+        let weights = [new, cancel, replace, query, mass_cancel, status, self.profile.risk];
+        match self.random.weighted(&weights) {
             0 => self.new_order(),
             1 => self.cancel(),
             2 => self.replace(),
             3 => self.query(),
             4 => self.mass_cancel(),
-            _ => self.configure(),
+            5 => self.configure(),
+            _ => self.limit(),
         }
+    }
+
+    /// Risk limits near what a session's orders and trades come to, or a trading status.
+    fn limit(&mut self) -> Command {
+        let (session, origin) = (self.session(), Origin::venue(Timestamp(0)));
+        if self.random.once_in(2) {
+            let status = self.random.pick(&[
+                TradingStatus::Open,
+                TradingStatus::Open,
+                TradingStatus::Open,
+                TradingStatus::CancelOnly,
+            ]);
+            let reason = ReasonText::try_from("by the operator").unwrap();
+            return SetTradingStatus::new(origin, session, status, reason).into();
+        }
+        let (scale, tick, lot) = self.profile.steps;
+        let decimals = u32::from(scale) + u32::from(scale % 4);
+        // What an average order comes to.
+        let order = i128::from(self.middle) * i128::from(tick * lot * self.profile.lots / 2);
+        let order = order * 10i128.pow(8) / 10i128.pow(decimals);
+        let mut notional = |percent: u64| {
+            let notional = order * i128::from(self.random.below(percent)) / 100;
+            let notional = i64::try_from(notional).unwrap_or(i64::MAX - 1);
+            if self.random.once_in(3) { 0 } else { notional }
+        };
+        let mut limits = RiskLimits {
+            order_notional: notional(400),
+            open_notional: notional(3_000),
+            traded_notional: notional(3_000),
+            loss: notional(4),
+            ..RiskLimits::NONE
+        };
+        limits.open_orders = self.random.pick(&[0, 0, 5, 20, 60]);
+        limits.price_deviation = self.random.pick(&[0, 0, 10, 100, 1_000, u32::MAX]);
+        limits.window_ms = self.random.pick(&[0, 1, 1, 1, 2, 7, 100]);
+        if self.hostile() {
+            limits.traded_notional = self.absurd();
+            limits.window_ms = self.absurd() as u32;
+        }
+        SetRiskLimits::new(origin, session, limits).into()
     }
 
     fn hostile(&mut self) -> bool {

@@ -1,6 +1,9 @@
 //! The engine again, as plainly as it can be written: lists that are searched from end to end, and
 //! big integers. Slow, and meant to be obviously right.
 
+#[path = "risk.rs"]
+mod risk;
+
 use std::collections::VecDeque;
 
 use ironbook_engine::{
@@ -9,11 +12,15 @@ use ironbook_engine::{
     TimeInForce, TradeId,
     command::{
         CancelOnDisconnect, CancelOrder, DefineInstrument, MassCancel, NewOrder, QueryOrder,
-        ReplaceOrder, SetInstrumentStatus,
+        ReplaceOrder, SetInstrumentStatus, SetTradingStatus,
     },
     domain::{DisconnectCause, DisconnectScope, ExecReason, RejectReason},
-    event::{CancelRejected, Execution, MassCanceled, OrderRejected, StateHashed, StatusChanged},
+    event::{
+        CancelRejected, Execution, MassCanceled, OrderRejected, StateHashed, StatusChanged,
+        TradingStatusChanged,
+    },
 };
+use risk::Risk;
 
 /// An order, live or closed.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +52,7 @@ pub struct Naive {
     trades: u64,
     commands: u64,
     now: u64,
+    risk: Risk,
     events: Vec<Event>,
 }
 
@@ -62,6 +70,7 @@ impl Naive {
             trades: 0,
             commands: 0,
             now: 0,
+            risk: Risk::default(),
             events: Vec::new(),
         }
     }
@@ -69,6 +78,7 @@ impl Naive {
     /// The events of a command. A state hash is left 0.
     pub fn apply(&mut self, stamp: Stamp, command: &Command) -> Vec<Event> {
         self.now = stamp.sequence.0;
+        self.risk.time = stamp.time.0;
         match command {
             Command::NewOrder(command) => self.new_order(command),
             Command::CancelOrder(command) => self.cancel(command),
@@ -79,6 +89,14 @@ impl Naive {
             Command::Limits(limits) => self.set_limits(limits),
             Command::DefineInstrument(definition) => self.define(definition),
             Command::SetInstrumentStatus(command) => self.set_status(command),
+            Command::SetRiskLimits(command) => {
+                self.set_risk_limits(command.session, command.limits);
+            }
+            Command::SetTradingStatus(command) => {
+                let SetTradingStatus { session, status, reason, .. } = *command;
+                let changed = TradingStatusChanged { session, status, reserved: [0; 3], reason };
+                self.set_trading_status(changed);
+            }
             Command::DefineSession(definition) => {
                 if definition.session.0 == self.sessions + 1
                     && self.sessions < self.limits.sessions_max
@@ -87,6 +105,7 @@ impl Naive {
                 }
             }
         }
+        self.settle_risk();
         self.commands += 1;
         let interval = u64::from(self.limits.state_hash_interval);
         if interval > 0 && self.commands.is_multiple_of(interval) {
@@ -190,14 +209,10 @@ impl Naive {
             Ok(terms) => terms,
             Err(refusal) => return self.events.push(order_rejected(command, refusal).into()),
         };
-        let slot = self.free_slots.pop().unwrap_or_else(|| {
-            self.slots += 1;
-            self.slots - 1
-        });
-        self.accepted += 1;
+        let slot = self.free_slots.last().copied().unwrap_or(self.slots);
         let definition = &self.instruments[command.instrument.0 as usize - 1].0;
         let execution = Execution {
-            order_id: OrderId(self.accepted * (1 << 24) + u64::from(slot)),
+            order_id: OrderId((self.accepted + 1) * (1 << 24) + u64::from(slot)),
             contra_order_id: OrderId::NONE,
             trade_id: TradeId(0),
             price,
@@ -223,6 +238,14 @@ impl Naive {
             cl_ord_id: command.cl_ord_id,
             orig_cl_ord_id: ClOrdId::EMPTY,
         };
+        self.note_reference(command.instrument);
+        if let Err(refusal) = self.judge_risk(&execution, None) {
+            return self.events.push(order_rejected(command, refusal).into());
+        }
+        self.accepted += 1;
+        if self.free_slots.pop().is_none() {
+            self.slots += 1;
+        }
         self.events.push(execution.into());
         let mut order = Order { execution, priority: self.now };
         if command.time_in_force == TimeInForce::Fok && self.opposite_qty(&order) < qty as u128 {
@@ -280,6 +303,8 @@ impl Naive {
             let removed = LastLiquidity::Removed;
             let taken = fill(taker, self.trades, price, qty, maker_id, removed);
             self.events.extend([Event::from(maker), Event::from(taken)]);
+            self.count(&maker, false);
+            self.count(&taken, true);
             if self.live[at].execution.leaves_qty == 0 {
                 let maker = self.live.remove(at);
                 self.close(maker.execution, false);
@@ -404,19 +429,19 @@ impl Naive {
                 return self.events.push(request.rejected(Some(order), refusal).into());
             }
         };
+        self.note_reference(order.instrument);
+        let (order_qty, leaves_qty) = (qty, qty - order.cum_qty);
+        let asked = Execution { price, order_qty, leaves_qty, ..order };
+        if let Err(refusal) = self.judge_risk(&asked, Some(&order)) {
+            return self.events.push(request.rejected(Some(order), refusal).into());
+        }
         if qty <= order.cum_qty {
             let reason = ExecReason::ReplacedBelowCumQty;
             return self.cancel_on_request(at, command.cl_ord_id, reason);
         }
         self.close(order, true);
         let mut replaced = self.live[at];
-        replaced.execution = Execution {
-            price,
-            order_qty: qty,
-            leaves_qty: qty - order.cum_qty,
-            cl_ord_id: command.cl_ord_id,
-            ..order
-        };
+        replaced.execution = Execution { cl_ord_id: command.cl_ord_id, ..asked };
         if price != order.price || qty > order.order_qty {
             replaced.priority = self.now;
         }

@@ -263,6 +263,12 @@ pub const FAMILIES: &[Family] = &[
         Show::Labeled(|_, tally, name, page| tally.show_rejects(name, page)),
     ),
     family(
+        "ironbook_trips_total",
+        Kind::Counter,
+        "Sessions that went beyond a risk limit which trips, by the rule.",
+        Show::Labeled(|_, tally, name, page| tally.show_trips(name, page)),
+    ),
+    family(
         "ironbook_refusals_total",
         Kind::Counter,
         "Requests refused by the gateway, by a throttle, or as not served: what the venue does not have, or the session may not do.",

@@ -19,6 +19,8 @@ pub struct Tally {
     executions: Vec<u64>,
     rejects: [Vec<u64>; 2],
     trades: u64,
+    /// Sessions that were tripped, by rule.
+    trips: Vec<u64>,
     recorder: Recorder,
     received_to_stamp: Histogram,
 }
@@ -34,6 +36,10 @@ const COMMANDS: [&str; 7] = [
     "configuration",
 ];
 
+/// Rules of risk that trip a session.
+const RULES_THAT_TRIP: [RejectReason; 2] =
+    [RejectReason::TradedNotionalTooLarge, RejectReason::LossTooLarge];
+
 /// What was rejected, by place in [`Tally::rejects`].
 const REQUESTS: [&str; 2] = ["new_order", "cancel_or_replace"];
 
@@ -48,7 +54,9 @@ fn place_of_command(command: &Command) -> usize {
         Command::Limits(_)
         | Command::DefineInstrument(_)
         | Command::SetInstrumentStatus(_)
-        | Command::DefineSession(_) => 6,
+        | Command::DefineSession(_)
+        | Command::SetRiskLimits(_)
+        | Command::SetTradingStatus(_) => 6,
     }
 }
 
@@ -69,6 +77,7 @@ impl Default for Tally {
             executions: vec![0; ExecType::ALL.len()],
             rejects: [(); 2].map(|()| vec![0; RejectReason::ALL.len()]),
             trades: 0,
+            trips: vec![0; RULES_THAT_TRIP.len()],
             recorder,
             received_to_stamp,
         }
@@ -105,6 +114,9 @@ impl Tally {
             Event::OrderRejected(event) => {
                 count(&mut self.rejects[0], RejectReason::ALL, &event.reason);
             }
+            Event::SessionTripped(event) => {
+                count(&mut self.trips, &RULES_THAT_TRIP, &event.rule);
+            }
             Event::CancelRejected(event) => {
                 count(&mut self.rejects[1], RejectReason::ALL, &event.reason);
             }
@@ -138,6 +150,13 @@ impl Tally {
                 let rule = snake_case(&format!("{rule:?}"));
                 page.sample(name, &[("request", request), ("rule", &rule)], count);
             }
+        }
+    }
+
+    /// Sessions that were tripped, by the rule.
+    pub fn show_trips(&self, name: &str, page: &mut Page) {
+        for (rule, count) in RULES_THAT_TRIP.iter().zip(&self.trips) {
+            page.sample(name, &[("rule", &snake_case(&format!("{rule:?}")))], count);
         }
     }
 

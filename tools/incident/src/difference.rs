@@ -450,6 +450,8 @@ fn without_times(kind: u16, payload: &[u8]) -> Option<Vec<u8>> {
                 Command::CancelOnDisconnect(command) => &mut command.origin,
                 Command::QueryOrder(command) => &mut command.origin,
                 Command::SetInstrumentStatus(command) => &mut command.origin,
+                Command::SetRiskLimits(command) => &mut command.origin,
+                Command::SetTradingStatus(command) => &mut command.origin,
                 Command::Limits(_) | Command::DefineInstrument(_) | Command::DefineSession(_) => {
                     return None;
                 }

@@ -174,19 +174,21 @@ impl Pseudonyms {
         match command {
             Command::NewOrder(order) => {
                 self.account(&mut order.account);
-                unknown(&mut order.unknown_symbol);
+                redacted(&mut order.unknown_symbol);
             }
-            Command::QueryOrder(request) => unknown(&mut request.unknown_symbol),
+            Command::QueryOrder(request) => redacted(&mut request.unknown_symbol),
             Command::DefineSession(definition) => {
                 definition.comp_id = pseudonym('C', definition.session.0.into());
             }
+            Command::SetTradingStatus(command) => redacted(&mut command.reason),
             Command::CancelOrder(_)
             | Command::ReplaceOrder(_)
             | Command::MassCancel(_)
             | Command::Limits(_)
             | Command::DefineInstrument(_)
             | Command::SetInstrumentStatus(_)
-            | Command::CancelOnDisconnect(_) => {}
+            | Command::CancelOnDisconnect(_)
+            | Command::SetRiskLimits(_) => {}
         }
     }
 
@@ -200,7 +202,7 @@ impl Pseudonyms {
             Event::OrderRejected(event) => {
                 self.cl_ord_id(&mut event.cl_ord_id);
                 self.account(&mut event.account);
-                unknown(&mut event.unknown_symbol);
+                redacted(&mut event.unknown_symbol);
             }
             Event::CancelRejected(event) => {
                 self.cl_ord_id(&mut event.cl_ord_id);
@@ -208,7 +210,8 @@ impl Pseudonyms {
                 self.account(&mut event.account);
             }
             Event::MassCanceled(event) => self.cl_ord_id(&mut event.cl_ord_id),
-            Event::StatusChanged(_) | Event::StateHashed(_) => {}
+            Event::TradingStatusChanged(event) => redacted(&mut event.reason),
+            Event::StatusChanged(_) | Event::StateHashed(_) | Event::SessionTripped(_) => {}
         }
     }
 
@@ -264,9 +267,10 @@ fn is_code(value: &[u8]) -> bool {
     (numeric && value.len() <= HARMLESS_BYTES_MAX) || value.len() == 1 || value == b"NONE"
 }
 
-fn unknown(symbol: &mut Symbol) {
-    if !symbol.is_empty() {
-        *symbol = REDACTED.try_into().expect("room for a short word");
+/// Replaces a text that anybody may have written.
+fn redacted<const N: usize>(text: &mut ironbook_engine::Text<N>) {
+    if !text.is_empty() {
+        *text = REDACTED.try_into().expect("room for a short word");
     }
 }
 

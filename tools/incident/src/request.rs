@@ -48,7 +48,9 @@ pub fn cl_ord_ids(command: &mut Command) -> impl Iterator<Item = &mut ClOrdId> {
         | Command::DefineInstrument(_)
         | Command::SetInstrumentStatus(_)
         | Command::CancelOnDisconnect(_)
-        | Command::DefineSession(_) => (None, None),
+        | Command::DefineSession(_)
+        | Command::SetRiskLimits(_)
+        | Command::SetTradingStatus(_) => (None, None),
     };
     own.into_iter().chain(orig)
 }
@@ -139,7 +141,9 @@ pub fn tell(command: &Command, symbols: &SymbolTable, visitor: &mut impl Message
         | Command::DefineInstrument(_)
         | Command::SetInstrumentStatus(_)
         | Command::CancelOnDisconnect(_)
-        | Command::DefineSession(_) => {}
+        | Command::DefineSession(_)
+        | Command::SetRiskLimits(_)
+        | Command::SetTradingStatus(_) => {}
     }
 }
 

@@ -2,10 +2,11 @@
 
 use ironbook_engine::domain::DisconnectCause;
 use ironbook_engine::{
-    ClOrdId, Command, Engine, Event, ExecType, InstrumentId, OrdType, OrderId, Sequence, SessionId,
-    SideFilter, Timestamp,
+    ClOrdId, Command, Engine, Event, ExecType, InstrumentId, OrdType, OrderId, ReasonText,
+    Sequence, SessionId, SideFilter, Timestamp,
+    command::{NOTIONAL_SCALE, RiskLimits},
     domain::ExecReason,
-    event::{CancelRejected, Execution, OrderRejected},
+    event::{CancelRejected, Execution, OrderRejected, SessionTripped},
 };
 use ironbook_fix::{
     encode::{Body, Writer},
@@ -284,7 +285,46 @@ fn command_text(command: &Command, engine: &Engine) -> String {
         Command::DefineSession(definition) => {
             format!("session {}: {}", definition.session, definition.comp_id)
         }
+        Command::SetRiskLimits(command) => format!(
+            "{from}: risk limits of {}: {}",
+            comp_id(engine, command.session),
+            limits_text(&command.limits)
+        ),
+        Command::SetTradingStatus(command) => format!(
+            "{from}: {} {:?}{}",
+            comp_id(engine, command.session),
+            command.status,
+            because(&command.reason)
+        ),
     }
+}
+
+/// Limits that there are, by the keys of the configuration.
+fn limits_text(limits: &RiskLimits) -> String {
+    let limits: Vec<_> =
+        risk_limits(limits).into_iter().map(|(key, value)| format!("{key} {value}")).collect();
+    if limits.is_empty() { "none".to_owned() } else { limits.join(", ") }
+}
+
+/// Risk limits that are not 0, by the keys that the configuration has for them.
+pub fn risk_limits(limits: &RiskLimits) -> Vec<(&'static str, String)> {
+    let notional = |notional: i64| number(notional, NOTIONAL_SCALE);
+    let all = [
+        ("order_notional", limits.order_notional, notional(limits.order_notional)),
+        ("price_deviation_bps", limits.price_deviation.into(), limits.price_deviation.to_string()),
+        ("open_orders", limits.open_orders.into(), limits.open_orders.to_string()),
+        ("open_notional", limits.open_notional, notional(limits.open_notional)),
+        ("traded_notional", limits.traded_notional, notional(limits.traded_notional)),
+        ("loss", limits.loss, notional(limits.loss)),
+        ("window_ms", limits.window_ms.into(), limits.window_ms.to_string()),
+    ];
+    let set = all.into_iter().filter(|&(_, limit, _)| limit != 0);
+    set.map(|(key, _, text)| (key, text)).collect()
+}
+
+/// Why an operator did something, if he said so.
+fn because(reason: &ReasonText) -> String {
+    if reason.is_empty() { String::new() } else { format!(" ({reason})") }
 }
 
 fn event_text(event: &Event, engine: &Engine) -> String {
@@ -315,6 +355,22 @@ fn event_text(event: &Event, engine: &Engine) -> String {
         Event::StatusChanged(event) => {
             format!("{} is {:?}", symbol(engine, event.instrument), event.status)
         }
+        Event::SessionTripped(event) => format!(
+            "{} by trade {} of order {} in {}: {:?}: {}; {} orders to be canceled",
+            comp_id(engine, event.session),
+            event.trade_id,
+            event.order_id,
+            symbol(engine, event.instrument),
+            event.rule,
+            reject_text(event.rule, event.limit(), event.observed()),
+            event.affected,
+        ),
+        Event::TradingStatusChanged(event) => format!(
+            "{} is {:?}{}",
+            comp_id(engine, event.session),
+            event.status,
+            because(&event.reason)
+        ),
         Event::StateHashed(event) => format!(
             "state {:016x} after {} commands, {} live orders",
             event.state_hash, event.commands, event.live_orders
@@ -482,6 +538,20 @@ fn command_json(command: &Command, engine: &Engine) -> Value {
             "symbol": symbol(engine, request.instrument),
             "status": format!("{:?}", request.status),
         }),
+        Command::SetRiskLimits(command) => {
+            let limits = risk_limits(&command.limits).into_iter();
+            json!({
+                "limits_of": comp_id(engine, command.session),
+                "limits": limits
+                    .map(|(key, value)| (key.to_owned(), Value::from(value)))
+                    .collect::<Map<_, _>>(),
+            })
+        }
+        Command::SetTradingStatus(command) => json!({
+            "status_of": comp_id(engine, command.session),
+            "status": format!("{:?}", command.status),
+            "reason": command.reason.to_string(),
+        }),
         Command::Limits(_) | Command::DefineInstrument(_) | Command::DefineSession(_) => json!({}),
     };
     value["session"] = session.into();
@@ -523,6 +593,21 @@ fn event_json(event: &Event, engine: &Engine) -> Value {
             "symbol": symbol(engine, event.instrument),
             "status": format!("{:?}", event.status),
         }),
+        Event::SessionTripped(event) => json!({
+            "session": comp_id(engine, event.session),
+            "symbol": symbol(engine, event.instrument),
+            "order_id": event.order_id.0,
+            "trade_id": event.trade_id.0,
+            "rule": format!("{:?}", event.rule),
+            "limit": number(event.limit, event.scale),
+            "observed": number(event.observed, event.scale),
+            "affected": event.affected,
+        }),
+        Event::TradingStatusChanged(event) => json!({
+            "session": comp_id(engine, event.session),
+            "status": format!("{:?}", event.status),
+            "reason": event.reason.to_string(),
+        }),
         Event::StateHashed(event) => json!({
             "state_hash": format!("{:016x}", event.state_hash),
             "commands": event.commands,
@@ -561,7 +646,7 @@ fn execution_json(event: &Execution, engine: &Engine) -> Value {
     })
 }
 
-/// The numbers of a reject.
+/// The numbers of a reject or a trip.
 pub trait Judged {
     /// What the rule allows.
     fn limit(&self) -> Decimal;
@@ -576,6 +661,16 @@ impl Judged for OrderRejected {
 
     fn observed(&self) -> Decimal {
         Decimal::new(self.observed, self.observed_scale)
+    }
+}
+
+impl Judged for SessionTripped {
+    fn limit(&self) -> Decimal {
+        Decimal::new(self.limit, self.scale)
+    }
+
+    fn observed(&self) -> Decimal {
+        Decimal::new(self.observed, self.scale)
     }
 }
 

@@ -289,9 +289,11 @@ fn concerns(entry: &Entry) -> Option<InstrumentId> {
             Command::MassCancel(request) => request.instrument,
             Command::SetInstrumentStatus(request) => request.instrument,
             Command::DefineInstrument(definition) => definition.instrument,
-            Command::Limits(_) | Command::DefineSession(_) | Command::CancelOnDisconnect(_) => {
-                InstrumentId::NONE
-            }
+            Command::Limits(_)
+            | Command::DefineSession(_)
+            | Command::CancelOnDisconnect(_)
+            | Command::SetRiskLimits(_)
+            | Command::SetTradingStatus(_) => InstrumentId::NONE,
         },
         Content::Event(event) => match &**event {
             Event::Execution(event) => event.instrument,

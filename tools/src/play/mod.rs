@@ -172,6 +172,8 @@ impl LeftOut {
         let what = match content {
             Content::Command(command) if command.client().is_none() => match **command {
                 Command::SetInstrumentStatus(_) => "instrument statuses set by the venue",
+                Command::SetRiskLimits(_) => "risk limits set by the venue",
+                Command::SetTradingStatus(_) => "trading statuses set by the venue",
                 Command::CancelOnDisconnect(_) => "cancels after a lost connection",
                 _ => return,
             },

@@ -435,7 +435,10 @@ impl Books {
             Event::OrderRejected(event) => (event.session, None),
             Event::CancelRejected(event) => (event.session, None),
             Event::MassCanceled(event) => (event.session, None),
-            Event::StatusChanged(_) | Event::StateHashed(_) => return Ok(()),
+            Event::StatusChanged(_)
+            | Event::StateHashed(_)
+            | Event::SessionTripped(_)
+            | Event::TradingStatusChanged(_) => return Ok(()),
         };
         let (time_ns, end, mut kept) = (frame.time_ns, frame.end, Kept::default());
         let (sequence, time) = (Sequence(frame.sequence), Timestamp(time_ns));

@@ -2,13 +2,15 @@
 
 use ironbook_engine::{
     Account, ClOrdId, Command, Engine, Event, ExecType, InstrumentId, InstrumentStatus,
-    LastLiquidity, OrdStatus, OrdType, OrderId, SessionId, Side, TimeInForce,
+    LastLiquidity, OrdStatus, OrdType, OrderId, SessionId, Side, TimeInForce, TradingStatus,
     command::NewOrder,
     domain::{ExecReason, RejectReason},
-    event::Execution,
+    event::{Execution, SessionTripped},
 };
+use ironbook_fix::field::Decimal;
 
 use super::exact::Exact;
+use crate::show::Judged;
 
 /// A name.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +47,8 @@ pub(super) enum Number {
     TradeNotional,
     RejectLimit,
     RejectObserved,
+    TripLimit,
+    TripObserved,
     Affected,
     LiveOrders,
     BookBid,
@@ -76,6 +80,8 @@ pub(super) enum Code {
     Liquidity,
     Reason,
     RejectRule,
+    TripRule,
+    TradingStatus,
     Status,
 }
 
@@ -83,6 +89,7 @@ pub(super) enum Code {
 pub(super) enum Flag {
     Trade,
     Reject,
+    Tripped,
     Refused,
     Crossed,
     Halted,
@@ -142,8 +149,13 @@ pub const NAMES: &[Name] = &[
         Flag::Refused,
         "whether the gateway refused what a client sent, before the engine saw it: a throttle, a right",
     ),
-    number("affected", Number::Affected, "orders that a mass cancel cancels"),
+    flag("tripped", Flag::Tripped, "whether a session is tripped by it"),
+    code("trip.rule", Code::TripRule, "the rule that a session is tripped by"),
+    number("trip.limit", Number::TripLimit, "what that allows"),
+    number("trip.observed", Number::TripObserved, "what the window came to instead"),
+    number("affected", Number::Affected, "orders that a mass cancel or a trip cancels"),
     code("status", Code::Status, "the status that an instrument gets"),
+    code("trading_status", Code::TradingStatus, "the status that a session gets"),
     flag("halted", Flag::Halted, "whether its instrument is not open, behind the input"),
     number("book.bid", Number::BookBid, "best bid of its instrument, behind the input"),
     number("book.ask", Number::BookAsk, "best ask"),
@@ -186,6 +198,10 @@ enum FrameKind {
     StatusChanged,
     StateHashed,
     Session,
+    SetRiskLimits,
+    SetTradingStatus,
+    SessionTripped,
+    TradingStatusChanged,
 }
 
 impl FrameKind {
@@ -212,6 +228,10 @@ impl FrameKind {
         Self::StatusChanged,
         Self::StateHashed,
         Self::Session,
+        Self::SetRiskLimits,
+        Self::SetTradingStatus,
+        Self::SessionTripped,
+        Self::TradingStatusChanged,
     ];
 
     fn code(self) -> u8 {
@@ -236,7 +256,8 @@ impl Code {
             Self::ExecType => values!(ExecType),
             Self::Liquidity => values!(LastLiquidity),
             Self::Reason => values!(ExecReason),
-            Self::RejectRule => values!(RejectReason),
+            Self::RejectRule | Self::TripRule => values!(RejectReason),
+            Self::TradingStatus => values!(TradingStatus),
             Self::Status => values!(InstrumentStatus),
         }
     }
@@ -305,6 +326,13 @@ impl Facts<'_> {
         self.execution().filter(|event| event.exec_type == ExecType::Trade)
     }
 
+    fn tripped(&self) -> Option<&SessionTripped> {
+        match &self.decoded {
+            Decoded::Event(Event::SessionTripped(event)) => Some(event),
+            _ => None,
+        }
+    }
+
     fn new_order(&self) -> Option<&NewOrder> {
         match &self.decoded {
             Decoded::Command(Command::NewOrder(order)) => Some(order),
@@ -320,7 +348,8 @@ impl Facts<'_> {
                 Event::CancelRejected(event) => event.instrument,
                 Event::MassCanceled(event) => event.instrument,
                 Event::StatusChanged(event) => event.instrument,
-                Event::StateHashed(_) => InstrumentId::NONE,
+                Event::SessionTripped(event) => event.instrument,
+                Event::StateHashed(_) | Event::TradingStatusChanged(_) => InstrumentId::NONE,
             },
             Decoded::Command(command) => match command {
                 Command::NewOrder(order) => order.instrument,
@@ -330,9 +359,11 @@ impl Facts<'_> {
                 Command::QueryOrder(request) => request.instrument,
                 Command::DefineInstrument(definition) => definition.instrument,
                 Command::SetInstrumentStatus(request) => request.instrument,
-                Command::Limits(_) | Command::DefineSession(_) | Command::CancelOnDisconnect(_) => {
-                    InstrumentId::NONE
-                }
+                Command::Limits(_)
+                | Command::DefineSession(_)
+                | Command::CancelOnDisconnect(_)
+                | Command::SetRiskLimits(_)
+                | Command::SetTradingStatus(_) => InstrumentId::NONE,
             },
             Decoded::Session { .. } => InstrumentId::NONE,
         };
@@ -347,7 +378,11 @@ impl Facts<'_> {
     fn session(&self) -> Option<SessionId> {
         match &self.decoded {
             Decoded::Command(Command::DefineSession(definition)) => Some(definition.session),
+            Decoded::Command(Command::SetRiskLimits(command)) => Some(command.session),
+            Decoded::Command(Command::SetTradingStatus(command)) => Some(command.session),
             Decoded::Command(command) => Some(command.origin()?.session),
+            Decoded::Event(Event::SessionTripped(event)) => Some(event.session),
+            Decoded::Event(Event::TradingStatusChanged(event)) => Some(event.session),
             Decoded::Event(event) => event.session(),
             Decoded::Session { session, .. } => Some(*session),
         }
@@ -355,6 +390,7 @@ impl Facts<'_> {
 
     pub fn number(&self, number: Number) -> Option<Exact> {
         let whole = |number: u64| Some(Exact::new(number, 0));
+        let exact = |decimal: Decimal| Some(Exact::new(decimal.mantissa, decimal.scale));
         let price = |mantissa: i64| Some(Exact::new(mantissa, self.scales()?.price));
         let qty = |mantissa: i64| Some(Exact::new(mantissa, self.scales()?.qty));
         let of_trade = |find: fn(&Execution) -> i64| self.trade().map(find);
@@ -376,7 +412,10 @@ impl Facts<'_> {
             Number::TradeId => whole(self.trade().map(|event| event.trade_id)?.0),
             Number::RejectLimit => self.judged().map(|(limit, _)| limit),
             Number::RejectObserved => self.judged().map(|(_, observed)| observed),
+            Number::TripLimit => exact(self.tripped()?.limit()),
+            Number::TripObserved => exact(self.tripped()?.observed()),
             Number::Affected => match &self.decoded {
+                Decoded::Event(Event::SessionTripped(event)) => whole(event.affected.into()),
                 Decoded::Event(Event::MassCanceled(event)) => whole(event.affected.into()),
                 _ => None,
             },
@@ -412,6 +451,7 @@ impl Facts<'_> {
         match &self.decoded {
             Decoded::Event(Event::Execution(event)) => Some(event.order_id),
             Decoded::Event(Event::CancelRejected(event)) => Some(event.order_id),
+            Decoded::Event(Event::SessionTripped(event)) => Some(event.order_id),
             Decoded::Command(Command::CancelOrder(request)) => Some(request.order_id),
             Decoded::Command(Command::ReplaceOrder(request)) => Some(request.order_id),
             _ => None,
@@ -496,7 +536,10 @@ impl Facts<'_> {
                 Event::OrderRejected(event) => Some(&event.cl_ord_id),
                 Event::CancelRejected(event) => Some(&event.cl_ord_id),
                 Event::MassCanceled(event) => Some(&event.cl_ord_id),
-                Event::StatusChanged(_) | Event::StateHashed(_) => None,
+                Event::StatusChanged(_)
+                | Event::StateHashed(_)
+                | Event::SessionTripped(_)
+                | Event::TradingStatusChanged(_) => None,
             },
             Decoded::Command(command) => match command {
                 Command::NewOrder(order) => Some(&order.cl_ord_id),
@@ -559,6 +602,11 @@ impl Facts<'_> {
                 Decoded::Event(Event::CancelRejected(event)) => Some(event.reason.code()),
                 _ => None,
             },
+            Code::TripRule => self.tripped().map(|event| event.rule.code()),
+            Code::TradingStatus => match &self.decoded {
+                Decoded::Event(Event::TradingStatusChanged(event)) => Some(event.status.code()),
+                _ => None,
+            },
             Code::Status => match &self.decoded {
                 Decoded::Event(Event::StatusChanged(event)) => Some(event.status.code()),
                 _ => None,
@@ -580,6 +628,8 @@ impl Facts<'_> {
                 Command::DefineInstrument(_) => FrameKind::DefineInstrument,
                 Command::SetInstrumentStatus(_) => FrameKind::SetInstrumentStatus,
                 Command::DefineSession(_) => FrameKind::DefineSession,
+                Command::SetRiskLimits(_) => FrameKind::SetRiskLimits,
+                Command::SetTradingStatus(_) => FrameKind::SetTradingStatus,
             },
             Decoded::Event(event) => match event {
                 Event::Execution(event) => match event.exec_type {
@@ -596,6 +646,8 @@ impl Facts<'_> {
                 Event::MassCanceled(_) => FrameKind::MassCanceled,
                 Event::StatusChanged(_) => FrameKind::StatusChanged,
                 Event::StateHashed(_) => FrameKind::StateHashed,
+                Event::SessionTripped(_) => FrameKind::SessionTripped,
+                Event::TradingStatusChanged(_) => FrameKind::TradingStatusChanged,
             },
         }
     }
@@ -603,6 +655,7 @@ impl Facts<'_> {
     pub fn flag(&self, flag: Flag) -> Option<bool> {
         match flag {
             Flag::Trade => Some(self.trade().is_some()),
+            Flag::Tripped => Some(self.tripped().is_some()),
             Flag::Reject => Some(self.code(Code::RejectRule).is_some()),
             Flag::Refused => Some(matches!(&self.decoded, Decoded::Session { refuses: true, .. })),
             Flag::Crossed => {

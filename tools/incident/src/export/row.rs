@@ -201,12 +201,19 @@ impl Rows {
             Command::DefineInstrument(definition) => {
                 Row { symbol: self.symbol(definition.instrument), ..Row::default() }
             }
-            Command::Limits(_) | Command::DefineSession(_) | Command::CancelOnDisconnect(_) => {
-                Row::default()
+            Command::SetTradingStatus(request) => {
+                Row { reason: Some(&request.status), ..Row::default() }
             }
+            Command::Limits(_)
+            | Command::DefineSession(_)
+            | Command::CancelOnDisconnect(_)
+            | Command::SetRiskLimits(_) => Row::default(),
         };
+        // Of what the venue does to a session, the session.
         let session = match command {
             Command::DefineSession(definition) => Some(definition.session),
+            Command::SetRiskLimits(request) => Some(request.session),
+            Command::SetTradingStatus(request) => Some(request.session),
             command => command.origin().map(|origin| origin.session),
         };
         Row { session: session.map_or("", |session| self.comp_id(session)), ..row }
@@ -245,9 +252,23 @@ impl Rows {
                 reason: Some(&event.status),
                 ..Row::default()
             },
+            Event::SessionTripped(event) => Row {
+                session: self.comp_id(event.session),
+                trade_id: Some(event.trade_id.0),
+                reason: Some(&event.rule),
+                ..self.named((event.instrument, event.order_id), (&ClOrdId::EMPTY, &ClOrdId::EMPTY))
+            },
+            Event::TradingStatusChanged(event) => Row {
+                session: self.comp_id(event.session),
+                reason: Some(&event.status),
+                ..Row::default()
+            },
             Event::StateHashed(_) => Row::default(),
         };
-        Row { session: event.session().map_or("", |session| self.comp_id(session)), ..row }
+        match event.session() {
+            Some(session) => Row { session: self.comp_id(session), ..row },
+            None => row,
+        }
     }
 
     fn execution<'a>(&'a self, event: &'a Execution) -> Row<'a> {

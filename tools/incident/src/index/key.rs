@@ -4,9 +4,12 @@ use ironbook_engine::{
     ClOrdId, OrderId, SessionId, TradeId,
     command::{
         CancelOnDisconnect, CancelOrder, DefineSession, MassCancel, NewOrder, QueryOrder,
-        ReplaceOrder, SetInstrumentStatus,
+        ReplaceOrder, SetInstrumentStatus, SetRiskLimits, SetTradingStatus,
     },
-    event::{CancelRejected, Execution, MassCanceled, OrderRejected},
+    event::{
+        CancelRejected, Execution, MassCanceled, OrderRejected, SessionTripped,
+        TradingStatusChanged,
+    },
     record::{DecodeError, Record, RecordBuffer},
 };
 use ironbook_gateway::session_record::SessionRecord;
@@ -121,6 +124,25 @@ pub(super) fn keys(
         SetInstrumentStatus::KIND => {
             let command = SetInstrumentStatus::read_in(payload, buffer)?;
             found(Key::Session(command.origin.session));
+        }
+        SetRiskLimits::KIND => {
+            let command = SetRiskLimits::read_in(payload, buffer)?;
+            found(Key::Session(command.origin.session));
+            found(Key::Session(command.session));
+        }
+        SetTradingStatus::KIND => {
+            let command = SetTradingStatus::read_in(payload, buffer)?;
+            found(Key::Session(command.origin.session));
+            found(Key::Session(command.session));
+        }
+        SessionTripped::KIND => {
+            let event = SessionTripped::read_in(payload, buffer)?;
+            found(Key::Session(event.session));
+            found(Key::Order(event.order_id));
+            found(Key::Trade(event.trade_id));
+        }
+        TradingStatusChanged::KIND => {
+            found(Key::Session(TradingStatusChanged::read_in(payload, buffer)?.session));
         }
         DefineSession::KIND => {
             found(Key::Session(DefineSession::read_in(payload, buffer)?.session));

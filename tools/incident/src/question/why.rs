@@ -4,7 +4,9 @@ use std::fmt;
 
 use ironbook_engine::{
     Command, Engine, Event, ExecType, InstrumentId, InstrumentStatus, OrdStatus, OrderId,
-    SessionId, Side, TimeInForce, command::DefineInstrument, domain::RejectReason,
+    SessionId, Side, TimeInForce,
+    command::DefineInstrument,
+    domain::{ExecReason, RejectReason},
 };
 use ironbook_fix::field::Decimal;
 use ironbook_gateway::{session_record::SessionRecord, translate::reject_text};
@@ -170,6 +172,12 @@ fn compares(reason: RejectReason) -> bool {
             | R::QtyTooLarge
             | R::TooManyOrders
             | R::UnknownSession
+            | R::OrderNotionalTooLarge
+            | R::PriceFarFromReference
+            | R::TooManyOpenOrders
+            | R::OpenNotionalTooLarge
+            | R::TradedNotionalTooLarge
+            | R::LossTooLarge
     )
 }
 
@@ -208,11 +216,21 @@ fn nearest(refused: &Refused<'_>, definition: Option<&DefineInstrument>) -> Opti
         }
         R::OrderMismatch => Some("the symbol and side of the order, or none".to_owned()),
         R::ReplaceChangesType => Some("the order's own OrdType".to_owned()),
+        R::OrderNotionalTooLarge => Some(format!(
+            "an order whose price times quantity is no more than {}",
+            number(refused.limit.mantissa, refused.limit.scale)
+        )),
+        R::TradedNotionalTooLarge | R::LossTooLarge | R::SessionCancelOnly => {
+            Some("a cancel; an order once the venue has opened the session for trading".to_owned())
+        }
         R::UnknownSymbol
         | R::UnknownOrder
         | R::TooLateToCancel
         | R::TooManyOrders
-        | R::UnknownSession => None,
+        | R::UnknownSession
+        | R::PriceFarFromReference
+        | R::TooManyOpenOrders
+        | R::OpenNotionalTooLarge => None,
     }
 }
 
@@ -271,6 +289,10 @@ fn history(
                 ("since", format!("{status:?} at sequence {sequence}, {}", utc(time_ns)))
             })
         }
+        (R::TradedNotionalTooLarge | R::LossTooLarge | R::SessionCancelOnly, _) => {
+            let trading = trading(index, refused.session, input.sequence)?;
+            trading.map(|entry| ("since", at(&entry, engine)))
+        }
         (R::TooLateToCancel, _) => Some(("the order", life(index, refused.order_id)?.end)),
         (R::UnknownOrder, Event::CancelRejected(event)) => {
             let mut others = requests(index, &event.orig_cl_ord_id)?;
@@ -291,6 +313,28 @@ fn history(
         }
         _ => None,
     })
+}
+
+/// The last that was decided about the trading of a session up to a place: a trip, or a status.
+fn trading(index: &Index, session: SessionId, last: u64) -> Result<Option<Entry>, Fault> {
+    let before = Span { first: index.first_sequence(), last };
+    let mut found = None;
+    scan(index, &[Key::Session(session)], before, |frame| {
+        let is_its = match place::event(frame) {
+            Some(Event::SessionTripped(event)) => event.session == session,
+            Some(Event::TradingStatusChanged(event)) => event.session == session,
+            _ => false,
+        };
+        if is_its {
+            found = Some(Entry::of(frame));
+        }
+    })?;
+    Ok(found)
+}
+
+/// What an entry says, and where it stands.
+fn at(entry: &Entry, engine: &Engine) -> String {
+    format!("sequence {}, {}: {}", entry.sequence, utc(entry.time_ns), entry.text(engine))
 }
 
 /// What happened in the book while an order waited.
@@ -351,7 +395,15 @@ fn of_order(index: &Index, order_id: OrderId) -> Result<Why, Fault> {
     if let Some(sequence) = wait.halted {
         facts.push(("halted", format!("the instrument was not open at sequence {sequence}")));
     }
+    let mut trip = None;
+    if event.reason == ExecReason::SessionTripped {
+        let engine = super::engine(&moment)?;
+        let trading = trading(index, event.session, sequence)?;
+        trip = trading.map(|entry| at(&entry, engine));
+        facts.extend(trip.clone().map(|trip| ("tripped", trip)));
+    }
     let verdict = match (event.ord_status, rested) {
+        _ if trip.is_some() => "it was canceled when its session was tripped".to_owned(),
         (OrdStatus::Filled, _) => "it was filled".to_owned(),
         (_, false) => {
             let offered = offered.as_deref().unwrap_or("nothing on the other side");

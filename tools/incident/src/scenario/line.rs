@@ -9,15 +9,21 @@ use std::{
 use ironbook_engine::{
     Account, ClOrdId, Command, CompId, Engine, EngineLimits, InstrumentId, InstrumentStatus,
     OrdType, OrderId, SessionId, Side, SideFilter, Symbol, Text, TimeInForce, Timestamp,
+    TradingStatus,
     command::{
         CancelOnDisconnect, CancelOrder, DefineInstrument, DefineSession, MassCancel, NewOrder,
-        OrderTerms, Origin, QueryOrder, ReplaceOrder, SetInstrumentStatus,
+        OrderTerms, Origin, QueryOrder, ReplaceOrder, RiskLimits, SetInstrumentStatus,
+        SetRiskLimits, SetTradingStatus,
     },
     domain::{DisconnectCause, DisconnectScope},
 };
 use ironbook_fix::field::Decimal;
+use ironbook_gateway::config::notional;
 
-use crate::{show::number, whatif::NO_ORDER};
+use crate::{
+    show::{number, risk_limits},
+    whatif::NO_ORDER,
+};
 
 /// What a line calls things: sessions and instruments as an engine knows them, orders by number.
 pub(super) struct Known<'a> {
@@ -48,9 +54,13 @@ impl Words {
     }
 
     fn session(self, session: SessionId, known: &Known<'_>) -> Self {
+        if session == SessionId::VENUE { self } else { self.of(session, known) }
+    }
+
+    /// The session that something is done to.
+    fn of(self, session: SessionId, known: &Known<'_>) -> Self {
         let view = known.engine.and_then(|engine| engine.session(session));
         match view {
-            _ if session == SessionId::VENUE => self,
             Some(view) if !view.comp_id.is_empty() => self.text("session", &view.comp_id),
             _ => self.put("session", format_args!("#{session}")),
         }
@@ -168,6 +178,16 @@ pub(super) fn write(command: &Command, known: &Known<'_>) -> String {
             .session(of.origin.session, known)
             .code("cause", of.cause)
             .code("scope", of.scope),
+        Command::SetRiskLimits(of) => {
+            let words = words("risk").of(of.session, known);
+            risk_limits(&of.limits)
+                .into_iter()
+                .fold(words, |words, (key, limit)| words.put(key, limit))
+        }
+        Command::SetTradingStatus(of) => words("trading")
+            .of(of.session, known)
+            .code("status", of.status)
+            .text("reason", &of.reason),
     };
     words.0
 }
@@ -238,6 +258,31 @@ impl Fields {
     fn text<const N: usize>(&mut self, key: &str) -> Result<Text<N>, String> {
         let bytes = self.bytes(key).unwrap_or_default();
         Text::try_from(&*bytes).map_err(|error| format!("{key}: {error}"))
+    }
+
+    /// A notional; 0 where there is none.
+    fn notional(&mut self, key: &str) -> Result<i64, String> {
+        let Some(bytes) = self.bytes(key) else { return Ok(0) };
+        let word = String::from_utf8_lossy(&bytes).into_owned();
+        notional(&word).ok_or_else(|| format!("{key}={word} is no notional"))
+    }
+
+    /// A whole number; 0 where there is none.
+    fn count(&mut self, key: &str) -> Result<u32, String> {
+        if self.left.iter().any(|(other, _)| other == key) { self.number(key) } else { Ok(0) }
+    }
+
+    fn risk_limits(&mut self) -> Result<RiskLimits, String> {
+        Ok(RiskLimits {
+            order_notional: self.notional("order_notional")?,
+            open_notional: self.notional("open_notional")?,
+            traded_notional: self.notional("traded_notional")?,
+            loss: self.notional("loss")?,
+            open_orders: self.count("open_orders")?,
+            price_deviation: self.count("price_deviation_bps")?,
+            window_ms: self.count("window_ms")?,
+            reserved: 0,
+        })
     }
 
     fn origin(&mut self, known: &Known<'_>) -> Result<Origin, String> {
@@ -364,6 +409,16 @@ pub(super) fn parse(line: &str, known: &Known<'_>) -> Result<Command, String> {
             let cause = of.code("cause", DisconnectCause::ALL)?;
             let scope = of.code("scope", DisconnectScope::ALL)?;
             CancelOnDisconnect::new(session, Timestamp(0), cause, scope).into()
+        }
+        "risk" => {
+            let session = of.origin(known)?.session;
+            SetRiskLimits::new(Origin::venue(Timestamp(0)), session, of.risk_limits()?).into()
+        }
+        "trading" => {
+            let session = of.origin(known)?.session;
+            let status = of.code("status", TradingStatus::ALL)?;
+            let reason = of.text("reason")?;
+            SetTradingStatus::new(Origin::venue(Timestamp(0)), session, status, reason).into()
         }
         _ => return Err(format!("{word:?} is no command")),
     };

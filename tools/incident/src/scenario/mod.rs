@@ -102,6 +102,10 @@ impl Numbers {
                     }
                 }
                 Event::CancelRejected(event) => event.order_id = self.of(event.order_id),
+                Event::SessionTripped(event) => {
+                    event.order_id = self.of(event.order_id);
+                    event.trade_id = TradeId(0);
+                }
                 _ => {}
             }
             let content = Content::Event(Box::new(event));

@@ -8,9 +8,12 @@
 use std::{collections::HashMap, io::Write};
 
 use ironbook_engine::{
-    ClOrdId, Command, Engine, InstrumentId, InstrumentStatus, OrdType, OrderId, Side, TimeInForce,
-    Timestamp,
-    command::{DefineSession, NewOrder, OrderTerms, Origin, ReplaceOrder, SetInstrumentStatus},
+    ClOrdId, Command, Engine, InstrumentId, InstrumentStatus, OrdType, OrderId, ReasonText, Side,
+    TimeInForce, Timestamp, TradingStatus,
+    command::{
+        DefineSession, NewOrder, OrderTerms, Origin, ReplaceOrder, RiskLimits, SetInstrumentStatus,
+        SetRiskLimits, SetTradingStatus,
+    },
     engine::OrderView,
 };
 
@@ -55,6 +58,16 @@ impl<W: Write> Writer<'_, W> {
             let instrument = view.definition.instrument;
             let venue = Origin::venue(Timestamp(0));
             self.setup(&SetInstrumentStatus::new(venue, instrument, view.status).into())?;
+        }
+        for view in engine.sessions() {
+            let (venue, session) = (Origin::venue(Timestamp(0)), view.session);
+            if view.risk.limits != RiskLimits::NONE {
+                self.setup(&SetRiskLimits::new(venue, session, view.risk.limits).into())?;
+            }
+            if view.risk.status != TradingStatus::Open {
+                let (status, reason) = (view.risk.status, ReasonText::EMPTY);
+                self.setup(&SetTradingStatus::new(venue, session, status, reason).into())?;
+            }
         }
         self.check(engine)
     }

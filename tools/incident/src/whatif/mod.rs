@@ -213,7 +213,7 @@ impl<'n> Play<'n> {
         if let Some(engine) = &mut engine {
             let views = dropped.iter().filter_map(|&session| engine.session(session));
             left_resting = views.map(|view| u64::from(view.live_orders)).sum();
-            if let Some(command) = settings.late(engine)? {
+            for command in settings.late(engine)? {
                 let stamp = Stamp { sequence: next, time: Timestamp(moment.time_ns()) };
                 next = engine.apply(stamp, &command, &mut VecSink::default());
             }
@@ -298,6 +298,12 @@ impl<'n> Play<'n> {
         let sequence = self.next.max(Sequence(frame.sequence));
         let stamp = Stamp { sequence, time: Timestamp(frame.time_ns) };
         self.next = engine.apply(stamp, &command, &mut sink);
+        if let Command::DefineSession(definition) = &command
+            && let Some(limits) = self.settings.limit(engine, definition.session)?
+        {
+            let stamp = Stamp { sequence: self.next, time: stamp.time };
+            self.next = engine.apply(stamp, &limits, &mut sink);
+        }
         Ok(sink.events.into_iter().map(|(_, event)| event).collect())
     }
 
@@ -405,6 +411,9 @@ fn without_numbers(event: &Event) -> Event {
             event.trade_id = TradeId(0);
         }
         Event::CancelRejected(event) => event.order_id = OrderId::NONE,
+        Event::SessionTripped(event) => {
+            (event.order_id, event.trade_id) = (OrderId::NONE, TradeId(0));
+        }
         _ => {}
     }
     event

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 use ironbook_engine::{
-    Command, Engine, EngineLimits, SessionId,
-    command::{DefineInstrument, TICKS_MAX},
+    Command, Engine, EngineLimits, SessionId, Timestamp,
+    command::{DefineInstrument, Origin, RiskLimits, SetRiskLimits, TICKS_MAX},
 };
 use ironbook_fix::field::Decimal;
 use ironbook_gateway::{
+    config::{RISK_WINDOW_MS, notional},
     session_throttles::SessionThrottles,
     sessions::SessionTable,
     throttle::{ThrottleAction, ThrottleTerms},
@@ -44,6 +45,60 @@ const TERMS: [Term; 4] = [
     ("price_max", "largest price", true, |definition| &mut definition.price_max),
 ];
 
+/// A risk limit of a session.
+enum RiskField {
+    /// An amount, written as in the configuration.
+    Notional(fn(&mut RiskLimits) -> &mut i64),
+    /// A whole number.
+    Count(fn(&mut RiskLimits) -> &mut u32),
+}
+
+impl RiskField {
+    /// Sets it; none when the text is no such number.
+    fn set(&self, limits: &mut RiskLimits, text: &str) -> Option<()> {
+        match self {
+            Self::Notional(field) => *field(limits) = notional(text)?,
+            Self::Count(field) => *field(limits) = text.parse().ok()?,
+        }
+        Some(())
+    }
+}
+
+/// Risk limits, by the keys that the configuration has for them.
+const RISK: [(&str, &str, RiskField); 7] = [
+    (
+        "order_notional",
+        "largest price x quantity of an order, of each session; 0 for no limit",
+        RiskField::Notional(|limits| &mut limits.order_notional),
+    ),
+    (
+        "price_deviation_bps",
+        "how far a price may be beyond the reference, in basis points",
+        RiskField::Count(|limits| &mut limits.price_deviation),
+    ),
+    ("open_orders", "most live orders", RiskField::Count(|limits| &mut limits.open_orders)),
+    (
+        "open_notional",
+        "largest sum of price x leaves of live orders",
+        RiskField::Notional(|limits| &mut limits.open_notional),
+    ),
+    (
+        "traded_notional",
+        "what may be traded in window_ms before it trips",
+        RiskField::Notional(|limits| &mut limits.traded_notional),
+    ),
+    (
+        "loss",
+        "what may be lost in window_ms before it trips",
+        RiskField::Notional(|limits| &mut limits.loss),
+    ),
+    (
+        "window_ms",
+        "milliseconds; 60,000 where there was no window",
+        RiskField::Count(|limits| &mut limits.window_ms),
+    ),
+];
+
 /// Numbers of a throttle, as the configuration has them.
 const RATE: &str = "orders_per_second";
 const BURST: &str = "orders_burst";
@@ -71,13 +126,16 @@ pub fn keys() -> String {
     let terms = TERMS.map(|(key, meaning, ..)| (format!("SYMBOL.{key}"), meaning));
     let throttles = THROTTLES.map(|(key, meaning)| (key.to_owned(), meaning));
     let mut text = String::new();
-    for (key, meaning) in limits.into_iter().chain(terms).chain(throttles) {
+    let risk = RISK.map(|(key, meaning, _)| (format!("session.{key}"), meaning));
+    let of_one = RISK.map(|(key, ..)| (format!("COMPID.{key}"), ""));
+    let risk = risk.into_iter().chain(of_one);
+    for (key, meaning) in limits.into_iter().chain(terms).chain(throttles).chain(risk) {
         let _ = writeln!(text, "{}", format!("  {key:<28} {meaning}").trim_end());
     }
     text
 }
 
-/// Whose throttle.
+/// Whose throttle or risk limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Whose {
     EachSession,
@@ -94,6 +152,8 @@ enum Setting {
     Term(String, usize, Decimal),
     /// [`RATE`] or [`BURST`] of a throttle.
     Throttle(Whose, &'static str, u32),
+    /// One of [`RISK`], and the number that it gets.
+    Risk(Whose, usize, String),
 }
 
 /// Settings that commands are changed by.
@@ -141,6 +201,10 @@ impl Settings {
                 }
                 self.check(!changed || definition.is_valid(), "no instrument can have")
             }
+            Command::SetRiskLimits(command) => {
+                command.limits = self.risk_limits(command.session, command.limits);
+                self.check(command.limits.is_valid(), "no session can have")
+            }
             _ => Ok(()),
         }
     }
@@ -151,7 +215,7 @@ impl Settings {
             Setting::Term(symbol, at, _) => {
                 definition.symbol.as_str() == symbol && TERMS[*at].0 == term
             }
-            Setting::Limit(..) | Setting::Throttle(..) => false,
+            Setting::Limit(..) | Setting::Throttle(..) | Setting::Risk(..) => false,
         })
     }
 
@@ -166,6 +230,42 @@ impl Settings {
                 *LIMITS[*at].2(limits) = *value;
             }
         }
+    }
+
+    /// The risk limits of a session that has these without the settings.
+    fn risk_limits(&self, session: SessionId, mut limits: RiskLimits) -> RiskLimits {
+        // Those of one session go before those of each.
+        for wanted in [Whose::EachSession, Whose::Session(session)] {
+            for (_, setting) in &self.0 {
+                if let Setting::Risk(whose, at, text) = setting
+                    && *whose == wanted
+                {
+                    RISK[*at].2.set(&mut limits, text).expect("a number that was tried");
+                }
+            }
+        }
+        if limits.window_ms == 0 && (limits.traded_notional > 0 || limits.loss > 0) {
+            limits.window_ms = RISK_WINDOW_MS;
+        }
+        limits
+    }
+
+    /// The command that gives a session of an engine the risk limits that the settings make of its own, if
+    /// these are others.
+    ///
+    /// # Errors
+    /// [`Fault::Question`]: no session can have such limits.
+    pub(super) fn limit(
+        &self,
+        engine: &Engine,
+        session: SessionId,
+    ) -> Result<Option<Command>, Fault> {
+        let Some(view) = engine.session(session) else { return Ok(None) };
+        let limits = self.risk_limits(session, view.risk.limits);
+        self.check(limits.is_valid(), "no session can have")?;
+        let origin = Origin::venue(Timestamp(0));
+        let command = SetRiskLimits::new(origin, session, limits);
+        Ok((limits != view.risk.limits).then(|| command.into()))
     }
 
     /// Throttles that somebody set, of the sessions that are known and of firms; parts that nobody set are what
@@ -288,11 +388,11 @@ impl Settings {
         Ok(())
     }
 
-    /// The command that changes an engine which is there already, if there is something to change.
+    /// The commands that change an engine which is there already, where there is something to change.
     ///
     /// # Errors
     /// [`Fault::Question`]: it can't be changed any more.
-    pub(super) fn late(&self, engine: &Engine) -> Result<Option<Command>, Fault> {
+    pub(super) fn late(&self, engine: &Engine) -> Result<Vec<Command>, Fault> {
         let begin = "play from the start instead";
         for (word, setting) in &self.0 {
             if let Setting::Term(symbol, ..) = setting
@@ -303,15 +403,18 @@ impl Settings {
                 )));
             }
         }
+        let sessions = engine.sessions().map(|view| self.limit(engine, view.session));
+        let mut commands: Vec<Command> =
+            sessions.filter_map(Result::transpose).collect::<Result<_, _>>()?;
         let mut limits = *engine.limits();
         self.change_limits(&mut limits);
-        if limits == *engine.limits() {
-            return Ok(None);
+        if limits != *engine.limits() {
+            self.check(limits.is_valid(), "no engine can have")?;
+            let grows = limits.only_grow(engine.limits());
+            self.check(grows, &format!("limits of an engine that runs only grow; {begin}:"))?;
+            commands.push(limits.into());
         }
-        self.check(limits.is_valid(), "no engine can have")?;
-        let grows = limits.only_grow(engine.limits());
-        self.check(grows, &format!("limits of an engine that runs only grow; {begin}:"))?;
-        Ok(Some(limits.into()))
+        Ok(commands)
     }
 }
 
@@ -364,6 +467,18 @@ fn parse(word: &str, names: &Engine) -> Result<Setting, Fault> {
         })?;
         return Ok(Setting::Throttle(whose, part, number));
     }
+    if let Some(at) = RISK.iter().position(|(name, ..)| *name == term) {
+        RISK[at].2.set(&mut { RiskLimits::NONE }, value).ok_or_else(|| no_number("such limit"))?;
+        let whose = whose(symbol, names)
+            .ok()
+            .filter(|whose| matches!(whose, Whose::EachSession | Whose::Session(_)));
+        let whose = whose.ok_or_else(|| {
+            Fault::Question(format!(
+                "{word}: risk limits are of a session; give session.{term} for each, or COMPID.{term}"
+            ))
+        })?;
+        return Ok(Setting::Risk(whose, at, value.to_owned()));
+    }
     let is_known = names.instruments().any(|view| view.definition.symbol.as_str() == symbol);
     let at = TERMS.iter().position(|(name, ..)| *name == term).filter(|_| is_known);
     let at = at.ok_or_else(unknown)?;
@@ -371,7 +486,7 @@ fn parse(word: &str, names: &Engine) -> Result<Setting, Fault> {
     Ok(Setting::Term(symbol.to_owned(), at, value))
 }
 
-/// Whose throttle a key means by what stands before the last point.
+/// Whose throttle or risk limit a key means by what stands before the last point.
 fn whose(word: &str, names: &Engine) -> Result<Whose, Fault> {
     Ok(match word {
         "session" => Whose::EachSession,

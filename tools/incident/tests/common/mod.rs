@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use ironbook_engine::{
     Account, ClOrdId, Command, Engine, EngineLimits, Event, InstrumentId, InstrumentStatus,
-    OrdType, OrderId, Sequencer, SessionId, Side, SideFilter, TimeInForce, Timestamp,
+    OrdType, OrderId, ReasonText, Sequencer, SessionId, Side, SideFilter, TimeInForce, Timestamp,
+    TradingStatus,
     command::{
         CancelOrder, DefineInstrument, DefineSession, MassCancel, NewOrder, OrderTerms, Origin,
-        ReplaceOrder, SetInstrumentStatus,
+        ReplaceOrder, RiskLimits, SetInstrumentStatus, SetRiskLimits, SetTradingStatus,
     },
     sink::VecSink,
 };
@@ -246,6 +247,17 @@ impl Script {
     pub fn set_status(&mut self, instrument: InstrumentId, status: InstrumentStatus) -> u64 {
         let origin = Origin::venue(Timestamp(self.now_ns));
         self.command(SetInstrumentStatus::new(origin, instrument, status))
+    }
+
+    /// Sets risk limits of a session.
+    pub fn limit(&mut self, session: SessionId, limits: RiskLimits) -> u64 {
+        self.command(SetRiskLimits::new(Origin::venue(Timestamp(self.now_ns)), session, limits))
+    }
+
+    pub fn set_trading(&mut self, session: SessionId, status: TradingStatus, why: &str) -> u64 {
+        let origin = Origin::venue(Timestamp(self.now_ns));
+        let reason = ReasonText::try_from(why).expect("a short reason");
+        self.command(SetTradingStatus::new(origin, session, status, reason))
     }
 
     pub fn engine(&self) -> &Engine {

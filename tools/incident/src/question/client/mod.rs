@@ -64,6 +64,8 @@ pub struct Client {
     pub head_room: HeadRoom,
     /// What stopped it, and what was not as before.
     pub anomalies: Anomalies,
+    /// Frames at which it was tripped, and by which rule.
+    pub trips: Vec<(u64, String)>,
 }
 
 /// What a client traded in a symbol.
@@ -157,6 +159,14 @@ impl Counting {
                 self.head_room.event(&event, here);
                 self.anomaly.event(&event, here);
                 self.event(&event, frame);
+            }
+            Content::Event(event) => {
+                if let Event::SessionTripped(trip) = *event
+                    && trip.session == id
+                {
+                    self.client.trips.push((frame.sequence, format!("{:?}", trip.rule)));
+                    self.touch(frame);
+                }
             }
             Content::Session(record) => {
                 self.head_room.record(&record, here);
@@ -252,6 +262,11 @@ impl Client {
             "resets": self.resets,
             "head_room": self.head_room.json(),
             "anomalies": self.anomalies.json(),
+            "trips": self
+                .trips
+                .iter()
+                .map(|(sequence, rule)| json!({ "sequence": sequence, "rule": rule }))
+                .collect::<Vec<_>>(),
         })
     }
 
@@ -298,6 +313,9 @@ impl fmt::Display for Client {
         )?;
         for (rule, (count, first)) in &self.rejects {
             writeln!(f, "Rejects      {} {rule}, first at sequence {first}", grouped(*count))?;
+        }
+        for (sequence, rule) in &self.trips {
+            writeln!(f, "Tripped      by {rule} at sequence {sequence}")?;
         }
         for reset in &self.resets {
             writeln!(f, "Reset        sequence numbers at sequence {reset}")?;
