@@ -266,3 +266,30 @@ fn records_of_risk_are_found_by_their_keys() {
     let without = index.blocks_with(&[Key::Session(C7)]).count();
     assert!(without < index.blocks().count(), "the filter tells blocks apart");
 }
+
+#[test]
+fn every_limit_is_in_its_line() {
+    use Side::{Buy, Sell};
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    day.limit(C7, RiskLimits { open_orders: 1, ..RiskLimits::NONE });
+    day.order((C7, "o1"), AAPL, Buy, (10, 10_000));
+    day.order((C7, "o2"), AAPL, Buy, (1, 10_000));
+    day.limit(C7, RiskLimits { open_notional: 1_500 * ONE, ..RiskLimits::NONE });
+    day.order((C7, "o3"), AAPL, Buy, (6, 10_000));
+    day.order((C1, "s1"), AAPL, Sell, (1, 10_000));
+    day.limit(C7, RiskLimits { loss: ONE, window_ms: 5, ..RiskLimits::NONE });
+    day.order((C1, "s2"), AAPL, Sell, (1, 10_200));
+    day.order((C7, "o4"), AAPL, Buy, (1, 10_200));
+    day.close();
+    let index = index(&dir);
+    for rule in ["TooManyOpen", "OpenNotional"] {
+        assert_eq!(frames(&index, &format!("reject.rule = '{rule}'")).len(), 1, "{rule}");
+    }
+    assert_eq!(frames(&index, "trip.rule = 'Loss' and trip.observed = 2").len(), 1);
+    let (mut text, span) = (Vec::new(), Span { first: 1, last: index.last_sequence() });
+    let written = write(&index, span, false, &mut text).unwrap();
+    assert_eq!(written.differing, 0);
+    assert_eq!(play(&*text).unwrap().difference, None);
+}
