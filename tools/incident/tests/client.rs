@@ -134,7 +134,9 @@ fn open_orders_are_those_of_the_engine() {
     let span = Span { first: half, last: half };
     let before = Moment::before(&index, half).expect("a moment");
     let open = before.engine().and_then(|engine| engine.session(C2)).map(|view| view.live_orders);
+    assert_eq!(found.full_before, None);
     let from_there = client::client(&index, "C2", span).expect("an answer").head_room;
+    assert_eq!(from_there.full_before, Some(half));
     assert!(from_there.most_open.is_none_or(|(most, _)| most.abs_diff(open.unwrap_or(0)) <= 1));
 }
 

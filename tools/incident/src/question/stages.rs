@@ -146,6 +146,14 @@ impl Known {
     }
 }
 
+/// The input that is, or has brought about, a frame; none where the journal does not hold it any more.
+fn input_of(index: &Index, sequence: u64) -> Result<Option<u64>, Fault> {
+    match index.input_of(sequence) {
+        Err(Fault::NotFound(_)) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
 impl Stages {
     fn find_slowest(&mut self, index: &Index, names: &Engine, span: Span) -> Result<(), Fault> {
         let mut known = Known::default();
@@ -159,8 +167,9 @@ impl Stages {
         };
         let places =
             slowest(|record| &record.told).into_iter().chain(slowest(|record| &record.inputs));
-        let inputs = places.map(|sequence| index.input_of(sequence));
-        let mut inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+        let inputs = places.map(|sequence| input_of(index, sequence));
+        let mut inputs: Vec<_> =
+            inputs.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
         inputs.sort_unstable();
         inputs.dedup();
         for input in inputs {
@@ -173,12 +182,17 @@ impl Stages {
             let around = [input.checked_sub(1), Some(behind)].into_iter().flatten();
             let around =
                 around.filter(|at| (index.first_sequence()..=index.last_sequence()).contains(at));
-            let neighbors = around.map(|at| Input::read(index, names, index.input_of(at)?));
+            let mut neighbors = Vec::new();
+            for at in around {
+                if let Some(at) = input_of(index, at)? {
+                    neighbors.push(Input::read(index, names, at)?);
+                }
+            }
             self.slowest.push(SlowInput {
                 own: Input::read(index, names, input)?,
                 time_ns: entries.first().map_or(0, |entry| entry.time_ns),
                 taken,
-                neighbors: neighbors.collect::<Result<_, _>>()?,
+                neighbors,
             });
         }
         self.slowest.sort_by_key(|slow| (Reverse(slow.total_ns()), slow.own.sequence));

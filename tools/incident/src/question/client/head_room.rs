@@ -97,6 +97,9 @@ pub struct Bound {
 pub struct HeadRoom {
     /// Its own throttle and its firm's, as far as there are any.
     pub bounds: Vec<Bound>,
+    /// The frame before which their buckets are taken for full, where they need not have been: the first one, if it
+    /// is not the journal's.
+    pub full_before: Option<u64>,
     /// Most open orders of the client at once, and where that first was.
     pub most_open: Option<(u32, Place)>,
     /// Open orders that the venue takes of all clients together.
@@ -261,8 +264,8 @@ impl Watch {
         }
     }
 
-    /// What came of it, in a venue that takes so many open orders.
-    pub(super) fn end(mut self, orders_max: u32) -> HeadRoom {
+    /// What came of it from this frame on, in a venue that takes so many open orders.
+    pub(super) fn end(mut self, first_sequence: u64, orders_max: u32) -> HeadRoom {
         self.end_input();
         let throttles = self.buckets.throttles(self.session).cloned().unwrap_or_default();
         let SessionThrottles { own, firm } = throttles;
@@ -280,6 +283,7 @@ impl Watch {
         let row = |number| (number * row_ns, self.rows.get(&number).copied().unwrap_or_default());
         HeadRoom {
             bounds: own.into_iter().chain(firm).collect(),
+            full_before: (first_sequence > 1).then_some(first_sequence),
             most_open: self.most_open,
             orders_max,
             row_ns,
@@ -328,6 +332,7 @@ impl HeadRoom {
         };
         json!({
             "throttles": self.bounds.iter().map(bound).collect::<Vec<_>>(),
+            "full_before_sequence": self.full_before,
             "most_open_orders": self.most_open.map(|(most, at)| {
                 json!({ "orders": most, "at": place_json(at.sequence, at.time_ns) })
             }),
@@ -356,7 +361,11 @@ impl HeadRoom {
                     clock(at.time_ns)
                 )?,
             }
-            writeln!(f, "; {}", bound.terms)?;
+            write!(f, "; {}", bound.terms)?;
+            match self.full_before {
+                Some(first) => writeln!(f, "; taken for full before sequence {first}")?,
+                None => writeln!(f)?,
+            }
         }
         if let Some((most, at)) = self.most_open {
             let (venue, time) = (grouped(self.orders_max.into()), clock(at.time_ns));

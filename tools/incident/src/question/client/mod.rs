@@ -104,7 +104,7 @@ pub fn client(index: &Index, wanted: &str, span: Span) -> Result<Client, Fault> 
     scan(index, keys, span, |frame| found.take(frame, id))?;
     let mut client = found.client;
     client.comp_id = wanted.to_owned();
-    client.head_room = found.head_room.end(names.limits().orders_max);
+    client.head_room = found.head_room.end(span.first, names.limits().orders_max);
     client.anomalies = found.anomaly.end(wanted, |instrument| symbol(names, instrument));
     client.live_orders = names.session(id).map_or(0, |view| view.live_orders);
     let position = |(instrument, (sums, last_px)): (&InstrumentId, &(Sums, i64))| {
