@@ -59,9 +59,12 @@ fn a_client_is_told_of_its_trips() {
     let span = Span { first: 1, last: index.last_sequence() };
     let tripped = frames(&index, "tripped")[0];
     let told = client(&index, "C7", span).unwrap();
-    assert_eq!(told.trips, [(tripped, "TradedNotionalTooLarge".to_owned())]);
-    let line = format!("Tripped      by TradedNotionalTooLarge at sequence {tripped}\n");
-    assert!(told.to_string().contains(&line), "{told}");
+    let [trip] = &told.trips[..] else { panic!("{:?}", told.trips) };
+    assert_eq!((trip.place.sequence, &*trip.rule), (tripped, "TradedNotionalTooLarge"));
+    let line = format!("Tripped      by TradedNotionalTooLarge at sequence {tripped}, ");
+    assert!(told.to_string().contains(&line) && told.to_string().contains(&trip.text), "{told}");
+    let refused = told.anomalies.first_limit.expect("a limit");
+    assert!(told.rejects.contains_key(&refused.rule), "{refused:?}");
     assert_eq!(client(&index, "C1", span).unwrap().trips, []);
 }
 

@@ -19,7 +19,7 @@ use std::{
 use ironbook_engine::{
     Command, Event, ExecType, InstrumentId, Side, TradeId,
     domain::RejectReason,
-    event::{CancelRejected, Execution, OrderRejected},
+    event::{CancelRejected, Execution, OrderRejected, SessionTripped},
 };
 use ironbook_gateway::{
     session_record::SessionRecord, throttle::ThrottleScope, translate::reject_text,
@@ -62,15 +62,38 @@ pub struct Anomaly {
     pub more: (&'static str, String),
 }
 
-/// A refusal by a limit.
+/// A refusal by a limit, or a trip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitHit {
-    /// The refusal.
+    /// The refusal or trip.
     pub place: Place,
     /// The limit's rule.
     pub rule: String,
     /// What the client was told: limit and what was seen.
     pub text: String,
+}
+
+impl LimitHit {
+    /// That a session was tripped.
+    pub(super) fn trip(trip: &SessionTripped, place: Place) -> Self {
+        let text = reject_text(trip.rule, trip.limit(), trip.observed()).to_string();
+        Self { place, rule: format!("{:?}", trip.rule), text }
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "at": place_json(self.place.sequence, self.place.time_ns),
+            "rule": self.rule,
+            "text": self.text,
+        })
+    }
+}
+
+impl fmt::Display for LimitHit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, rule, text } = self;
+        write!(f, "by {rule} at sequence {}, {}: {text}", place.sequence, clock(place.time_ns))
+    }
 }
 
 /// What was looked for.
@@ -84,9 +107,18 @@ pub struct Anomalies {
     pub seconds: u64,
 }
 
-/// Rules that are limits: of throttles, of the venue's orders, and of what an instrument allows.
-const LIMITS: [RejectReason; 3] =
-    [RejectReason::TooManyOrders, RejectReason::QtyTooLarge, RejectReason::PriceTooHigh];
+/// Rules that are limits, beside throttles: of the venue's orders, of what an instrument allows, of a session's risk.
+const LIMITS: [RejectReason; 9] = [
+    RejectReason::TooManyOrders,
+    RejectReason::QtyTooLarge,
+    RejectReason::PriceTooHigh,
+    RejectReason::OrderNotionalTooLarge,
+    RejectReason::PriceFarFromReference,
+    RejectReason::TooManyOpenOrders,
+    RejectReason::OpenNotionalTooLarge,
+    RejectReason::TradedNotionalTooLarge,
+    RejectReason::LossTooLarge,
+];
 /// Rules by which cancels are refused that cross with a fill: nobody's fault.
 const LATE: [RejectReason; 2] = [RejectReason::TooLateToCancel, RejectReason::UnknownOrder];
 
@@ -400,11 +432,7 @@ impl Anomalies {
         };
         json!({
             "found": self.found.iter().map(anomaly).collect::<Vec<_>>(),
-            "first_limit": self.first_limit.as_ref().map(|hit| json!({
-                "at": place_json(hit.place.sequence, hit.place.time_ns),
-                "rule": hit.rule,
-                "text": hit.text,
-            })),
+            "first_limit": self.first_limit.as_ref().map(LimitHit::json),
             "seconds": self.seconds,
             "warm_up_seconds": WARM_UP_SECONDS,
             "factor": FACTOR,
@@ -438,12 +466,7 @@ impl Anomalies {
         }
         match &self.first_limit {
             None => writeln!(f, "Limits       none refused it"),
-            Some(LimitHit { place, rule, text }) => writeln!(
-                f,
-                "Limits       first refused by {rule} at sequence {}, {}: {text}",
-                place.sequence,
-                clock(place.time_ns)
-            ),
+            Some(hit) => writeln!(f, "Limits       first refused {hit}"),
         }
     }
 }

@@ -64,8 +64,8 @@ pub struct Client {
     pub head_room: HeadRoom,
     /// What stopped it, and what was not as before.
     pub anomalies: Anomalies,
-    /// Frames at which it was tripped, and by which rule.
-    pub trips: Vec<(u64, String)>,
+    /// Where it was tripped, and by which rule.
+    pub trips: Vec<LimitHit>,
 }
 
 /// What a client traded in a symbol.
@@ -164,7 +164,7 @@ impl Counting {
                 if let Event::SessionTripped(trip) = *event
                     && trip.session == id
                 {
-                    self.client.trips.push((frame.sequence, format!("{:?}", trip.rule)));
+                    self.client.trips.push(LimitHit::trip(&trip, here));
                     self.touch(frame);
                 }
             }
@@ -262,11 +262,7 @@ impl Client {
             "resets": self.resets,
             "head_room": self.head_room.json(),
             "anomalies": self.anomalies.json(),
-            "trips": self
-                .trips
-                .iter()
-                .map(|(sequence, rule)| json!({ "sequence": sequence, "rule": rule }))
-                .collect::<Vec<_>>(),
+            "trips": self.trips.iter().map(LimitHit::json).collect::<Vec<_>>(),
         })
     }
 
@@ -314,8 +310,8 @@ impl fmt::Display for Client {
         for (rule, (count, first)) in &self.rejects {
             writeln!(f, "Rejects      {} {rule}, first at sequence {first}", grouped(*count))?;
         }
-        for (sequence, rule) in &self.trips {
-            writeln!(f, "Tripped      by {rule} at sequence {sequence}")?;
+        for trip in &self.trips {
+            writeln!(f, "Tripped      {trip}")?;
         }
         for reset in &self.resets {
             writeln!(f, "Reset        sequence numbers at sequence {reset}")?;
