@@ -20,8 +20,10 @@ const _: () = assert!(DECIMAL_TEXT_MAX <= TIMESTAMP_TEXT_MAX);
 /// too small is a bug of the caller and panics.
 #[derive(Debug)]
 pub struct Writer<'a> {
-    buf: &'a mut [u8],
-    at: usize,
+    /// What is not written yet.
+    rest: &'a mut [u8],
+    /// Bytes at the start.
+    room: usize,
 }
 
 impl<'a> Writer<'a> {
@@ -29,40 +31,48 @@ impl<'a> Writer<'a> {
     #[inline]
     #[must_use]
     pub fn new(buf: &'a mut [u8]) -> Self {
-        Self { buf, at: 0 }
+        Self { room: buf.len(), rest: buf }
     }
 
     /// Bytes written so far.
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.at
+        self.room - self.rest.len()
     }
 
     /// Whether nothing is written yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.at == 0
+        self.len() == 0
+    }
+
+    /// Goes on behind what was written at the start of the rest.
+    #[inline]
+    fn pass(&mut self, bytes: usize) {
+        self.rest = &mut std::mem::take(&mut self.rest)[bytes..];
     }
 
     /// Constant bytes.
     #[inline]
     pub fn raw<const N: usize>(&mut self, bytes: &[u8; N]) {
-        self.buf[self.at..self.at + N].copy_from_slice(bytes);
-        self.at += N;
+        let room = std::mem::take(&mut self.rest).split_first_chunk_mut();
+        let (place, rest) = room.expect("room for what is written");
+        *place = *bytes;
+        self.rest = rest;
     }
 
     /// Bytes of any length.
     #[inline]
     pub fn bytes(&mut self, bytes: &[u8]) {
-        self.buf[self.at..self.at + bytes.len()].copy_from_slice(bytes);
-        self.at += bytes.len();
+        let (place, rest) = std::mem::take(&mut self.rest).split_at_mut(bytes.len());
+        place.copy_from_slice(bytes);
+        self.rest = rest;
     }
 
     #[inline]
     fn end(&mut self) {
-        self.buf[self.at] = SOH;
-        self.at += 1;
+        self.raw(&[SOH]);
     }
 
     /// A text field; the value has no SOH inside.
@@ -95,7 +105,8 @@ impl<'a> Writer<'a> {
     #[inline]
     pub fn number<const N: usize>(&mut self, tag: &[u8; N], value: u64) {
         self.raw(tag);
-        self.at += write_u64(&mut self.buf[self.at..], value);
+        let written = write_u64(self.rest, value);
+        self.pass(written);
         self.end();
     }
 
@@ -103,7 +114,8 @@ impl<'a> Writer<'a> {
     #[inline]
     pub fn decimal<const N: usize>(&mut self, tag: &[u8; N], value: Decimal) {
         self.raw(tag);
-        self.at += write_decimal(&mut self.buf[self.at..], value);
+        let written = write_decimal(self.rest, value);
+        self.pass(written);
         self.end();
     }
 
@@ -119,7 +131,8 @@ impl<'a> Writer<'a> {
     #[inline]
     pub fn time<const N: usize>(&mut self, tag: &[u8; N], time_ns: u64, text: &mut TimestampText) {
         self.raw(tag);
-        self.at += text.write(&mut self.buf[self.at..], time_ns);
+        let written = text.write(self.rest, time_ns);
+        self.pass(written);
         self.end();
     }
 }
@@ -158,6 +171,10 @@ pub trait Body {
 /// Bytes the body length is given at first; nearly every message has 100 to 999 bytes after BodyLength(9).
 const LENGTH_DIGITS: usize = 3;
 
+/// Room in which messages are written whose bounds fit; an ExecutionReport needs 1,700 bytes at the most. Room at
+/// the end of the output would be filled with zeros first for each message.
+const ROOM: usize = 2_048;
+
 /// The constant parts of every message one session sends, and the clock text of its SendingTime(52).
 #[derive(Debug, Clone)]
 pub struct Encoder {
@@ -173,6 +190,7 @@ pub struct Encoder {
     pub last_processed: Option<MsgSeqNum>,
     /// The text of SendingTime.
     pub time: TimestampText,
+    room: Box<[u8; ROOM]>,
 }
 
 /// What makes a message a repetition: PossDupFlag(43) and OrigSendingTime(122).
@@ -193,6 +211,7 @@ impl Encoder {
             target: boxed(format!("56={target}\x01")),
             last_processed: None,
             time,
+            room: Box::new([0; ROOM]),
         }
     }
 
@@ -277,9 +296,17 @@ impl Encoder {
         write_body: impl FnOnce(&mut Writer<'_>, &mut TimestampText),
     ) {
         let start = out.len();
-        out.resize(start + self.envelope_max() + body_max, 0);
-        let mut writer = Writer::new(&mut out[start..]);
-        writer.bytes(&self.begin);
+        let len_max = self.envelope_max() + body_max;
+        let Self { begin, sender, target, last_processed, time, room, .. } = self;
+        let is_long = len_max > ROOM;
+        let message = if is_long {
+            out.resize(start + len_max, 0);
+            &mut out[start..]
+        } else {
+            &mut room[..]
+        };
+        let mut writer = Writer::new(message);
+        writer.bytes(begin);
         let length_at = writer.len();
         writer.raw(b"000\x01");
         let body_at = writer.len();
@@ -288,20 +315,24 @@ impl Encoder {
         if repetition.is_some() {
             writer.raw(b"43=Y\x01");
         }
-        writer.bytes(&self.sender);
-        writer.time(b"", sending_time_ns, &mut self.time);
-        writer.bytes(&self.target);
+        writer.bytes(sender);
+        writer.time(b"", sending_time_ns, time);
+        writer.bytes(target);
         if let Some(repetition) = repetition {
-            writer.time(b"122=", repetition.orig_sending_time_ns, &mut self.time);
+            writer.time(b"122=", repetition.orig_sending_time_ns, time);
         }
-        if let Some(processed) = self.last_processed {
+        if let Some(processed) = last_processed {
             writer.number(b"369=", processed.get());
         }
-        write_body(&mut writer, &mut self.time);
+        write_body(&mut writer, time);
         let end = writer.len();
-        let end = write_length(&mut out[start..], length_at, body_at, end);
-        out.truncate(start + end);
-        let sum = checksum_text(checksum(&out[start..]));
+        let end = write_length(message, length_at, body_at, end);
+        let sum = checksum_text(checksum(&message[..end]));
+        if is_long {
+            out.truncate(start + end);
+        } else {
+            out.extend_from_slice(&room[..end]);
+        }
         out.extend_from_slice(&[b'1', b'0', b'=', sum[0], sum[1], sum[2], SOH]);
     }
 }
@@ -310,10 +341,13 @@ impl Encoder {
 #[inline]
 fn write_length(message: &mut [u8], length_at: usize, body_at: usize, end: usize) -> usize {
     let length = (end - body_at) as u64;
-    let digits = digits_of(length);
-    if digits != LENGTH_DIGITS {
-        message.copy_within(length_at + LENGTH_DIGITS..end, length_at + digits);
+    if let 100..=999 = length {
+        let digits = [length / 100, length / 10 % 10, length % 10].map(|digit| b'0' + digit as u8);
+        message[length_at..length_at + LENGTH_DIGITS].copy_from_slice(&digits);
+        return end;
     }
+    let digits = digits_of(length);
+    message.copy_within(length_at + LENGTH_DIGITS..end, length_at + digits);
     write_u64(&mut message[length_at..], length);
     end + digits - LENGTH_DIGITS
 }

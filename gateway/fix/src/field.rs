@@ -343,14 +343,26 @@ fn pair(number: u64) -> [u8; 2] {
     [PAIRS[at], PAIRS[at + 1]]
 }
 
+/// Powers of ten that fit into 64 bits.
+const POWERS_OF_TEN: [u64; 20] = {
+    let mut powers = [1; 20];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
+
 /// How many decimal digits a number has; zero has one.
 #[inline]
 #[must_use]
 pub const fn digits_of(number: u64) -> usize {
-    match number.checked_ilog10() {
-        Some(log) => log as usize + 1,
-        None => 1,
-    }
+    let number = number | 1;
+    let bits = (u64::BITS - number.leading_zeros()) as usize;
+    // Bits times the logarithm of two, which is the digits or one less.
+    let digits = bits * 1_233 >> 12;
+    digits + (number >= POWERS_OF_TEN[digits]) as usize
 }
 
 /// Writes a number at the start of `out` and returns its length.
@@ -698,6 +710,15 @@ impl Default for TimestampText {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn digits_are_those_of_the_text() {
+        let near = |number: u64| [number.wrapping_sub(1), number, number.wrapping_add(1)];
+        let powers = (0..64).map(|bit| 1 << bit).chain(POWERS_OF_TEN).chain([u64::MAX]);
+        for number in powers.flat_map(near) {
+            assert_eq!(digits_of(number), number.to_string().len(), "{number}");
+        }
+    }
+
     use super::*;
     use proptest::prelude::*;
 
