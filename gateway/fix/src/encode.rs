@@ -351,3 +351,24 @@ fn write_length(message: &mut [u8], length_at: usize, body_at: usize, end: usize
     write_u64(&mut message[length_at..], length);
     end + digits - LENGTH_DIGITS
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{Framed, frame};
+    use crate::field::Precision;
+
+    #[test]
+    fn messages_of_every_length_are_framed() {
+        let time = TimestampText::new(Precision::Millis);
+        let mut encoder = Encoder::new(Version::FIX44, "A", "B", time);
+        let mut out = b"before".to_vec();
+        for length in (0..1_100).chain([ROOM - 400, ROOM, 2 * ROOM, 12_000]) {
+            let body = [b"58=", &vec![b'x'; length][..], b"\x01"].concat();
+            out.truncate(6);
+            encoder.message(MsgSeqNum::FIRST, 0, MsgType::LOGOUT, &body, &mut out);
+            assert_eq!(frame(&out[6..]), Framed::Message { len: out.len() - 6 }, "{length}");
+            assert!(out.starts_with(b"before8=FIX") && out[6..out.len() - 7].ends_with(&body));
+        }
+    }
+}

@@ -361,7 +361,7 @@ pub const fn digits_of(number: u64) -> usize {
     let number = number | 1;
     let bits = (u64::BITS - number.leading_zeros()) as usize;
     // Bits times the logarithm of two, which is the digits or one less.
-    let digits = bits * 1_233 >> 12;
+    let digits = (bits * 1_233) >> 12;
     digits + (number >= POWERS_OF_TEN[digits]) as usize
 }
 
