@@ -328,7 +328,7 @@ fn figures(suite: &Suite, effort: &Effort, machine: &Machine) -> Value {
     let of = |latency: &Histogram<u64>, at: f64| {
         is_enough(latency, at).then(|| latency.value_at_quantile(at) as f64)
     };
-    let Pace { every, reading_ns } = suite.distances[2].stages.measured;
+    let Pace { every, reading_ns } = suite.distances[2].measured();
     json!({
         "time_ns": machine.time_ns,
         "build": env!("CARGO_PKG_VERSION"),

@@ -305,6 +305,12 @@ impl Distance {
             .collect();
     }
 
+    /// How stages were measured where they were measured least.
+    pub fn measured(&self) -> Measured {
+        let all = self.points.iter().map(|point| &point.stages).chain([&self.stages]);
+        all.map(|stages| stages.measured).max_by_key(|pace| pace.every).unwrap_or_default()
+    }
+
     /// Where stages are shown: at the lowest rate, at half the full speed or next to it, and at full speed.
     pub fn staged(&self) -> Vec<(String, &Stages)> {
         let off_half = |point: &&Point| point.load.map_or(f64::INFINITY, |load| (load - 0.5).abs());
