@@ -5,8 +5,8 @@
 
 use ironbook_engine::{
     Account, CancelRejectTo, ClOrdId, Command, Event, ExecType, InstrumentId, InstrumentStatus,
-    LastLiquidity, OrdStatus, OrdType, OrderId, Sequence, SessionId, Side, SideFilter, Symbol, TimeInForce,
-    Timestamp,
+    LastLiquidity, OrdStatus, OrdType, OrderId, Sequence, SessionId, Side, SideFilter, Symbol,
+    TimeInForce, Timestamp,
     command::{
         CancelOrder, DefineInstrument, MassCancel, NewOrder, OrderTerms, Origin, QueryOrder,
         ReplaceOrder,

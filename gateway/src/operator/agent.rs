@@ -94,8 +94,8 @@ impl<C: Clock> OperatorAgent<C> {
         Self { clock, socket, parts, ended: None, under_way: None, asked, stop_turns: 0 }
     }
 
-    /// Takes in what the journal has; says how many frames, and whether these were all.
-    fn follow(&mut self) -> (usize, bool) {
+    /// Takes in what the journal has; says whether that was all.
+    fn follow(&mut self) -> bool {
         let mut taken = 0;
         while taken < FRAMES_PER_TURN && self.ended.is_none() {
             let folded = match self.parts.tail.next() {
@@ -119,7 +119,13 @@ impl<C: Clock> OperatorAgent<C> {
         if taken > 0 && self.ended.is_none() {
             self.parts.followed.set(self.parts.tail.position());
         }
-        (taken, taken < FRAMES_PER_TURN)
+        taken < FRAMES_PER_TURN
+    }
+
+    /// Takes in all that the journal has by now, so that who was told something by the venue finds it so.
+    fn catch_up(&mut self) {
+        let written = self.parts.durable.written();
+        while self.parts.tail.position() < written && !self.follow() {}
     }
 
     /// Hands over what there is room for.
@@ -139,8 +145,8 @@ impl<C: Clock> OperatorAgent<C> {
         let is_whole = under_way.seen == under_way.record.commands
             && under_way.outcome.sequence > 0
             && (all_read || !under_way.is_here);
-        let is_safe = !self.parts.waits_for_disk
-            || self.parts.durable.get() >= self.parts.tail.position();
+        let is_safe =
+            !self.parts.waits_for_disk || self.parts.durable.get() >= self.parts.tail.position();
         if is_whole && is_safe {
             let answer = Answer::outcome(under_way.outcome);
             log_outcome(&under_way.record, &under_way.outcome);
@@ -169,6 +175,7 @@ impl<C: Clock> OperatorAgent<C> {
             && let Some((asker, line)) = self.socket.next_request()
         {
             heard += 1;
+            self.catch_up();
             let begun = Request::parse(&line).and_then(|asked| match asked {
                 Asked::Status => Ok(Some(Answer::status(self.status()))),
                 Asked::Action { action, target, name, reason } => {
@@ -226,7 +233,10 @@ impl<C: Clock> OperatorAgent<C> {
             return Err("the venue stops; nothing was done".to_owned());
         }
         if self.under_way.is_some() {
-            return Err("the journal does not have an earlier action yet; nothing was done, try again".to_owned());
+            return Err(
+                "the journal does not have an earlier action yet; nothing was done, try again"
+                    .to_owned(),
+            );
         }
         if action == Action::Resume && self.parts.audit.found_difference() {
             return Err("the audit found a difference, and trading must not go on; nothing was done: stop the venue \
@@ -237,7 +247,9 @@ impl<C: Clock> OperatorAgent<C> {
         let planned = Plan { standing: &self.parts.standing, asked, reason: &reason };
         let (session, instrument, commands) = match action {
             Action::Halt | Action::Resume => planned.of_instruments(action, target)?,
-            Action::Suspend | Action::Open | Action::Cancel => planned.of_session(action, target)?,
+            Action::Suspend | Action::Open | Action::Cancel => {
+                planned.of_session(action, target)?
+            }
         };
         self.asked = asked;
         let count = commands.len() as u32;
@@ -272,9 +284,7 @@ impl Plan<'_> {
             Some((_, InstrumentStatus::Closed)) => Err(format!(
                 "{target} is closed by the configuration; nothing was done: change its status there"
             )),
-            Some((instrument, _)) => {
-                Ok((SessionId::VENUE, instrument, vec![command(instrument)]))
-            }
+            Some((instrument, _)) => Ok((SessionId::VENUE, instrument, vec![command(instrument)])),
             None if target == ALL => {
                 let all = self.standing.instruments_that_are(before);
                 let commands = all.into_iter().map(command).collect();
@@ -349,9 +359,8 @@ impl UnderWay {
             }
         } else if Command::is_kind(frame.kind) {
             let command = Command::decode(frame.kind, frame.payload)?;
-            let is_ours = |origin: &Origin| {
-                origin.msg_seq_num == 0 && origin.received == self.record.asked
-            };
+            let is_ours =
+                |origin: &Origin| origin.msg_seq_num == 0 && origin.received == self.record.asked;
             self.is_here = self.outcome.sequence > 0
                 && self.seen < self.record.commands
                 && command.origin().is_some_and(is_ours);
@@ -381,7 +390,7 @@ fn log_outcome(record: &OperatorRecord, outcome: &Outcome) {
 impl<C: Clock> Agent for OperatorAgent<C> {
     /// Frames alone are no reason not to park.
     fn do_work(&mut self) -> usize {
-        let (_, all_read) = self.follow();
+        let all_read = self.follow();
         let now = self.clock.now();
         self.push();
         self.settle(all_read, now);

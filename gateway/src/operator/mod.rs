@@ -59,8 +59,7 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    pub const EACH: [Self; 5] =
-        [Self::Halt, Self::Resume, Self::Suspend, Self::Open, Self::Cancel];
+    pub const EACH: [Self; 5] = [Self::Halt, Self::Resume, Self::Suspend, Self::Open, Self::Cancel];
 
     /// Its word in requests.
     pub const fn name(self) -> &'static str {

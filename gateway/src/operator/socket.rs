@@ -124,7 +124,7 @@ impl Socket {
 
     /// Accepts, reads, writes and closes what there is to; returns how much was done.
     pub fn turn(&mut self, now: Timestamp) -> usize {
-        let mut done = self.accept(now);
+        let mut done = 0;
         for place in &mut self.lines {
             let Some(line) = place else { continue };
             // The clock may have been set back meanwhile.
@@ -137,7 +137,8 @@ impl Socket {
                 *place = None;
             }
         }
-        done
+        // Last, when those who have gone have left their places.
+        done + self.accept(now)
     }
 
     fn accept(&mut self, now: Timestamp) -> usize {
