@@ -12,6 +12,7 @@
 //! them, and, where clients wait for the disk, when the disk has. Nobody waits for this agent but who asked.
 
 mod agent;
+mod client;
 mod socket;
 mod standing;
 
@@ -21,6 +22,7 @@ use ironbook_engine::{InstrumentId, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use agent::{ANSWER_NS_MAX, OperatorAgent, OperatorParts, PARK_MAX, SLOTS};
+pub use client::{AskError, ask};
 pub use socket::{CONNECTIONS_MAX, IDLE_NS_MAX, Socket};
 pub use standing::Standing;
 
@@ -206,16 +208,28 @@ enum Asked {
 impl Request {
     /// The request that a line holds, without its end.
     fn parse(line: &[u8]) -> Result<Asked, String> {
-        let request: Self = serde_json::from_slice(line).map_err(|error| {
+        let request = serde_json::from_slice::<Self>(line).map_err(|error| {
             format!(
                 "this is no request: {error}; a request is one line such as \
                  {{\"action\":\"halt\",\"target\":\"AAPL\",\"by\":\"ann\",\"reason\":\"news\"}}"
             )
         })?;
-        if request.action == STATUS {
+        request.understand()
+    }
+
+    /// Says what is wrong with it, if that shows without a venue.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        self.clone().understand().map(drop)
+    }
+
+    fn understand(self) -> Result<Asked, String> {
+        if self.action == STATUS {
             return Ok(Asked::Status);
         }
-        let Self { action, target, by, reason } = request;
+        let Self { action, target, by, reason } = self;
         let known = Action::EACH.into_iter().find(|known| known.name() == action);
         let Some(known) = known else {
             let names = Action::EACH.map(Action::name).join(", ");
