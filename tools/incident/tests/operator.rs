@@ -11,6 +11,7 @@ use ironbook_gateway::{operator::Action, session_record::SessionRecord};
 use ironbook_incident::{
     names::Names,
     phases::{By, phases},
+    question::{Span, top::top, why::why},
     show::Entry,
 };
 use ironbook_journal::Reader;
@@ -147,4 +148,46 @@ fn frames_say_who_asked_for_what_and_why_and_names_are_replaced() {
         assert!(!["ann", "bob", "news"].iter().any(|name| json.contains(name)), "{json}");
     }
     assert_eq!((shown.len(), redacted.len()), (4, 4));
+}
+
+#[test]
+fn top_and_why_name_the_operator_and_the_reason() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut script = Script::new(&dir);
+    day(&mut script);
+    script.order((C7, "late"), AAPL, Side::Buy, (10, 10_000));
+    let origin = script.operator(Action::Halt, (VENUE, AAPL), 1, BOB);
+    set(&mut script, origin, AAPL, InstrumentStatus::Halted);
+    script.order((C1, "halted"), AAPL, Side::Buy, (10, 10_000));
+    // From the venue itself.
+    script.set_status(AAPL, InstrumentStatus::Closed);
+    script.order((C1, "closed"), AAPL, Side::Buy, (10, 10_000));
+    script.set_trading(C7, TradingStatus::Open, "");
+    script.set_trading(C7, TradingStatus::CancelOnly, "");
+    script.set_status(AAPL, InstrumentStatus::Open);
+    script.order((C7, "later"), AAPL, Side::Buy, (10, 10_000));
+    script.close();
+    let index = index(&dir);
+    for (word, expected) in [
+        ("late", Some(", by operator bob: news is told")),
+        ("halted", Some(", by operator bob: news is told")),
+        ("closed", None),
+        ("later", None),
+    ] {
+        let told = why(&index, word).expect("an answer").to_string();
+        let since = told.lines().find(|line| line.trim_start().starts_with("since"));
+        let since = since.unwrap_or_else(|| panic!("{told}"));
+        match expected {
+            Some(expected) => assert!(since.ends_with(expected), "{told}"),
+            None => assert!(!told.contains("operator"), "{told}"),
+        }
+    }
+    let span = Span { first: 1, last: index.last_sequence() };
+    let found = top(&index, span, 2).expect("an answer");
+    let text = found.to_string();
+    let expected = "\n\nOperators    halt all, by ann: news is out; at sequence ";
+    assert!(text.contains(expected), "{text}");
+    assert_eq!(found.operators.len(), 2, "as many as asked for");
+    assert_eq!(found.json()["operators"][1]["target"], "AAPL");
 }

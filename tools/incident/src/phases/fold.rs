@@ -9,6 +9,8 @@ use ironbook_engine::{
 use ironbook_gateway::{operator::OperatorRecord, session_record::SessionRecord};
 use ironbook_journal::Frame;
 
+use crate::operators::Operators;
+
 use super::{
     ACTIONS_MAX, Action, By, Instrument, Latest, Place, RUNS_MAX, Rates, Run, SILENCE_NS_MIN,
     SILENCES_MAX, Sign, Silence, Status,
@@ -47,8 +49,7 @@ pub(super) struct Fold {
     leaving: BTreeSet<SessionId>,
     /// Who sets the status that comes next.
     by: By,
-    /// The last that an operator asked for.
-    operator: Option<OperatorRecord>,
+    operators: Operators,
 }
 
 impl Fold {
@@ -95,6 +96,7 @@ impl Fold {
             }
         } else if let Some(record) = SessionRecord::decode(frame.kind, frame.payload) {
             let is_logon = SessionRecord::is_logon(frame.kind, frame.payload);
+            self.operators.take(frame);
             self.record(&record, is_logon, here, before);
         }
         self.last = here;
@@ -165,10 +167,6 @@ impl Fold {
         match record {
             SessionRecord::Role { .. } => self.step(Step::Roles, here, before).roles += 1,
             SessionRecord::Throttle { .. } => self.step(Step::Roles, here, before).throttles += 1,
-            SessionRecord::Operator(record) => {
-                self.other();
-                self.operator = Some(record.clone());
-            }
             SessionRecord::Lost { session, cause: DisconnectCause::VenueDown }
                 if !self.leaving.remove(session) =>
             {
@@ -192,8 +190,7 @@ impl Fold {
 
     /// The operator who asked for a command of this origin, if one did.
     fn operator_of(&self, origin: &Origin) -> Option<By> {
-        let record = self.operator.as_ref().filter(|record| record.asked == origin.received)?;
-        let OperatorRecord { name, reason, .. } = record.clone();
+        let OperatorRecord { name, reason, .. } = self.operators.of(origin)?.clone();
         Some(By::Operator { name, reason })
     }
 
