@@ -166,3 +166,101 @@ fn session_row(known: &SessionStanding) -> SessionRow {
         live_orders: known.live_orders,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ironbook_engine::{
+        Account, ClOrdId, Command, EngineLimits, OrdType, OrderId, ReasonText, Sequencer, Side,
+        TimeInForce, Timestamp,
+        command::{
+            CancelOrder, DefineInstrument, DefineSession, NewOrder, OrderTerms, Origin, QueryOrder,
+            ReplaceOrder, RiskLimits, SetInstrumentStatus, SetRiskLimits, SetTradingStatus,
+        },
+        sink::VecSink,
+    };
+
+    use super::*;
+    use crate::{random::Random, translate};
+
+    const SESSIONS: u32 = 3;
+
+    fn name(number: u64) -> ClOrdId {
+        number.to_string().as_str().try_into().expect("a short name")
+    }
+
+    /// A command of any kind, with names of `number` commands before it.
+    fn any(random: &mut Random, number: u64) -> Command {
+        let session = SessionId(1 + random.below(SESSIONS.into()) as u32);
+        let origin = Origin::new(session, number, Timestamp(number));
+        let side = if random.below(2) == 0 { Side::Buy } else { Side::Sell };
+        let ord_type = if random.below(4) == 0 { OrdType::Market } else { OrdType::Limit };
+        let time_in_force =
+            [TimeInForce::Day, TimeInForce::Gtc, TimeInForce::Ioc, TimeInForce::Fok]
+                [random.below(4) as usize];
+        let price = (95 + random.below(10) as i64, 0);
+        let order_qty = (1 + random.below(20) as i64, 0);
+        let terms = OrderTerms { side, ord_type, time_in_force, price, order_qty };
+        let (none, aapl) = (OrderId::NONE, InstrumentId(1));
+        let old = name(number.saturating_sub(1 + random.below(10)));
+        match random.below(20) {
+            0..8 => NewOrder::new(origin, aapl, terms, Account::EMPTY, name(number)).into(),
+            8..11 => CancelOrder::new(origin, none, aapl, side, name(number), old).into(),
+            11..15 => {
+                let terms = OrderTerms { ord_type: OrdType::Limit, ..terms };
+                ReplaceOrder::new(origin, none, aapl, terms, (name(number), old)).into()
+            }
+            15 => QueryOrder::new(origin, none, aapl, side, old).into(),
+            16 => translate::mass_cancel_of(session, Timestamp(number)).into(),
+            17 => {
+                let of = [TradingStatus::Open, TradingStatus::CancelOnly];
+                let status = of[random.below(2) as usize];
+                let origin = Origin::venue(Timestamp(number));
+                SetTradingStatus::new(origin, session, status, ReasonText::EMPTY).into()
+            }
+            18 => {
+                let of = [InstrumentStatus::Halted, InstrumentStatus::Open];
+                let status = of[random.below(2) as usize];
+                SetInstrumentStatus::new(Origin::venue(Timestamp(number)), aapl, status).into()
+            }
+            _ => {
+                let limit = 1_000 * 10i64.pow(8);
+                let limits =
+                    RiskLimits { traded_notional: limit, window_ms: 1, ..RiskLimits::NONE };
+                SetRiskLimits::new(Origin::venue(Timestamp(number)), session, limits).into()
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_folded_is_what_the_engine_has() {
+        let (mut engine, mut sequencer) =
+            (Engine::new(EngineLimits::default()), Sequencer::default());
+        let mut apply = |engine: &mut Engine, number: u64, command: Command| {
+            let stamp = sequencer.stamp(Timestamp(number * 100_000));
+            let mut sink = VecSink::default();
+            sequencer.resume_at(engine.apply(stamp, &command, &mut sink));
+            sink.events
+        };
+        let symbol = "AAPL".try_into().expect("a symbol");
+        let aapl = DefineInstrument::new(InstrumentId(1), symbol, 0, 0, 1, 1);
+        apply(&mut engine, 0, aapl.into());
+        for session in 1..=SESSIONS {
+            let comp_id = format!("C{session}").as_str().try_into().expect("a comp id");
+            apply(&mut engine, 0, DefineSession::new(SessionId(session), comp_id).into());
+        }
+        let mut standing = Standing::of(&engine);
+        let (mut trips, mut live) = (0, 0);
+        let mut random = Random::new(7);
+        for number in 1..20_000 {
+            let command = any(&mut random, number);
+            for (_, event) in apply(&mut engine, number, command) {
+                standing.fold(&event, None);
+                trips += u64::from(matches!(event, Event::SessionTripped(_)));
+            }
+            let told = standing.status();
+            assert_eq!(told, Standing::of(&engine).status(), "command {number}: {command:?}");
+            live = live.max(told.live_orders);
+        }
+        assert!(trips > 50 && live > 5, "{trips} trips, {live} live orders");
+    }
+}
