@@ -84,8 +84,8 @@ pub struct IdleStrategy {
 /// Shortest sleep of a parked agent; it doubles up to the configured longest.
 const PARK_MIN: Duration = Duration::from_micros(20);
 
-/// Longest sleep of an agent that is woken for all that it may get to do: how long its end may take to begin, or a
-/// halt that the follower asks for.
+/// Longest sleep of an agent that is woken for all that it may get to do: how long its end may take to begin, or what
+/// an operator asks for, or a halt that the follower does.
 const PARK_WOKEN_MAX: Duration = Duration::from_millis(50);
 
 /// Turns without work between two looks at the clock.

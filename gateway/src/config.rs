@@ -77,6 +77,8 @@ pub struct Config {
     pub snapshot: SnapshotConfig,
     /// What the venue tells of itself.
     pub metrics: MetricsConfig,
+    /// Who may act on the venue while it runs.
+    pub operator: OperatorConfig,
     /// Bounds of the matching core.
     pub engine: EngineConfig,
     /// What is traded.
@@ -297,6 +299,14 @@ pub struct MetricsConfig {
     pub stages_bytes: u64,
 }
 
+/// Who may act on the venue while it runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct OperatorConfig {
+    pub enabled: bool,
+}
+
 /// Bounds of the matching core.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -442,6 +452,7 @@ impl Default for Config {
             journal: JournalConfig::default(),
             snapshot: SnapshotConfig::default(),
             metrics: MetricsConfig::default(),
+            operator: OperatorConfig::default(),
             engine: EngineConfig::default(),
             instruments: default_instruments(),
             firms: Vec::new(),
@@ -1508,6 +1519,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "stages_bytes",
         "Where stages are measured: most bytes of the files beside the journal that keep a record of each second, for ironbook latency; 0 for no files.",
     ),
+    (
+        "operator",
+        "enabled",
+        "Whether ironbook operator may halt instruments and suspend sessions while the venue runs, over a socket in venue.data_dir that only its owner may use.",
+    ),
     ("engine", "orders_max", "Most live orders; one more is rejected."),
     ("engine", "instruments_max", "Most instruments."),
     ("engine", "sessions_max", "Most sessions."),
@@ -1720,6 +1736,7 @@ mod tests {
         config.metrics.beyond_loopback = true;
         config.metrics.stages = false;
         config.metrics.stages_bytes = 0;
+        config.operator.enabled = true;
         config.fix.tls_certificate = Some("venue.pem".into());
         config.fix.tls_key = Some("venue.key".into());
         config.fix.tls_client_ca = Some("clients.pem".into());

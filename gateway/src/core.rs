@@ -186,7 +186,7 @@ impl<C: Clock> Agent for CoreAgent<C> {
         taken
     }
 
-    /// Inputs come from gateways; those that wait here wait for the disk.
+    /// Inputs come from gateways, and seldom from an operator, who can wait; those that wait here wait for the disk.
     fn must_look(&self) -> bool {
         !self.waiting.is_empty()
     }

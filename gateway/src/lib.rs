@@ -25,6 +25,7 @@
 //! - [`retention`]: what becomes of old snapshots and segments.
 //! - [`stages`], [`histogram`], [`slowest`]: what an order takes its time for; [`stage_log`]: the file of that.
 //! - [`metrics`], [`counters`]: what the venue tells of itself.
+//! - [`operator`]: what a person may do to a running venue, over a socket in its directory.
 //! - [`client`]: the other end, for tools and benchmarks.
 //! - [`simulated_network`], [`random`]: connections in memory, and chance, for simulations.
 #![forbid(unsafe_code)]
@@ -51,6 +52,7 @@ pub mod histogram;
 pub mod market_data;
 pub mod metrics;
 pub mod network;
+pub mod operator;
 pub mod random;
 pub mod replay;
 pub mod retention;

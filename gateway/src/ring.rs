@@ -9,7 +9,7 @@
 //! Each gateway has batches of its own, and what it asks for room is its own: the others can't take it
 //! meanwhile, however much their clients send. Batches of all gateways are carried in the order in which they
 //! were handed over. The core takes up to its own batch of inputs off the ring before it carries them out, so as
-//! many wait beyond the ring's slots.
+//! many wait beyond the ring's slots. An operator is one more sender, with a few slots.
 //!
 //! ```text
 //! gateway  ──full──┬▶ core      batches are made at the start and go round; none left is back-
@@ -81,6 +81,7 @@ pub struct InputReceiver {
     full: Receiver<Batch>,
     /// Of each gateway.
     empty: Vec<Sender<Vec<Input>>>,
+    /// Of the largest batches.
     batch_max: usize,
 }
 
@@ -144,12 +145,19 @@ pub fn ring(slots: usize) -> (InputSender, InputReceiver) {
 
 /// A ring for `slots` inputs of each of so many gateways.
 pub fn ring_of(gateways: usize, slots: usize) -> (Vec<InputSender>, InputReceiver) {
-    // A small ring has small batches, so that a part of it can be under way while another fills.
-    let batch_max = (slots / 4).clamp(1, BATCH_MAX);
-    let batches = slots.div_ceil(batch_max);
-    let (full, outputs) = bounded(gateways * batches);
-    let mut receiver = InputReceiver { full: outputs, empty: Vec::new(), batch_max };
-    let senders = (0..gateways).map(|gateway| {
+    ring_for(&vec![slots; gateways])
+}
+
+/// A ring for so many inputs of each sender.
+pub fn ring_for(slots: &[usize]) -> (Vec<InputSender>, InputReceiver) {
+    // Who has few slots has small batches, so that a part of them can be under way while another fills.
+    let batch_max = |slots: usize| (slots / 4).clamp(1, BATCH_MAX);
+    let batches = |slots: usize| slots.div_ceil(batch_max(slots));
+    let (full, outputs) = bounded(slots.iter().map(|slots| batches(*slots)).sum());
+    let most = slots.iter().map(|slots| batch_max(*slots)).max().unwrap_or(1);
+    let mut receiver = InputReceiver { full: outputs, empty: Vec::new(), batch_max: most };
+    let senders = slots.iter().enumerate().map(|(gateway, &slots)| {
+        let (batches, batch_max) = (batches(slots), batch_max(slots));
         let (back, empty) = bounded(batches);
         for _ in 0..batches {
             back.send(Vec::with_capacity(batch_max)).expect("as many as there is room for");
@@ -327,6 +335,24 @@ mod tests {
             assert_eq!(took, sent, "in the order of the hand-over");
             let room = senders.iter().map(InputSender::room).collect::<Vec<_>>();
             assert_eq!(room, [64; 3], "each batch went back to where it came from");
+        }
+    }
+
+    #[test]
+    fn senders_have_the_slots_that_they_are_given() {
+        let (mut senders, receiver) = ring_for(&[64, 8]);
+        assert_eq!((senders[0].room(), senders[1].room()), (64, 8));
+        for round in 0..3 {
+            for (sender, slots) in [(1, 8), (0, 64)] {
+                (0..slots).for_each(|number| senders[sender].push(input(number)));
+                assert!(senders[sender].try_push(input(0)).is_err(), "round {round}");
+            }
+            let (mut found, mut count) = (Vec::with_capacity(16), 0);
+            while !receiver.is_empty() {
+                receiver.take(&mut found, &mut HandOvers::with_capacity(16));
+                count += found.drain(..).count();
+            }
+            assert_eq!((count, senders[0].room(), senders[1].room()), (72, 64, 8));
         }
     }
 

@@ -31,6 +31,8 @@
 //! 0x0305 lost       session u32, cause u8, reserved [u8; 3]
 //! 0x0306 throttle   session u32, scope u8 (1 session, 2 firm), action u8 (0 reject, 1 delay), reserved u16,
 //!                   orders a second u32 (0 for no bound), burst u32, name of the firm (none: of no firm)
+//! 0x0307 operator   session u32 (0 for none), action u8, length of the name u8, reserved u16, instrument u32
+//!                   (0 for none or all), commands u32, asked at u64, name, reason
 //! ```
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -39,6 +41,7 @@ use ironbook_engine::{SessionId, domain::DisconnectCause};
 use ironbook_fix::codec::SOH;
 
 use crate::{
+    operator::OperatorRecord,
     session_throttles::FIRM_NAME_BYTES_MAX,
     throttle::{ThrottleAction, ThrottleScope, ThrottleTerms},
 };
@@ -94,6 +97,9 @@ pub enum SessionRecord {
         /// The throttle; none for no bound.
         terms: Option<ThrottleTerms>,
     },
+    /// What an operator asked for, who it was, and why. The commands that carry it out follow, perhaps with others
+    /// in between; they have the same time of receipt, and no message that they came in.
+    Operator(OperatorRecord),
 }
 
 /// Whose reports a session gets copies of; it only listens if it does.
@@ -169,6 +175,7 @@ impl SessionRecord {
     pub(crate) const ROLE: u16 = 0x0304;
     const LOST: u16 = 0x0305;
     const THROTTLE: u16 = 0x0306;
+    const OPERATOR: u16 = 0x0307;
 
     /// Kinds of these records: 0x0300 to 0x03ff.
     pub const fn is_kind(kind: u16) -> bool {
@@ -184,10 +191,11 @@ impl SessionRecord {
             Self::Role { .. } => Self::ROLE,
             Self::Lost { .. } => Self::LOST,
             Self::Throttle { .. } => Self::THROTTLE,
+            Self::Operator(_) => Self::OPERATOR,
         }
     }
 
-    /// The session that it concerns.
+    /// The session that it concerns; the venue for what concerns instruments.
     pub fn session(&self) -> SessionId {
         match self {
             Self::Inbound { session, .. }
@@ -196,6 +204,7 @@ impl SessionRecord {
             | Self::Role { session, .. }
             | Self::Lost { session, .. }
             | Self::Throttle { session, .. } => *session,
+            Self::Operator(record) => record.session,
         }
     }
 
@@ -227,6 +236,7 @@ impl SessionRecord {
                 bytes.extend(numbers.1.to_le_bytes());
                 bytes.extend(firm.as_bytes());
             }
+            Self::Operator(record) => record.write(&mut bytes),
         }
         bytes
     }
@@ -261,6 +271,7 @@ impl SessionRecord {
                 Some(Self::Lost { session, cause })
             }
             Self::THROTTLE => Self::decode_throttle(session, rest),
+            Self::OPERATOR => OperatorRecord::read(session, rest).map(Self::Operator),
             _ => None,
         }
     }

@@ -317,7 +317,7 @@ impl SessionTable {
                 SessionRecord::Lost { session, cause } => {
                     self.entry(session).presence = Presence::Lost(cause);
                 }
-                SessionRecord::Outbound { .. } => {}
+                SessionRecord::Outbound { .. } | SessionRecord::Operator(_) => {}
             }
         }
         Ok(())

@@ -5,8 +5,8 @@
 
 use ironbook_engine::{
     Account, CancelRejectTo, ClOrdId, Command, Event, ExecType, InstrumentId, InstrumentStatus,
-    LastLiquidity, OrdStatus, OrdType, OrderId, Sequence, Side, SideFilter, Symbol, TimeInForce,
-    Timestamp,
+    LastLiquidity, OrdStatus, OrdType, OrderId, Sequence, SessionId, Side, SideFilter, Symbol,
+    TimeInForce, Timestamp,
     command::{
         CancelOrder, DefineInstrument, MassCancel, NewOrder, OrderTerms, Origin, QueryOrder,
         ReplaceOrder,
@@ -807,6 +807,12 @@ fn cancel_rejected<'a>(
         cxl_rej_reason: Some(cxl_rej_reason(event.reason)),
         text: texts.reason.as_ref().map(ReasonText::as_bytes),
     }
+}
+
+/// A cancel of all orders of a session, which nobody asked for in a message; the session gets a report as if it had.
+pub fn mass_cancel_of(session: SessionId, now: Timestamp) -> MassCancel {
+    let (origin, all) = (Origin::new(session, 0, now), MassCancelRequestType::All.code());
+    MassCancel::new(origin, InstrumentId::NONE, SideFilter::Both, all, ClOrdId::EMPTY)
 }
 
 /// The report of a mass cancel.

@@ -38,9 +38,10 @@ use crate::{
     market_data::{MarketDataAgent, MarketDataParts},
     metrics::{self, MetricsAgent},
     network::{Network, Port, TcpNetwork},
+    operator::{self, OperatorAgent, OperatorParts, Socket, SocketError, Standing},
     replay::{Counts, PlayError, ReplayError, Replayed, replay_on_two_threads},
     retention::{Delivered, Retention, describe_gone},
-    ring::{RingLevel, ring_of},
+    ring::{RingLevel, ring_for},
     session_record::{Copies, SessionRecord},
     session_throttles::{FirmThrottle, SessionThrottles},
     sessions::{Presence, SessionTable},
@@ -105,6 +106,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// Operators can't be heard.
+    #[error(transparent)]
+    Operator(#[from] SocketError),
     /// No thread, or no way to wait for sockets.
     #[error("the system refuses a thread or a poll: {0}")]
     System(#[from] io::Error),
@@ -134,6 +138,7 @@ pub struct Venue {
     orders: Listening,
     market: Option<Listening>,
     metrics: Option<SocketAddr>,
+    operator: Option<PathBuf>,
     stop: Arc<AtomicBool>,
     threads: Vec<AgentThread>,
     ended: Arc<Mutex<Option<Ended>>>,
@@ -222,7 +227,12 @@ impl Venue {
             durable,
             mut started,
             watched,
+            operated,
         } = assemble(config, opened, place)?;
+        let operated = match operated {
+            Some(parts) => Some((parts, Socket::listen(&config.venue.data_dir)?)),
+            None => None,
+        };
         if config.sessions.iter().any(|session| session.password.is_some()) {
             gateways[0].check_passwords_with(Checker::aside()?);
             if let Some(agent) = &mut market_data {
@@ -246,6 +256,15 @@ impl Venue {
             let name = "market data";
             let idle = IdleStrategy::parking(Duration::from_millis(config.market_data.interval_ms));
             threads.push(spawn(name, agent, idle, None, stop.clone())?);
+            started.threads.push((name.to_owned(), None));
+        }
+        let mut operator = None;
+        if let Some((parts, socket)) = operated {
+            let name = "operator";
+            operator = Some(socket.path().to_owned());
+            let agent = OperatorAgent::new(parts, SystemClock, socket);
+            let idle = IdleStrategy::parking(operator::PARK_MAX);
+            threads.push(spawn_lowest(name, agent, idle, stop.clone())?);
             started.threads.push((name.to_owned(), None));
         }
         let mut metrics = None;
@@ -275,7 +294,19 @@ impl Venue {
             threads.push(spawn(name, agent, idle, None, stop.clone())?);
             started.threads.push((name.to_owned(), None));
         }
-        Ok(Self { orders, market, metrics, stop, threads, ended, durable, audit, stages, started })
+        Ok(Self {
+            orders,
+            market,
+            metrics,
+            operator,
+            stop,
+            threads,
+            ended,
+            durable,
+            audit,
+            stages,
+            started,
+        })
     }
 
     /// Where it listens.
@@ -301,6 +332,11 @@ impl Venue {
     /// Where it hands out metrics, if it does.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics
+    }
+
+    /// Where it listens to operators, if it does.
+    pub fn operator_path(&self) -> Option<&Path> {
+        self.operator.as_deref()
     }
 
     /// What orders take their time for, at any time from now on, where that is measured.
@@ -446,6 +482,8 @@ pub struct Parts<C, N: Network> {
     pub started: Started,
     /// What metrics are made of, if they are configured.
     pub watched: Option<Watched>,
+    /// What operators act by, if they are configured.
+    pub operated: Option<OperatorParts>,
 }
 
 /// What a venue is watched by: the journal from its start on, and how far all are who follow it.
@@ -498,12 +536,16 @@ where
     let counts = replayed.counts;
     let follower = follower_start(&replayed, &sessions, &recovery, before.commands);
     let mut settings = follower_settings(config, storage.clone(), &journal);
-    let (inputs, outputs) = ring_of(config.threads.gateways, config.threads.ring_slots);
+    let mut slots = vec![config.threads.ring_slots; config.threads.gateways];
+    slots.extend(config.operator.enabled.then_some(operator::SLOTS));
+    let (mut inputs, outputs) = ring_for(&slots);
+    let of_operator = inputs.split_off(config.threads.gateways).pop();
     let ring = inputs[0].level();
     let durable = journal.durable();
     let (mut tail, mut followed, mut shown) = (journal.tail(), journal.tail(), journal.tail());
     let tails: Vec<_> = inputs.iter().map(|_| journal.tail()).collect();
     let watching = config.metrics.listen.map(|_| journal.tail());
+    let of_operator = of_operator.map(|inputs| (inputs, journal.tail()));
     let limits = config.engine_limits();
     let engine = replayed.engine.unwrap_or_else(|| Engine::new(limits));
     let mut core = CoreAgent::new(outputs, replayed.sequencer, engine, journal, clock.clone());
@@ -537,6 +579,21 @@ where
     let instruments: Vec<_> = engine.instruments().collect();
     let observed = tail.position();
     let gate = (config.venue.acknowledge == Acknowledge::Durable).then(|| durable.clone());
+    let operated = of_operator.map(|(inputs, mut tail)| {
+        tail.seek(observed);
+        let followed = Delivered::default();
+        followed.set(observed);
+        OperatorParts {
+            inputs,
+            tail,
+            standing: Standing::of(engine),
+            sequence,
+            durable: durable.clone(),
+            waits_for_disk: gate.is_some(),
+            audit: core.audit(),
+            followed,
+        }
+    });
     let mut watched = watching.map(|mut tail| {
         tail.seek(observed);
         let named = |setup: &SessionSetup| (setup.id, setup.config.comp_id.clone());
@@ -583,20 +640,23 @@ where
     let audit = core.audit();
     let (audited, synced) = (audit.clone(), durable.clone());
     settings.delivered.extend(watched.iter().map(|watched| watched.followed.clone()));
+    settings.delivered.extend(operated.iter().map(|operated| operated.followed.clone()));
     let follower = Follower::new(follower, followed, clock, audited, synced, settings);
     if let Some(watched) = &mut watched {
         let of_gateways = gateways.iter().enumerate();
         let of_gateways = of_gateways
             .map(|(number, agent)| (gateway_name(number, gateways.len()), agent.delivered()));
         let of_market = market_data.as_ref().map(|agent| ("market_data", agent.delivered()));
+        let of_operator = operated.as_ref().map(|parts| ("operator", parts.followed.clone()));
         let others = [("follower", follower.followed())]
             .into_iter()
             .chain(of_market)
+            .chain(of_operator)
             .chain([("metrics", watched.followed.clone())]);
         let others = others.map(|(name, delivered)| (name.to_owned(), delivered));
         watched.followers = of_gateways.chain(others).collect();
     }
-    Ok(Parts { gateways, market_data, core, follower, audit, durable, started, watched })
+    Ok(Parts { gateways, market_data, core, follower, audit, durable, started, watched, operated })
 }
 
 /// Name of a gateway by its number, from 0, among so many, for threads and metrics.

@@ -16,6 +16,7 @@ mod indexed;
 mod inspect;
 mod latency;
 mod load;
+mod operator;
 mod order;
 mod output;
 mod page;
@@ -57,6 +58,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Tool {
     Start(start::Arguments),
+    Operator(operator::Arguments),
     Config(config::Arguments),
     Password(password::Arguments),
     Send(send::Arguments),
@@ -100,6 +102,7 @@ fn main() -> ExitCode {
     env_logger::Builder::from_env(level).format_timestamp_micros().format_target(false).init();
     let result = match arguments.command.unwrap_or_else(|| Tool::Start(Default::default())) {
         Tool::Start(arguments) => start::run(&arguments),
+        Tool::Operator(arguments) => operator::run(&arguments),
         Tool::Config(arguments) => config::run(&arguments),
         Tool::Password(arguments) => password::run(&arguments),
         Tool::Send(arguments) => send::run(&arguments),

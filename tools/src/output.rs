@@ -181,9 +181,10 @@ impl From<StartError> for Failure {
             StartError::Config(error) => error.into(),
             StartError::Gone { .. } => Self::new(Exit::Corrupt, error),
             StartError::Contradiction { .. } => Self::new(Exit::Usage, error),
-            StartError::Listen { .. } | StartError::System(_) | StartError::Snapshot(_) => {
-                Self::new(Exit::Finding, error)
-            }
+            StartError::Listen { .. }
+            | StartError::Operator(_)
+            | StartError::System(_)
+            | StartError::Snapshot(_) => Self::new(Exit::Finding, error),
         }
     }
 }

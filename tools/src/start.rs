@@ -143,6 +143,9 @@ fn print_started(config: &Config, venue: &Venue) {
     if let Some(address) = venue.metrics_address() {
         say!("  Metrics      http://{address}{}", metrics::http::PATH);
     }
+    if let Some(path) = venue.operator_path() {
+        say!("  Operators    {}, its owner alone", path.display());
+    }
     say!("  Instruments  {symbols}");
     say!("  Comp ids     {comp_ids}");
     say!("  Journal      {}", data_dir(config).display());
@@ -166,8 +169,11 @@ fn print_started(config: &Config, venue: &Venue) {
     say!("\nNext, in another terminal (cargo run --release -- in place of ironbook works too):");
     say!("  ironbook send --fix {address} buy 100 AAPL 189.50");
     say!("  ironbook load --fix {address} --orders 100000");
-    say!("  ironbook replay {}\n", data_dir(config).display());
-    say!("Ctrl-C stops the venue.");
+    say!("  ironbook replay {}", data_dir(config).display());
+    if venue.operator_path().is_some() {
+        say!("  ironbook operator status --data {}", data_dir(config).display());
+    }
+    say!("\nCtrl-C stops the venue.");
 }
 
 fn print_machine(config: &Config, started: &Started) {

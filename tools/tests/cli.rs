@@ -1102,3 +1102,102 @@ fn bench_writes_figures_distributions_and_a_report() {
     let file = text(&out.join("report.html"));
     expect_exit(&["bench", "--quick", "--out", &file], 2);
 }
+
+/// Runs `ironbook operator` on a place with these arguments, as ann.
+#[track_caller]
+fn operator(place: &Place, arguments: &str, status: i32) -> Output {
+    let data = text(&place.data());
+    let arguments = arguments.split(' ').map(|word| word.replace('_', " "));
+    let all: Vec<_> = ["operator".to_owned()]
+        .into_iter()
+        .chain(arguments)
+        .chain(["--data".to_owned(), data])
+        .collect();
+    expect_exit(&all.iter().map(String::as_str).collect::<Vec<_>>(), status)
+}
+
+#[test]
+fn an_operator_acts_on_a_running_venue_and_the_journal_says_who_and_why() {
+    let place = Place::new();
+    let mut venue = place.start_with("[operator]\nenabled = true\n");
+    let socket = place.data().join("operator");
+    for expected in ["Operators    ", &text(&socket), "ironbook operator status --data"] {
+        assert!(venue.printed().contains(expected), "{expected:?} in\n{}", venue.printed());
+    }
+    let mut client = venue.client("TRADER1");
+    client.rest("o1", "AAPL", "1", "10", "100.00");
+    let halted = stdout(&operator(&place, "halt AAPL --as ann --reason news_is_out", 0));
+    assert!(halted.starts_with("AAPL: halted.\nSequence "), "{halted}");
+    let next =
+        format!("Next: ironbook operator resume AAPL --data {} --reason TEXT", text(&place.data()));
+    assert!(halted.contains(&next), "{halted}");
+    client.send("D", &limit("o2", "AAPL", "1", "1", "1.00"));
+    client.expect("35=8|150=8|11=o2");
+    let suspended = stdout(&operator(&place, "suspend TRADER1 --as ann --reason x", 0));
+    assert!(suspended.starts_with("TRADER1: suspended, 1 orders canceled."), "{suspended}");
+    let status = stdout(&operator(&place, "status", 0));
+    for expected in [
+        "Instruments not open: 1\n  AAPL                     halted, by ann: news is out\n",
+        "Sessions not open: 1; live orders: 0\n  TRADER1                  cancel only, 0 live orders, by ann: x\n",
+    ] {
+        assert!(status.contains(expected), "{expected:?} in\n{status}");
+    }
+    let answer = json(&operator(&place, "open TRADER1 --as bob --reason looked_at --json", 0));
+    assert_eq!(
+        (&answer["done"], &answer["changed"], &answer["exit"]),
+        (&true.into(), &1.into(), &0.into())
+    );
+    let sequence = answer["sequence"].as_u64().expect("a sequence");
+    let shown = operator(&place, "cancel TRADER1 --as bob --reason y", 0);
+    assert!(stdout(&shown).starts_with("TRADER1: without orders, 0 orders canceled."));
+
+    // What is refused, and what is no request.
+    for (arguments, status, expected) in [
+        ("halt NOSUCH --as ann --reason x", 1, "symbol \"NOSUCH\" is unknown; nothing was done"),
+        ("open NOBODY --as ann --reason x", 1, "comp id \"NOBODY\" is unknown"),
+        ("halt AAPL --as ann", 2, "halt needs --reason TEXT"),
+        ("halt --as ann --reason x", 2, "halt needs a symbol, or all"),
+        ("cancel --as ann --reason x", 2, "cancel needs a comp id"),
+        ("status AAPL", 2, "status changes nothing"),
+        (&format!("halt AAPL --as ann --reason {}", "x".repeat(61)), 2, "reason has 61 characters"),
+        (&format!("halt AAPL --as {} --reason x", "x".repeat(33)), 2, "by has 33 bytes"),
+        ("explode AAPL", 2, "invalid value 'explode'"),
+    ] {
+        let said = stderr(&operator(&place, arguments, status));
+        assert!(said.contains(expected), "{expected:?} in {said}");
+    }
+    let answer = json(&operator(&place, "halt NOSUCH --as ann --reason x --json", 1));
+    assert_eq!((&answer["done"], &answer["exit"]), (&false.into(), &1.into()));
+
+    // A venue that dies leaves its socket behind; the next one has its own.
+    drop(client);
+    assert_eq!(venue.end("KILL"), None);
+    assert!(socket.exists());
+    let said = stderr(&operator(&place, "status", 1));
+    assert!(said.contains("no venue runs on ") && said.contains("--data"), "{said}");
+    let mut venue = place.start();
+    let status = stdout(&operator(&place, "status", 0));
+    assert!(status.contains("Instruments not open: 0\n"), "as configured: {status}");
+    assert_eq!(venue.end("TERM"), Some(0), "{}", venue.logged());
+    assert!(!socket.exists());
+
+    let phases = stdout(&expect_exit(&["inspect", &text(&place.data()), "--phases"], 0));
+    assert!(phases.contains("1 instrument halted, by operator ann: news is out"), "{phases}");
+    let from = sequence.to_string();
+    let frames = ["inspect", &text(&place.data()), "--from", &from, "--limit", "1"];
+    let frame = stdout(&expect_exit(&frames, 0));
+    assert!(frame.contains("operator") || frame.contains("Operator"), "{frame}");
+    expect_exit(&["replay", &text(&place.data())], 0);
+    expect_exit(&["verify", &text(&place.data())], 0);
+}
+
+#[test]
+fn a_venue_without_operators_says_how_to_have_them() {
+    let place = Place::new();
+    let said = stderr(&operator(&place, "status", 1));
+    assert!(said.contains("no venue runs on "), "{said}");
+    let venue = place.start();
+    let said = stderr(&operator(&place, "status", 1));
+    let process = format!("process {}, hears no operators", venue.child.id());
+    assert!(said.contains(&process) && said.contains("operator.enabled = true"), "{said}");
+}

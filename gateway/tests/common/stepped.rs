@@ -12,6 +12,7 @@ use ironbook_gateway::{
     gateway::GatewayAgent,
     market_data::MarketDataAgent,
     network::{Network, Port, TcpNetwork},
+    operator::OperatorParts,
     replay::replay_on_one,
     stages::{StageTimes, StageWatches},
     venue::{Opened, Parts, Place, StartError, assemble},
@@ -42,6 +43,8 @@ pub struct Stepped {
     /// None once the journal was closed under the gateway.
     pub core: Option<CoreAgent<ManualClock>>,
     pub durable: DurablePosition,
+    /// What operators act by, where that is configured.
+    pub operated: Option<OperatorParts>,
     /// Of every turn, unless it is turned off.
     pub stages: StageTimes,
     pub dir: tempfile::TempDir,
@@ -63,21 +66,33 @@ impl Stepped {
         let clock = ManualClock::default();
         clock.set(Timestamp(START));
         let (parts, stages) = open(&config, &clock, |port| TcpNetwork::listen_as(&config, port));
-        let Parts { gateways, market_data, core, durable, .. } = parts;
+        let Parts { gateways, market_data, core, durable, operated, .. } = parts;
         let (gateway, others) = split(gateways);
         let core = Some(core);
-        Self { config, clock, now: START, gateway, others, market_data, core, durable, stages, dir }
+        Self {
+            config,
+            clock,
+            now: START,
+            gateway,
+            others,
+            market_data,
+            core,
+            durable,
+            operated,
+            stages,
+            dir,
+        }
     }
 
     /// The process dies and another one starts, perhaps with another configuration.
     pub fn crash(mut self, change: impl FnOnce(&mut Config)) -> Self {
-        drop((self.gateway, self.others, self.market_data, self.core));
+        drop((self.gateway, self.others, self.market_data, self.core, self.operated));
         change(&mut self.config);
         let listen = |port| TcpNetwork::listen_as(&self.config, port);
         let (parts, stages) = open(&self.config, &self.clock, listen);
-        let Parts { gateways, market_data, core, durable, .. } = parts;
+        let Parts { gateways, market_data, core, durable, operated, .. } = parts;
         let (gateway, others) = split(gateways);
-        Self { gateway, others, market_data, core: Some(core), durable, stages, ..self }
+        Self { gateway, others, market_data, core: Some(core), durable, operated, stages, ..self }
     }
 
     /// Stops in order, with clients that answer the Logout, and starts again.

@@ -30,6 +30,7 @@ mod fault;
 pub mod index;
 pub mod moment;
 pub mod names;
+mod operators;
 pub mod phases;
 pub mod picture;
 pub mod place;

@@ -7,7 +7,8 @@
 //! | account | `A` and a number, in the sequence of appearance in the output |
 //! | ClOrdID | `O` and a number, in the sequence of appearance in the output |
 //! | firm | `F` and a number, in the sequence of appearance in the output |
-//! | text that a client wrote, or may be quoted in | `REDACTED` |
+//! | operator | `U` and a number, in the sequence of appearance in the output |
+//! | text that a client or an operator wrote, or may be quoted in | `REDACTED` |
 //!
 //! Names are replaced in the records, before anything is made of them, so each output has the same.
 //! Of messages that are journaled as text, only values that are known to be codes or numbers stay.
@@ -61,6 +62,7 @@ struct Pseudonyms {
     accounts: HashMap<Account, u64>,
     cl_ord_ids: HashMap<ClOrdId, u64>,
     firms: HashMap<String, u64>,
+    operators: HashMap<String, u64>,
 }
 
 impl Names {
@@ -135,6 +137,10 @@ impl Names {
                 *body = pseudonyms.redact_body(body, &self.symbols);
             }
             Content::Session(SessionRecord::Throttle { firm, .. }) => pseudonyms.firm(firm),
+            Content::Session(SessionRecord::Operator(record)) => {
+                numbered(&mut pseudonyms.operators, 'U', &mut record.name);
+                record.reason = REDACTED.to_owned();
+            }
             Content::Session(_) | Content::Unknown { .. } => {}
         }
     }
@@ -143,6 +149,13 @@ impl Names {
 /// A letter and a number, which every kind of name has room for.
 fn pseudonym<const N: usize>(letter: char, number: u64) -> ironbook_engine::text::Text<N> {
     format!("{letter}{number}").as_str().try_into().expect("room for a short name")
+}
+
+/// Replaces a name by a letter and its number among those that are known.
+fn numbered(known: &mut HashMap<String, u64>, letter: char, name: &mut String) {
+    let next = known.len() as u64 + 1;
+    let number = *known.entry(std::mem::take(name)).or_insert(next);
+    *name = format!("{letter}{number}");
 }
 
 impl Pseudonyms {
@@ -163,9 +176,7 @@ impl Pseudonyms {
 
     fn firm(&mut self, name: &mut String) {
         if !name.is_empty() {
-            let next = self.firms.len() as u64 + 1;
-            let number = *self.firms.entry(std::mem::take(name)).or_insert(next);
-            *name = format!("F{number}");
+            numbered(&mut self.firms, 'F', name);
         }
     }
 

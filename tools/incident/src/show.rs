@@ -15,6 +15,7 @@ use ironbook_fix::{
     version::ApplVerId,
 };
 use ironbook_gateway::{
+    operator::{ALL, OperatorRecord},
     session_record::{Copies, SessionRecord},
     throttle::{ThrottleAction, ThrottleScope, ThrottleTerms},
     translate::{MessageVisitor, SymbolTable, exec_reason_text, reject_text, report},
@@ -442,6 +443,19 @@ fn session_text(record: &SessionRecord, engine: &Engine) -> String {
         SessionRecord::Throttle { scope, firm, terms, .. } => {
             format!("{who}: {}", throttle_text(*scope, firm, *terms))
         }
+        SessionRecord::Operator(record) => {
+            let OperatorRecord { action, name, reason, .. } = record;
+            format!("operator {name}: {} {}: {reason}", action.name(), target(record, engine))
+        }
+    }
+}
+
+/// What an operator's action is about, as he named it.
+pub(crate) fn target(record: &OperatorRecord, engine: &Engine) -> String {
+    match (record.action.is_of_instruments(), record.instrument) {
+        (false, _) => comp_id(engine, record.session),
+        (true, InstrumentId::NONE) => ALL.to_owned(),
+        (true, instrument) => symbol(engine, instrument),
     }
 }
 
@@ -471,6 +485,13 @@ fn session_json(record: &SessionRecord, engine: &Engine) -> Value {
         value["orders_per_second"] = terms.map(|terms| terms.per_second).into();
         value["orders_burst"] = terms.map(|terms| terms.burst).into();
         value["throttle"] = terms.map(|terms| terms.action.name()).into();
+    }
+    if let SessionRecord::Operator(record) = record {
+        value["action"] = record.action.name().into();
+        value["target"] = target(record, engine).into();
+        value["by"] = record.name.as_str().into();
+        value["reason"] = record.reason.as_str().into();
+        value["commands"] = record.commands.into();
     }
     value
 }

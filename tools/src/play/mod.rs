@@ -175,6 +175,7 @@ impl LeftOut {
                 Command::SetRiskLimits(_) => "risk limits set by the venue",
                 Command::SetTradingStatus(_) => "trading statuses set by the venue",
                 Command::CancelOnDisconnect(_) => "cancels after a lost connection",
+                Command::MassCancel(_) => "mass cancels by operators",
                 _ => return,
             },
             Content::Session(record) if record.refuses() => "requests that the gateway refused",

@@ -406,7 +406,9 @@ impl Books {
                 session.next_in = 1;
             }
             SessionRecord::Role { copies, .. } => session.copies = copies,
-            SessionRecord::Lost { .. } | SessionRecord::Throttle { .. } => {}
+            SessionRecord::Lost { .. }
+            | SessionRecord::Throttle { .. }
+            | SessionRecord::Operator(_) => {}
         }
         Ok(())
     }

@@ -330,6 +330,7 @@ fn session_label(record: &SessionRecord) -> &'static str {
         SessionRecord::Role { .. } => "Role",
         SessionRecord::Lost { .. } => "Lost",
         SessionRecord::Throttle { .. } => "Throttle",
+        SessionRecord::Operator(_) => "Operator",
     }
 }
 

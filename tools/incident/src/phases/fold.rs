@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ironbook_engine::{
-    Command, Engine, Event, InstrumentId, InstrumentStatus, SessionId, domain::DisconnectCause,
-    event::StatusChanged, record::Record,
+    Command, Engine, Event, InstrumentId, InstrumentStatus, SessionId, command::Origin,
+    domain::DisconnectCause, event::StatusChanged, record::Record,
 };
-use ironbook_gateway::session_record::SessionRecord;
+use ironbook_gateway::{operator::OperatorRecord, session_record::SessionRecord};
 use ironbook_journal::Frame;
+
+use crate::operators::Operators;
 
 use super::{
     ACTIONS_MAX, Action, By, Instrument, Latest, Place, RUNS_MAX, Rates, Run, SILENCE_NS_MIN,
@@ -46,7 +48,8 @@ pub(super) struct Fold {
     /// Sessions that were told that the venue stops, and have not lost their connection since.
     leaving: BTreeSet<SessionId>,
     /// Who sets the status that comes next.
-    by: Option<SessionId>,
+    by: By,
+    operators: Operators,
 }
 
 impl Fold {
@@ -93,6 +96,7 @@ impl Fold {
             }
         } else if let Some(record) = SessionRecord::decode(frame.kind, frame.payload) {
             let is_logon = SessionRecord::is_logon(frame.kind, frame.payload);
+            self.operators.take(frame);
             self.record(&record, is_logon, here, before);
         }
         self.last = here;
@@ -102,12 +106,7 @@ impl Fold {
     }
 
     fn status(&mut self, changed: &StatusChanged, here: Place) {
-        let by = match self.by {
-            Some(SessionId::VENUE) if self.step.is_some() => By::Start,
-            Some(SessionId::VENUE) => By::Venue,
-            Some(session) => By::Session(self.comp_id(session)),
-            None => By::Nobody,
-        };
+        let by = self.by.clone();
         let unknown = || Instrument::unknown(changed.instrument);
         let instrument = self.instruments.entry(changed.instrument).or_insert_with(unknown);
         instrument.statuses.push(Status { status: changed.status, from: Some(here), by });
@@ -128,14 +127,20 @@ impl Fold {
                 self.comp_ids.insert(definition.session, definition.comp_id.to_string());
             }
             Command::SetInstrumentStatus(command) => {
-                self.by = Some(command.origin.session);
-                if command.origin.session != SessionId::VENUE {
+                let session = command.origin.session;
+                if session != SessionId::VENUE {
+                    self.by = By::Session(self.comp_id(session));
                     return self.other();
                 }
+                let operator = self.operator_of(&command.origin);
                 // One that has stopped sets a status when it starts again.
-                if self.is_stopped() || self.step.is_some_and(|step| step <= Step::Instruments) {
+                let starts =
+                    self.is_stopped() || self.step.is_some_and(|step| step <= Step::Instruments);
+                if operator.is_none() && starts {
+                    self.by = By::Start;
                     self.step(Step::Instruments, here, before).statuses += 1;
                 } else {
+                    self.by = operator.unwrap_or(By::Venue);
                     self.step = None;
                     self.act(command.status, here, before);
                 }
@@ -183,6 +188,12 @@ impl Fold {
         }
     }
 
+    /// The operator who asked for a command of this origin, if one did.
+    fn operator_of(&self, origin: &Origin) -> Option<By> {
+        let OperatorRecord { name, reason, .. } = self.operators.of(origin)?.clone();
+        Some(By::Operator { name, reason })
+    }
+
     /// Whether the venue has said that it stops; what it does from then on is to end sessions.
     fn is_stopped(&self) -> bool {
         self.runs.last().is_some_and(|run| run.stop.is_some())
@@ -193,7 +204,9 @@ impl Fold {
         match self.step {
             Some(at) if at <= step => {}
             _ => {
-                let statuses = self.action.take();
+                // What an operator asked for is no part of a start.
+                let statuses = self.action.take_if(|action| action.by == By::Venue);
+                self.end_action();
                 // The first frame of a journal has begun its run already.
                 let is_begun = here.sequence == self.first.map_or(0, |first| first.sequence);
                 if !is_begun {
@@ -229,7 +242,11 @@ impl Fold {
 
     /// The venue sets a status, not as part of a start that is known by now.
     fn act(&mut self, status: InstrumentStatus, here: Place, before: Option<Place>) {
-        let begin = || Action { first: here, last: here, before, statuses: [0; 3] };
+        if self.action.as_ref().is_some_and(|action| action.by != self.by) {
+            self.end_action();
+        }
+        let by = self.by.clone();
+        let begin = || Action { first: here, last: here, before, by, statuses: [0; 3] };
         let action = self.action.get_or_insert_with(begin);
         action.last = here;
         action.statuses[Action::at(status)] += 1;

@@ -128,22 +128,25 @@ pub struct Silence {
     pub to: Place,
 }
 
-/// Statuses that the venue set by itself, one after the other, not as part of a start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Statuses that the venue set by itself or an operator with one action, one after the other, not as part of a start.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Action {
     /// The first frame.
     pub first: Place,
     /// The last command.
     pub last: Place,
     before: Option<Place>,
+    /// Who set them.
+    pub by: By,
     /// How many became open, halted, closed.
     pub statuses: [u64; 3],
 }
 
 /// Who set a status.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum By {
     /// It is so from the definition on, or was so before the first frame.
+    #[default]
     Nobody,
     /// The venue, by the configuration of a start.
     Start,
@@ -151,6 +154,13 @@ pub enum By {
     Venue,
     /// The session with this comp id.
     Session(String),
+    /// An operator.
+    Operator {
+        /// Who.
+        name: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// A status from one place on.
@@ -445,7 +455,8 @@ impl Action {
     }
 
     fn json(&self) -> Value {
-        let mut value = json!({ "first": self.first.json(), "last": self.last.json() });
+        let (first, last) = (self.first.json(), self.last.json());
+        let mut value = json!({ "first": first, "last": last, "by": self.by.json() });
         for ((_, word), count) in Self::WORDS.iter().zip(self.statuses) {
             value[word] = count.into();
         }
@@ -459,7 +470,7 @@ impl fmt::Display for Action {
         let words = words.map(|((_, word), count)| {
             format!("{} {word}", counted(count, "instrument", "instruments"))
         });
-        write!(f, "{}  {}", self.first, words.collect::<Vec<_>>().join(", "))
+        write!(f, "{}  {}{}", self.first, words.collect::<Vec<_>>().join(", "), self.by)
     }
 }
 
@@ -493,12 +504,7 @@ impl Instrument {
 impl Status {
     /// From when on, for how long if there is a next one, and by whom.
     fn when(&self, next: Option<Place>) -> String {
-        let by = match &self.by {
-            By::Nobody => String::new(),
-            By::Start => ", by the venue at a start".to_owned(),
-            By::Venue => ", by the venue".to_owned(),
-            By::Session(comp_id) => format!(", by {comp_id}"),
-        };
+        let by = &self.by;
         match (self.from, next) {
             (None, None) => "since before the first frame".to_owned(),
             (None, Some(next)) => format!("since before the first frame, until {next}"),
@@ -510,6 +516,19 @@ impl Status {
     }
 }
 
+impl fmt::Display for By {
+    /// Behind what they did.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nobody => Ok(()),
+            Self::Start => f.write_str(", by the venue at a start"),
+            Self::Venue => f.write_str(", by the venue"),
+            Self::Session(comp_id) => write!(f, ", by {comp_id}"),
+            Self::Operator { name, reason } => write!(f, ", by operator {name}: {reason}"),
+        }
+    }
+}
+
 impl By {
     fn json(&self) -> Value {
         match self {
@@ -517,6 +536,7 @@ impl By {
             Self::Start => json!({ "venue": "start" }),
             Self::Venue => json!({ "venue": "running" }),
             Self::Session(comp_id) => json!({ "comp_id": comp_id }),
+            Self::Operator { name, reason } => json!({ "operator": name, "reason": reason }),
         }
     }
 }
@@ -659,7 +679,7 @@ impl Phases {
             0 => "none".to_owned(),
             count => grouped(count),
         };
-        write!(f, "\n\nBy itself    {count}: statuses that the venue set outside of a start")?;
+        write!(f, "\n\nActions      {count}: statuses that were set outside of a start")?;
         let (listed, before) = self.actions.listed();
         note_before(f, before, "actions")?;
         listed.into_iter().try_for_each(|(_, action)| write!(f, "\n  {action}"))

@@ -6,6 +6,7 @@ use ironbook_engine::{
     Command, Engine, Event, ExecType, InstrumentId, InstrumentStatus, LastLiquidity, SessionId,
     event::Execution,
 };
+use ironbook_gateway::{operator::OperatorRecord, session_record::SessionRecord};
 use ironbook_journal::Frame;
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ use crate::{
     Fault,
     index::Index,
     moment::Moment,
-    show::{comp_id, number, symbol},
+    show::{comp_id, number, symbol, target},
     text::{grouped, signed_decimal, utc},
 };
 
@@ -37,6 +38,21 @@ pub struct Top {
     pub trades: Vec<TradeRow>,
     /// Changes of an instrument's status: sequence, time, symbol, status.
     pub changes: Vec<(u64, u64, String, String)>,
+    /// Actions of operators: sequence, time, what, by whom and why.
+    pub operators: Vec<(u64, u64, OperatorRow)>,
+}
+
+/// What an operator asked for.
+#[derive(Clone, Debug)]
+pub struct OperatorRow {
+    /// What.
+    pub action: &'static str,
+    /// A symbol or all, or a comp id.
+    pub target: String,
+    /// Who.
+    pub name: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// What happened in a second.
@@ -112,6 +128,7 @@ struct Counting {
     trades: Vec<(i128, u64, u64, Execution)>,
     changes: Vec<(u64, u64, InstrumentId, InstrumentStatus)>,
     limit: usize,
+    operators: Vec<(u64, u64, OperatorRecord)>,
 }
 
 /// A part of a journal at a glance: at most `limit` rows of each kind.
@@ -136,6 +153,12 @@ impl Counting {
         if Event::is_kind(frame.kind) {
             if let Ok(event) = Event::decode(frame.kind, frame.payload) {
                 self.event(&event, frame);
+            }
+        } else if let Some(SessionRecord::Operator(record)) =
+            SessionRecord::decode(frame.kind, frame.payload)
+        {
+            if self.operators.len() < self.limit {
+                self.operators.push((frame.sequence, frame.time_ns, record));
             }
         } else if let Ok(command) = Command::decode(frame.kind, frame.payload)
             && let Some(session) = command.client()
@@ -236,8 +259,18 @@ impl Counting {
                     (*sequence, *time_ns, symbol(names, *id), format!("{status:?}"))
                 })
                 .collect(),
+            operators: self
+                .operators
+                .into_iter()
+                .map(|(sequence, time_ns, record)| (sequence, time_ns, operator_row(names, record)))
+                .collect(),
         }
     }
+}
+
+fn operator_row(names: &Engine, record: OperatorRecord) -> OperatorRow {
+    let (action, target) = (record.action.name(), target(&record, names));
+    OperatorRow { action, target, name: record.name, reason: record.reason }
 }
 
 /// A number of so many decimals with seven of them.
@@ -324,6 +357,14 @@ impl Top {
             value["status"] = status.as_str().into();
             value
         };
+        let operator = |(sequence, time_ns, row): &(u64, u64, OperatorRow)| {
+            let mut value = place_json(*sequence, *time_ns);
+            value["action"] = row.action.into();
+            value["target"] = row.target.as_str().into();
+            value["by"] = row.name.as_str().into();
+            value["reason"] = row.reason.as_str().into();
+            value
+        };
         let (span, from, to) = self.span;
         json!({
             "first": place_json(span.first, from),
@@ -334,6 +375,7 @@ impl Top {
             "busiest_seconds": self.seconds.iter().map(second).collect::<Vec<_>>(),
             "largest_trades": self.trades.iter().map(trade).collect::<Vec<_>>(),
             "status_changes": self.changes.iter().map(change).collect::<Vec<_>>(),
+            "operators": self.operators.iter().map(operator).collect::<Vec<_>>(),
         })
     }
 }
@@ -385,6 +427,15 @@ impl fmt::Display for Top {
             let (space, label) = if number == 0 { ("\n", "Status") } else { ("", "") };
             let time = clock(*time_ns);
             write!(f, "{space}\n{label:<12} {symbol} {status} at sequence {sequence}, {time}")?;
+        }
+        for (number, (sequence, time_ns, row)) in self.operators.iter().enumerate() {
+            let (space, label) = if number == 0 { ("\n", "Operators") } else { ("", "") };
+            let OperatorRow { action, target, name, reason } = row;
+            let time = clock(*time_ns);
+            write!(
+                f,
+                "{space}\n{label:<12} {action} {target}, by {name}: {reason}; at sequence {sequence}, {time}"
+            )?;
         }
         Ok(())
     }

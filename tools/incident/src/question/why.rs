@@ -23,6 +23,7 @@ use crate::{
     Fault,
     index::{Index, Key},
     moment::Moment,
+    operators::{Operators, by},
     place::{self, What, requests},
     show::{Content, Entry, Judged, comp_id, number},
     text::utc,
@@ -276,22 +277,24 @@ fn history(
         }
         (R::InstrumentHalted | R::InstrumentClosed, _) => {
             let before = Span { first: index.first_sequence(), last: input.sequence };
-            let mut since = None;
+            let (mut since, mut operators) = (None, Operators::default());
             scan(index, &[Key::Session(SessionId::VENUE)], before, |frame| {
+                operators.take(frame);
                 if let Ok(Command::SetInstrumentStatus(change)) =
                     Command::decode(frame.kind, frame.payload)
                     && change.instrument == refused.instrument
                 {
-                    since = Some((frame.sequence, frame.time_ns, change.status));
+                    let by = operators.of(&change.origin).map_or(String::new(), by);
+                    since = Some((frame.sequence, frame.time_ns, change.status, by));
                 }
             })?;
-            since.map(|(sequence, time_ns, status)| {
-                ("since", format!("{status:?} at sequence {sequence}, {}", utc(time_ns)))
+            since.map(|(sequence, time_ns, status, by)| {
+                ("since", format!("{status:?} at sequence {sequence}, {}{by}", utc(time_ns)))
             })
         }
         (R::TradedNotionalTooLarge | R::LossTooLarge | R::SessionCancelOnly, _) => {
             let trading = trading(index, refused.session, input.sequence)?;
-            trading.map(|entry| ("since", at(&entry, engine)))
+            trading.map(|(entry, by)| ("since", at(&entry, engine) + &by))
         }
         (R::TooLateToCancel, _) => Some(("the order", life(index, refused.order_id)?.end)),
         (R::UnknownOrder, Event::CancelRejected(event)) => {
@@ -315,18 +318,25 @@ fn history(
     })
 }
 
-/// The last that was decided about the trading of a session up to a place: a trip, or a status.
-fn trading(index: &Index, session: SessionId, last: u64) -> Result<Option<Entry>, Fault> {
+/// The last that was decided about the trading of a session up to a place, a trip or a status, and the operator who
+/// did, if one did.
+fn trading(index: &Index, session: SessionId, last: u64) -> Result<Option<(Entry, String)>, Fault> {
     let before = Span { first: index.first_sequence(), last };
-    let mut found = None;
+    let (mut found, mut operators, mut by_whom) = (None, Operators::default(), String::new());
     scan(index, &[Key::Session(session)], before, |frame| {
+        operators.take(frame);
+        if Command::is_kind(frame.kind) {
+            let command = Command::decode(frame.kind, frame.payload).ok();
+            let origin = command.as_ref().and_then(Command::origin);
+            by_whom = origin.and_then(|origin| operators.of(origin)).map_or(String::new(), by);
+        }
         let is_its = match place::event(frame) {
             Some(Event::SessionTripped(event)) => event.session == session,
             Some(Event::TradingStatusChanged(event)) => event.session == session,
             _ => false,
         };
         if is_its {
-            found = Some(Entry::of(frame));
+            found = Some((Entry::of(frame), by_whom.clone()));
         }
     })?;
     Ok(found)
@@ -399,7 +409,7 @@ fn of_order(index: &Index, order_id: OrderId) -> Result<Why, Fault> {
     if event.reason == ExecReason::SessionTripped {
         let engine = super::engine(&moment)?;
         let trading = trading(index, event.session, sequence)?;
-        trip = trading.map(|entry| at(&entry, engine));
+        trip = trading.map(|(entry, _)| at(&entry, engine));
         facts.extend(trip.clone().map(|trip| ("tripped", trip)));
     }
     let verdict = match (event.ord_status, rested) {

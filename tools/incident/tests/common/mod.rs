@@ -14,6 +14,7 @@ use ironbook_engine::{
     sink::VecSink,
 };
 use ironbook_gateway::{
+    operator::{Action, OperatorRecord},
     random::Random,
     session_record::{Copies, SessionRecord},
     throttle::{ThrottleAction, ThrottleScope, ThrottleTerms},
@@ -258,6 +259,21 @@ impl Script {
         let origin = Origin::venue(Timestamp(self.now_ns));
         let reason = ReasonText::try_from(why).expect("a short reason");
         self.command(SetTradingStatus::new(origin, session, status, reason))
+    }
+
+    /// An operator asks for an action, which so many commands carry out from here on; gives their origin.
+    pub fn operator(
+        &mut self,
+        action: Action,
+        (session, instrument): (SessionId, InstrumentId),
+        commands: u32,
+        (name, reason): (&str, &str),
+    ) -> Origin {
+        let asked = Timestamp(self.now_ns);
+        let (name, reason) = (name.to_owned(), reason.to_owned());
+        let record = OperatorRecord { action, session, instrument, commands, asked, name, reason };
+        self.record(&SessionRecord::Operator(record));
+        Origin::venue(asked)
     }
 
     pub fn engine(&self) -> &Engine {
