@@ -60,10 +60,19 @@ fn phases_say_who_set_a_status_and_why() {
     day(&mut script);
     script.close();
     let (found, _) = phases(&dir).expect("a journal");
-    let actions: Vec<_> =
-        found.actions.kept.iter().map(|action| (action.by.clone(), action.statuses)).collect();
-    let expected =
-        [(by(ANN), [0, 2, 0]), (by(BOB), [1, 0, 0]), (By::Venue, [0, 1, 0]), (by(ANN), [1, 0, 0])];
+    let actions: Vec<_> = found
+        .actions
+        .kept
+        .iter()
+        .map(|action| (action.by.clone(), action.statuses, action.session.clone()))
+        .collect();
+    let expected = [
+        (by(ANN), [0, 2, 0], None),
+        (by(BOB), [1, 0, 0], None),
+        (by(BOB), [0, 0, 0], Some((Action::Suspend, "C7".to_owned()))),
+        (By::Venue, [0, 1, 0], None),
+        (by(ANN), [1, 0, 0], None),
+    ];
     assert_eq!(actions, expected, "open, halted, closed");
     let statuses = |number: usize| -> Vec<_> {
         let kept = &found.instruments[number].statuses.kept;
@@ -82,7 +91,8 @@ fn phases_say_who_set_a_status_and_why() {
     assert_eq!(statuses(1), [(Open, By::Nobody), (Halted, by(ANN)), (Open, By::Start)]);
     let text = found.to_string();
     for expected in [
-        "Actions      4: statuses that were set outside of a start",
+        "Actions      5: outside of starts",
+        "suspend C7, by operator bob: news is told",
         "2 instruments halted, by operator ann: news is out",
         "1 instrument halted, by the venue",
     ] {

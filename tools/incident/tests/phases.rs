@@ -9,7 +9,7 @@ use ironbook_engine::{
     EngineLimits, InstrumentId,
     InstrumentStatus::{Closed, Halted, Open},
     SessionId, Side,
-    command::{DefineInstrument, DefineSession},
+    command::{DefineInstrument, DefineSession, RiskLimits},
     domain::DisconnectCause,
 };
 use ironbook_gateway::{
@@ -80,6 +80,9 @@ fn starts_are_seen_by_what_they_journal() {
         day.command(DefineInstrument::new(third, "IBM".try_into().unwrap(), 2, 0, 1, 1));
         day.set_status(third, Closed);
         day.command(DefineSession::new(SessionId(4), "C9".try_into().unwrap()));
+        day.limit(SessionId(4), RiskLimits { open_orders: 5, ..RiskLimits::NONE });
+        day.command(DefineSession::new(SessionId(5), "C10".try_into().unwrap()));
+        day.limit(SessionId(5), RiskLimits { open_orders: 5, ..RiskLimits::NONE });
         day.record(&lost(C1));
         day.record(&logon(C2));
         day.order((C2, "b"), AAPL, Side::Sell, (10, 10_100));
@@ -100,18 +103,20 @@ fn starts_are_seen_by_what_they_journal() {
     assert_eq!((first.last.sequence, second.last.sequence), (at[0] - 1, at[1] - 1));
     assert_eq!(second.silence_ns, Some(MINUTE_NS + STEP_NS));
     let news = |run: &Run| {
-        (run.limits, run.instruments, run.statuses, run.sessions, run.roles, run.throttles)
+        let sessions = (run.sessions, run.risk_limits, run.roles, run.throttles);
+        (run.limits, run.instruments, run.statuses, sessions)
     };
-    assert_eq!(news(first), (true, 2, 0, 3, 1, 1));
-    assert_eq!(news(second), (true, 1, 1, 1, 0, 0));
-    assert_eq!(news(third), (false, 0, 1, 0, 0, 0));
+    assert_eq!(news(first), (true, 2, 0, (3, 0, 1, 1)));
+    assert_eq!(news(second), (true, 1, 1, (2, 2, 0, 0)));
+    assert_eq!(news(third), (false, 0, 1, (0, 0, 0, 0)));
     assert_eq!([first.lost, second.lost, third.lost], [0, 1, 1]);
     assert_eq!([first, second, third].map(|run| run.requests.all), [1, 2, 0]);
     let text = found.to_string();
     for expected in [
         "Starts       3 seen; opened to be written 1 time\n",
         "it died: 1 session logged on",
-        "start after 1 min 0 s without a frame; new: limits, 1 instrument, 1 status, 1 session\n",
+        "start after 1 min 0 s without a frame; new: limits, 1 instrument, 1 status, 2 sessions, \
+         2 sessions' risk limits\n",
         "by the venue at a start",
         "1 instrument halted",
         "the journal ends there",

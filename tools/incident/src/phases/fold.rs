@@ -126,6 +126,7 @@ impl Fold {
                 self.step(Step::Sessions, here, before).sessions += 1;
                 self.comp_ids.insert(definition.session, definition.comp_id.to_string());
             }
+            Command::SetRiskLimits(_) => self.step(Step::Sessions, here, before).risk_limits += 1,
             Command::SetInstrumentStatus(command) => {
                 let session = command.origin.session;
                 if session != SessionId::VENUE {
@@ -171,6 +172,13 @@ impl Fold {
                 if !self.leaving.remove(session) =>
             {
                 self.step(Step::Roles, here, before).lost += 1;
+            }
+            SessionRecord::Operator(record) if record.session != SessionId::VENUE => {
+                self.other();
+                let by = By::Operator { name: record.name.clone(), reason: record.reason.clone() };
+                let session = Some((record.action, self.comp_id(record.session)));
+                let (first, last, statuses) = (here, here, [0; 3]);
+                self.actions.push(Action { first, last, before, by, statuses, session });
             }
             other => {
                 self.other();
@@ -246,7 +254,8 @@ impl Fold {
             self.end_action();
         }
         let by = self.by.clone();
-        let begin = || Action { first: here, last: here, before, by, statuses: [0; 3] };
+        let begin =
+            || Action { first: here, last: here, before, by, statuses: [0; 3], session: None };
         let action = self.action.get_or_insert_with(begin);
         action.last = here;
         action.statuses[Action::at(status)] += 1;

@@ -4,8 +4,8 @@
 //! It needs no index and no engine, so it answers for journals of other rules too, and for a damaged one up to
 //! the damage. One pass; the bounds of what is kept are constants here.
 //!
-//! No frame says that a venue starts. A start is seen by what it journals: limits, instruments, sessions and
-//! roles and throttles that are new, sessions that were logged on when the venue before it died; or by a session that begins behind a stop.
+//! No frame says that a venue starts. A start is seen by what it journals: limits, instruments, sessions,
+//! risk limits, roles and throttles that are new, sessions that were logged on when the venue before it died; or by a session that begins behind a stop.
 //! One that had nothing to say leaves no frame, but an epoch in the header of a segment.
 
 mod fold;
@@ -13,7 +13,7 @@ mod fold;
 use std::{collections::VecDeque, fmt, path::Path};
 
 use ironbook_engine::{InstrumentId, InstrumentStatus, Sequence};
-use ironbook_gateway::{replay::PlayError, snapshot::oldest_usable};
+use ironbook_gateway::{operator, replay::PlayError, snapshot::oldest_usable};
 use ironbook_journal::{FileStorage, Reader, SegmentInfo};
 use serde_json::{Value, json};
 
@@ -93,6 +93,8 @@ pub struct Run {
     pub sessions: u64,
     /// Roles that its start gave to sessions.
     pub roles: u64,
+    /// Sessions whose risk limits its start changed.
+    pub risk_limits: u64,
     /// Throttles that its start gave to sessions, or took from them.
     pub throttles: u64,
     /// Sessions that were logged on when the venue before it died.
@@ -128,7 +130,8 @@ pub struct Silence {
     pub to: Place,
 }
 
-/// Statuses that the venue set by itself or an operator with one action, one after the other, not as part of a start.
+/// What was done outside of a start: statuses of instruments that the venue set by itself or an operator with one
+/// action, one after the other, or what an operator did to a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Action {
     /// The first frame.
@@ -140,6 +143,8 @@ pub struct Action {
     pub by: By,
     /// How many became open, halted, closed.
     pub statuses: [u64; 3],
+    /// What was done to which session, by comp id.
+    pub session: Option<(operator::Action, String)>,
 }
 
 /// Who set a status.
@@ -364,6 +369,7 @@ impl Run {
             statuses: 0,
             sessions: 0,
             roles: 0,
+            risk_limits: 0,
             throttles: 0,
             lost: 0,
             stop: None,
@@ -378,6 +384,7 @@ impl Run {
             (self.statuses, "status", "statuses"),
             (self.sessions, "session", "sessions"),
             (self.roles, "role", "roles"),
+            (self.risk_limits, "session's risk limits", "sessions' risk limits"),
             (self.throttles, "throttle", "throttles"),
         ];
         let told = counts.into_iter().filter(|(count, ..)| *count > 0);
@@ -460,6 +467,9 @@ impl Action {
         for ((_, word), count) in Self::WORDS.iter().zip(self.statuses) {
             value[word] = count.into();
         }
+        if let Some((action, comp_id)) = &self.session {
+            value["session"] = json!({ "action": action.name(), "comp_id": comp_id });
+        }
         value
     }
 }
@@ -470,6 +480,8 @@ impl fmt::Display for Action {
         let words = words.map(|((_, word), count)| {
             format!("{} {word}", counted(count, "instrument", "instruments"))
         });
+        let session = self.session.iter().map(|(did, whom)| format!("{} {whom}", did.name()));
+        let words = words.chain(session);
         write!(f, "{}  {}{}", self.first, words.collect::<Vec<_>>().join(", "), self.by)
     }
 }
@@ -561,6 +573,7 @@ impl Phases {
             value["statuses"] = run.statuses.into();
             value["sessions"] = run.sessions.into();
             value["roles"] = run.roles.into();
+            value["risk_limits"] = run.risk_limits.into();
             value["throttles"] = run.throttles.into();
             value["sessions_lost"] = run.lost.into();
             value["stop"] = run.stop.map(Place::json).into();
@@ -679,7 +692,7 @@ impl Phases {
             0 => "none".to_owned(),
             count => grouped(count),
         };
-        write!(f, "\n\nActions      {count}: statuses that were set outside of a start")?;
+        write!(f, "\n\nActions      {count}: outside of starts")?;
         let (listed, before) = self.actions.listed();
         note_before(f, before, "actions")?;
         listed.into_iter().try_for_each(|(_, action)| write!(f, "\n  {action}"))
