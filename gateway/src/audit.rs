@@ -36,6 +36,11 @@ impl Audit {
         self.wants_halt.store(true, Ordering::Relaxed);
     }
 
+    /// Something was opened behind a halt: all that is open is halted once more.
+    pub fn halt_again(&self) {
+        self.wants_halt.store(true, Ordering::Relaxed);
+    }
+
     /// Whether a difference was found.
     pub fn found_difference(&self) -> bool {
         self.differs.load(Ordering::Relaxed)

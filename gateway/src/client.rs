@@ -225,10 +225,12 @@ impl Client {
                 Err(error) => return Err(error.into()),
             }
         }
-        if self.held_from.is_none() {
-            self.output.clear();
-            self.written = 0;
+        // What is held back, a message or two, moves to the front.
+        self.output.drain(..self.written);
+        if let Some(from) = &mut self.held_from {
+            *from -= self.written;
         }
+        self.written = 0;
         Ok(())
     }
 

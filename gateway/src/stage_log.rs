@@ -317,6 +317,13 @@ impl StageLog {
         if damage.as_ref().is_some_and(|damage| !damage.is_cut) {
             fs::rename(&path, dir.join(STAGE_LOG_OLD))?;
         }
+        // Of a time when more was kept.
+        for path in [&path, &dir.join(STAGE_LOG_OLD)] {
+            if fs::metadata(path).is_ok_and(|file| file.len() > bytes_max / 2) {
+                fs::remove_file(path)?;
+            }
+        }
+        let good = good.min(fs::metadata(&path).map_or(0, |file| file.len()));
         let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
         let bytes = match damage {
             Some(StageLogDamage { is_cut: false, .. }) => 0,
@@ -353,8 +360,8 @@ impl StageLog {
     /// # Errors
     /// The file can't be written; it may have a part of the record.
     pub fn turn(&mut self, now: Timestamp, sequence: u64) -> io::Result<()> {
-        // A clock that is set back ends the second.
-        if now.0 >= self.from_ns && now.0 - self.from_ns < INTERVAL_NS {
+        // By whole seconds, as the slowest are kept; a clock that is set back ends one, too.
+        if now.0 / INTERVAL_NS == self.from_ns / INTERVAL_NS {
             return Ok(());
         }
         self.end(now, sequence)

@@ -273,6 +273,15 @@ impl Throttle {
         delays.max().filter(|wait| *wait > 0).map(|wait| Timestamp(now.0 + wait))
     }
 
+    /// A bucket has refused an order at this time: it has no whole token then, whatever is known of it.
+    pub fn note_refusal(&mut self, firms: &mut [Bucket], of: ThrottleScope, now: Timestamp) {
+        for (scope, bucket) in self.buckets(firms) {
+            if scope == of && bucket.wait_ns(now) == 0 {
+                bucket.parts = TOKEN - 1;
+            }
+        }
+    }
+
     /// The buckets that there are, as they were left.
     pub fn bounds<'a>(
         &'a self,

@@ -264,7 +264,7 @@ impl Venue {
             operator = Some(socket.path().to_owned());
             let agent = OperatorAgent::new(parts, SystemClock, socket);
             let idle = IdleStrategy::parking(operator::PARK_MAX);
-            threads.push(spawn_lowest(name, agent, idle, stop.clone())?);
+            threads.push(spawn(name, agent, idle, None, stop.clone())?);
             started.threads.push((name.to_owned(), None));
         }
         let mut metrics = None;
@@ -857,6 +857,12 @@ fn announce_sessions<C: Clock>(
         let before = known.map(|known| known.throttles.clone()).unwrap_or_default();
         throttles.records_since(&before, id).into_iter().for_each(|record| core.record_now(record));
         setups.push(SessionSetup { id, config: session.clone() });
+    }
+    // Who is configured no more bounds nobody, and is of no firm.
+    let known = (1..).map(SessionId).map_while(|id| Some((id, table.get(id)?)));
+    for (id, known) in known.filter(|(id, _)| !ids.contains(id)) {
+        let records = SessionThrottles::default().records_since(&known.throttles, id);
+        records.into_iter().for_each(|record| core.record_now(record));
     }
     Ok(setups)
 }

@@ -8,7 +8,7 @@ use ironbook_engine::{
     command::{Origin, SetInstrumentStatus, SetTradingStatus},
     record::DecodeError,
 };
-use ironbook_journal::{DurablePosition, Frame, Tail};
+use ironbook_journal::{DurablePosition, Frame, Position, Tail};
 
 use super::{
     ALL, Action, Answer, Asked, Cause, OperatorRecord, Outcome, Request, Standing, Status,
@@ -35,6 +35,10 @@ pub const ANSWER_NS_MAX: u64 = 5_000_000_000;
 
 /// Frames that are followed in one turn, so that sockets are read in between.
 const FRAMES_PER_TURN: usize = 4_096;
+
+/// Why nothing is resumed.
+const AUDIT_DIFFERS: &str = "the audit found a difference, and trading must not go on; nothing is open: stop the \
+                             venue and run ironbook replay on its data directory";
 
 /// Turns of a stop, a millisecond apart, in which what is under way may still come.
 const STOP_TURNS: u32 = 200;
@@ -82,6 +86,8 @@ struct UnderWay {
     waiting: VecDeque<Input>,
     /// Commands that the journal has.
     seen: u32,
+    /// Where the journal ended when it had all of it.
+    whole_at: Option<Position>,
     /// The last frame was one of its commands, or an event of one.
     is_here: bool,
     outcome: Outcome,
@@ -128,15 +134,18 @@ impl<C: Clock> OperatorAgent<C> {
         while self.parts.tail.position() < written && !self.follow() {}
     }
 
-    /// Hands over what there is room for.
-    fn push(&mut self) {
-        let Some(under_way) = &mut self.under_way else { return };
+    /// Hands over what there is room for; says how much that was.
+    fn push(&mut self) -> usize {
+        let Some(under_way) = &mut self.under_way else { return 0 };
+        let mut pushed = 0;
         while self.parts.inputs.room() > 0
             && let Some(input) = under_way.waiting.pop_front()
         {
             self.parts.inputs.push(input);
+            pushed += 1;
         }
         self.parts.inputs.flush();
+        pushed
     }
 
     /// Answers an action that the journal has, or that it does not have in time.
@@ -145,11 +154,22 @@ impl<C: Clock> OperatorAgent<C> {
         let is_whole = under_way.seen == under_way.record.commands
             && under_way.outcome.sequence > 0
             && (all_read || !under_way.is_here);
-        let is_safe =
-            !self.parts.waits_for_disk || self.parts.durable.get() >= self.parts.tail.position();
-        if is_whole && is_safe {
-            let answer = Answer::outcome(under_way.outcome);
+        if is_whole {
+            // What comes behind it is not waited for.
+            under_way.whole_at.get_or_insert(self.parts.tail.position());
+        }
+        let is_safe = |at| !self.parts.waits_for_disk || self.parts.durable.get() >= at;
+        if under_way.whole_at.is_some_and(is_safe) {
             log_outcome(&under_way.record, &under_way.outcome);
+            let answer = if under_way.record.action == Action::Resume
+                && self.parts.audit.found_difference()
+            {
+                // It was found when this was under way: what was opened is halted again.
+                self.parts.audit.halt_again();
+                Answer::refused(AUDIT_DIFFERS.to_owned())
+            } else {
+                Answer::outcome(under_way.outcome)
+            };
             if let Some(asker) = under_way.asker {
                 self.socket.answer(asker, &answer, now);
             }
@@ -199,6 +219,7 @@ impl<C: Clock> OperatorAgent<C> {
             record,
             waiting: std::iter::once(asked).chain(commands).collect(),
             seen: 0,
+            whole_at: None,
             is_here: false,
             outcome: Outcome::default(),
         });
@@ -239,9 +260,7 @@ impl<C: Clock> OperatorAgent<C> {
             );
         }
         if action == Action::Resume && self.parts.audit.found_difference() {
-            return Err("the audit found a difference, and trading must not go on; nothing was done: stop the venue \
-                        and run ironbook replay on its data directory"
-                .to_owned());
+            return Err(AUDIT_DIFFERS.to_owned());
         }
         let asked = Timestamp(now.0.max(self.asked.0 + 1));
         let planned = Plan { standing: &self.parts.standing, asked, reason: &reason };
@@ -392,9 +411,9 @@ impl<C: Clock> Agent for OperatorAgent<C> {
     fn do_work(&mut self) -> usize {
         let all_read = self.follow();
         let now = self.clock.now();
-        self.push();
+        let pushed = self.push();
         self.settle(all_read, now);
-        let done = self.socket.turn(now) + self.hear(now);
+        let done = pushed + self.socket.turn(now) + self.hear(now);
         usize::from(!all_read) + done
     }
 
@@ -414,7 +433,8 @@ impl<C: Clock> Agent for OperatorAgent<C> {
         }
         self.stop_turns += 1;
         let now = self.clock.now();
-        let waits = self.under_way.as_ref().is_some_and(|it| it.asker.is_some());
+        let waits =
+            self.under_way.as_ref().is_some_and(|it| it.asker.is_some() || !it.waiting.is_empty());
         if waits && self.stop_turns < STOP_TURNS {
             return false;
         }

@@ -69,6 +69,13 @@ impl Buckets {
         Some(Asked { session, cl_ord_id, received, outcome })
     }
 
+    /// A bucket of a session has refused an order, of which the journal has only the answer.
+    pub fn note_refusal(&mut self, session: SessionId, scope: ThrottleScope, now: Timestamp) {
+        if let Some((_, throttle)) = self.sessions.get_mut(&session) {
+            throttle.note_refusal(&mut self.firms, scope, now);
+        }
+    }
+
     /// Whole tokens that a session's buckets had left when they were last asked; below zero where orders were
     /// taken that had none.
     pub fn left(&self, session: SessionId) -> impl Iterator<Item = (ThrottleScope, i64)> {

@@ -186,6 +186,16 @@ fn a_start_fills_buckets_and_a_refusal_empties_them() {
     assert_eq!((left(&found).0, left(&found).1.sequence), (0, refused));
     let row = found.head_room.rows.last().expect("a row").1;
     assert_eq!((row.requests, row.refused, row.left_own), (1, 1, Some(0)));
+    // Its bucket had less than one token then, whatever the requests before it had left; two seconds bring two.
+    let later = of("C1", |day| {
+        day.throttle(C1, "", (1, 50));
+        orders(day, ["a", "b", "c"]);
+        refusal(day, C1, ThrottleScope::Session);
+        day.wait(2 * SECOND_NS);
+        day.order((C1, "d"), AAPL, Side::Buy, (1, 10_000));
+    });
+    let row = later.head_room.rows.last().expect("a row").1;
+    assert_eq!((row.requests, row.left_own), (1, Some(2)));
     let hit = found.anomalies.first_limit.expect("a limit");
     assert_eq!((hit.place.sequence, &*hit.rule), (refused, "throttle of the session"));
     assert!(hit.text.contains("this session may send 1 orders and replaces a second, 4 at once"));

@@ -190,6 +190,10 @@ fn ask(index: &Index, first: u64, settings: &[&str]) -> WhatIf {
     what_if(index, wanted(index, first, settings)).expect("an answer")
 }
 
+fn first_from(index: &Index, from: u64, settings: &[&str]) -> Option<u64> {
+    ask(index, from, settings).first.map(|first| first.sequence)
+}
+
 fn wanted(index: &Index, first: u64, settings: &[&str]) -> Wanted {
     let settings = settings.iter().map(|word| word.to_string()).collect();
     let span = Span { first, last: index.last_sequence() };
@@ -226,9 +230,15 @@ fn other_limits_refuse_and_trip_elsewhere() {
     }
     // From a moment on, at which the session has the limits already.
     let from = at("s2");
-    let first = |settings: &[&str]| ask(&index, from, settings).first.map(|first| first.sequence);
+    let first = |settings: &[&str]| first_from(&index, from, settings);
     assert_eq!(first(&["C7.traded_notional=10001"]), Some(at("k2")));
     assert_eq!(first(&["C7.traded_notional=20000"]), None);
+    // Where it is tripped already, other limits would say nothing.
+    for settings in [&["C7.traded_notional=0"][..], &["session.open_orders=9"]] {
+        let fault = what_if(&index, wanted(&index, at("k3"), settings)).unwrap_err().to_string();
+        assert!(fault.contains("C7 is tripped before --from"), "{fault}");
+    }
+    assert_eq!(first_from(&index, at("k3"), &["C1.open_orders=9"]), None);
     for (settings, expected) in [
         (&["C7.loss=x"][..], "\"x\" is no such limit"),
         (&["C7.loss=-1"], "is no such limit"),

@@ -10,12 +10,13 @@ use ironbook_benches::{
     workload,
 };
 use ironbook_gateway::{
+    config::Config,
     histogram::Distribution,
     stages::{Pace as Measured, Stage, StageTimes},
     venue::Venue,
 };
 use ironbook_journal::Options;
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use crate::output::grouped;
 
@@ -236,17 +237,20 @@ fn full_speed(count: usize, stages: &mut Stages) -> Result<LoadReport, MeasureEr
 /// meanwhile meets both alike. The venue sleeps while the echo has the processors.
 fn beside_echo(point: &mut Point, count: usize) -> Result<(), MeasureError> {
     let dir = tempfile::tempdir()?;
-    let venue = distance::ready_venue(&distance::config(dir.path()), true)?;
+    let config = distance::config(dir.path());
+    let venue = distance::ready_venue(&config, true)?;
     let options = options(&venue, Pace::PerSecond(point.rate));
     let mut load = Load::log_on(&options)?;
     let mut flow = flow();
     let mut echoes: Option<OpenLoop> = None;
     let each = ((point.rate * SLICE_SECONDS) as usize).clamp(1, count);
     let warm_up = (each as f64 * WARM_UP) as u64;
+    let rest = time_to_sleep(&config);
     let mut sent = 0;
     let mut sending = Ok(());
     while sent < count && sending.is_ok() {
         let slice = each.min(count - sent);
+        thread::sleep(rest);
         let echo = open_loop::echo(slice as u64, point.rate, ECHO_IN_FLIGHT, warm_up)?;
         match &mut echoes {
             Some(echoes) => echoes.add(&echo),
@@ -267,6 +271,11 @@ fn beside_echo(point: &mut Point, count: usize) -> Result<(), MeasureError> {
     let done = report.requests();
     point.runs.push(OpenLoop { done, latency: report.latency, duration: report.duration });
     Ok(())
+}
+
+/// After how long without work the venue's thread sleeps, and a little more.
+fn time_to_sleep(config: &Config) -> Duration {
+    2 * Duration::from_micros(config.threads.spin_us + config.threads.yield_us)
 }
 
 /// Requests of a point.

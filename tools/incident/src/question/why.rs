@@ -330,13 +330,15 @@ fn trading(index: &Index, session: SessionId, last: u64) -> Result<Option<(Entry
             let origin = command.as_ref().and_then(Command::origin);
             by_whom = origin.and_then(|origin| operators.of(origin)).map_or(String::new(), by);
         }
-        let is_its = match place::event(frame) {
-            Some(Event::SessionTripped(event)) => event.session == session,
-            Some(Event::TradingStatusChanged(event)) => event.session == session,
-            _ => false,
-        };
-        if is_its {
-            found = Some((Entry::of(frame), by_whom.clone()));
+        match place::event(frame) {
+            // Nobody's doing: it may even be of a command that is not among these frames.
+            Some(Event::SessionTripped(event)) if event.session == session => {
+                found = Some((Entry::of(frame), String::new()));
+            }
+            Some(Event::TradingStatusChanged(event)) if event.session == session => {
+                found = Some((Entry::of(frame), by_whom.clone()));
+            }
+            _ => {}
         }
     })?;
     Ok(found)

@@ -156,6 +156,13 @@ enum Setting {
     Risk(Whose, usize, String),
 }
 
+impl Setting {
+    /// Whether it is a risk limit of this session.
+    fn is_risk_of(&self, session: SessionId) -> bool {
+        matches!(self, Self::Risk(whose, ..) if *whose == Whose::EachSession || *whose == Whose::Session(session))
+    }
+}
+
 /// Settings that commands are changed by.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settings(Vec<(String, Setting)>);
@@ -400,6 +407,16 @@ impl Settings {
             {
                 return Err(Fault::Question(format!(
                     "{word}: {symbol} is defined before --from, and keeps its terms; {begin}"
+                )));
+            }
+        }
+        for view in engine.sessions().filter(|view| view.risk.trip.is_some()) {
+            if let Some((word, _)) =
+                self.0.iter().find(|(_, setting)| setting.is_risk_of(view.session))
+            {
+                return Err(Fault::Question(format!(
+                    "{word}: {} is tripped before --from, and stays so under other limits; {begin}",
+                    view.comp_id
                 )));
             }
         }

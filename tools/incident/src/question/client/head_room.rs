@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use ironbook_engine::{Command, Event, ExecType, SessionId, domain::DisconnectCause};
+use ironbook_engine::{Command, Event, ExecType, SessionId, Timestamp, domain::DisconnectCause};
 use ironbook_gateway::{
     session_record::SessionRecord,
     session_throttles::{FirmThrottle, SessionThrottles},
@@ -193,6 +193,7 @@ impl Watch {
                     row.refused += 1;
                 }
                 if let Some(scope) = record.text().and_then(ThrottleScope::of_refusal) {
+                    self.buckets.note_refusal(session, scope, Timestamp(here.time_ns));
                     self.note_left(session, (scope, 0), here);
                 }
             }
