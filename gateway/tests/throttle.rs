@@ -268,5 +268,12 @@ fn throttles_are_journaled_at_a_start_when_they_are_others() {
     venue.restart_with(|_| {}).expect("it starts");
     venue.stop();
     assert_eq!(journaled(&venue), expected);
+    // Who is not in the configuration any more is bound by nothing, once.
+    expected.extend(["2 Session  none", "2 Firm  none", "3 Firm  none"]);
+    for _ in 0..2 {
+        venue.restart_with(|config| config.sessions.truncate(1)).expect("it starts");
+        venue.stop();
+        assert_eq!(journaled(&venue), expected);
+    }
     common::replay(&venue.journal());
 }

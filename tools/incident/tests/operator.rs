@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::{AAPL, C1, C7, MSFT, Script, index, index as index_of, memory_dir};
+use common::{AAPL, C1, C7, MSFT, Script, index, memory_dir};
 use ironbook_engine::{
     InstrumentId, InstrumentStatus, ReasonText, SessionId, Side, TradingStatus,
-    command::{Origin, RiskLimits, SetInstrumentStatus, SetTradingStatus},
+    command::{Origin, SetInstrumentStatus, SetTradingStatus},
 };
 use ironbook_gateway::{operator::Action, session_record::SessionRecord};
 use ironbook_incident::{
@@ -193,20 +193,6 @@ fn top_and_why_name_the_operator_and_the_reason() {
             None => assert!(!told.contains("operator"), "{told}"),
         }
     }
-    let dir = place.path().join("tripped");
-    let mut script = Script::new(&dir);
-    script.limit(C7, RiskLimits { traded_notional: 1, window_ms: 1_000, ..RiskLimits::NONE });
-    script.order((C7, "rests"), AAPL, Side::Buy, (10, 10_000));
-    let origin = script.operator(Action::Open, (C7, InstrumentId::NONE), 1, ANN);
-    let reason = ReasonText::try_from(ANN.1).unwrap();
-    script.command(SetTradingStatus::new(origin, C7, TradingStatus::Open, reason));
-    // Another session's order trips it.
-    script.order((C1, "hits"), AAPL, Side::Sell, (10, 10_000));
-    script.order((C7, "late"), AAPL, Side::Buy, (10, 10_000));
-    script.close();
-    let tripped = index_of(&dir);
-    let told = why(&tripped, "late").expect("an answer").to_string();
-    assert!(told.contains("tripped") && !told.contains("operator"), "{told}");
     let span = Span { first: 1, last: index.last_sequence() };
     let found = top(&index, span, 2).expect("an answer");
     let text = found.to_string();
