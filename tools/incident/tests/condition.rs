@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{C7, START_NS, Script, index, memory_dir, story};
+use common::{C7, START_NS, Script, frames, index, memory_dir, story};
 use ironbook_gateway::session_record::SessionRecord;
 use ironbook_incident::{
     condition::{Condition, NAMES},
@@ -10,17 +10,6 @@ use ironbook_incident::{
     moment::Moment,
     question::why::why,
 };
-
-/// The frames at which a condition holds, one an input.
-fn frames(index: &Index, text: &str) -> Vec<u64> {
-    let condition = Condition::parse(text, START_NS).unwrap_or_else(|error| panic!("{error}"));
-    let mut moment = Moment::before(index, 1).unwrap();
-    let mut found = Vec::new();
-    while let Some(sequence) = moment.run_until(&mut condition.watch()).unwrap() {
-        found.push(sequence);
-    }
-    found
-}
 
 #[test]
 fn conditions_hold_where_they_should() {

@@ -4,15 +4,13 @@ mod common;
 
 use std::path::Path;
 
-use common::{AAPL, C1, C2, C7, START_NS, Script, churn, churn_from, index, memory_dir};
+use common::{AAPL, C1, C2, C7, Script, churn, churn_from, frames, index, memory_dir};
 use ironbook_engine::{
     Side, TradeId, TradingStatus,
     command::{NOTIONAL_SCALE, RiskLimits},
 };
 use ironbook_incident::{
-    condition::Condition,
     index::{Index, Key},
-    moment::Moment,
     question::{Span, client::client, why::why},
     scenario::{play, write},
     whatif::{Wanted, WhatIf, what_if},
@@ -66,17 +64,6 @@ fn a_client_is_told_of_its_trips() {
     let refused = told.anomalies.first_limit.expect("a limit");
     assert!(told.rejects.contains_key(&refused.rule), "{refused:?}");
     assert_eq!(client(&index, "C1", span).unwrap().trips, []);
-}
-
-/// The frames at which a condition holds, one an input.
-fn frames(index: &Index, text: &str) -> Vec<u64> {
-    let condition = Condition::parse(text, START_NS).unwrap_or_else(|error| panic!("{error}"));
-    let mut moment = Moment::before(index, 1).unwrap();
-    let mut found = Vec::new();
-    while let Some(sequence) = moment.run_until(&mut condition.watch()).unwrap() {
-        found.push(sequence);
-    }
-    found
 }
 
 #[test]

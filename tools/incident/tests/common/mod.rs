@@ -19,7 +19,7 @@ use ironbook_gateway::{
     session_record::{Copies, SessionRecord},
     throttle::{ThrottleAction, ThrottleScope, ThrottleTerms},
 };
-use ironbook_incident::index::Index;
+use ironbook_incident::{condition::Condition, index::Index, moment::Moment};
 use ironbook_journal::{Options, SEGMENT_BYTES_MIN, Writer, open};
 
 /// 2026-03-02 14:30:00 UTC in ns.
@@ -429,4 +429,15 @@ impl Tokens {
         (self.parts, self.at) = ((self.parts + flowed).min(self.full), now);
         self.parts >= TOKEN
     }
+}
+
+/// The frames at which a condition holds, one an input.
+pub fn frames(index: &Index, text: &str) -> Vec<u64> {
+    let condition = Condition::parse(text, START_NS).unwrap_or_else(|error| panic!("{error}"));
+    let mut moment = Moment::before(index, 1).unwrap();
+    let mut found = Vec::new();
+    while let Some(sequence) = moment.run_until(&mut condition.watch()).unwrap() {
+        found.push(sequence);
+    }
+    found
 }
