@@ -11,6 +11,7 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::Path,
+    sync::Arc,
     thread,
 };
 
@@ -18,18 +19,25 @@ use common::{
     FixClient, TestVenue, cancel, limit,
     stepped::{SECOND, Stepped},
 };
-use ironbook_engine::{Command, InstrumentId, SessionId, Timestamp};
+use ironbook_engine::{
+    Command, InstrumentId, InstrumentStatus, SessionId, Timestamp,
+    command::{Origin, SetInstrumentStatus},
+};
 use ironbook_gateway::{
     agent::Agent as _,
+    clock::ManualClock,
     config::{Acknowledge, Config, RiskConfig},
+    network::TcpNetwork,
     operator::{
         ANSWER_NS_MAX, Action, CONNECTIONS_MAX, IDLE_NS_MAX, OperatorAgent, OperatorRecord,
         REQUEST_BYTES_MAX, SOCKET, Socket,
     },
+    replay::replay_on_one,
     session_record::SessionRecord,
-    venue::{StartError, Venue},
+    stages::StageWatches,
+    venue::{Opened, Parts, Place, StartError, Venue, assemble},
 };
-use ironbook_journal::Reader;
+use ironbook_journal::{Options, Placement, Reader, SimulatedStorage, Storage, open_stepped};
 use serde_json::{Value, json};
 
 /// An operator's end of a connection.
@@ -59,6 +67,15 @@ impl Operator {
     fn ask(&mut self, line: &str) -> Value {
         self.say(line);
         self.hear()
+    }
+
+    /// Whether an answer is there.
+    #[track_caller]
+    fn is_answered(&mut self) -> bool {
+        self.0.get_ref().set_nonblocking(true).expect("a socket");
+        let answered = self.0.fill_buf().is_ok_and(|bytes| !bytes.is_empty());
+        self.0.get_ref().set_nonblocking(false).expect("a socket");
+        answered
     }
 
     #[track_caller]
@@ -420,9 +437,7 @@ fn a_directory_with_too_long_a_path_is_refused_with_what_to_do() {
 }
 
 /// An agent of its own beside a stepped venue.
-fn stepped(
-    change: impl FnOnce(&mut Config),
-) -> (Stepped, OperatorAgent<ironbook_gateway::clock::ManualClock>) {
+fn stepped(change: impl FnOnce(&mut Config)) -> (Stepped, OperatorAgent<ManualClock, Socket>) {
     let mut venue = Stepped::start(|config| {
         operated(config);
         change(config);
@@ -479,9 +494,57 @@ fn answers_wait_for_the_disk_where_clients_do() {
         agent.do_work();
         venue.core.as_mut().expect("a core").do_work();
         agent.do_work();
-        operator.0.get_ref().set_nonblocking(true).expect("a socket");
-        let answered = operator.0.fill_buf().is_ok_and(|bytes| !bytes.is_empty());
-        assert_eq!(answered, !waits, "nothing was synced");
+        assert_eq!(operator.is_answered(), !waits, "nothing was synced");
+    }
+}
+
+/// A disk that is stepped beside the agent, and is always behind with what others write.
+#[test]
+fn an_answer_waits_for_its_own_frames_and_not_for_those_behind_them() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut config = common::small_config(&dir.path().join("journal"));
+    config.venue.acknowledge = Acknowledge::Durable;
+    operated(&mut config);
+    let storage: Arc<dyn Storage> = Arc::new(SimulatedStorage::new(1));
+    let options = Options {
+        segment_bytes: config.journal.segment_bytes,
+        sync_interval: std::time::Duration::ZERO,
+        placement: Placement::InMemory,
+        ..Options::default()
+    };
+    let (journal, recovery, disk) = open_stepped(storage.clone(), options).expect("a journal");
+    let clock = ManualClock::default();
+    let place = Place {
+        clock: clock.clone(),
+        watches: StageWatches::off(1).0,
+        storage,
+        listen: |port| TcpNetwork::listen_as(&config, port),
+        replay: replay_on_one,
+    };
+    let opened = Opened { journal, recovery, restored: None, refused: Vec::new() };
+    let Parts { mut core, durable, operated, .. } =
+        assemble(&config, opened, place).unwrap_or_else(|error| panic!("{error}"));
+    let parts = operated.expect("it is configured");
+    let mut agent = OperatorAgent::new(parts, clock, Socket::listen(dir.path()).expect("a socket"));
+    let mut operator = Operator::connect(dir.path());
+    for looks_before in [false, true] {
+        operator.say(&request("cancel", "A"));
+        agent.do_work();
+        agent.do_work();
+        core.do_work();
+        if looks_before {
+            agent.do_work();
+        }
+        assert!(!operator.is_answered(), "nothing was synced");
+        disk.step_syncer();
+        for status in [InstrumentStatus::Halted, InstrumentStatus::Open] {
+            let origin = Origin::venue(Timestamp(1));
+            core.apply_now(SetInstrumentStatus::new(origin, InstrumentId(1), status).into());
+        }
+        agent.do_work();
+        assert!(durable.get() < durable.written(), "more is written than is durable");
+        assert!(operator.is_answered(), "the disk has all of it, seen before: {looks_before}");
+        assert_eq!(operator.hear()["done"], true);
     }
 }
 

@@ -12,7 +12,6 @@ use ironbook_journal::{DurablePosition, Frame, Position, Tail};
 
 use super::{
     ALL, Action, Answer, Asked, Cause, OperatorRecord, Outcome, Request, Standing, Status,
-    socket::{Asker, Socket},
 };
 use crate::{
     agent::Agent,
@@ -43,6 +42,29 @@ const AUDIT_DIFFERS: &str = "the audit found a difference, and trading must not 
 /// Turns of a stop, a millisecond apart, in which what is under way may still come.
 const STOP_TURNS: u32 = 200;
 
+/// Where requests come from and answers go: the [socket](super::Socket), or whoever steps the agent. It waits for
+/// nobody, and everything in it is bounded.
+pub trait Lines: Send {
+    /// Who asked, told from all who did before.
+    type Asker: Copy + Send;
+
+    /// Takes in and sends what there is to; returns how much was done.
+    fn turn(&mut self, now: Timestamp) -> usize;
+
+    /// The next request, without its end of line, and who asks. Everybody has his turn, and nobody has two requests
+    /// that are not answered.
+    fn next_request(&mut self) -> Option<(Self::Asker, Vec<u8>)>;
+
+    /// Answers who asked, if he is still there.
+    fn answer(&mut self, asker: Self::Asker, answer: &Answer, now: Timestamp);
+
+    /// Waits for at most `limit` until somebody has something. What it is, a turn finds.
+    fn park(&mut self, limit: Duration);
+
+    /// Nobody new is heard from here on; who was heard is still answered.
+    fn close(&mut self);
+}
+
 /// What a venue gives to the agent of its operators.
 pub struct OperatorParts {
     /// A sender of the ring, of [`SLOTS`].
@@ -64,13 +86,13 @@ pub struct OperatorParts {
 }
 
 /// Listens to operators, and follows the journal for what came of what they asked.
-pub struct OperatorAgent<C> {
+pub struct OperatorAgent<C, L: Lines> {
     clock: C,
-    socket: Socket,
+    lines: L,
     parts: OperatorParts,
     /// Why the journal can't be followed any more, if it can't: nothing more is carried out then.
     ended: Option<String>,
-    under_way: Option<UnderWay>,
+    under_way: Option<UnderWay<L::Asker>>,
     /// When the last action was asked for.
     asked: Timestamp,
     /// Turns of a stop.
@@ -78,26 +100,26 @@ pub struct OperatorAgent<C> {
 }
 
 /// An action that the journal does not have yet.
-struct UnderWay {
+struct UnderWay<A> {
     /// Who waits for the answer; nobody once he was told to look later.
-    asker: Option<Asker>,
+    asker: Option<A>,
     record: OperatorRecord,
     /// What the ring has had no room for.
     waiting: VecDeque<Input>,
     /// Commands that the journal has.
     seen: u32,
-    /// Where the journal ended when it had all of it.
-    whole_at: Option<Position>,
+    /// Where the last of its frames ends that the journal has.
+    end: Position,
     /// The last frame was one of its commands, or an event of one.
     is_here: bool,
     outcome: Outcome,
 }
 
-impl<C: Clock> OperatorAgent<C> {
-    /// An agent that listens on this socket.
-    pub fn new(parts: OperatorParts, clock: C, socket: Socket) -> Self {
+impl<C: Clock, L: Lines> OperatorAgent<C, L> {
+    /// An agent that listens to these.
+    pub fn new(parts: OperatorParts, clock: C, lines: L) -> Self {
         let asked = Timestamp(0);
-        Self { clock, socket, parts, ended: None, under_way: None, asked, stop_turns: 0 }
+        Self { clock, lines, parts, ended: None, under_way: None, asked, stop_turns: 0 }
     }
 
     /// Takes in what the journal has; says whether that was all.
@@ -154,12 +176,9 @@ impl<C: Clock> OperatorAgent<C> {
         let is_whole = under_way.seen == under_way.record.commands
             && under_way.outcome.sequence > 0
             && (all_read || !under_way.is_here);
-        if is_whole {
-            // What comes behind it is not waited for.
-            under_way.whole_at.get_or_insert(self.parts.tail.position());
-        }
-        let is_safe = |at| !self.parts.waits_for_disk || self.parts.durable.get() >= at;
-        if under_way.whole_at.is_some_and(is_safe) {
+        // What comes behind it is not waited for.
+        let is_safe = !self.parts.waits_for_disk || self.parts.durable.get() >= under_way.end;
+        if is_whole && is_safe {
             log_outcome(&under_way.record, &under_way.outcome);
             let answer = if under_way.record.action == Action::Resume
                 && self.parts.audit.found_difference()
@@ -171,20 +190,20 @@ impl<C: Clock> OperatorAgent<C> {
                 Answer::outcome(under_way.outcome)
             };
             if let Some(asker) = under_way.asker {
-                self.socket.answer(asker, &answer, now);
+                self.lines.answer(asker, &answer, now);
             }
             self.under_way = None;
         } else if let Some(error) = &self.ended {
             let asker = under_way.asker.take();
             let answer = Answer::refused(format!("{error}; whether it was done is not known"));
-            asker.into_iter().for_each(|asker| self.socket.answer(asker, &answer, now));
+            asker.into_iter().for_each(|asker| self.lines.answer(asker, &answer, now));
             self.under_way = None;
         } else if now.0.saturating_sub(under_way.record.asked.0) > ANSWER_NS_MAX
             && let Some(asker) = under_way.asker.take()
         {
             let text = "the journal does not have it yet, its disk may be full; it is under way and will be \
                         carried out: look at the status before you try again";
-            self.socket.answer(asker, &Answer::refused(text), now);
+            self.lines.answer(asker, &Answer::refused(text), now);
         }
     }
 
@@ -192,7 +211,7 @@ impl<C: Clock> OperatorAgent<C> {
     fn hear(&mut self, now: Timestamp) -> usize {
         let mut heard = 0;
         while self.under_way.as_ref().is_none_or(|it| it.asker.is_none())
-            && let Some((asker, line)) = self.socket.next_request()
+            && let Some((asker, line)) = self.lines.next_request()
         {
             heard += 1;
             self.catch_up();
@@ -205,13 +224,13 @@ impl<C: Clock> OperatorAgent<C> {
                 }
             });
             if let Some(answer) = begun.unwrap_or_else(|error| Some(Answer::refused(error))) {
-                self.socket.answer(asker, &answer, now);
+                self.lines.answer(asker, &answer, now);
             }
         }
         heard
     }
 
-    fn begin(&mut self, asker: Asker, record: OperatorRecord, commands: Vec<Command>) {
+    fn begin(&mut self, asker: L::Asker, record: OperatorRecord, commands: Vec<Command>) {
         let asked = Input::Session(Box::new(SessionRecord::Operator(record.clone())));
         let commands = commands.into_iter().map(Input::Command);
         self.under_way = Some(UnderWay {
@@ -219,7 +238,7 @@ impl<C: Clock> OperatorAgent<C> {
             record,
             waiting: std::iter::once(asked).chain(commands).collect(),
             seen: 0,
-            whole_at: None,
+            end: Position::START,
             is_here: false,
             outcome: Outcome::default(),
         });
@@ -342,11 +361,11 @@ fn short(reason: &str) -> ReasonText {
 }
 
 /// Takes a frame into account.
-fn fold(
+fn fold<A>(
     frame: &Frame<'_>,
     standing: &mut Standing,
     sequence: &mut u64,
-    under_way: Option<&mut UnderWay>,
+    under_way: Option<&mut UnderWay<A>>,
 ) -> Result<(), DecodeError> {
     *sequence = frame.sequence;
     if Event::is_kind(frame.kind) {
@@ -356,6 +375,7 @@ fn fold(
         standing.fold(&event, cause.as_ref());
         if let Some(it) = under_way {
             it.count(&event);
+            it.end = frame.end;
         }
     } else if let Some(it) = under_way {
         it.look_at(frame)?;
@@ -363,7 +383,7 @@ fn fold(
     Ok(())
 }
 
-impl UnderWay {
+impl<A> UnderWay<A> {
     fn cause(&self) -> Cause {
         Cause { by: self.record.name.clone(), reason: self.record.reason.clone() }
     }
@@ -375,6 +395,7 @@ impl UnderWay {
             let record = SessionRecord::decode(frame.kind, frame.payload);
             if record.is_some_and(|it| it == SessionRecord::Operator(self.record.clone())) {
                 (self.outcome.sequence, self.outcome.time_ns) = (frame.sequence, frame.time_ns);
+                self.end = frame.end;
             }
         } else if Command::is_kind(frame.kind) {
             let command = Command::decode(frame.kind, frame.payload)?;
@@ -383,7 +404,10 @@ impl UnderWay {
             self.is_here = self.outcome.sequence > 0
                 && self.seen < self.record.commands
                 && command.origin().is_some_and(is_ours);
-            self.seen += u32::from(self.is_here);
+            if self.is_here {
+                self.seen += 1;
+                self.end = frame.end;
+            }
         }
         Ok(())
     }
@@ -406,20 +430,20 @@ fn log_outcome(record: &OperatorRecord, outcome: &Outcome) {
     );
 }
 
-impl<C: Clock> Agent for OperatorAgent<C> {
+impl<C: Clock, L: Lines> Agent for OperatorAgent<C, L> {
     /// Frames alone are no reason not to park.
     fn do_work(&mut self) -> usize {
         let all_read = self.follow();
         let now = self.clock.now();
         let pushed = self.push();
         self.settle(all_read, now);
-        let done = pushed + self.socket.turn(now) + self.hear(now);
+        let done = pushed + self.lines.turn(now) + self.hear(now);
         usize::from(!all_read) + done
     }
 
-    /// Until a socket has something, or the journal may have.
+    /// Until somebody has something, or the journal may have.
     fn park(&mut self, limit: Duration) {
-        self.socket.poll(limit.min(PARK_MAX));
+        self.lines.park(limit.min(PARK_MAX));
     }
 
     /// The journal wakes nobody.
@@ -429,7 +453,7 @@ impl<C: Clock> Agent for OperatorAgent<C> {
 
     fn close(&mut self) -> bool {
         if self.stop_turns == 0 {
-            self.socket.remove();
+            self.lines.close();
         }
         self.stop_turns += 1;
         let now = self.clock.now();
@@ -440,7 +464,7 @@ impl<C: Clock> Agent for OperatorAgent<C> {
         }
         if let Some(asker) = self.under_way.take().and_then(|it| it.asker) {
             let text = "the venue stops; whether it was done, the journal says: ironbook inspect";
-            self.socket.answer(asker, &Answer::refused(text), now);
+            self.lines.answer(asker, &Answer::refused(text), now);
         }
         true
     }

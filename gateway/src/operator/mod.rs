@@ -21,7 +21,7 @@ use std::io;
 use ironbook_engine::{InstrumentId, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub use agent::{ANSWER_NS_MAX, OperatorAgent, OperatorParts, PARK_MAX, SLOTS};
+pub use agent::{ANSWER_NS_MAX, Lines, OperatorAgent, OperatorParts, PARK_MAX, SLOTS};
 pub use client::{AskError, ask};
 pub use socket::{CONNECTIONS_MAX, IDLE_NS_MAX, Socket};
 pub use standing::Standing;

@@ -14,7 +14,7 @@ use mio::{
     net::{UnixListener, UnixStream},
 };
 
-use super::{Answer, REQUEST_BYTES_MAX, SOCKET, SocketError};
+use super::{Answer, Lines, REQUEST_BYTES_MAX, SOCKET, SocketError};
 
 /// Connections at once; one more is told so and closed.
 pub const CONNECTIONS_MAX: usize = 8;
@@ -113,34 +113,6 @@ impl Socket {
         &self.path
     }
 
-    /// Waits for at most `limit` until a connection has something. What it is, a turn finds.
-    pub fn poll(&mut self, limit: Duration) {
-        if let Err(error) = self.poll.poll(&mut self.events, Some(limit))
-            && error.kind() != ErrorKind::Interrupted
-        {
-            log::error!("poll for operators: {error}");
-        }
-    }
-
-    /// Accepts, reads, writes and closes what there is to; returns how much was done.
-    pub fn turn(&mut self, now: Timestamp) -> usize {
-        let mut done = 0;
-        for place in &mut self.lines {
-            let Some(line) = place else { continue };
-            // The clock may have been set back meanwhile.
-            line.until = line.until.min(Timestamp(now.0 + IDLE_NS_MAX));
-            let went = line.read().and_then(|read| Ok(read + line.write()?));
-            done += *went.as_ref().unwrap_or(&0);
-            let has_more = !line.output.is_empty() || line.input.contains(&b'\n');
-            let is_over = line.ends && !has_more && !line.asked;
-            if went.is_err() || is_over || (line.until < now && !line.asked) {
-                *place = None;
-            }
-        }
-        // Last, when those who have gone have left their places.
-        done + self.accept(now)
-    }
-
     fn accept(&mut self, now: Timestamp) -> usize {
         let mut count = 0;
         while count < CONNECTIONS_MAX {
@@ -181,10 +153,32 @@ impl Socket {
             ends: false,
         });
     }
+}
 
-    /// The next request, without its end of line, and who asks; one that is too long is answered here. Everybody has
-    /// his turn.
-    pub fn next_request(&mut self) -> Option<(Asker, Vec<u8>)> {
+impl Lines for Socket {
+    type Asker = Asker;
+
+    /// Accepts, reads, writes and closes.
+    fn turn(&mut self, now: Timestamp) -> usize {
+        let mut done = 0;
+        for place in &mut self.lines {
+            let Some(line) = place else { continue };
+            // The clock may have been set back meanwhile.
+            line.until = line.until.min(Timestamp(now.0 + IDLE_NS_MAX));
+            let went = line.read().and_then(|read| Ok(read + line.write()?));
+            done += *went.as_ref().unwrap_or(&0);
+            let has_more = !line.output.is_empty() || line.input.contains(&b'\n');
+            let is_over = line.ends && !has_more && !line.asked;
+            if went.is_err() || is_over || (line.until < now && !line.asked) {
+                *place = None;
+            }
+        }
+        // Last, when those who have gone have left their places.
+        done + self.accept(now)
+    }
+
+    /// One that is too long is answered here.
+    fn next_request(&mut self) -> Option<(Asker, Vec<u8>)> {
         for step in 0..CONNECTIONS_MAX {
             let place = (self.first + step) % CONNECTIONS_MAX;
             let Some(line) = &mut self.lines[place] else { continue };
@@ -196,8 +190,7 @@ impl Socket {
         None
     }
 
-    /// Answers who asked, if he is still there.
-    pub fn answer(&mut self, asker: Asker, answer: &Answer, now: Timestamp) {
+    fn answer(&mut self, asker: Asker, answer: &Answer, now: Timestamp) {
         let line = self.lines[asker.place].as_mut().filter(|line| line.number == asker.number);
         if let Some(line) = line {
             line.asked = false;
@@ -208,8 +201,16 @@ impl Socket {
         }
     }
 
-    /// Nobody finds it from here on; who is connected is still answered.
-    pub fn remove(&self) {
+    fn park(&mut self, limit: Duration) {
+        if let Err(error) = self.poll.poll(&mut self.events, Some(limit))
+            && error.kind() != ErrorKind::Interrupted
+        {
+            log::error!("poll for operators: {error}");
+        }
+    }
+
+    /// Nobody finds it any more.
+    fn close(&mut self) {
         if let Err(error) = fs::remove_file(&self.path)
             && error.kind() != ErrorKind::NotFound
         {
