@@ -59,11 +59,22 @@ fn fixed_seeds_hold(part: u64) {
         "refused_logons",
         "repeated_reports",
         "from_snapshot",
+        "actions",
+        "actions_refused",
+        "statuses_compared",
+        "halts",
+        "suspensions",
+        "shut_out",
     ] {
         assert!(sum(&lines, key) >= least, "{key} is rare: {}", sum(&lines, key));
     }
     assert!(lines.iter().all(|line| line["rests"] == 2), "everything is compared twice at rest");
     if !cfg!(debug_assertions) {
+        // Of some sessions of some seeds.
+        for key in ["trips", "beyond_limit", "throttled", "absences_ended"] {
+            assert!(sum(&lines, key) >= seeds / 4, "{key} is rare: {}", sum(&lines, key));
+        }
+        assert!(sum(&lines, "actions_unknown") > 0, "venues end with what was asked under way");
         assert!(sum(&lines, "rolled_back") > 0, "power losses take what was told as written");
         let durable = lines.iter().filter(|line| line["policy"] == "durable").count();
         assert!(durable > 0 && durable < lines.len(), "both policies");
@@ -155,6 +166,26 @@ fn a_report_that_comes_twice_is_found() {
 #[test]
 fn a_report_that_was_altered_is_found() {
     is_found("alter-report", &["acknowledged", "sequence"]);
+}
+
+#[test]
+fn an_operator_who_is_told_what_nobody_did_is_found() {
+    is_found("false-answer", &["operators"]);
+}
+
+#[test]
+fn an_operator_who_is_answered_before_the_disk_has_it_is_found() {
+    is_found("hasty-answer", &["operators"]);
+}
+
+#[test]
+fn a_start_that_opens_who_may_only_cancel_is_found() {
+    is_found("opening-start", &["operators", "bounds"]);
+}
+
+#[test]
+fn a_venue_without_the_bounds_that_it_should_have_is_found() {
+    is_found("loose-bounds", &["bounds"]);
 }
 
 #[test]

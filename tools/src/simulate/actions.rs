@@ -42,6 +42,9 @@ impl Client {
         if open >= OPEN_MAX {
             return self.mass_cancel(now, MassCancelRequestType::All);
         }
+        if self.shut_out_ms.is_some() && !self.random.one_in(3) {
+            return self.wait_shut_out(now);
+        }
         match self.random.below(100) {
             0..46 if open < OPEN_MANY => self.order(now),
             0..61 => self.cancel(now),
@@ -61,6 +64,15 @@ impl Client {
             92..94 => self.read_from = now + self.random.between(SECOND, 20 * SECOND),
             94..96 => self.end(now),
             _ => self.act_at = now + self.random.between(SECOND, 40 * SECOND) / self.temper,
+        }
+    }
+
+    /// Who may only cancel cancels, or waits; now and then he tries something else.
+    fn wait_shut_out(&mut self, now: u64) {
+        if self.model.orders.is_empty() {
+            self.act_at = now + self.random.between(SECOND, 5 * SECOND) / self.temper;
+        } else {
+            self.cancel(now);
         }
     }
 
@@ -171,6 +183,7 @@ impl Client {
             _ => {
                 // The same again: only the first one is good.
                 self.send(now, &order, &cl_ord_id, None);
+                self.used_twice.insert(cl_ord_id.clone());
                 let named = Named { order_id: None, instrument: 1, side: order.side.code() };
                 self.unanswered.insert(cl_ord_id.clone(), named);
             }

@@ -17,15 +17,18 @@ use ironbook_fix::{
     version::ApplVerId,
 };
 use ironbook_gateway::{
+    config::{Acknowledge, Config},
     session_record::{Copies, SessionRecord},
     translate::{self, MessageVisitor, SymbolTable},
 };
 use ironbook_journal::{DurablePosition, Frame, Position, Reader};
 
 use super::{
+    carried_out::CarriedOut,
     client::readable,
     market::{DROP_COPY, INSTRUMENTS, TRADERS},
     model::{Facts, Model, OpenOrder},
+    rules::Rules,
     violation::{Checked, Oracle, Violation, ensure},
 };
 
@@ -134,6 +137,28 @@ struct Books {
     requests: u64,
 }
 
+/// What a frame holds.
+enum Known {
+    Record(SessionRecord),
+    Command(Command),
+    Event(Event),
+}
+
+impl Known {
+    fn decode(frame: &Frame<'_>) -> Result<Self, String> {
+        if SessionRecord::is_kind(frame.kind) {
+            let record = SessionRecord::decode(frame.kind, frame.payload);
+            Ok(Self::Record(record.ok_or("an unknown session record")?))
+        } else if Event::is_kind(frame.kind) {
+            let event = Event::decode(frame.kind, frame.payload);
+            Ok(Self::Event(event.map_err(|error| error.to_string())?))
+        } else {
+            let command = Command::decode(frame.kind, frame.payload);
+            Ok(Self::Command(command.map_err(|error| error.to_string())?))
+        }
+    }
+}
+
 /// Everything that the journal says.
 pub struct Audit {
     reader: Reader,
@@ -141,6 +166,10 @@ pub struct Audit {
     pub mark: Mark,
     last_time_ns: u64,
     books: Books,
+    /// What bounds orders.
+    pub rules: Rules,
+    /// What operators asked for.
+    pub carried_out: CarriedOut,
     /// Frames that are not known to be durable.
     not_durable: VecDeque<(Position, Mark)>,
     /// The last frame that was said to be durable.
@@ -151,18 +180,25 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// Of a journal that is read from its first frame on.
-    pub fn new(reader: Reader, durable_policy: bool) -> Self {
+    /// Of a journal that is read from its first frame on, of a venue with this configuration that runs since then.
+    pub fn new(reader: Reader, config: &Config, since: Timestamp) -> Self {
         Self {
             reader,
             mark: Mark::default(),
             last_time_ns: 0,
             books: Books::new(),
+            rules: Rules::new(config, since),
+            carried_out: CarriedOut::new(since),
             not_durable: VecDeque::new(),
             durable: Mark::default(),
             durable_position: Position::START,
-            durable_policy,
+            durable_policy: config.venue.acknowledge == Acknowledge::Durable,
         }
+    }
+
+    /// Whether what ends there may be told, as far as the policy asks.
+    pub fn is_safe(&self, end: Position) -> bool {
+        !self.durable_policy || end <= self.durable_position
     }
 
     /// The session with this comp id.
@@ -219,10 +255,8 @@ impl Audit {
             self.mark = mark;
             self.last_time_ns = frame.time_ns;
             self.not_durable.push_back((frame.end, mark));
-            self.books.take(&frame).map_err(|what| {
-                let what = format!("frame {}: {what}", frame.sequence);
-                Violation::new(Oracle::Conservation, what)
-            })?;
+            fold(&mut self.books, &mut self.rules, &mut self.carried_out, &frame)
+                .map_err(|violation| violation.of(&format!("frame {}", mark.sequence)))?;
             if let Some(before) = before
                 && before.sequence == mark.sequence
             {
@@ -242,8 +276,7 @@ impl Audit {
     pub fn check_told(&self, session: &SessionAudit, seq: u64, message: &Message<'_>) -> Checked {
         self.check_content(session, seq, message, message.sending_time_ns())?;
         let sent = &session.sent[seq as usize - 1];
-        let early = self.durable_policy && sent.end > self.durable_position;
-        ensure(Oracle::Acknowledged, !early, || {
+        ensure(Oracle::Acknowledged, self.is_safe(sent.end), || {
             format!("told before it is durable: {}", readable(message.bytes()))
         })
     }
@@ -287,6 +320,12 @@ impl Audit {
         ensure(Oracle::Conservation, self.books.half_trade.is_none(), || {
             format!("half a trade: {:?}", self.books.half_trade)
         })?;
+        if engine.last_sequence().0 <= self.mark.sequence {
+            let difference = self.rules.difference(engine);
+            ensure(Oracle::Bounds, difference.is_none(), || {
+                format!("engine and journal: {}", difference.unwrap_or_default())
+            })?;
+        }
         for (flow, instrument) in self.books.flows.iter().zip(engine.instruments()) {
             let id = instrument.definition.instrument;
             let book = engine.book(id);
@@ -310,6 +349,39 @@ impl Audit {
         }
         Ok(())
     }
+}
+
+/// Takes a frame into everything that is worked out from the journal.
+fn fold(
+    books: &mut Books,
+    rules: &mut Rules,
+    carried_out: &mut CarriedOut,
+    frame: &Frame<'_>,
+) -> Checked {
+    let violates = |oracle| move |what: String| Violation::new(oracle, what);
+    let known = Known::decode(frame).map_err(violates(Oracle::Conservation))?;
+    let time = Timestamp(frame.time_ns);
+    let (bounds, asked) = match &known {
+        Known::Record(record) => {
+            let asked = match record {
+                SessionRecord::Operator(record) => {
+                    carried_out.take_record(record, frame, rules.halted())
+                }
+                _ => Ok(()),
+            };
+            (rules.take_record(record, time), asked)
+        }
+        Known::Command(command) => {
+            (rules.take_command(command, time), carried_out.take_command(command, frame))
+        }
+        Known::Event(event) => {
+            carried_out.take_event(event, frame);
+            (rules.take_event(event), Ok(()))
+        }
+    };
+    bounds.map_err(violates(Oracle::Bounds))?;
+    asked.map_err(violates(Oracle::Operators))?;
+    books.take(known, frame).map_err(violates(Oracle::Conservation))
 }
 
 /// The number that the venue gives a session of the market.
@@ -376,19 +448,15 @@ impl Books {
         }
     }
 
-    fn take(&mut self, frame: &Frame<'_>) -> Result<(), String> {
-        if SessionRecord::is_kind(frame.kind) {
-            let record = SessionRecord::decode(frame.kind, frame.payload);
-            self.take_record(record.ok_or("an unknown session record")?, frame)?;
-        } else if Event::is_kind(frame.kind) {
-            let event =
-                Event::decode(frame.kind, frame.payload).map_err(|error| error.to_string())?;
-            self.take_event(&event, frame)?;
-        } else {
-            let command = Command::decode(frame.kind, frame.payload);
-            self.take_command(&command.map_err(|error| error.to_string())?);
+    fn take(&mut self, known: Known, frame: &Frame<'_>) -> Result<(), String> {
+        match known {
+            Known::Record(record) => self.take_record(record, frame),
+            Known::Command(command) => {
+                self.take_command(&command);
+                Ok(())
+            }
+            Known::Event(event) => self.take_event(&event, frame),
         }
-        Ok(())
     }
 
     fn take_record(&mut self, record: SessionRecord, frame: &Frame<'_>) -> Result<(), String> {
@@ -422,6 +490,10 @@ impl Books {
             Command::QueryOrder(command) => &command.origin,
             _ => return,
         };
+        if origin.msg_seq_num == 0 {
+            // Asked for in no message.
+            return;
+        }
         self.requests += 1;
         self.sessions[origin.session.0 as usize].next_in = origin.msg_seq_num + 1;
     }

@@ -2,14 +2,14 @@
 //! it does to a venue. What it asks for is in `actions.rs`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr},
 };
 
 use ironbook_fix::{
     codec::{Framed, frame},
-    field::MsgSeqNum,
+    field::{MsgSeqNum, parse_timestamp},
     message::{Fields, Message, MsgType},
     session::{DisconnectReason, Handled, Output, Role, Session, SessionConfig, State},
 };
@@ -19,7 +19,7 @@ use ironbook_gateway::{
 };
 
 use super::{
-    audit::Audit,
+    audit::{Audit, session_id},
     inbox::Inbox,
     market::VENUE,
     model::{Facts, Model},
@@ -43,6 +43,12 @@ const ASK_AGAIN_NS: u64 = 30 * SECOND;
 
 /// Most new orders that may be without an answer; more is a client that waits.
 pub const UNANSWERED_MAX: usize = 64;
+
+/// How a refusal begins that says that a session may only cancel.
+const SHUT_OUT: [&[u8]; 2] = [b"the session is tripped", b"the venue takes no orders of this"];
+
+/// How a refusal by a throttle begins.
+const THROTTLED: &[u8] = b"throttle: ";
 
 /// What a client does when it connects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,6 +105,8 @@ pub struct ClientCounts {
     pub repeated: u64,
     /// Times that an operator set it back to what the journal says.
     pub rolled_back: u64,
+    /// New orders and replaces that a throttle refused.
+    pub throttled: u64,
     /// Bytes sent that are no message, and messages that were damaged or left out on purpose.
     pub garbage: u64,
 }
@@ -115,6 +123,7 @@ impl ClientCounts {
         self.reports += other.reports;
         self.repeated += other.repeated;
         self.rolled_back += other.rolled_back;
+        self.throttled += other.throttled;
         self.garbage += other.garbage;
     }
 }
@@ -174,6 +183,12 @@ pub struct Client {
     deserted: bool,
     /// ClOrdIDs used.
     pub(super) ids: u64,
+    /// ClOrdIDs that stood in two orders.
+    pub(super) used_twice: BTreeSet<Vec<u8>>,
+    /// ClOrdIDs of orders that a throttle refused.
+    throttled: BTreeSet<Vec<u8>>,
+    /// It may only cancel, as it was told at that time, ms since 1970, and nothing since then says otherwise.
+    pub(super) shut_out_ms: Option<u64>,
     /// What it did and met.
     pub counts: ClientCounts,
 }
@@ -222,6 +237,9 @@ impl Client {
             calm_since: None,
             deserted: false,
             ids: 0,
+            used_twice: BTreeSet::new(),
+            throttled: BTreeSet::new(),
+            shut_out_ms: None,
             counts: ClientCounts::default(),
         }
     }
@@ -455,7 +473,7 @@ impl Client {
             let message = Message::parse(&held, &mut fields).map_err(|reason| {
                 Violation::new(Oracle::Sequence, format!("{}: {reason}", self.name))
             })?;
-            self.hand_over(now, &message)?;
+            self.hand_over(now, &message, audit)?;
             self.drain(now);
         }
         Ok(())
@@ -478,7 +496,7 @@ impl Client {
         if self.session.state() == State::AwaitingLogon {
             self.check_logon_answer(&message)?;
         }
-        self.hand_over(now, &message)
+        self.hand_over(now, &message, audit)
     }
 
     /// A good Logon is answered by a Logon, one with a used number by a Logout.
@@ -510,7 +528,7 @@ impl Client {
         }
     }
 
-    fn hand_over(&mut self, now: u64, message: &Message<'_>) -> Checked {
+    fn hand_over(&mut self, now: u64, message: &Message<'_>, audit: &Audit) -> Checked {
         self.take_reject(message);
         if let Handled::Application(seq) = self.session.handle_message(now, message)
             && seq.get() > self.applied
@@ -518,6 +536,7 @@ impl Client {
             self.applied = seq.get();
             self.counts.reports += 1;
             self.take_answer(message);
+            self.take_bounds(message, audit)?;
             self.apply(message)?;
         }
         Ok(())
@@ -559,6 +578,42 @@ impl Client {
         if let Some(seq) = answered {
             self.asked.remove(&seq);
         }
+    }
+
+    /// What a report says of the bounds of this session: who may only cancel has no order taken before an operator
+    /// opens the session, and what a throttle refused never becomes an order.
+    fn take_bounds(&mut self, message: &Message<'_>, audit: &Audit) -> Checked {
+        if self.is_copy {
+            return Ok(());
+        }
+        let orig = message.get(122).and_then(|time| parse_timestamp(time).ok());
+        let told_ms = orig.or(message.sending_time_ns()).unwrap_or(0) / MS;
+        let text = message.get(58).unwrap_or_default();
+        let cl_ord_id = message.get(11).unwrap_or_default();
+        if SHUT_OUT.iter().any(|begin| text.starts_with(begin)) {
+            self.shut_out_ms.get_or_insert(told_ms);
+        } else if text.starts_with(THROTTLED) {
+            self.counts.throttled += 1;
+            if !self.used_twice.contains(cl_ord_id) {
+                self.throttled.insert(cl_ord_id.to_vec());
+            }
+        }
+        if message.get(150) != Some(b"0") {
+            return Ok(());
+        }
+        let wrong = |what: &str| {
+            let text = readable(message.bytes());
+            Violation::new(Oracle::Bounds, format!("{}: {what}: {text}", self.name))
+        };
+        if self.throttled.contains(cl_ord_id) {
+            return Err(wrong("a throttle refused it, and it is taken"));
+        }
+        let opened = audit.rules.opened(session_id(self.name)).0 / MS;
+        if self.shut_out_ms.is_some_and(|since| opened < since) {
+            return Err(wrong("nobody opened the session, and it is taken"));
+        }
+        self.shut_out_ms = None;
+        Ok(())
     }
 
     /// Takes a report into the model.
@@ -683,6 +738,8 @@ impl Client {
         self.asked.clear();
         self.doubtful.clear();
         self.asks = false;
+        // What it was told of may be lost.
+        self.shut_out_ms = None;
     }
 
     /// What still keeps this client from rest, in words.

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use ironbook_gateway::{
-    config::{Acknowledge, Config, InstrumentConfig, SessionConfig},
+    config::{
+        Acknowledge, CancelOnDisconnect, Config, FirmConfig, InstrumentConfig, RiskConfig,
+        SessionConfig,
+    },
     desk::INPUTS_PER_TURN,
     random::Random,
 };
@@ -106,5 +109,72 @@ pub fn config(random: &mut Random) -> Config {
         ..base.clone()
     };
     config.sessions = TRADERS.iter().copied().chain([DROP_COPY]).map(session).collect();
+    config.operator.enabled = true;
+    bound(&mut config, random);
+    config
+}
+
+/// Name of the firm that some sessions are of, in some seeds.
+const FIRM: &str = "FIRM";
+
+/// Bounds some sessions of some seeds: risk limits, throttles that refuse, cancel on disconnect.
+fn bound(config: &mut Config, random: &mut Random) {
+    let [limited, throttled, canceled] = [(); 3].map(|()| random.one_in(2));
+    let traders = config.sessions.iter_mut().filter(|session| !session.read_only);
+    for session in traders {
+        if limited && random.one_in(2) {
+            session.risk = Some(limits(random));
+        }
+        if throttled && random.one_in(2) {
+            session.orders_per_second = random.between(1, 8) as u32;
+            session.orders_burst = random.between(1, 12) as u32;
+        }
+        if throttled && random.one_in(3) {
+            session.firm = Some(FIRM.to_owned());
+        }
+        if canceled && random.one_in(2) {
+            let when = [
+                CancelOnDisconnect::Disconnect,
+                CancelOnDisconnect::Logout,
+                CancelOnDisconnect::Both,
+            ];
+            session.cancel_on_disconnect = *random.choose(&when);
+            session.cancel_grace_ms = *random.choose(&[0, 500, 3_000, 10_000]);
+            session.cancel_gtc = random.one_in(3);
+        }
+    }
+    if config.sessions.iter().any(|session| session.firm.is_some()) {
+        let (orders_per_second, orders_burst) =
+            (random.between(2, 10) as u32, random.between(2, 20) as u32);
+        let throttle = Default::default();
+        let name = FIRM.to_owned();
+        config.firms = vec![FirmConfig { name, orders_per_second, orders_burst, throttle }];
+    }
+}
+
+/// Some limits, near enough to what clients do.
+fn limits(random: &mut Random) -> RiskConfig {
+    let mut risk = RiskConfig::default();
+    let mut one_of = |among: &[&str]| (*random.choose(among)).to_owned();
+    risk.order_notional = one_of(&["0", "0", "3000"]);
+    risk.open_notional = one_of(&["0", "0", "12000", "30000"]);
+    risk.traded_notional = one_of(&["0", "2000", "8000", "30000"]);
+    risk.loss = one_of(&["0", "0", "2", "6"]);
+    risk.price_deviation_bps = *random.choose(&[0, 0, 6]);
+    risk.open_orders = *random.choose(&[0, 0, 5, 16]);
+    risk.window_ms = *random.choose(&[2_000, 10_000, 60_000]);
+    risk
+}
+
+/// The same venue without bounds on sessions.
+pub fn unbound(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.firms = Vec::new();
+    for session in &mut config.sessions {
+        session.risk = None;
+        session.firm = None;
+        (session.orders_per_second, session.orders_burst) = (0, 0);
+        session.cancel_on_disconnect = CancelOnDisconnect::None;
+    }
     config
 }

@@ -4,10 +4,11 @@
 //! venue. Simulated are time, network ([`ironbook_gateway::simulated_network`]), disk
 //! ([`ironbook_journal::SimulatedStorage`]) and the clients; one thread steps them all. Crashes and
 //! faults come at random moments, oracles look on ([`violation::Oracle`]), and a seed repeats its run to
-//! the byte.
+//! the byte. Operators act on the venue; some sessions of some seeds have risk limits, throttles that refuse,
+//! or cancel on disconnect.
 //!
 //! Not simulated are threads and how their memory accesses interleave, the page cache and the sockets of
-//! a real kernel, the packing and removal of old segments, versions of FIX other than 4.4, and a halt.
+//! a real kernel, the packing and removal of old segments, versions of FIX other than 4.4, and a halt by the audit.
 //!
 //! What a power loss may take: under the policy `durable` nothing that was acknowledged, under
 //! `written` what was not durable. Clients who were told of what is lost are then set back by an
@@ -15,11 +16,14 @@
 
 mod actions;
 mod audit;
+mod carried_out;
 mod client;
 mod inbox;
 mod market;
 mod model;
+mod operator;
 mod plant;
+mod rules;
 mod venue;
 mod violation;
 mod world;
@@ -40,7 +44,7 @@ use world::{Ending, Settings, simulate};
 /// Longest simulation, in virtual minutes: a year, so that a time is far from the end of its range.
 const MINUTES_MAX: u64 = 366 * 24 * 60;
 
-/// Simulate a venue with its clients, crashes and faults under virtual time; a seed repeats its run.
+/// Simulate a venue with its clients and operators, crashes and faults under virtual time; a seed repeats its run.
 ///
 /// Ends with exit status 1 at the first violation, and says how to repeat it.
 #[derive(Debug, clap::Args)]
@@ -164,6 +168,24 @@ fn print(settings: &Settings, ending: &Ending, seconds: f64) {
         grouped(happened.requests),
         grouped(happened.trades)
     );
+    let (rules, operators) = (&happened.rules, &happened.operators);
+    say!(
+        "Bounds       {} halts, {} suspensions, {} trips; refused: {} because of these, {} by limits, {} by throttles; {} times orders of an absent session canceled",
+        grouped(rules.halts),
+        grouped(rules.suspensions),
+        grouped(rules.trips),
+        grouped(rules.shut_out),
+        grouped(rules.beyond_limit),
+        grouped(clients.throttled),
+        grouped(rules.absences)
+    );
+    say!(
+        "Operators    {} actions done, {} refused, {} without an end, {} statuses",
+        grouped(operators.done),
+        grouped(operators.refused),
+        grouped(operators.unknown),
+        grouped(operators.statuses)
+    );
     say!("Compared     {} times at rest", grouped(happened.rests));
     say!("Hash         {}", hash(ending.hash));
     if let Some(violation) = &ending.violation {
@@ -200,6 +222,18 @@ fn as_json(settings: &Settings, ending: &Ending) -> Value {
         "garbage": clients.garbage,
         "reports": clients.reports,
         "repeated_reports": clients.repeated,
+        "throttled": clients.throttled,
+        "halts": happened.rules.halts,
+        "suspensions": happened.rules.suspensions,
+        "trips": happened.rules.trips,
+        "shut_out": happened.rules.shut_out,
+        "beyond_limit": happened.rules.beyond_limit,
+        "absences_ended": happened.rules.absences,
+        "actions": happened.operators.done,
+        "actions_refused": happened.operators.refused,
+        "actions_unknown": happened.operators.unknown,
+        "statuses": happened.operators.statuses,
+        "statuses_compared": happened.operators.compared,
         "starts": happened.starts,
         "from_snapshot": happened.from_snapshot,
         "process_deaths": happened.deaths,

@@ -15,6 +15,14 @@ pub enum Plant {
     RepeatReport,
     /// Now and then a digit of a report changes, and its checksum with it
     AlterReport,
+    /// Now and then an operator is told that something is done, and nobody has heard of it
+    FalseAnswer,
+    /// The venue does not know of risk limits, throttles and cancel on disconnect
+    LooseBounds,
+    /// A start opens sessions that were suspended or tripped
+    OpeningStart,
+    /// Operators are answered before the disk has what they asked for
+    HastyAnswer,
 }
 
 /// Reports of which one is tampered with.
@@ -30,7 +38,11 @@ impl Plant {
     /// What does it to messages, if it does.
     pub fn interceptor(self, mut random: Random) -> Option<Interceptor> {
         let tamper: fn(&mut Vec<u8>, &mut Random) = match self {
-            Self::LostSync => return None,
+            Self::LostSync
+            | Self::FalseAnswer
+            | Self::LooseBounds
+            | Self::OpeningStart
+            | Self::HastyAnswer => return None,
             Self::DropReport => |message, _| message.clear(),
             Self::RepeatReport => |message, _| message.extend_from_within(..),
             Self::AlterReport => |message, random| {

@@ -1,10 +1,10 @@
 //! A venue without threads on a simulated machine: the agents of a real one, stepped by hand.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use ironbook_engine::{
-    ClOrdId, InstrumentId, SessionId, SideFilter, Timestamp,
-    command::{MassCancel, Origin},
+    ClOrdId, InstrumentId, ReasonText, SessionId, SideFilter, Timestamp, TradingStatus,
+    command::{MassCancel, Origin, SetTradingStatus},
 };
 use ironbook_gateway::{
     agent::Agent,
@@ -14,6 +14,7 @@ use ironbook_gateway::{
     core::CoreAgent,
     follower::Follower,
     gateway::GatewayAgent,
+    operator::OperatorAgent,
     random::Random,
     replay::replay_on_one,
     simulated_network::{SimulatedListener, SimulatedNetwork},
@@ -22,7 +23,14 @@ use ironbook_gateway::{
 };
 use ironbook_journal::{DurablePosition, Helpers, SimulatedStorage, Storage, Tail, open_stepped};
 
-use super::client::{MS, SECOND};
+use super::{
+    client::{MS, SECOND},
+    operator::SimulatedLines,
+    plant::Plant,
+};
+
+/// What a start journals at the most, bytes: limits, instruments, and a few records for each session.
+const START_BYTES: usize = 16 * 1024;
 
 /// Shortest and longest time that a sync takes, ns.
 const SYNC_NS: (u64, u64) = (100_000, 8 * MS);
@@ -36,6 +44,9 @@ pub struct RunningVenue {
     helpers: Helpers,
     follower: Follower<Tail, ManualClock>,
     audit: Arc<Audit>,
+    operator: OperatorAgent<ManualClock, SimulatedLines>,
+    /// The operator's agent has finished.
+    operator_closed: bool,
     /// The snapshot that it started from.
     pub snapshot: Option<u64>,
     /// How far the journal is durable.
@@ -50,7 +61,8 @@ pub struct RunningVenue {
 }
 
 impl RunningVenue {
-    /// Starts a venue as [`Venue::start`](ironbook_gateway::venue::Venue::start) does.
+    /// Starts a venue as [`Venue::start`](ironbook_gateway::venue::Venue::start) does, which hears operators over
+    /// these lines, and may have a bug planted.
     ///
     /// # Errors
     /// Why it does not start.
@@ -59,14 +71,20 @@ impl RunningVenue {
         clock: ManualClock,
         network: &SimulatedNetwork,
         storage: &SimulatedStorage,
+        (lines, plant): (SimulatedLines, Option<Plant>),
     ) -> Result<Self, StartError> {
         let storage: Arc<dyn Storage> = Arc::new(storage.clone());
         let open = |storage, options| {
             open_stepped(storage, options)
                 .map(|(journal, recovery, helpers)| ((journal, helpers), recovery))
         };
-        let Opened { journal: (journal, helpers), recovery, restored, refused } =
+        let Opened { journal: (mut journal, helpers), recovery, restored, refused } =
             open_journal(config, &storage, open)?;
+        // With threads a start waits here until the disk has room again.
+        helpers.step_preparer();
+        if !journal.has_room(START_BYTES) {
+            return Err(io::Error::other("the disk has no room for what a start journals").into());
+        }
         let opened = Opened { journal, recovery, restored, refused };
         let (watches, _) = StageWatches::new(config.metrics.stages, config.threads.gateways);
         let place = Place {
@@ -76,15 +94,20 @@ impl RunningVenue {
             listen: |port| Ok(network.listen_as(port)),
             replay: replay_on_one,
         };
-        let Parts { gateways, core, follower, audit, durable, started, .. } =
+        let Parts { gateways, core, follower, audit, durable, started, operated, .. } =
             assemble(config, opened, place)?;
-        Ok(Self {
+        let mut operated = operated.expect("every simulated venue has operators");
+        operated.waits_for_disk &= plant != Some(Plant::HastyAnswer);
+        let operator = OperatorAgent::new(operated, clock.clone(), lines);
+        let mut venue = Self {
             clock,
             gateways,
             core,
             helpers,
             follower,
             audit,
+            operator,
+            operator_closed: false,
             snapshot: started.snapshot,
             durable,
             next_sync: 0,
@@ -92,7 +115,11 @@ impl RunningVenue {
             prepare_failed: false,
             core_stalled_until: 0,
             stopping: false,
-        })
+        };
+        if plant == Some(Plant::OpeningStart) {
+            venue.open_sessions();
+        }
+        Ok(venue)
     }
 
     /// All agents take a turn, until the disk ends their life; returns how much was done.
@@ -116,6 +143,9 @@ impl RunningVenue {
         }
         if !storage.is_stopped() && random.one_in(2) {
             done += self.turn_gateways(random);
+        }
+        if !storage.is_stopped() && random.one_in(8) {
+            done += self.operator.do_work();
         }
         done
     }
@@ -186,11 +216,26 @@ impl RunningVenue {
         self.audit.status()
     }
 
-    /// Closes the journal and lets the follower write its last snapshot; true when all that was
-    /// written is durable.
-    pub fn close(self) -> bool {
-        let Self { core, mut follower, .. } = self;
+    /// A start that opens sessions, as none may.
+    fn open_sessions(&mut self) {
+        let shut = self.core.engine().sessions();
+        let shut = shut.filter(|known| known.risk.status != TradingStatus::Open);
+        let ids: Vec<_> = shut.map(|known| known.session).collect();
+        for id in ids {
+            let (origin, open) = (Origin::venue(self.clock.now()), TradingStatus::Open);
+            self.core.apply_now(SetTradingStatus::new(origin, id, open, ReasonText::EMPTY).into());
+        }
+    }
+
+    /// Closes the journal and lets the follower write its last snapshot, and the operator's agent tell what came of
+    /// what is under way; true when all that was written is durable.
+    pub fn close(self, storage: &SimulatedStorage) -> bool {
+        let Self { core, mut follower, mut operator, mut operator_closed, .. } = self;
         let is_durable = core.into_journal().1.close().is_ok();
+        while !operator_closed && !storage.is_stopped() {
+            operator.do_work();
+            operator_closed = operator.close();
+        }
         loop {
             follower.do_work();
             if follower.close() {
@@ -208,6 +253,7 @@ impl RunningVenue {
     pub fn stop(&mut self) -> bool {
         self.stopping = true;
         let closed = self.gateways.iter_mut().fold(true, |all, gateway| gateway.close() & all);
+        self.operator_closed = self.operator_closed || self.operator.close();
         self.core.do_work();
         closed && self.core.close()
     }

@@ -16,6 +16,12 @@ pub enum Oracle {
     Sequence,
     /// Quantity and money are conserved; no book is crossed.
     Conservation,
+    /// No order is taken, and none stays, against a halt, a suspension, a trip, a risk limit, a throttle, or the end
+    /// of a connection; and none of these is told of, or acted by, without reason.
+    Bounds,
+    /// What an operator is told as done is in the journal, all of it and no more; what he is told as refused is not;
+    /// and nobody else does what only operators may.
+    Operators,
     /// The venue starts and stops, lets good clients in, answers every request, audits itself, and
     /// comes to rest when its clients do.
     Liveness,
@@ -30,6 +36,8 @@ impl Oracle {
             Self::Views => "views",
             Self::Sequence => "sequence",
             Self::Conservation => "conservation",
+            Self::Bounds => "bounds",
+            Self::Operators => "operators",
             Self::Liveness => "liveness",
         }
     }

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use ironbook_engine::{Engine, Sequence, SessionId, Timestamp};
+use ironbook_engine::{Engine, InstrumentStatus, Sequence, SessionId, Timestamp, TradingStatus};
 use ironbook_gateway::{
     clock::ManualClock,
     config::{Acknowledge, Config},
@@ -24,7 +24,9 @@ use super::{
     audit::{Audit, Mark, engine_orders, session_id},
     client::{Client, ClientCounts, MS, SECOND},
     market::{self, DROP_COPY, TRADERS},
+    operator::{Operator, OperatorCounts, SimulatedLines},
     plant::Plant,
+    rules::RuleCounts,
     venue::RunningVenue,
     violation::{Checked, Oracle, Violation, ensure},
 };
@@ -54,6 +56,9 @@ const STOP_MAX_NS: u64 = 60 * SECOND;
 /// Connections of nobody at once.
 const STRANGERS_MAX: usize = 4;
 
+/// Names of those who operate the venue.
+const OPERATORS: [&str; 2] = ["ann", "bob"];
+
 /// Starts that injected faults may spoil before they are left out.
 const SPOILED_STARTS_MAX: u32 = 3;
 
@@ -62,6 +67,10 @@ const SPOILED_STARTS_MAX: u32 = 3;
 pub struct Happened {
     /// All clients together.
     pub clients: ClientCounts,
+    /// All operators together.
+    pub operators: OperatorCounts,
+    /// What the journal has of halts, suspensions, trips, limits and absences.
+    pub rules: RuleCounts,
     /// Requests that the journal has.
     pub requests: u64,
     /// Trades that the journal has.
@@ -117,6 +126,8 @@ struct World {
     now: u64,
     random: Random,
     config: Config,
+    /// What the venue is started with: the same, unless a bug is planted.
+    started_with: Config,
     network: SimulatedNetwork,
     storage: SimulatedStorage,
     venue: Option<RunningVenue>,
@@ -131,6 +142,9 @@ struct World {
     strangers: Vec<SimulatedStream>,
     audit: Option<Audit>,
     clients: Vec<Client>,
+    operators: Vec<Operator>,
+    /// Since when nothing has held the venue up.
+    undisturbed_since: u64,
     next_fault: u64,
     /// When faults of the disk end.
     mend_at: u64,
@@ -158,6 +172,10 @@ impl World {
     fn new(settings: Settings) -> Self {
         let mut random = Random::new(settings.seed);
         let config = market::config(&mut random);
+        let started_with = match settings.plant {
+            Some(Plant::LooseBounds) => market::unbound(&config),
+            _ => config.clone(),
+        };
         let clock = ManualClock::default();
         clock.set(Timestamp(START_NS));
         let network = SimulatedNetwork::new(clock.clone(), random.split());
@@ -172,12 +190,14 @@ impl World {
         let clients = names
             .map(|name| Client::new(name, *name == DROP_COPY, temper, random.split(), START_NS))
             .collect();
+        let operators = OPERATORS.map(|name| Operator::new(name, random.split(), START_NS)).into();
         let world = Self {
             settings,
             clock,
             now: START_NS,
             random,
             config,
+            started_with,
             network,
             storage,
             venue: None,
@@ -188,6 +208,8 @@ impl World {
             strangers: Vec::new(),
             audit: None,
             clients,
+            operators,
+            undisturbed_since: START_NS,
             next_fault: START_NS + 5 * SECOND,
             mend_at: u64::MAX,
             calm: false,
@@ -237,6 +259,13 @@ impl World {
             for client in &mut self.clients {
                 worked |= client.turn(self.now, &self.network, audit)?;
             }
+            for operator in &mut self.operators {
+                worked |= operator.turn(self.now, audit)?;
+            }
+            if self.venue.is_some() && self.mend_at == u64::MAX {
+                let overdue = audit.rules.overdue(self.now, self.undisturbed_since);
+                ensure(Oracle::Bounds, overdue.is_none(), || overdue.unwrap_or_default())?;
+            }
         }
         self.make_trouble()?;
         self.idle_turns = if worked { 0 } else { self.idle_turns + 1 };
@@ -255,9 +284,10 @@ impl World {
     fn next_event_ns(&self) -> u64 {
         let venue = self.venue.as_ref().map_or(self.start_at, RunningVenue::next_event_ns);
         let clients = self.clients.iter().map(|client| client.next_event_ns(self.now));
+        let operators = self.operators.iter().map(|operator| operator.next_event_ns(self.now));
         let network = self.network.next_event_ns().unwrap_or(u64::MAX);
         let trouble = if self.calm { u64::MAX } else { self.next_fault.min(self.mend_at) };
-        clients.chain([venue, network, trouble]).min().unwrap_or(u64::MAX)
+        clients.chain(operators).chain([venue, network, trouble]).min().unwrap_or(u64::MAX)
     }
 
     // ---- the venue -----------------------------------------------------------------------------
@@ -290,8 +320,7 @@ impl World {
     fn start_venue(&mut self) -> Checked {
         self.happened.starts += 1;
         let spoiled = self.mend_at < u64::MAX || self.spoil_start();
-        let (clock, config) = (self.clock.clone(), &self.config);
-        let started = RunningVenue::start(config, clock, &self.network, &self.storage);
+        let started = self.start();
         self.mend();
         if self.storage.is_stopped() {
             drop(started);
@@ -326,6 +355,16 @@ impl World {
                 Err(Violation::new(oracle, format!("the venue does not start: {error}")))
             }
         }
+    }
+
+    /// A venue on the disk as it is, if it starts.
+    fn start(&mut self) -> Result<RunningVenue, StartError> {
+        let plant = self.settings.plant;
+        let lies = (plant == Some(Plant::FalseAnswer)).then(|| self.random.split());
+        let lines = SimulatedLines::connect(&mut self.operators, lies);
+        let config = &self.started_with;
+        let clock = self.clock.clone();
+        RunningVenue::start(config, clock, &self.network, &self.storage, (lines, plant))
     }
 
     /// Makes a start fail, perhaps.
@@ -372,13 +411,19 @@ impl World {
 
     fn go_on_stopping(&mut self) -> Checked {
         let Some(mut venue) = self.venue.take() else { return Ok(()) };
+        self.undisturbed_since = self.now;
         if !venue.stop() {
+            if !self.storage.is_stopped()
+                && let Some(audit) = &mut self.audit
+            {
+                audit.follow(&venue.durable)?;
+            }
             self.venue = Some(venue);
             return Ok(());
         }
         self.follow_to_the_end(&venue.durable)?;
         let (durable, live) = (venue.durable.clone(), state_of(venue.core.engine()));
-        let all_durable = venue.close();
+        let all_durable = venue.close(&self.storage);
         if !self.storage.is_stopped() {
             self.follow_to_the_end(&durable)?;
             if all_durable || self.config.venue.acknowledge == Acknowledge::Written {
@@ -491,6 +536,7 @@ impl World {
                 let until = self.now + self.random.between(MS, 3 * SECOND);
                 if let Some(venue) = &mut self.venue {
                     venue.stall_core(until);
+                    self.undisturbed_since = until;
                 }
             }
             15..17 => self.bother(),
@@ -521,6 +567,7 @@ impl World {
 
     fn mend(&mut self) {
         self.mend_at = u64::MAX;
+        self.undisturbed_since = self.undisturbed_since.max(self.now);
         self.set_disk_faults(FaultRates::default());
     }
 
@@ -538,6 +585,7 @@ impl World {
             self.start_at = self.start_at.min(self.now + SECOND);
         }
         self.clients.iter_mut().for_each(|client| client.set_calm(calm, self.now));
+        self.operators.iter_mut().for_each(|operator| operator.set_calm(calm, self.now));
     }
 
     /// The last act: a byte on the disk changes. The venue must notice, or have lost nothing.
@@ -556,8 +604,7 @@ impl World {
         self.storage.flip(name, offset, mask);
         self.end_life(Crash::PowerLoss);
         self.happened.starts += 1;
-        let clock = self.clock.clone();
-        match RunningVenue::start(&self.config, clock, &self.network, &self.storage) {
+        match self.start() {
             Ok(venue) if venue.snapshot.is_some() && self.is_found_by_verify()? => {
                 // A start reads nothing before its snapshot's segment; it must have lost nothing but what was only
                 // written when the power went.
@@ -594,14 +641,19 @@ impl World {
         let venue = self.venue.as_ref().expect("just started");
         let reader = Reader::open_in(Arc::new(self.storage.clone())).map_err(unreadable)?;
         let durable_policy = self.config.venue.acknowledge == Acknowledge::Durable;
-        let mut audit = Audit::new(reader, durable_policy);
+        let mut audit = Audit::new(reader, &self.config, Timestamp(self.now));
         let kept = if self.lost_power { self.kept.durable } else { self.kept.written };
         audit.read(Some(kept))?;
         audit.follow(&venue.durable)?;
-        audit.check_engine(venue.core.engine())?;
+        let engine = venue.core.engine();
+        audit.check_engine(engine)?;
+        check_standing_after_start(&audit, engine)?;
         let may_lose = self.lost_power && !durable_policy;
         for client in &mut self.clients {
             client.check_after_restart(&audit, may_lose)?;
+        }
+        for operator in &mut self.operators {
+            operator.check_after_restart(&audit, may_lose)?;
         }
         self.lost_power = false;
         self.audit = Some(audit);
@@ -634,7 +686,8 @@ impl World {
             // What others read, and compare, is what the files have.
             return Some("the journal is not synced".to_owned());
         }
-        self.clients.iter().find_map(|client| client.unrest(audit))
+        let operators = self.operators.iter().find_map(Operator::unrest);
+        operators.or_else(|| self.clients.iter().find_map(|client| client.unrest(audit)))
     }
 
     /// Everything is compared with everything.
@@ -648,6 +701,7 @@ impl World {
             let orders = engine_orders(engine, |session| client.is_copy || session == id);
             client.check_at_rest(audit, &orders)?;
         }
+        self.operators.iter().try_for_each(|operator| operator.check_at_rest(audit))?;
         self.check_replay(state_of(venue.core.engine()))?;
         self.happened.rests += 1;
         Ok(())
@@ -673,13 +727,31 @@ impl World {
         for client in &self.clients {
             self.happened.clients.add(&client.counts);
         }
+        for operator in &self.operators {
+            self.happened.operators.add(&operator.counts);
+        }
         if let Some(audit) = &self.audit {
+            self.happened.rules = audit.rules.counts.clone();
             self.happened.trades = audit.trades();
             self.happened.requests = audit.requests();
             self.happened.frames = audit.mark.sequence;
         }
         self.happened.simulated_ns = self.now - START_NS;
     }
+}
+
+/// A halt ends with its venue; a suspension and a trip do not.
+fn check_standing_after_start(audit: &Audit, engine: &Engine) -> Checked {
+    let halted = engine.instruments().find(|known| known.status != InstrumentStatus::Open);
+    ensure(Oracle::Bounds, halted.is_none(), || format!("halted after a start: {halted:?}"))?;
+    for known in engine.sessions() {
+        let (cancel_only, tripped, _) = audit.rules.standing_of(known.session);
+        let here = (known.risk.status == TradingStatus::CancelOnly, known.risk.trip.is_some());
+        ensure(Oracle::Bounds, here == (cancel_only, tripped), || {
+            format!("{known:?} after a start, {:?} before", (cancel_only, tripped))
+        })?;
+    }
+    Ok(())
 }
 
 fn state_of(engine: &Engine) -> (Sequence, u64) {
@@ -692,6 +764,8 @@ fn unreadable(error: impl ToString) -> Violation {
 
 #[cfg(test)]
 mod tests {
+    use ironbook_gateway::config::{CancelOnDisconnect, SessionConfig};
+
     use super::*;
 
     #[test]
@@ -700,13 +774,44 @@ mod tests {
             let settings = Settings { seed, minutes: 1, plant: None };
             let hash = |stages| {
                 let mut world = World::new(settings);
-                world.config.metrics.stages = stages;
+                world.started_with.metrics.stages = stages;
                 let ending = world.go();
                 assert!(ending.violation.is_none(), "seed {seed}: {:?}", ending.violation);
                 assert!(ending.happened.requests > 0, "seed {seed}");
                 ending.hash
             };
             assert_eq!(hash(true), hash(false), "seed {seed}");
+        }
+    }
+
+    /// A venue that does not know of one kind of bound is found by those who do.
+    #[test]
+    fn each_kind_of_bound_is_missed() {
+        const SEEDS: u64 = 20;
+        let kinds: [fn(&mut SessionConfig); 6] = [
+            |session| session.risk.iter_mut().for_each(|risk| risk.open_orders = 0),
+            |session| {
+                session.risk.iter_mut().for_each(|risk| risk.open_notional = "0".to_owned());
+            },
+            |session| {
+                session.risk.iter_mut().for_each(|risk| risk.traded_notional = "0".to_owned());
+            },
+            |session| (session.orders_per_second, session.orders_burst) = (0, 0),
+            |session| session.firm = None,
+            |session| session.cancel_on_disconnect = CancelOnDisconnect::None,
+        ];
+        for (kind, loosen) in kinds.into_iter().enumerate() {
+            let violation = (0..SEEDS).find_map(|seed| {
+                let mut world = World::new(Settings { seed, minutes: 2, plant: None });
+                world.started_with.sessions.iter_mut().for_each(loosen);
+                if world.started_with.sessions.iter().all(|session| session.firm.is_none()) {
+                    world.started_with.firms.clear();
+                }
+                let is_loose = world.started_with.sessions != world.config.sessions;
+                is_loose.then(|| world.go()).and_then(|ending| ending.violation)
+            });
+            let violation = violation.unwrap_or_else(|| panic!("kind {kind} is not missed"));
+            assert_eq!(violation.oracle, Oracle::Bounds, "kind {kind}: {violation}");
         }
     }
 }
