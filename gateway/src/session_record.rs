@@ -37,8 +37,8 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use ironbook_engine::{SessionId, domain::DisconnectCause};
-use ironbook_fix::codec::SOH;
+use ironbook_engine::{SessionId, Timestamp, domain::DisconnectCause};
+use ironbook_fix::{codec::SOH, field::parse_timestamp};
 
 use crate::{
     operator::OperatorRecord,
@@ -329,9 +329,32 @@ impl SessionRecord {
 
     /// Text (58) of a message, if it has one.
     pub fn text(&self) -> Option<&[u8]> {
+        self.field(b"58=")
+    }
+
+    /// When the gateway had read a new order or replace that it refused with a token of the session's throttles, which
+    /// was taken: one of a kind that the venue does not have, or for an instrument or account that the session has no
+    /// right to. As its answer says it, which is to the millisecond. None for everything else: what a throttle
+    /// refuses takes no token.
+    pub fn token_taken(&self) -> Option<Timestamp> {
+        let Self::Outbound { msg_type, .. } = self else { return None };
+        let is_of_order = match &msg_type[..] {
+            b"8" => true,
+            // CxlRejResponseTo: a replace.
+            b"9" => self.field(b"434=") == Some(b"2"),
+            _ => false,
+        };
+        if !is_of_order || self.text().and_then(ThrottleScope::of_refusal).is_some() {
+            return None;
+        }
+        parse_timestamp(self.field(b"60=")?).ok().map(Timestamp)
+    }
+
+    /// The first field of a message that begins with a tag and its `=`, without these.
+    fn field(&self, tag: &[u8]) -> Option<&[u8]> {
         match self {
             Self::Outbound { body, .. } => {
-                body.split(|byte| *byte == SOH).find_map(|field| field.strip_prefix(b"58="))
+                body.split(|byte| *byte == SOH).find_map(|field| field.strip_prefix(tag))
             }
             _ => None,
         }
@@ -378,6 +401,18 @@ mod tests {
             let refuses = SessionRecord::is_refusal(record.kind(), &record.payload());
             assert_eq!((record.refuses(), refuses), (msg_type == b"8", msg_type == b"8"));
         }
+        let token = |msg_type: &[u8], body: &[u8]| {
+            let (msg_type, body) = (msg_type.to_vec(), body.to_vec());
+            let record = SessionRecord::Outbound { session, msg_type, body };
+            record.token_taken().map(|read| read.0)
+        };
+        let time = b"60=19700101-00:00:01.5\x01";
+        let body = |more: &[u8]| [time, more].concat();
+        assert_eq!(token(b"8", &body(b"")), Some(1_500_000_000));
+        assert_eq!(token(b"9", &body(b"434=2\x01")), Some(1_500_000_000));
+        assert_eq!(token(b"9", &body(b"434=1\x01")), None, "cancels need none");
+        assert_eq!(token(b"j", &body(b"")), None);
+        assert_eq!(token(b"8", b"60=x\x01"), None);
         let told = |msg_type: &[u8], body: &[u8]| {
             let (msg_type, body) = (msg_type.to_vec(), body.to_vec());
             SessionRecord::Outbound { session, msg_type, body }.tells_of_stop()

@@ -8,6 +8,7 @@ use common::{
     FixClient, TestVenue, assert_valid, cancel, limit, replace,
     stepped::{SECOND, Stepped},
 };
+use ironbook_engine::Command;
 use ironbook_fix::version::{ApplVerId, Version};
 use ironbook_gateway::{
     config::{Config, FirmConfig},
@@ -96,6 +97,34 @@ fn orders_beyond_the_bound_are_refused_with_rule_limit_and_what_was_seen() {
     let ids: BTreeSet<_> = got.iter().map(|message| message.get(17).expect("an ExecID")).collect();
     assert_eq!(ids.len(), 20, "{got:?}");
     common::replay(&venue.config.venue.data_dir);
+}
+
+#[test]
+fn what_is_refused_for_a_right_takes_a_token_and_the_journal_tells_it() {
+    let mut venue = Stepped::start(|config| {
+        throttled(ThrottleAction::Reject)(config);
+        config.sessions[0].symbols = vec!["AAPL".to_owned()];
+    });
+    let mut a = venue.log_on("A", 30);
+    let right = "this session may not trade this Symbol(55): it is not in its symbols";
+    let elsewhere = limit("x1", "MSFT", "1", "1", "1.00");
+    venue.ask(&mut a, "D", &elsewhere, &format!("35=8|39=8|11=x1|58={right}"));
+    accepted(&mut venue, &mut a, "a1");
+    let body = replace("r1", "a1", ("MSFT", "1"), "2", "1.00");
+    venue.ask(&mut a, "G", &body, &format!("35=9|434=2|11=r1|58={right}"));
+    refused(&mut venue, &mut a, "a2", &format!("{A_EARLY} 100000 us too early"));
+    let mut reader = Reader::open(&venue.config.venue.data_dir).expect("a journal");
+    let (mut read, mut taken, mut refusals) = (Vec::new(), Vec::new(), 0);
+    while let Some(frame) = reader.next().expect("a good journal") {
+        if let Ok(command) = Command::decode(frame.kind, frame.payload) {
+            read.extend(command.received());
+        } else if let Some(record) = SessionRecord::decode(frame.kind, frame.payload) {
+            refusals += u64::from(record.refuses());
+            taken.extend(record.token_taken());
+        }
+    }
+    // All were read at one time.
+    assert_eq!((refusals, read.len(), taken), (3, 1, vec![read[0]; 2]));
 }
 
 #[test]

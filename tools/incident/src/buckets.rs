@@ -10,10 +10,14 @@ use ironbook_gateway::{
 };
 use serde_json::{Value, json};
 
+const MILLISECOND_NS: u64 = 1_000_000;
+
 /// The buckets of sessions, and of firms by name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Buckets {
     sessions: HashMap<SessionId, (SessionThrottles, Throttle)>,
+    /// The latest time at which the gateway had read an order, as far as is known.
+    latest: Timestamp,
     firm_names: Vec<String>,
     firms: Vec<Bucket>,
 }
@@ -64,9 +68,30 @@ impl Buckets {
             _ => return None,
         };
         let (session, received) = command.client().zip(command.received())?;
-        let (_, throttle) = self.sessions.get_mut(&session)?;
-        let outcome = throttle.admit(&mut self.firms, received);
+        let outcome = self.take(session, received)?;
         Some(Asked { session, cl_ord_id, received, outcome })
+    }
+
+    /// Takes tokens for an order that the gateway had read at a time; nothing for a session that nothing is said of.
+    pub fn take(
+        &mut self,
+        session: SessionId,
+        received: Timestamp,
+    ) -> Option<Result<(), Throttled>> {
+        self.latest = self.latest.max(received);
+        let (_, throttle) = self.sessions.get_mut(&session)?;
+        Some(throttle.admit(&mut self.firms, received))
+    }
+
+    /// The same for an order that the gateway then refused, whose answer says to the millisecond when it had read it:
+    /// it was not before what is known to have been read, which fills no bucket twice.
+    pub fn take_refused(
+        &mut self,
+        session: SessionId,
+        told: Timestamp,
+    ) -> Option<Result<(), Throttled>> {
+        let end_of_millisecond = Timestamp(told.0 + (MILLISECOND_NS - 1));
+        self.take(session, self.latest.clamp(told, end_of_millisecond))
     }
 
     /// A bucket of a session has refused an order, of which the journal has only the answer.

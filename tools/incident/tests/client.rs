@@ -18,8 +18,9 @@ use ironbook_incident::{
     phases::Place,
     question::{
         Span,
-        client::{self, Anomaly, Client, ONE_SIDE_MIN, ROWS_MAX},
+        client::{self, Anomaly, Client, ONE_SIDE_MIN, ROWS_MAX, Row},
     },
+    text::utc,
 };
 use ironbook_journal::Reader;
 
@@ -208,6 +209,39 @@ fn a_start_fills_buckets_and_a_refusal_empties_them() {
     });
     assert_eq!((left(&found).0, left(&found).1.sequence), (0, refused));
     assert_eq!(found.anomalies.first_limit, None);
+}
+
+#[test]
+fn an_order_that_was_refused_for_a_right_took_a_token() {
+    let orders = |day: &mut Script, names: [&str; 2]| {
+        names.map(|name| day.order((C1, name), AAPL, Side::Buy, (1, 10_000)))
+    };
+    // Of each kind: of an order, of a replace, of a cancel, and of a message.
+    let answers =
+        [(&b"8"[..], "", 1), (b"9", "434=2\u{1}", 1), (b"9", "434=1\u{1}", 0), (b"j", "", 0)];
+    for firm in ["", "ACME"] {
+        for (msg_type, response_to, tokens) in answers {
+            let found = of("C1", |day| {
+                day.throttle(C1, firm, (1, 10));
+                day.throttle(C7, firm, (1, 10));
+                orders(day, ["a", "b"]);
+                let read = utc(day.now_ns()).replace('-', "").replace('T', "-").replace('Z', "");
+                let body = format!("11=x\u{1}60={read}\u{1}{response_to}58=not here\u{1}");
+                let (session, body) = (if firm.is_empty() { C1 } else { C7 }, body.into_bytes());
+                day.wait(STEP_NS);
+                day.record(&SessionRecord::Outbound { session, msg_type: msg_type.to_vec(), body });
+                orders(day, ["c", "d"]);
+            });
+            let least = found.head_room.bounds[0].least.expect("orders");
+            assert_eq!(least.0, 6 - tokens, "{firm} {response_to}");
+            let row = |row: &Row| if firm.is_empty() { row.left_own } else { row.left_firm };
+            let rows: Vec<_> = found.head_room.rows.iter().filter_map(|of| row(&of.1)).collect();
+            let last = 6 - tokens;
+            let here = (tokens == 1).then_some(7);
+            let expected = [Some(9), Some(8), here, Some(last + 1), Some(last)];
+            assert_eq!(rows, expected.into_iter().flatten().collect::<Vec<_>>());
+        }
+    }
 }
 
 /// The answer to an order that came too early.

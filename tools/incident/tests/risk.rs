@@ -231,7 +231,12 @@ fn other_limits_refuse_and_trip_elsewhere() {
         (&["C7.loss=-1"], "is no such limit"),
         (&["C9.loss=1"], "risk limits are of a session"),
         (&["firm.loss=1"], "risk limits are of a session; give session.loss for each"),
-        (&["C7.window_ms=86400001"], "no session can have C7.window_ms=86400001"),
+        (&["C7.window_ms=86400001"], "C7.window_ms=86400001: a window is 1 to 86400000 milli"),
+        (
+            &["session.window_ms=0", "C7.loss=5"],
+            "session.window_ms=0: a window is 1 to 86400000 milli",
+        ),
+        (&["C7.window_ms=0"], "give --set C7.traded_notional=0 --set C7.loss=0"),
     ] {
         let fault = what_if(&index, wanted(&index, 1, settings)).unwrap_err().to_string();
         assert!(fault.contains(expected), "{settings:?}: {fault}");

@@ -4,15 +4,17 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{C1, C2, C7, Script, TOKEN, Tokens, index, memory_dir, random_day};
+use common::{AAPL, C1, C2, C7, Script, TOKEN, Tokens, index, memory_dir, random_day};
 use ironbook_engine::{Command, SessionId, Side};
 use ironbook_gateway::{
     random::Random,
+    session_record::SessionRecord,
     throttle::{ThrottleScope, ThrottleTerms},
 };
 use ironbook_incident::{
     index::Index,
     question::Span,
+    text::utc,
     whatif::{Firms, Wanted, WhatIf, what_if},
 };
 use ironbook_journal::Reader;
@@ -161,6 +163,27 @@ fn a_throttle_goes_by_when_a_request_was_read() {
     let first = row.first.as_ref().expect("one that is refused");
     assert_eq!((first.sequence, &*first.cl_ord_id), (at_once[1], "b2"));
     assert_eq!(first.throttled.early_ns, MS);
+}
+
+#[test]
+fn what_was_refused_for_a_right_takes_a_token_here_too() {
+    let place = memory_dir();
+    for with_refusal in [false, true] {
+        let dir = place.path().join(format!("data{with_refusal}"));
+        let mut day = Script::new(&dir);
+        day.order((C1, "a"), AAPL, Side::Buy, (1, 10_000));
+        if with_refusal {
+            let read = utc(day.now_ns()).replace('-', "").replace('T', "-").replace('Z', "");
+            let body = format!("11=x\u{1}60={read}\u{1}58=not here\u{1}").into_bytes();
+            day.record(&SessionRecord::Outbound { session: C1, msg_type: b"8".to_vec(), body });
+        }
+        day.order((C1, "b"), AAPL, Side::Buy, (1, 10_000));
+        day.close();
+        let settings = ["C1.orders_per_second=1", "C1.orders_burst=2"];
+        let found = ask(&index(&dir), &settings, None);
+        let [row] = &found.throttles[..] else { panic!("{found}") };
+        assert_eq!((row.orders, row.refused), (2, u64::from(with_refusal)), "{found}");
+    }
 }
 
 #[test]

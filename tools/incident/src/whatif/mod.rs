@@ -249,7 +249,10 @@ impl<'n> Play<'n> {
         }
         self.end_input();
         if !Command::is_kind(frame.kind) {
-            self.refused_then += u64::from(SessionRecord::is_refusal(frame.kind, frame.payload));
+            if SessionRecord::is_refusal(frame.kind, frame.payload) {
+                self.refused_then += 1;
+                self.throttles.note_refused(frame);
+            }
             return Ok(());
         }
         let command = Command::decode(frame.kind, frame.payload).map_err(|source| {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use ironbook_engine::{
     Command, Engine, EngineLimits, SessionId, Timestamp,
-    command::{DefineInstrument, Origin, RiskLimits, SetRiskLimits, TICKS_MAX},
+    command::{DefineInstrument, Origin, RISK_WINDOW_MS_MAX, RiskLimits, SetRiskLimits, TICKS_MAX},
 };
 use ironbook_fix::field::Decimal;
 use ironbook_gateway::{
@@ -64,6 +64,9 @@ impl RiskField {
     }
 }
 
+/// The key of the window that two of them are counted over, which can't be left out.
+const WINDOW: &str = "window_ms";
+
 /// Risk limits, by the keys that the configuration has for them.
 const RISK: [(&str, &str, RiskField); 7] = [
     (
@@ -93,8 +96,8 @@ const RISK: [(&str, &str, RiskField); 7] = [
         RiskField::Notional(|limits| &mut limits.loss),
     ),
     (
-        "window_ms",
-        "milliseconds; 60,000 where there was no window",
+        WINDOW,
+        "milliseconds, 1 to 86,400,000; 60,000 where there was no window",
         RiskField::Count(|limits| &mut limits.window_ms),
     ),
 ];
@@ -485,7 +488,14 @@ fn parse(word: &str, names: &Engine) -> Result<Setting, Fault> {
         return Ok(Setting::Throttle(whose, part, number));
     }
     if let Some(at) = RISK.iter().position(|(name, ..)| *name == term) {
-        RISK[at].2.set(&mut { RiskLimits::NONE }, value).ok_or_else(|| no_number("such limit"))?;
+        let mut alone = RiskLimits::NONE;
+        RISK[at].2.set(&mut alone, value).ok_or_else(|| no_number("such limit"))?;
+        if term == WINDOW && !(1..=RISK_WINDOW_MS_MAX).contains(&alone.window_ms) {
+            return Err(Fault::Question(format!(
+                "{word}: a window is 1 to {RISK_WINDOW_MS_MAX} milliseconds long; for no limit on what happens in it \
+                 give --set {symbol}.traded_notional=0 --set {symbol}.loss=0"
+            )));
+        }
         let whose = whose(symbol, names)
             .ok()
             .filter(|whose| matches!(whose, Whose::EachSession | Whose::Session(_)));

@@ -9,6 +9,7 @@ use std::{
 
 use ironbook_engine::{Command, Engine, SessionId};
 use ironbook_gateway::{
+    session_record::SessionRecord,
     session_throttles::{FirmThrottle, SessionThrottles},
     throttle::{ThrottleScope, ThrottleTerms, Throttled},
 };
@@ -28,8 +29,9 @@ pub type Firms = BTreeMap<String, Vec<String>>;
 
 /// What the answer about a throttle leaves out, a line each.
 pub const THROTTLES_NOT_SIMULATED: [&str; 3] = [
-    "what the gateway refused then is in the journal only as the answer that it got: it does not come back under \
-     a looser throttle, and takes nothing from one",
+    "what the gateway refused then is in the journal only as the answer that it got: what a throttle refused does \
+     not come back under a looser one, and takes nothing from it; what was refused for a right or for its kind takes \
+     a token as it did",
     "a throttle that delays: all that a client sends behind an order would wait with it, and nothing tells what \
      it had done then; only the one that refuses is carried out",
     "a throttle is full before the first frame; a start of the venue in between does not fill it",
@@ -150,6 +152,15 @@ impl Throttles {
             throttled,
         });
         false
+    }
+
+    /// The gateway refused something then: an order may have taken a token first, as it does here.
+    pub(super) fn note_refused(&mut self, frame: &Frame<'_>) {
+        if let Some(record) = SessionRecord::decode(frame.kind, frame.payload)
+            && let Some(told) = record.token_taken()
+        {
+            self.buckets.take_refused(record.session(), told);
+        }
     }
 
     /// What became of requests: sessions by comp id, then firms by name.

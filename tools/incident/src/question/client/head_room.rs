@@ -7,7 +7,7 @@ use ironbook_gateway::{
     session_record::SessionRecord,
     session_throttles::{FirmThrottle, SessionThrottles},
     sessions::SessionTable,
-    throttle::{ThrottleScope, ThrottleTerms},
+    throttle::{ThrottleScope, ThrottleTerms, Throttled},
 };
 use serde_json::{Value, json};
 
@@ -143,12 +143,25 @@ impl Watch {
             self.row(here).requests += 1;
             self.changed = Some(here);
         }
-        let Some(asked) = self.buckets.admit(command) else { return };
-        let (session, is_refused) = (asked.session, asked.outcome.is_err());
+        if let (Some(session), Some(read), Command::NewOrder(_) | Command::ReplaceOrder(_)) =
+            (command.client(), command.received(), command)
+        {
+            self.take_tokens(session, here, |buckets| buckets.take(session, read));
+        }
+    }
+
+    /// An order of a session has taken its tokens.
+    fn take_tokens(
+        &mut self,
+        session: SessionId,
+        here: Place,
+        take: impl Fn(&mut Buckets) -> Option<Result<(), Throttled>>,
+    ) {
+        let Some(outcome) = take(&mut self.buckets) else { return };
         // What passed had a token: if there is none here, a start of the venue has filled its buckets.
-        if is_refused || self.buckets.left(session).any(|(_, left)| left < 0) {
+        if outcome.is_err() || self.buckets.left(session).any(|(_, left)| left < 0) {
             self.fill(session);
-            self.buckets.admit(command);
+            take(&mut self.buckets);
         }
         let left: Vec<_> = self.buckets.left(session).collect();
         left.into_iter().for_each(|(scope, left)| self.note_left(session, (scope, left), here));
@@ -195,6 +208,9 @@ impl Watch {
                 if let Some(scope) = record.text().and_then(ThrottleScope::of_refusal) {
                     self.buckets.note_refusal(session, scope, Timestamp(here.time_ns));
                     self.note_left(session, (scope, 0), here);
+                }
+                if let Some(told) = record.token_taken() {
+                    self.take_tokens(session, here, |buckets| buckets.take_refused(session, told));
                 }
             }
             _ => {}
