@@ -5,7 +5,7 @@ use ironbook_incident::question::why::why;
 use crate::{indexed::Source, output::Outcome};
 
 /// Say why a request was refused - the rule, its limit, what was seen and what would have passed - or
-/// why an order was not filled: its price never reached, others ahead, halted.
+/// why an order was not filled: its price never reached, others ahead, halted, canceled by a trip or an operator.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -18,7 +18,8 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Outcome {
     let index = arguments.source.open()?;
     let why = why(&index, &arguments.what);
-    arguments
-        .source
-        .tell(&index, why, |why, dir| vec![format!("ironbook replay {dir} --at {}", why.sequence)])
+    arguments.source.tell(&index, why, |why, dir| {
+        let places = [why.sequence].into_iter().chain(why.cause);
+        places.map(|at| format!("ironbook replay {dir} --at {at}")).collect()
+    })
 }

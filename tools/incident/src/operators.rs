@@ -4,10 +4,19 @@ use ironbook_engine::command::Origin;
 use ironbook_gateway::{operator::OperatorRecord, session_record::SessionRecord};
 use ironbook_journal::Frame;
 
+/// An action of an operator, and where its record stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Acted {
+    pub sequence: u64,
+    /// In ns since 1970.
+    pub time_ns: u64,
+    pub record: OperatorRecord,
+}
+
 /// Actions of operators, of which the last one is known; a fold over frames, or over those that are about one session.
 #[derive(Default)]
 pub(crate) struct Operators {
-    last: Option<OperatorRecord>,
+    last: Option<Acted>,
 }
 
 impl Operators {
@@ -16,19 +25,20 @@ impl Operators {
         if let Some(SessionRecord::Operator(record)) =
             SessionRecord::decode(frame.kind, frame.payload)
         {
-            self.last = Some(record);
+            let Frame { sequence, time_ns, .. } = *frame;
+            self.last = Some(Acted { sequence, time_ns, record });
         }
     }
 
     /// The action that a command of this origin carries out, if an operator asked for it.
-    pub(crate) fn of(&self, origin: &Origin) -> Option<&OperatorRecord> {
+    pub(crate) fn of(&self, origin: &Origin) -> Option<&Acted> {
         let is_its =
-            |record: &&OperatorRecord| origin.msg_seq_num == 0 && record.asked == origin.received;
+            |acted: &&Acted| origin.msg_seq_num == 0 && acted.record.asked == origin.received;
         self.last.as_ref().filter(is_its)
     }
 }
 
 /// Who did something and why, behind what it is.
-pub(crate) fn by(record: &OperatorRecord) -> String {
-    format!(", by operator {}: {}", record.name, record.reason)
+pub(crate) fn by(acted: &Acted) -> String {
+    format!(", by operator {}: {}", acted.record.name, acted.record.reason)
 }

@@ -4,10 +4,12 @@ mod common;
 
 use common::{AAPL, C1, C7, MSFT, Script, index, memory_dir};
 use ironbook_engine::{
-    InstrumentId, InstrumentStatus, ReasonText, SessionId, Side, TradingStatus,
+    InstrumentId, InstrumentStatus, ReasonText, SessionId, Side, Timestamp, TradingStatus,
     command::{Origin, SetInstrumentStatus, SetTradingStatus},
 };
-use ironbook_gateway::{operator::Action, session_record::SessionRecord};
+use ironbook_gateway::{
+    operator::Action, session_record::SessionRecord, translate::mass_cancel_of,
+};
 use ironbook_incident::{
     names::Names,
     phases::{By, phases},
@@ -200,4 +202,56 @@ fn top_and_why_name_the_operator_and_the_reason() {
     assert!(text.contains(expected), "{text}");
     assert_eq!(found.operators.len(), 2, "as many as asked for");
     assert_eq!(found.json()["operators"][1]["target"], "AAPL");
+}
+
+#[test]
+fn why_names_the_operator_whose_action_canceled_an_order() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut script = Script::new(&dir);
+    let mut asked = Vec::new();
+    for (action, name, with_record) in [
+        (Action::Suspend, "first", true),
+        (Action::Cancel, "second", true),
+        (Action::Cancel, "third", false),
+    ] {
+        script.order((C7, name), AAPL, Side::Buy, (10, 9_000));
+        let mut origin = Origin::venue(Timestamp(script.now_ns() + 1));
+        if with_record {
+            asked.push(script.next_sequence());
+            origin = script.operator(action, (C7, InstrumentId::NONE), 2, BOB);
+        }
+        // Gateways have batches in between.
+        script.order((C1, &format!("between-{name}")), AAPL, Side::Buy, (10, 9_000));
+        if action == Action::Suspend {
+            let reason = ReasonText::try_from(BOB.1).unwrap();
+            script.command(SetTradingStatus::new(origin, C7, TradingStatus::CancelOnly, reason));
+        }
+        script.command(mass_cancel_of(C7, origin.received));
+        script.set_trading(C7, TradingStatus::Open, "");
+    }
+    script.order((C7, "own"), AAPL, Side::Buy, (10, 9_000));
+    script.mass_cancel(C7, "all");
+    script.close();
+    let index = index(&dir);
+    for (word, did, action, at) in [
+        ("first", "suspended C7", "suspend", 0),
+        ("second", "canceled the orders of C7", "cancel", 1),
+    ] {
+        let told = why(&index, &format!("clordid:C7/{word}")).expect("an answer");
+        let sequence = asked[at];
+        assert_eq!(
+            told.verdict,
+            format!("it was canceled by operator bob, who {did}: news is told")
+        );
+        let fact = told.facts.iter().find(|(name, _)| *name == "operator").expect("a fact");
+        assert!(fact.1.starts_with(&format!("sequence {sequence}, 2026-03-02T")), "{told}");
+        assert!(fact.1.ends_with(&format!(": {action} C7, by bob: news is told")), "{told}");
+        assert_eq!(told.cause, Some(sequence));
+        assert_eq!(told.json()["cause_sequence"], sequence);
+    }
+    for word in ["third", "own"] {
+        let told = why(&index, &format!("clordid:C7/{word}")).expect("an answer");
+        assert!(!told.to_string().contains("operator") && told.cause.is_none(), "{told}");
+    }
 }

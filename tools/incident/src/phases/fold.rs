@@ -198,7 +198,7 @@ impl Fold {
 
     /// The operator who asked for a command of this origin, if one did.
     fn operator_of(&self, origin: &Origin) -> Option<By> {
-        let OperatorRecord { name, reason, .. } = self.operators.of(origin)?.clone();
+        let OperatorRecord { name, reason, .. } = self.operators.of(origin)?.record.clone();
         Some(By::Operator { name, reason })
     }
 

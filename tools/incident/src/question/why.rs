@@ -7,14 +7,19 @@ use ironbook_engine::{
     SessionId, Side, TimeInForce,
     command::DefineInstrument,
     domain::{ExecReason, RejectReason},
+    event::Execution,
 };
 use ironbook_fix::field::Decimal;
-use ironbook_gateway::{session_record::SessionRecord, translate::reject_text};
+use ironbook_gateway::{
+    operator::{Action, OperatorRecord},
+    session_record::SessionRecord,
+    translate::reject_text,
+};
 use serde_json::{Map, Value};
 
 use super::{
     Span, find_order, input_at,
-    life::life,
+    life::{Life, life},
     place_json,
     queue::{Ahead, ahead},
     scan,
@@ -23,7 +28,7 @@ use crate::{
     Fault,
     index::{Index, Key},
     moment::Moment,
-    operators::{Operators, by},
+    operators::{Acted, Operators, by},
     place::{self, What, requests},
     show::{Content, Entry, Judged, comp_id, number},
     text::utc,
@@ -40,6 +45,8 @@ pub struct Why {
     pub verdict: String,
     /// What it rests on: names and what they say.
     pub facts: Vec<(&'static str, String)>,
+    /// Sequence of what was decided before and brought it about: an operator's action, a trip, a status.
+    pub cause: Option<u64>,
 }
 
 /// Why a request was refused, or an order not filled: whatever `word` names.
@@ -96,7 +103,7 @@ fn of_answer(index: &Index, entry: &Entry, record: &SessionRecord) -> Result<Why
     let known = ANSWER_FIELDS.iter().filter_map(|(tag, name)| Some((*name, value(*tag)?.clone())));
     facts.extend(known);
     let verdict = format!("refused by the gateway, before the engine saw it: {text}");
-    Ok(Why { sequence: entry.sequence, time_ns: entry.time_ns, verdict, facts })
+    Ok(Why { sequence: entry.sequence, time_ns: entry.time_ns, verdict, facts, cause: None })
 }
 
 /// The refusal that an entry is.
@@ -155,9 +162,11 @@ fn of_refusal(index: &Index, input: &Entry, entry: &Entry) -> Result<Why, Fault>
     if let Some(passes) = nearest(&refused, definition.as_ref()) {
         facts.push(("would have passed", passes));
     }
-    facts.extend(history(index, engine, input, &refused)?);
+    let history = history(index, engine, input, &refused)?;
+    let cause = history.as_ref().and_then(|(_, _, cause)| *cause);
+    facts.extend(history.map(|(name, text, _)| (name, text)));
     let verdict = format!("refused by {:?}: {text}", refused.reason);
-    Ok(Why { sequence: entry.sequence, time_ns: entry.time_ns, verdict, facts })
+    Ok(Why { sequence: entry.sequence, time_ns: entry.time_ns, verdict, facts, cause })
 }
 
 /// Whether a rule compares numbers.
@@ -252,13 +261,13 @@ fn steps(observed: Decimal, (step, max, scale): (i64, i64, u8)) -> Option<String
     Some(if low == high { show(low) } else { format!("{} or {}", show(low), show(high)) })
 }
 
-/// What in the past explains a refusal.
+/// What in the past explains a refusal, and the sequence of what brought it about.
 fn history(
     index: &Index,
     engine: &Engine,
     input: &Entry,
     refused: &Refused<'_>,
-) -> Result<Option<(&'static str, String)>, Fault> {
+) -> Result<Option<(&'static str, String, Option<u64>)>, Fault> {
     use RejectReason as R;
     Ok(match (refused.reason, refused.event) {
         (R::DuplicateClOrdId, event) => {
@@ -273,7 +282,7 @@ fn history(
             });
             before
                 .last()
-                .map(|request| ("used before", format!("at sequence {}", request.sequence)))
+                .map(|request| ("used before", format!("at sequence {}", request.sequence), None))
         }
         (R::InstrumentHalted | R::InstrumentClosed, _) => {
             let before = Span { first: index.first_sequence(), last: input.sequence };
@@ -289,14 +298,15 @@ fn history(
                 }
             })?;
             since.map(|(sequence, time_ns, status, by)| {
-                ("since", format!("{status:?} at sequence {sequence}, {}{by}", utc(time_ns)))
+                let text = format!("{status:?} at sequence {sequence}, {}{by}", utc(time_ns));
+                ("since", text, Some(sequence))
             })
         }
         (R::TradedNotionalTooLarge | R::LossTooLarge | R::SessionCancelOnly, _) => {
             let trading = trading(index, refused.session, input.sequence)?;
-            trading.map(|(entry, by)| ("since", at(&entry, engine) + &by))
+            trading.map(|(entry, by)| ("since", at(&entry, engine) + &by, Some(entry.sequence)))
         }
-        (R::TooLateToCancel, _) => Some(("the order", life(index, refused.order_id)?.end)),
+        (R::TooLateToCancel, _) => Some(("the order", life(index, refused.order_id)?.end, None)),
         (R::UnknownOrder, Event::CancelRejected(event)) => {
             let mut others = requests(index, &event.orig_cl_ord_id)?;
             others.retain(|request| request.sequence < input.sequence);
@@ -312,7 +322,7 @@ fn history(
                 ),
                 (None, None) => "nobody has used this ClOrdID".to_owned(),
             };
-            Some(("the name", text))
+            Some(("the name", text, None))
         }
         _ => None,
     })
@@ -407,15 +417,11 @@ fn of_order(index: &Index, order_id: OrderId) -> Result<Why, Fault> {
     if let Some(sequence) = wait.halted {
         facts.push(("halted", format!("the instrument was not open at sequence {sequence}")));
     }
-    let mut trip = None;
-    if event.reason == ExecReason::SessionTripped {
-        let engine = super::engine(&moment)?;
-        let trading = trading(index, event.session, sequence)?;
-        trip = trading.map(|(entry, _)| at(&entry, engine));
-        facts.extend(trip.clone().map(|trip| ("tripped", trip)));
+    if let Some((stopped, fact, cause)) = stopped(index, super::engine(&moment)?, &life)? {
+        facts.push(fact);
+        return Ok(Why { sequence, time_ns, verdict: stopped, facts, cause: Some(cause) });
     }
     let verdict = match (event.ord_status, rested) {
-        _ if trip.is_some() => "it was canceled when its session was tripped".to_owned(),
         (OrdStatus::Filled, _) => "it was filled".to_owned(),
         (_, false) => {
             let offered = offered.as_deref().unwrap_or("nothing on the other side");
@@ -442,7 +448,53 @@ fn of_order(index: &Index, order_id: OrderId) -> Result<Why, Fault> {
             None => format!("nobody was on the other side: there was no {opposite}"),
         },
     };
-    Ok(Why { sequence, time_ns, verdict, facts })
+    Ok(Why { sequence, time_ns, verdict, facts, cause: None })
+}
+
+/// Why the venue canceled an order because of its session, if it did, as a verdict, a fact and the sequence of what
+/// brought that about: a trip, or what an operator asked for.
+fn stopped(
+    index: &Index,
+    engine: &Engine,
+    life: &Life,
+) -> Result<Option<(String, (&'static str, String), u64)>, Fault> {
+    let (input, sequence, _) = life.reported;
+    let Execution { session, reason, .. } = life.report;
+    Ok(match reason {
+        ExecReason::SessionTripped => trading(index, session, sequence)?.map(|(trip, _)| {
+            let verdict = "it was canceled when its session was tripped".to_owned();
+            (verdict, ("tripped", at(&trip, engine)), trip.sequence)
+        }),
+        ExecReason::MassCancel => operator_of(index, session, input)?.map(|acted| {
+            let Acted { sequence, time_ns, record } = acted;
+            let OperatorRecord { action, name, reason, .. } = record;
+            let whose = &life.comp_id;
+            let did = match action {
+                Action::Suspend => format!("suspended {whose}"),
+                _ => format!("canceled the orders of {whose}"),
+            };
+            let verdict = format!("it was canceled by operator {name}, who {did}: {reason}");
+            let action = action.name();
+            let asked = format!("sequence {sequence}, {}: {action} {whose}", utc(time_ns));
+            (verdict, ("operator", format!("{asked}, by {name}: {reason}")), sequence)
+        }),
+        _ => None,
+    })
+}
+
+/// The operator's action that a command about a session carries out, if one does.
+fn operator_of(index: &Index, session: SessionId, input: u64) -> Result<Option<Acted>, Fault> {
+    let before = Span { first: index.first_sequence(), last: input };
+    let (mut operators, mut found) = (Operators::default(), None);
+    scan(index, &[Key::Session(session)], before, |frame| {
+        operators.take(frame);
+        if frame.sequence == input {
+            let command = Command::decode(frame.kind, frame.payload).ok();
+            let origin = command.as_ref().and_then(Command::origin);
+            found = origin.and_then(|origin| operators.of(origin)).cloned();
+        }
+    })?;
+    Ok(found)
 }
 
 /// What the other side offered an order before it came.
@@ -517,6 +569,7 @@ impl Why {
             .iter()
             .map(|(name, text)| (name.replace(' ', "_"), Value::from(text.as_str())));
         value["facts"] = Value::Object(facts.collect::<Map<_, _>>());
+        value["cause_sequence"] = self.cause.into();
         value
     }
 }
