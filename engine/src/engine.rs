@@ -15,7 +15,9 @@ mod view;
 use std::collections::BTreeMap;
 
 pub use state::{STATE_VERSION, StateError};
-pub use view::{BookView, InstrumentView, LevelView, OrderView, RiskView, SessionView, Totals};
+pub use view::{
+    BookView, InstrumentView, LevelView, OrderView, RiskMeasure, RiskView, SessionView, Totals,
+};
 
 use crate::{
     CommandRef, EngineLimits, InstrumentId, Sequence, SessionId, Stamp, book::Books, closed::Names,

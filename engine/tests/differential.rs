@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use flow::{Flow, Profile, seeds};
 use ironbook_engine::{
     Engine, EngineLimits, Event, InstrumentId, Sequence, Side, Stamp, Timestamp,
-    domain::RejectReason, sink::VecSink,
+    domain::RejectReason, engine::RiskMeasure, sink::VecSink,
 };
 use naive::Naive;
 
@@ -178,9 +178,11 @@ fn run(profile: Profile, seed: u64) -> BTreeMap<RejectReason, u64> {
         let command = flow.next();
         let stamp = Stamp { sequence: next, time: Timestamp(number * STEP_NS) };
         let mut sink = VecSink::default();
+        let measures = engine.risk_of(&command);
         next = engine.apply(stamp, &command, &mut sink);
         let expected = naive.apply(stamp, &command);
         let at = format!("{}, seed {seed}, command {number}: {command:?}", profile.name);
+        compare_measures(&measures, &expected, &at);
         compare(&engine, stamp, &sink, &expected, &at);
         assert_eq!(next.0, stamp.sequence.0 + 1 + expected.len() as u64, "{at}");
         expected.iter().for_each(|event| flow.learn(event));
@@ -205,6 +207,42 @@ fn rule_of(event: &Event) -> Option<RejectReason> {
         Event::CancelRejected(event) => Some(event.reason),
         Event::SessionTripped(event) => Some(event.rule),
         _ => None,
+    }
+}
+
+/// What is told of an order before it is carried out is what it is refused by, if it is.
+fn compare_measures(measures: &[RiskMeasure], expected: &[Event], at: &str) {
+    use RejectReason as R;
+    let refused = expected.first().and_then(|event| match event {
+        Event::OrderRejected(of) => {
+            Some((of.reason, (of.limit, of.limit_scale), (of.observed, of.observed_scale)))
+        }
+        Event::CancelRejected(of) => {
+            Some((of.reason, (of.limit, of.limit_scale), (of.observed, of.observed_scale)))
+        }
+        _ => None,
+    });
+    let broken = measures.iter().position(RiskMeasure::is_broken);
+    let rules = [
+        R::OrderNotionalTooLarge,
+        R::PriceFarFromReference,
+        R::TooManyOpenOrders,
+        R::OpenNotionalTooLarge,
+    ];
+    let order: Vec<_> = measures
+        .iter()
+        .map(|measure| rules.iter().position(|rule| *rule == measure.rule).expect(at))
+        .collect();
+    assert!(order.is_sorted_by(|one, next| one < next), "{at}: {measures:?}");
+    match refused.filter(|(reason, ..)| rules.contains(reason)) {
+        Some((reason, limit, observed)) => {
+            assert_eq!(broken, Some(measures.len() - 1), "{at}: {measures:?}");
+            let last = measures[measures.len() - 1];
+            let told = (last.rule, (last.limit, last.scale()), (last.observed, last.scale()));
+            assert_eq!(told, (reason, limit, observed), "{at}");
+        }
+        None if refused.is_some() => assert_eq!(measures, [], "{at}: refused before that"),
+        None => assert_eq!(broken, None, "{at}: {measures:?}"),
     }
 }
 

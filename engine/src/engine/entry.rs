@@ -51,7 +51,7 @@ impl Engine {
     /// A replace is judged by rules 3 to 6, too. The last rule covers orders that would not rest:
     /// an order has a slot while it trades. The rules of risk come after these (`risk.rs`).
     #[inline]
-    fn judge_new(&self, command: &NewOrder) -> Result<Terms, Refusal> {
+    pub(super) fn judge_new(&self, command: &NewOrder) -> Result<Terms, Refusal> {
         let session = command.origin.session;
         self.must_know(session)?;
         let instrument = self

@@ -48,7 +48,11 @@ impl Engine {
     /// Judges new terms: the OrdType stays, the instrument trades, the ClOrdID is not in use,
     /// quantity and price are allowed. The first rule broken is reported.
     #[inline]
-    fn judge_replace(&self, command: &ReplaceOrder, slot: u32) -> Result<Terms, Refusal> {
+    pub(super) fn judge_replace(
+        &self,
+        command: &ReplaceOrder,
+        slot: u32,
+    ) -> Result<Terms, Refusal> {
         if command.ord_type != RESTING_TYPE {
             return Err(Refusal::plain(RejectReason::ReplaceChangesType));
         }

@@ -23,9 +23,10 @@ use super::{
     Engine,
     entry::Terms,
     report::{Out, Request, order_rejected},
+    view::RiskMeasure,
 };
 use crate::{
-    InstrumentId, OrdType, OrderId, SessionId, Side, Timestamp, TradeId, TradingStatus,
+    InstrumentId, OrdType, OrderId, SessionId, Side, Stamp, Timestamp, TradeId, TradingStatus,
     book::NIL,
     command::{
         NOTIONAL_MAX, NOTIONAL_SCALE, NewOrder, ReplaceOrder, RiskLimits, SetRiskLimits,
@@ -36,7 +37,7 @@ use crate::{
     hash::{mix, mix_bytes},
     instrument::{Decimal, Instrument, Refusal},
     session::{self, Session},
-    sink::EventSink,
+    sink::{CountingSink, EventSink},
 };
 use zerocopy::IntoBytes;
 
@@ -205,32 +206,45 @@ impl SessionRisk {
 
     /// Judges an order by rules 3 to 6, with `live` orders of the session.
     fn judge(&self, asked: &Asked, reference: i64, live: u32) -> Result<(), Refusal> {
-        let limits = &self.limits;
-        if exceeds(asked.notional.into(), limits.order_notional) {
-            let (limit, reason) = (limits.order_notional, RejectReason::OrderNotionalTooLarge);
-            return Err(notional_refusal(reason, limit, asked.notional));
-        }
-        if let Some(price) = asked.limit
-            && limits.price_deviation > 0
-            && reference > 0
-        {
-            let observed = deviation(asked.side, price, reference);
-            if observed > i128::from(limits.price_deviation) {
-                let (limit, observed) = (limits.price_deviation.into(), saturated(observed) as u64);
-                return Err(Refusal::count(RejectReason::PriceFarFromReference, limit, observed));
+        let measures = self.measures(asked, reference, live);
+        match measures.into_iter().flatten().find(RiskMeasure::is_broken) {
+            None => Ok(()),
+            Some(broken) => {
+                let decimal = |mantissa| Decimal { mantissa, scale: broken.scale() };
+                let (limit, observed) = (decimal(broken.limit), decimal(broken.observed));
+                Err(Refusal { reason: broken.rule, limit, observed })
             }
         }
-        if asked.replaced.is_none() && limits.open_orders > 0 && live >= limits.open_orders {
-            let (limit, observed) = (limits.open_orders.into(), u64::from(live) + 1);
-            return Err(Refusal::count(RejectReason::TooManyOpenOrders, limit, observed));
-        }
+    }
+
+    /// What an order comes to by rules 3 to 6, in their order; none by one that it is not held against.
+    #[inline]
+    fn measures(&self, asked: &Asked, reference: i64, live: u32) -> [Option<RiskMeasure>; 4] {
+        use RejectReason as R;
+        let limits = &self.limits;
+        let limit_price = asked.limit.filter(|_| reference > 0 && limits.price_deviation > 0);
+        let deviation = limit_price.map(|price| deviation(asked.side, price, reference).max(0));
+        let orders = asked.replaced.is_none().then(|| i128::from(live) + 1);
         let replaced = asked.replaced.unwrap_or(0);
-        let open = self.open_notional - replaced + asked.open_notional;
-        if asked.open_notional > replaced && exceeds(open, limits.open_notional) {
-            let (limit, reason) = (limits.open_notional, RejectReason::OpenNotionalTooLarge);
-            return Err(notional_refusal(reason, limit, saturated(open)));
+        let adds = asked.open_notional > replaced;
+        let open = adds.then(|| self.open_notional - replaced + asked.open_notional);
+        let notional = Some(asked.notional.into());
+        [
+            RiskMeasure::of(R::OrderNotionalTooLarge, limits.order_notional, notional),
+            RiskMeasure::of(R::PriceFarFromReference, limits.price_deviation.into(), deviation),
+            RiskMeasure::of(R::TooManyOpenOrders, limits.open_orders.into(), orders),
+            RiskMeasure::of(R::OpenNotionalTooLarge, limits.open_notional, open),
+        ]
+    }
+
+    /// The same up to the first that is broken.
+    fn judged(&self, asked: &Asked, reference: i64, live: u32) -> Vec<RiskMeasure> {
+        let mut measures: Vec<_> =
+            self.measures(asked, reference, live).into_iter().flatten().collect();
+        if let Some(broken) = measures.iter().position(RiskMeasure::is_broken) {
+            measures.truncate(broken + 1);
         }
-        Ok(())
+        measures
     }
 
     /// Counts a trade, and returns whether the session is tripped by it.
@@ -468,6 +482,12 @@ impl Engine {
         let session = &self.sessions[command.origin.session.0 as usize - 1];
         let Some(record) = self.risk.record(session) else { return Ok(()) };
         record.must_trade()?;
+        record.judge(&self.asked_by_new(command, terms), reference, session.live)
+    }
+
+    /// A new order as the limits see it.
+    #[inline]
+    fn asked_by_new(&self, command: &NewOrder, terms: &Terms) -> Asked {
         let instrument = &self.instruments[command.instrument.0 as usize - 1];
         let (price, limit) = match command.ord_type {
             OrdType::Limit => (terms.price, Some(2 * terms.price)),
@@ -475,8 +495,7 @@ impl Engine {
         };
         let notional = notional_at(price, terms.order_qty, scale_of(instrument));
         let (side, open_notional) = (command.side, notional.into());
-        let asked = Asked { side, limit, notional, open_notional, replaced: None };
-        record.judge(&asked, reference, session.live)
+        Asked { side, limit, notional, open_notional, replaced: None }
     }
 
     /// Judges new terms of an order by the limits of its session, and carries them out.
@@ -519,19 +538,59 @@ impl Engine {
         let session = &self.sessions[order.session.0 as usize - 1];
         let Some(record) = self.risk.record(session) else { return Ok(()) };
         record.must_trade()?;
+        match self.asked_by_replace(order, terms) {
+            Some(asked) => record.judge(&asked, reference, session.live),
+            None => Ok(()),
+        }
+    }
+
+    /// New terms of an order as the limits see them; none where they cancel it.
+    #[inline]
+    fn asked_by_replace(&self, order: &Execution, terms: &Terms) -> Option<Asked> {
         let leaves_qty = terms.order_qty - order.cum_qty;
         if leaves_qty <= 0 {
-            return Ok(());
+            return None;
         }
         let scale = scale_of(&self.instruments[order.instrument.0 as usize - 1]);
-        let asked = Asked {
+        Some(Asked {
             side: order.side,
             limit: Some(2 * terms.price),
             notional: notional_at(terms.price, terms.order_qty, scale),
             open_notional: notional_at(terms.price, leaves_qty, scale).into(),
             replaced: Some(open_notional(order, order.leaves_qty)),
-        };
-        record.judge(&asked, reference, session.live)
+        })
+    }
+
+    /// See [`Engine::risk_of`].
+    pub(super) fn risk_of_new(&self, command: &NewOrder) -> Vec<RiskMeasure> {
+        let Ok(terms) = self.judge_new(command) else { return Vec::new() };
+        let session = &self.sessions[command.origin.session.0 as usize - 1];
+        match self.risk.record(session).filter(|record| record.must_trade().is_ok()) {
+            None => Vec::new(),
+            Some(record) => {
+                let asked = self.asked_by_new(command, &terms);
+                record.judged(&asked, self.reference(command.instrument), session.live)
+            }
+        }
+    }
+
+    /// See [`Engine::risk_of`].
+    pub(super) fn risk_of_replace(&self, command: &ReplaceOrder) -> Vec<RiskMeasure> {
+        // Nobody is told that there is no such order.
+        let stamp = Stamp { sequence: self.last_sequence, time: self.risk.now };
+        let mut nobody = CountingSink::default();
+        let slot = self.find_or_reject(&command.into(), &mut Out::new(stamp, &mut nobody));
+        let judged = slot.and_then(|slot| Some((slot, self.judge_replace(command, slot).ok()?)));
+        let Some((slot, terms)) = judged else { return Vec::new() };
+        let order = self.report_of(slot);
+        let session = &self.sessions[order.session.0 as usize - 1];
+        let record = self.risk.record(session).filter(|record| record.must_trade().is_ok());
+        match record.zip(self.asked_by_replace(&order, &terms)) {
+            None => Vec::new(),
+            Some((record, asked)) => {
+                record.judged(&asked, self.reference(order.instrument), session.live)
+            }
+        }
     }
 
     /// Twice the reference price of an instrument: its last trade's, without one the middle of its
@@ -583,6 +642,28 @@ impl Engine {
             self.cancel_of_session(first, ExecReason::SessionTripped, out, |_, _| true);
         }
         self.risk.trips.clear();
+    }
+}
+
+impl RiskMeasure {
+    /// By a limit, if there is one, and something that it judges.
+    #[inline]
+    pub(super) fn of(rule: RejectReason, limit: i64, observed: Option<i128>) -> Option<Self> {
+        let observed = saturated(observed.filter(|_| limit > 0)?);
+        Some(Self { rule, limit, observed })
+    }
+
+    /// Decimals of limit and observed.
+    pub fn scale(&self) -> u8 {
+        match self.rule {
+            RejectReason::PriceFarFromReference | RejectReason::TooManyOpenOrders => 0,
+            _ => NOTIONAL_SCALE,
+        }
+    }
+
+    /// Whether it is beyond the limit.
+    pub fn is_broken(&self) -> bool {
+        self.observed > self.limit
     }
 }
 

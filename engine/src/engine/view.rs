@@ -5,7 +5,7 @@ use super::{
     risk::{SessionRisk, Trip},
 };
 use crate::{
-    Account, ClOrdId, CompId, InstrumentId, InstrumentStatus, OrdType, OrderId, Sequence,
+    Account, ClOrdId, Command, CompId, InstrumentId, InstrumentStatus, OrdType, OrderId, Sequence,
     SessionId, Side, Symbol, TimeInForce, TradingStatus, book,
     closed::Named,
     command::{DefineInstrument, RiskLimits},
@@ -52,6 +52,17 @@ pub struct RiskView {
     pub traded_notional: i128,
     /// Loss in the same window, no less than zero.
     pub loss: i128,
+}
+
+/// What an order or a session comes to by a risk limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RiskMeasure {
+    /// The rule, as a refusal names it.
+    pub rule: RejectReason,
+    /// Its limit, above zero, with [`RiskMeasure::scale`] decimals: a notional, orders, or basis points.
+    pub limit: i64,
+    /// What there would be, in the same unit; above the limit where the rule is broken.
+    pub observed: i64,
 }
 
 /// A live order as it stands.
@@ -162,6 +173,17 @@ impl Engine {
         }
     }
 
+    /// What a new order or a replace would come to by the risk limits that are looked at before it is accepted, one
+    /// after the other, up to the first that it breaks. Nothing by a limit that does not judge it, for one that is
+    /// refused for another reason first, and for other commands.
+    pub fn risk_of(&self, command: &Command) -> Vec<RiskMeasure> {
+        match command {
+            Command::NewOrder(command) => self.risk_of_new(command),
+            Command::ReplaceOrder(command) => self.risk_of_replace(command),
+            _ => Vec::new(),
+        }
+    }
+
     /// Counters.
     pub fn totals(&self) -> Totals {
         Totals {
@@ -231,6 +253,33 @@ impl SessionRisk {
             loss: self.window.total.loss.max(0),
         }
     }
+}
+
+impl SessionView {
+    /// What its live orders come to by the risk limits that bound them.
+    pub fn open_measures(&self) -> impl Iterator<Item = RiskMeasure> {
+        use RejectReason as R;
+        let RiskView { limits, open_notional, .. } = &self.risk;
+        measures_of([
+            (R::TooManyOpenOrders, limits.open_orders.into(), self.live_orders.into()),
+            (R::OpenNotionalTooLarge, limits.open_notional, *open_notional),
+        ])
+    }
+
+    /// What its trades come to by the risk limits that trip it, in the window that the last of them ended.
+    pub fn traded_measures(&self) -> impl Iterator<Item = RiskMeasure> {
+        use RejectReason as R;
+        let RiskView { limits, traded_notional, loss, .. } = &self.risk;
+        measures_of([
+            (R::TradedNotionalTooLarge, limits.traded_notional, *traded_notional),
+            (R::LossTooLarge, limits.loss, *loss),
+        ])
+    }
+}
+
+fn measures_of(of: [(RejectReason, i64, i128); 2]) -> impl Iterator<Item = RiskMeasure> {
+    let measure = |(rule, limit, observed)| RiskMeasure::of(rule, limit, Some(observed));
+    of.into_iter().filter_map(measure)
 }
 
 impl Instrument {
