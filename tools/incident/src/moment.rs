@@ -240,6 +240,11 @@ impl<'i> Moment<'i> {
         self.player.engine()
     }
 
+    /// The engine alone, to go on otherwise; none before the first command.
+    pub fn into_engine(self) -> Option<Engine> {
+        self.player.into_replayed().engine
+    }
+
     /// The sequence numbers of all sessions here.
     pub fn sessions(&self) -> &SessionTable {
         &self.player.frames().sessions

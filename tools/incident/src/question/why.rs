@@ -34,6 +34,9 @@ use crate::{
     text::utc,
 };
 
+/// A name and what it says.
+pub type Fact = (&'static str, String);
+
 /// Why something was as it was.
 #[derive(Clone, Debug)]
 pub struct Why {
@@ -44,7 +47,7 @@ pub struct Why {
     /// In one line.
     pub verdict: String,
     /// What it rests on: names and what they say.
-    pub facts: Vec<(&'static str, String)>,
+    pub facts: Vec<Fact>,
     /// Sequence of what was decided before and brought it about: an operator's action, a trip, a status.
     pub cause: Option<u64>,
 }
@@ -163,8 +166,8 @@ fn of_refusal(index: &Index, input: &Entry, entry: &Entry) -> Result<Why, Fault>
         facts.push(("would have passed", passes));
     }
     let history = history(index, engine, input, &refused)?;
-    let cause = history.as_ref().and_then(|(_, _, cause)| *cause);
-    facts.extend(history.map(|(name, text, _)| (name, text)));
+    let cause = history.as_ref().and_then(|(_, cause)| *cause);
+    facts.extend(history.map(|(fact, _)| fact));
     let verdict = format!("refused by {:?}: {text}", refused.reason);
     Ok(Why { sequence: entry.sequence, time_ns: entry.time_ns, verdict, facts, cause })
 }
@@ -267,7 +270,7 @@ fn history(
     engine: &Engine,
     input: &Entry,
     refused: &Refused<'_>,
-) -> Result<Option<(&'static str, String, Option<u64>)>, Fault> {
+) -> Result<Option<(Fact, Option<u64>)>, Fault> {
     use RejectReason as R;
     Ok(match (refused.reason, refused.event) {
         (R::DuplicateClOrdId, event) => {
@@ -282,7 +285,7 @@ fn history(
             });
             before
                 .last()
-                .map(|request| ("used before", format!("at sequence {}", request.sequence), None))
+                .map(|request| (("used before", format!("at sequence {}", request.sequence)), None))
         }
         (R::InstrumentHalted | R::InstrumentClosed, _) => {
             let before = Span { first: index.first_sequence(), last: input.sequence };
@@ -299,14 +302,14 @@ fn history(
             })?;
             since.map(|(sequence, time_ns, status, by)| {
                 let text = format!("{status:?} at sequence {sequence}, {}{by}", utc(time_ns));
-                ("since", text, Some(sequence))
+                (("since", text), Some(sequence))
             })
         }
         (R::TradedNotionalTooLarge | R::LossTooLarge | R::SessionCancelOnly, _) => {
             let trading = trading(index, refused.session, input.sequence)?;
-            trading.map(|(entry, by)| ("since", at(&entry, engine) + &by, Some(entry.sequence)))
+            trading.map(|(entry, by)| (("since", at(&entry, engine) + &by), Some(entry.sequence)))
         }
-        (R::TooLateToCancel, _) => Some(("the order", life(index, refused.order_id)?.end, None)),
+        (R::TooLateToCancel, _) => Some((("the order", life(index, refused.order_id)?.end), None)),
         (R::UnknownOrder, Event::CancelRejected(event)) => {
             let mut others = requests(index, &event.orig_cl_ord_id)?;
             others.retain(|request| request.sequence < input.sequence);
@@ -322,7 +325,7 @@ fn history(
                 ),
                 (None, None) => "nobody has used this ClOrdID".to_owned(),
             };
-            Some(("the name", text, None))
+            Some((("the name", text), None))
         }
         _ => None,
     })
@@ -417,9 +420,10 @@ fn of_order(index: &Index, order_id: OrderId) -> Result<Why, Fault> {
     if let Some(sequence) = wait.halted {
         facts.push(("halted", format!("the instrument was not open at sequence {sequence}")));
     }
-    if let Some((stopped, fact, cause)) = stopped(index, super::engine(&moment)?, &life)? {
+    if let Some(stopped) = stopped(index, super::engine(&moment)?, &life)? {
+        let Stopped { verdict, fact, cause } = stopped;
         facts.push(fact);
-        return Ok(Why { sequence, time_ns, verdict: stopped, facts, cause: Some(cause) });
+        return Ok(Why { sequence, time_ns, verdict, facts, cause: Some(cause) });
     }
     let verdict = match (event.ord_status, rested) {
         (OrdStatus::Filled, _) => "it was filled".to_owned(),
@@ -451,19 +455,22 @@ fn of_order(index: &Index, order_id: OrderId) -> Result<Why, Fault> {
     Ok(Why { sequence, time_ns, verdict, facts, cause: None })
 }
 
-/// Why the venue canceled an order because of its session, if it did, as a verdict, a fact and the sequence of what
-/// brought that about: a trip, or what an operator asked for.
-fn stopped(
-    index: &Index,
-    engine: &Engine,
-    life: &Life,
-) -> Result<Option<(String, (&'static str, String), u64)>, Fault> {
+/// Why the venue canceled an order because of its session.
+struct Stopped {
+    verdict: String,
+    fact: Fact,
+    /// Sequence of what brought it about: a trip, or what an operator asked for.
+    cause: u64,
+}
+
+/// The same, if it did.
+fn stopped(index: &Index, engine: &Engine, life: &Life) -> Result<Option<Stopped>, Fault> {
     let (input, sequence, _) = life.reported;
     let Execution { session, reason, .. } = life.report;
     Ok(match reason {
         ExecReason::SessionTripped => trading(index, session, sequence)?.map(|(trip, _)| {
             let verdict = "it was canceled when its session was tripped".to_owned();
-            (verdict, ("tripped", at(&trip, engine)), trip.sequence)
+            Stopped { verdict, fact: ("tripped", at(&trip, engine)), cause: trip.sequence }
         }),
         ExecReason::MassCancel => operator_of(index, session, input)?.map(|acted| {
             let Acted { sequence, time_ns, record } = acted;
@@ -476,7 +483,8 @@ fn stopped(
             let verdict = format!("it was canceled by operator {name}, who {did}: {reason}");
             let action = action.name();
             let asked = format!("sequence {sequence}, {}: {action} {whose}", utc(time_ns));
-            (verdict, ("operator", format!("{asked}, by {name}: {reason}")), sequence)
+            let fact = ("operator", format!("{asked}, by {name}: {reason}"));
+            Stopped { verdict, fact, cause: sequence }
         }),
         _ => None,
     })

@@ -1,8 +1,11 @@
-//! How close a client came to its bounds, over time: the tokens that its throttles had left, and its open orders.
+//! How close a client came to its bounds, over time: the tokens that its throttles had left, what was left up to its
+//! risk limits, and its open orders.
 
 use std::{collections::BTreeMap, fmt};
 
-use ironbook_engine::{Command, Event, ExecType, SessionId, Timestamp, domain::DisconnectCause};
+use ironbook_engine::{
+    Command, Event, ExecType, SessionId, Timestamp, command::RiskLimits, domain::DisconnectCause,
+};
 use ironbook_gateway::{
     session_record::SessionRecord,
     session_throttles::{FirmThrottle, SessionThrottles},
@@ -11,8 +14,12 @@ use ironbook_gateway::{
 };
 use serde_json::{Value, json};
 
+use super::risk_room::{FirstSet, LeastRooms, LimitRoom, Rooms, follow, lesser, rooms_json};
 use crate::{
+    Fault,
     buckets::{Buckets, terms_json},
+    index::Index,
+    moment::Moment,
     phases::Place,
     question::{clock, place_json},
     text::{duration, grouped},
@@ -77,6 +84,8 @@ pub struct Row {
     pub left_own: Option<i64>,
     /// The same of its firm's, whoever of the firm asked.
     pub left_firm: Option<i64>,
+    /// The least that was left up to its risk limits.
+    pub risk: Rooms,
 }
 
 /// A throttle, and how close its bucket came to be empty.
@@ -100,6 +109,8 @@ pub struct HeadRoom {
     /// The frame before which their buckets are taken for full, where they need not have been: the first one, if it
     /// is not the journal's.
     pub full_before: Option<u64>,
+    /// The risk limits that it was held against, or has in the end, with the place of each in [`Row::risk`].
+    pub risk: Vec<(usize, LimitRoom)>,
     /// Most open orders of the client at once, and where that first was.
     pub most_open: Option<(u32, Place)>,
     /// Open orders that the venue takes of all clients together.
@@ -119,6 +130,8 @@ pub(super) struct Watch {
     changed: Option<Place>,
     most_open: Option<(u32, Place)>,
     least: [Option<(i64, Place)>; 2],
+    first_set: FirstSet,
+    least_room: LeastRooms,
     /// Length of a row, by its place in [`ROW_NS`].
     length: usize,
     /// Rows by number: where they begin, in their lengths.
@@ -131,14 +144,24 @@ impl Watch {
         let mut buckets = Buckets::default();
         let ids = (1..).map(SessionId).map_while(|id| Some((id, sessions.get(id)?)));
         ids.for_each(|(id, numbers)| buckets.set(id, numbers.throttles.clone()));
-        let (least, rows) = ([None; 2], BTreeMap::new());
-        let (changed, most_open) = (None, None);
-        Self { session, buckets, open, changed, most_open, least, length: 0, rows }
+        Self {
+            session,
+            buckets,
+            open,
+            changed: None,
+            most_open: None,
+            least: Default::default(),
+            first_set: FirstSet::default(),
+            least_room: Default::default(),
+            length: 0,
+            rows: BTreeMap::new(),
+        }
     }
 
     /// Takes a request of any session.
     pub(super) fn command(&mut self, command: &Command, here: Place) {
         self.end_input();
+        self.first_set.take(command, self.session, here.sequence);
         if command.client() == Some(self.session) {
             self.row(here).requests += 1;
             self.changed = Some(here);
@@ -281,8 +304,35 @@ impl Watch {
         }
     }
 
-    /// What came of it from this frame on, in a venue that takes so many open orders.
-    pub(super) fn end(mut self, first_sequence: u64, orders_max: u32) -> HeadRoom {
+    /// Notes what was left up to the risk limits from a moment on, which is before the first frame that was taken, up
+    /// to the last one.
+    ///
+    /// # Errors
+    /// [`Fault`]: the journal can't be read.
+    pub(super) fn follow_risk(
+        &mut self,
+        index: &Index,
+        begin: Moment<'_>,
+        last: u64,
+    ) -> Result<(), Fault> {
+        follow(index, begin, self.session, (self.first_set, last), |at, room, here| {
+            let in_row = &mut self.row(here).risk[at];
+            *in_row = lesser(*in_row, Some(room));
+            let least = &mut self.least_room[at];
+            if least.is_none_or(|(before, _)| room < before) {
+                *least = Some((room, here));
+            }
+        })
+    }
+
+    /// What came of it from this frame on, in a venue that takes so many open orders, of a client that has these
+    /// limits in the end.
+    pub(super) fn end(
+        mut self,
+        first_sequence: u64,
+        orders_max: u32,
+        limits: &RiskLimits,
+    ) -> HeadRoom {
         self.end_input();
         let throttles = self.buckets.throttles(self.session).cloned().unwrap_or_default();
         let SessionThrottles { own, firm } = throttles;
@@ -301,6 +351,7 @@ impl Watch {
         HeadRoom {
             bounds: own.into_iter().chain(firm).collect(),
             full_before: (first_sequence > 1).then_some(first_sequence),
+            risk: LimitRoom::each(limits, &self.least_room),
             most_open: self.most_open,
             orders_max,
             row_ns,
@@ -316,12 +367,11 @@ impl Row {
         self.accepted += other.accepted;
         self.refused += other.refused;
         self.open = self.open.max(other.open);
-        let least = |one: Option<i64>, other: Option<i64>| match (one, other) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
-        self.left_own = least(self.left_own, other.left_own);
-        self.left_firm = least(self.left_firm, other.left_firm);
+        self.left_own = lesser(self.left_own, other.left_own);
+        self.left_firm = lesser(self.left_firm, other.left_firm);
+        for (room, other) in self.risk.iter_mut().zip(other.risk) {
+            *room = lesser(*room, other);
+        }
     }
 }
 
@@ -337,7 +387,7 @@ impl HeadRoom {
             })
         };
         let row = |(begins_ns, row): &(u64, Row)| {
-            json!({
+            let mut value = json!({
                 "time_ns": begins_ns,
                 "requests": row.requests,
                 "accepted": row.accepted,
@@ -345,9 +395,13 @@ impl HeadRoom {
                 "open_orders": row.open,
                 "left_of_session": row.left_own,
                 "left_of_firm": row.left_firm,
-            })
+            });
+            if let Some(rooms) = rooms_json(&row.risk) {
+                value["risk"] = rooms;
+            }
+            value
         };
-        json!({
+        let mut value = json!({
             "throttles": self.bounds.iter().map(bound).collect::<Vec<_>>(),
             "full_before_sequence": self.full_before,
             "most_open_orders": self.most_open.map(|(most, at)| {
@@ -356,7 +410,11 @@ impl HeadRoom {
             "orders_max": self.orders_max,
             "row_ns": self.row_ns,
             "rows": self.rows.iter().map(row).collect::<Vec<_>>(),
-        })
+        });
+        if !self.risk.is_empty() {
+            value["risk_limits"] = self.risk.iter().map(|(_, limit)| limit.json()).collect();
+        }
+        value
     }
 
     /// A line for each bound.
@@ -381,6 +439,15 @@ impl HeadRoom {
             write!(f, "; {}", bound.terms)?;
             match self.full_before {
                 Some(first) => writeln!(f, "; taken for full before sequence {first}")?,
+                None => writeln!(f)?,
+            }
+        }
+        for (_, limit) in &self.risk {
+            write!(f, "Risk limit   {}", limit.text())?;
+            match limit.least {
+                Some((_, at)) => {
+                    writeln!(f, "; at sequence {}, {}", at.sequence, clock(at.time_ns))?;
+                }
                 None => writeln!(f)?,
             }
         }
@@ -418,6 +485,25 @@ impl HeadRoom {
                 "\n  {} {requests:>10} {accepted:>10} {refused:>10} {open:>8} {own:>8} {firm:>8}",
                 clock(*begins_ns)
             )?;
+        }
+        self.print_risk_rows(f)
+    }
+
+    /// The same of risk limits.
+    fn print_risk_rows(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.risk.is_empty() {
+            return Ok(());
+        }
+        let length = duration(self.row_ns);
+        write!(f, "\n\nRows of {length}, with the least percentage left of each risk limit")?;
+        let heads = self.risk.iter().map(|(_, limit)| format!(" {:>8}", limit.key));
+        write!(f, "\n  {:<15}{}", "from", heads.collect::<String>())?;
+        for (begins_ns, row) in &self.rows {
+            write!(f, "\n  {}", clock(*begins_ns))?;
+            for (at, limit) in &self.risk {
+                let left = row.risk[*at].map_or("-".to_owned(), |room| room.percent());
+                write!(f, " {left:>0$}", limit.key.len().max(8))?;
+            }
         }
         Ok(())
     }

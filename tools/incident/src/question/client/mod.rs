@@ -3,11 +3,13 @@
 
 mod anomaly;
 mod head_room;
+mod risk_room;
 
 use std::{collections::BTreeMap, fmt};
 
 use ironbook_engine::{
     Command, Engine, Event, ExecType, InstrumentId, LastLiquidity, OrdType, SessionId,
+    command::RiskLimits,
 };
 use ironbook_gateway::session_record::SessionRecord;
 use ironbook_journal::Frame;
@@ -19,6 +21,7 @@ pub use anomaly::{
 };
 use head_room::needs_others;
 pub use head_room::{Bound, HeadRoom, ROWS_MAX, Row};
+pub use risk_room::{LimitRoom, Room, Rooms};
 
 use super::{
     Span, clock, place_json, scan,
@@ -103,8 +106,12 @@ pub fn client(index: &Index, wanted: &str, span: Span) -> Result<Client, Fault> 
     let keys = if shares.contains(&true) { &[][..] } else { &own };
     scan(index, keys, span, |frame| found.take(frame, id))?;
     let mut client = found.client;
+    if let Some((_, (last, _))) = client.active {
+        found.head_room.follow_risk(index, begin, last)?;
+    }
     client.comp_id = wanted.to_owned();
-    client.head_room = found.head_room.end(span.first, names.limits().orders_max);
+    let limits = names.session(id).map_or(RiskLimits::NONE, |view| view.risk.limits);
+    client.head_room = found.head_room.end(span.first, names.limits().orders_max, &limits);
     client.anomalies = found.anomaly.end(wanted, |instrument| symbol(names, instrument));
     client.live_orders = names.session(id).map_or(0, |view| view.live_orders);
     let position = |(instrument, (sums, last_px)): (&InstrumentId, &(Sums, i64))| {
