@@ -11,7 +11,11 @@ use ironbook_engine::{
 use ironbook_incident::{
     Fault,
     index::Index,
-    question::latency::{Quantiles, Slow, Waits},
+    question::{
+        Span,
+        latency::{Quantiles, Slow, Waits},
+        stages::{StageSum, kept},
+    },
 };
 use ironbook_journal::{Frame, Position, Reader};
 
@@ -25,6 +29,9 @@ const SILENCES_MAX: usize = 3;
 const MARKS_MAX: usize = 1_000;
 /// The slowest commands that are kept.
 const SLOWEST_MAX: usize = 100;
+
+/// How far a journal that is followed goes on until its stage times are read again, in ns.
+const STAGES_EVERY_NS: u64 = 10_000_000_000;
 
 const _: () = assert!(CELLS_MAX.is_multiple_of(2));
 
@@ -103,8 +110,38 @@ pub struct Survey {
     pub silences: Vec<Silence>,
     /// Of the commands that clients sent.
     pub latency: Latency,
+    /// What is kept beside the journal of the stages of a request's way.
+    pub stages: Stages,
     /// Whether all of the journal that is indexed was read.
     pub is_done: bool,
+}
+
+/// Stage times that a venue kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stages {
+    /// Seconds of which there are some.
+    pub seconds: u64,
+    /// Each stage that has values, over all of them.
+    pub sums: Vec<StageSum>,
+    /// What is wrong with the files.
+    pub notes: Vec<String>,
+}
+
+impl Stages {
+    /// What there is beside a journal.
+    fn read(index: &Index) -> Self {
+        let span = Span { first: index.first_sequence(), last: index.last_sequence() };
+        kept(index, span).map_or_else(Self::default, |found| Self {
+            seconds: found.seconds.len() as u64,
+            sums: found.sums(),
+            notes: found.notes,
+        })
+    }
+
+    /// Whether there is nothing to be told.
+    pub fn is_empty(&self) -> bool {
+        self.sums.is_empty() && self.notes.is_empty()
+    }
 }
 
 /// How long requests waited before the core.
@@ -120,6 +157,8 @@ pub struct Latency {
 pub struct Surveyor {
     reader: Reader,
     until: u64,
+    /// Time of the journal's last frame when stage times were read.
+    stages_ns: Option<u64>,
     survey: Survey,
     waits: Waits,
     names: Names,
@@ -145,6 +184,7 @@ impl Surveyor {
         let mut surveyor = Self {
             reader,
             until: 0,
+            stages_ns: None,
             survey: Survey { cell_ns: CELL_NS_MIN, ..Survey::default() },
             waits: Waits::new(SLOWEST_MAX),
             names: Names::default(),
@@ -156,6 +196,11 @@ impl Surveyor {
     /// The index goes further now.
     pub fn extend(&mut self, index: &Index) {
         self.until = index.last_sequence();
+        let last_ns = index.last_time_ns();
+        if self.stages_ns.is_none_or(|read_ns| last_ns >= read_ns.saturating_add(STAGES_EVERY_NS)) {
+            self.survey.stages = Stages::read(index);
+            self.stages_ns = Some(last_ns);
+        }
         self.survey.is_done = self.is_at_end();
     }
 

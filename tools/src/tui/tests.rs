@@ -16,7 +16,11 @@ use ironbook_engine::{
     Event, InstrumentStatus, OrderId, Side, Timestamp,
     command::{Origin, QueryOrder, SetInstrumentStatus},
 };
-use ironbook_gateway::session_record::SessionRecord;
+use ironbook_gateway::{
+    session_record::SessionRecord,
+    stage_log::{STAGE_LOG, StageRecord, StageSecond},
+    stages::Stage,
+};
 use ironbook_incident::index::Index;
 use ironbook_journal::{Options, SEGMENT_BYTES_MIN};
 use ratatui::{Terminal, backend::TestBackend, style::Modifier};
@@ -189,6 +193,43 @@ fn every_screen_of_a_day() {
     session.golden("latency");
     session.press("?");
     session.golden("help");
+}
+
+#[test]
+fn stage_times_that_a_venue_kept_are_beside_the_waits() {
+    let (_place, dir) = day();
+    let index = index(&dir);
+    let stages = |at: u64| {
+        let mut record = StageRecord {
+            from_ns: script::START_NS + at * 1_000_000_000,
+            length_ns: 1_000_000_000,
+            first_sequence: 1,
+            frames: 80,
+            every: 1,
+            ..StageRecord::default()
+        };
+        for (number, stage) in (1..).zip(Stage::ALL) {
+            let ns = [1, 2, 3, 4, 5_000].map(|of| of * number * (at + 1) * 700);
+            record.stages[stage as usize] = StageSecond { count: 10, ns };
+        }
+        record.encode()
+    };
+    let path = dir.join(STAGE_LOG);
+    let whole = [stages(0), stages(1), stages(2)].concat();
+    fs::write(&path, &whole).unwrap();
+    let mut session = Session::new(&index, None);
+    session.press("5");
+    session.golden("latency-stages");
+    // Every stage and a slow request have room in the smallest terminal.
+    let names = Stage::ALL.map(Stage::name);
+    session.expect(&names);
+    session.expect(&["3 s ", "The slowest\n      5.0 µs"]);
+    // A file that is damaged is told of, and what is before that is shown.
+    fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    let mut session = Session::new(&index, None);
+    session.press("5");
+    session.expect(&names);
+    session.expect(&["2 s ", "The slowest\n      5.0 µs", "the record of stage times at byte"]);
 }
 
 #[test]

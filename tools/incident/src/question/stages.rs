@@ -87,6 +87,18 @@ fn records(index: &Index, mut each: impl FnMut(StageRecord)) -> Vec<String> {
     }
 }
 
+/// The seconds of a part of a journal, without the slowest inputs; none where no venue kept any.
+pub fn kept(index: &Index, span: Span) -> Option<Stages> {
+    let mut found = Stages::default();
+    found.notes = records(index, |record| {
+        let last = record.first_sequence.saturating_add(record.frames);
+        if record.first_sequence <= span.last && last > span.first {
+            found.seconds.push(record);
+        }
+    });
+    (!found.seconds.is_empty() || !found.notes.is_empty()).then_some(found)
+}
+
 /// Stage times of a part of a journal, with the `limit` slowest inputs that are known; none where no venue kept any.
 ///
 /// # Errors
@@ -97,16 +109,8 @@ pub fn stages(
     span: Span,
     limit: usize,
 ) -> Result<Option<Stages>, Fault> {
-    let mut found = Stages { limit, ..Stages::default() };
-    found.notes = records(index, |record| {
-        let last = record.first_sequence.saturating_add(record.frames);
-        if record.first_sequence <= span.last && last > span.first {
-            found.seconds.push(record);
-        }
-    });
-    if found.seconds.is_empty() && found.notes.is_empty() {
-        return Ok(None);
-    }
+    let Some(mut found) = kept(index, span) else { return Ok(None) };
+    found.limit = limit;
     found.find_slowest(index, names, span)?;
     Ok(Some(found))
 }
