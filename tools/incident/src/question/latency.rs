@@ -24,7 +24,7 @@ use crate::{
     Fault,
     index::Index,
     moment::Moment,
-    show::{Content, comp_id},
+    show::{Content, Entry, comp_id},
     text::{grouped, micros, utc},
 };
 
@@ -251,11 +251,14 @@ pub fn latency(index: &Index, span: Span, limit: usize) -> Result<Latency, Fault
     found.end_second();
     let end = Moment::end(index)?;
     let names = super::engine(&end)?;
+    let rows: Vec<_> =
+        found.all.slowest().into_iter().map(|slow| (slow, found.turn_of(&slow))).collect();
+    let around =
+        rows.iter().flat_map(|(slow, turn)| turn.around(slow.sequence).chain([slow.sequence]));
+    let inputs = Input::read_all(index, names, &around.collect())?;
+    let input = |sequence: u64| inputs.get(&sequence).cloned().ok_or_else(|| gone(sequence));
     let mut slowest = Vec::new();
-    for slow in found.all.slowest() {
-        let before = found.turns.range(..=slow.sequence).next_back();
-        let turn = before.map(|(_, (_, turn))| turn.clone()).unwrap_or_default();
-        let input = |sequence| Input::read(index, names, sequence);
+    for (slow, turn) in rows {
         let neighbors = turn.around(slow.sequence).map(input).collect::<Result<_, _>>()?;
         slowest.push(Row { slow, own: input(slow.sequence)?, turn, neighbors });
     }
@@ -267,24 +270,57 @@ pub fn latency(index: &Index, span: Span, limit: usize) -> Result<Latency, Fault
 impl Input {
     pub(super) fn read(index: &Index, names: &Engine, sequence: u64) -> Result<Self, Fault> {
         let entries = super::input_at(index, sequence)?;
-        let entry = entries.first().ok_or_else(|| {
-            Fault::NotFound(format!("sequence {sequence} is not in the journal any more"))
-        })?;
+        let entry = entries.first().ok_or_else(|| gone(sequence))?;
+        Ok(Self::of(entry, names))
+    }
+
+    /// Inputs by their sequences, in one pass over the blocks that hold some of them.
+    fn read_all(
+        index: &Index,
+        names: &Engine,
+        wanted: &BTreeSet<u64>,
+    ) -> Result<BTreeMap<u64, Self>, Fault> {
+        let mut found = BTreeMap::new();
+        for block in index.blocks() {
+            let here = wanted.range(block.first_sequence..=block.last_sequence);
+            let Some(&last) = here.clone().next_back() else { continue };
+            let mut here = here.peekable();
+            index.read_block(&block, |frame| {
+                if here.next_if(|wanted| **wanted == frame.sequence).is_some() {
+                    found.insert(frame.sequence, Self::of(&Entry::of(frame), names));
+                }
+                frame.sequence < last
+            })?;
+        }
+        Ok(found)
+    }
+
+    fn of(entry: &Entry, names: &Engine) -> Self {
         let command = match &entry.content {
             Content::Command(command) => Some(&**command),
             _ => None,
         };
         let client = command.and_then(Command::client);
-        Ok(Self {
-            sequence,
+        Self {
+            sequence: entry.sequence,
             wait_ns: command.and_then(|command| wait_ns(command, entry.time_ns)),
             comp_id: client.map(|session| comp_id(names, session)),
             what: format!("{}: {}", entry.name(), entry.text(names)),
-        })
+        }
     }
 }
 
+fn gone(sequence: u64) -> Fault {
+    Fault::NotFound(format!("sequence {sequence} is not in the journal any more"))
+}
+
 impl Counting {
+    /// The turn in which a slow request was carried out.
+    fn turn_of(&self, slow: &Slow) -> Turn {
+        let before = self.turns.range(..=slow.sequence).next_back();
+        before.map(|(_, (_, turn))| turn.clone()).unwrap_or_default()
+    }
+
     fn take(&mut self, frame: &Frame<'_>) {
         let is_event = Event::is_kind(frame.kind);
         let is_full = !is_event && self.turn.inputs.len() == BATCH_MAX;
