@@ -226,7 +226,8 @@ fn lowest_priority(name: &str) {
     }
 }
 
-fn pin(name: &str, cpu: Option<usize>) {
+/// Pins this thread to a processor, if one is given.
+pub(crate) fn pin(name: &str, cpu: Option<usize>) {
     let Some(id) = cpu else { return };
     if !core_affinity::set_for_current(core_affinity::CoreId { id }) {
         log::warn!(

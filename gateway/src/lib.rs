@@ -52,6 +52,7 @@ pub mod histogram;
 pub mod market_data;
 pub mod metrics;
 pub mod network;
+pub mod opening;
 pub mod operator;
 pub mod random;
 pub mod replay;

@@ -18,7 +18,7 @@ use ironbook_engine::{
 use ironbook_journal::{Frame, Position, ReadError, Reader, Tail};
 use thiserror::Error;
 
-use crate::{session_record::SessionRecord, sessions::SessionTable};
+use crate::{agent, session_record::SessionRecord, sessions::SessionTable};
 
 /// What has been played back so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -217,7 +217,8 @@ pub fn play_from(
 /// Plays back what the journal holds behind a state, up to the frame `until` if that is given, and
 /// reads the sequence numbers of its sessions meanwhile: both readers stand where the state ends.
 /// What is wrong with what the second one reads speaks first; where it checks the bytes, what the
-/// other computed from damaged ones means nothing.
+/// other computed from damaged ones means nothing. The calling thread plays back, and from then on only runs on
+/// `processor`, if one is given.
 ///
 /// # Errors
 /// As for [`play`], or that the system gives no thread.
@@ -226,6 +227,7 @@ pub fn replay_on_two_threads(
     from: Replayed,
     sessions: SessionTable,
     until: Option<Sequence>,
+    processor: Option<usize>,
 ) -> Result<(Replayed, SessionTable), PlayError> {
     // The second one has less to do.
     reader.follow(&mut second);
@@ -233,6 +235,7 @@ pub fn replay_on_two_threads(
         let sessions = thread::Builder::new()
             .name("sessions".to_owned())
             .spawn_scoped(scope, move || read_sessions(&mut second, sessions, until))?;
+        agent::pin("playback", processor);
         let replayed = play_from(from, &mut reader, until);
         // Where that ended early, the other one need not wait for it to follow.
         drop(reader);
@@ -491,7 +494,7 @@ mod tests {
         let (to_tell, told) = mpsc::channel();
         thread::spawn(move || {
             let (from, sessions) = (Replayed::default(), SessionTable::default());
-            to_tell.send(replay_on_two_threads(readers, from, sessions, None).map(drop))
+            to_tell.send(replay_on_two_threads(readers, from, sessions, None, None).map(drop))
         });
         let ended = told.recv_timeout(Duration::from_secs(60)).expect("it ends");
         let Err(PlayError::Replay(ReplayError::Diverged { sequence, .. })) = ended else {

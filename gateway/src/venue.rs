@@ -19,8 +19,8 @@ use ironbook_engine::{
     domain::DisconnectCause,
 };
 use ironbook_journal::{
-    DurablePosition, FileStorage, OpenError, Options, Placement, Position, Reader, Recovery,
-    SnapshotError, Storage, Tail, Writer, snapshot,
+    DurablePosition, FileStorage, OpenError, Position, Reader, Recovery, SnapshotError, Storage,
+    Tail, Writer,
 };
 use thiserror::Error;
 
@@ -38,14 +38,14 @@ use crate::{
     market_data::{MarketDataAgent, MarketDataParts},
     metrics::{self, MetricsAgent},
     network::{Network, Port, TcpNetwork},
+    opening::{Opened, Playback, open_journal},
     operator::{self, OperatorAgent, OperatorParts, Socket, SocketError, Standing},
-    replay::{Counts, PlayError, ReplayError, Replayed, replay_on_two_threads},
-    retention::{Delivered, Retention, describe_gone},
+    replay::{Counts, ReplayError, Replayed},
+    retention::{Delivered, Retention},
     ring::{RingLevel, ring_for},
     session_record::{Copies, SessionRecord},
     session_throttles::{FirmThrottle, SessionThrottles},
     sessions::{Presence, SessionTable},
-    snapshot::Restored,
     stages::{StageTimes, StageWatches},
     throttle::ThrottleTerms,
 };
@@ -112,17 +112,6 @@ pub enum StartError {
     /// No thread, or no way to wait for sockets.
     #[error("the system refuses a thread or a poll: {0}")]
     System(#[from] io::Error),
-}
-
-impl StartError {
-    /// What is wrong with the journal in a directory, when it is played back.
-    fn played(dir: &Path) -> impl FnOnce(PlayError) -> Self {
-        move |error| match error {
-            PlayError::Read(error) => error.into(),
-            PlayError::Replay(source) => Self::Replay { dir: dir.to_owned(), source },
-            PlayError::Thread(error) => error.into(),
-        }
-    }
 }
 
 /// Where a port listens.
@@ -209,14 +198,14 @@ impl Venue {
         core_cpu.into_iter().for_each(keep_off);
         let storage: Arc<dyn Storage> = Arc::new(FileStorage::new(&config.venue.data_dir));
         let metrics_network = config.metrics.listen.map(TcpNetwork::listen).transpose()?;
-        let opened = open_journal(config, &storage, ironbook_journal::open_in)?;
+        let playback = Playback::Beside(core_cpu);
+        let opened = open_journal(config, &storage, playback, ironbook_journal::open_in)?;
         let (watches, stages) = StageWatches::new(stages, config.threads.gateways);
         let place = Place {
             clock: SystemClock,
             watches,
             storage,
             listen: |port| TcpNetwork::listen_as(config, port),
-            replay: |readers, from, sessions| replay_on_two_threads(readers, from, sessions, None),
         };
         let Parts {
             mut gateways,
@@ -387,70 +376,8 @@ impl Venue {
     }
 }
 
-/// A journal that was opened, and the snapshot that was opened with it.
-pub struct Opened<J> {
-    /// The journal, as it was opened.
-    pub journal: J,
-    /// What was found in it.
-    pub recovery: Recovery,
-    /// The snapshot from which its frames are to be played back, if there was a good one.
-    pub restored: Option<Restored>,
-    /// Why newer snapshots were not used.
-    pub refused: Vec<String>,
-}
-
-/// Opens the journal from the newest snapshot that is good and of this journal; from its first frame
-/// when there is none. `open` opens it, with threads of its own or without.
-///
-/// # Errors
-/// [`StartError`] says what is wrong, where, and what to do.
-pub fn open_journal<J>(
-    config: &Config,
-    storage: &Arc<dyn Storage>,
-    mut open: impl FnMut(Arc<dyn Storage>, Options) -> Result<(J, Recovery), OpenError>,
-) -> Result<Opened<J>, StartError> {
-    let mut options = journal_options(config);
-    let sequences = match snapshot::list(&**storage) {
-        // Before the first start there is no directory.
-        Err(SnapshotError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            Vec::new()
-        }
-        listed => listed?,
-    };
-    let mut refused = Vec::new();
-    let mut refuse = |reason: String| {
-        log::warn!("{reason}; an older snapshot is tried, or the whole journal is played back");
-        refused.push(reason);
-    };
-    for &sequence in sequences.iter().rev() {
-        let restored = match crate::snapshot::read(&**storage, sequence) {
-            Ok(restored) => restored,
-            Err(reason) => {
-                refuse(reason.to_string());
-                continue;
-            }
-        };
-        options.start = Some(restored.checkpoint);
-        match open(storage.clone(), options.clone()) {
-            Err(reason @ OpenError::StartMismatch { .. }) => refuse(reason.to_string()),
-            opened => {
-                let (journal, recovery) = opened?;
-                snapshot::remove_unfinished(&**storage)?;
-                return Ok(Opened { journal, recovery, restored: Some(restored), refused });
-            }
-        }
-    }
-    options.start = None;
-    let (journal, recovery) = open(storage.clone(), options)?;
-    snapshot::remove_unfinished(&**storage)?;
-    match describe_gone(storage.dir(), recovery.first_sequence) {
-        Some(gone) => Err(StartError::Gone { dir: storage.dir().into(), gone }),
-        None => Ok(Opened { journal, recovery, restored: None, refused }),
-    }
-}
-
 /// Where a venue is put together: the machine, or a simulation of one.
-pub struct Place<C, L, P> {
+pub struct Place<C, L> {
     /// Tells the time.
     pub clock: C,
     /// What stages are measured with.
@@ -459,9 +386,6 @@ pub struct Place<C, L, P> {
     pub storage: Arc<dyn Storage>,
     /// Opens a network, once all else is ready.
     pub listen: L,
-    /// Plays back what a journal holds behind a state: [`replay_on_two_threads`], or
-    /// [`replay_on_one`](crate::replay::replay_on_one).
-    pub replay: P,
 }
 
 /// A venue put together, to be given threads or to be stepped by hand.
@@ -504,35 +428,22 @@ pub struct Watched {
     pub ring: RingLevel,
 }
 
-/// The start of a venue from an opened journal on: replays it, makes known what is new in the
-/// configuration, listens.
+/// The start of a venue from an opened journal on: makes known what is new in the configuration, listens.
 ///
 /// # Errors
 /// [`StartError`] says what is wrong, where, and what to do.
-pub fn assemble<C, N, L, P>(
+pub fn assemble<C, N, L>(
     config: &Config,
     opened: Opened<Writer>,
-    place: Place<C, L, P>,
+    place: Place<C, L>,
 ) -> Result<Parts<C, N>, StartError>
 where
     C: Clock,
     N: Network,
     L: FnMut(Port) -> Result<N, StartError>,
-    P: FnOnce([Reader; 2], Replayed, SessionTable) -> Result<(Replayed, SessionTable), PlayError>,
 {
-    let Place { clock, watches, storage, mut listen, replay } = place;
-    let Opened { journal, recovery, restored, refused } = opened;
-    let snapshot = restored.as_ref().map(|restored| restored.checkpoint.sequence);
-    let (from, sessions) =
-        restored.map_or_else(Default::default, |known| (known.replayed, known.sessions));
-    let before = from.counts;
-    let (replayed, mut sessions) = match recovery.frames {
-        0 => (from, sessions),
-        _ => {
-            let readers = [reader_at(&storage, from.end)?, reader_at(&storage, from.end)?];
-            replay(readers, from, sessions).map_err(StartError::played(storage.dir()))?
-        }
-    };
+    let Place { clock, watches, storage, mut listen } = place;
+    let Opened { journal, recovery, snapshot, refused, before, replayed, mut sessions } = opened;
     let counts = replayed.counts;
     let follower = follower_start(&replayed, &sessions, &recovery, before.commands);
     let mut settings = follower_settings(config, storage.clone(), &journal);
@@ -667,36 +578,6 @@ fn gateway_name(number: usize, gateways: usize) -> String {
     }
 }
 
-/// A reader of what was just opened, which has checked every byte.
-fn reader_at(storage: &Arc<dyn Storage>, at: Option<Position>) -> Result<Reader, StartError> {
-    let mut reader = Reader::open_in(storage.clone())?;
-    reader.set_verify(false);
-    reader.seek(at.unwrap_or(Position::START));
-    Ok(reader)
-}
-
-/// How a venue with this configuration writes its journal.
-fn journal_options(config: &Config) -> Options {
-    let (placement, sync_interval) = match config.venue.acknowledge {
-        Acknowledge::Durable => (Placement::InMemory, Duration::ZERO),
-        Acknowledge::Written => {
-            (Placement::InFile, Duration::from_millis(config.journal.sync_interval_ms))
-        }
-    };
-    let mut build_id = [0; 32];
-    let version = env!("CARGO_PKG_VERSION").as_bytes();
-    build_id[..version.len()].copy_from_slice(version);
-    Options {
-        segment_bytes: config.journal.segment_bytes,
-        prepared_ahead: config.journal.prepared_ahead,
-        sync_interval,
-        placement,
-        build_id,
-        config_hash: config_hash(config),
-        start: None,
-    }
-}
-
 /// Where the follower begins: at the end of what was played back.
 fn follower_start(
     replayed: &Replayed,
@@ -734,14 +615,6 @@ fn follower_settings(
         delivered: Vec::new(),
         lock: journal.hold_lock(),
     }
-}
-
-/// Tells configurations apart in segment headers: FNV-1a over the effective configuration as text.
-fn config_hash(config: &Config) -> u64 {
-    let text = crate::config::render(config);
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 /// Journals limits and instruments that the journal does not know yet.

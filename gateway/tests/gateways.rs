@@ -18,10 +18,10 @@ use ironbook_gateway::{
     config::{Config, FirmConfig, OldSegments},
     gateway::GatewayAgent,
     network::TcpNetwork,
-    replay::replay_on_one,
+    opening::{Playback, open_journal},
     stages::StageWatches,
     throttle::ThrottleAction,
-    venue::{Opened, Parts, Place, assemble},
+    venue::{Parts, Place, assemble},
 };
 use ironbook_journal::{Options, Storage, open_stepped, segment_files, snapshot};
 
@@ -499,20 +499,19 @@ fn segments_stay_until_every_gateway_has_delivered_them() {
     clock.set(Timestamp(START));
     let storage: Arc<dyn Storage> =
         Arc::new(ironbook_journal::FileStorage::new(&config.venue.data_dir));
-    let options = Options {
-        segment_bytes: config.journal.segment_bytes,
-        sync_interval: std::time::Duration::ZERO,
-        ..Options::default()
+    let open = |storage, options| {
+        let options = Options { sync_interval: std::time::Duration::ZERO, ..options };
+        let (journal, recovery, helpers) = open_stepped(storage, options)?;
+        Ok(((journal, helpers), recovery))
     };
-    let (journal, recovery, helpers) = open_stepped(storage.clone(), options).expect("a journal");
+    let opened = open_journal(&config, &storage, Playback::Behind, open);
+    let (opened, helpers) = opened.unwrap_or_else(|error| panic!("{error}")).split();
     let place = Place {
         clock: clock.clone(),
         watches: StageWatches::off(3).0,
         storage: storage.clone(),
         listen: |port| TcpNetwork::listen_as(&config, port),
-        replay: replay_on_one,
     };
-    let opened = Opened { journal, recovery, restored: None, refused: Vec::new() };
     let Parts { mut gateways, mut core, mut follower, .. } =
         assemble(&config, opened, place).unwrap_or_else(|error| panic!("{error}"));
     let first = || segment_files(&*storage).expect("files")[0].0;

@@ -28,16 +28,16 @@ use ironbook_gateway::{
     clock::ManualClock,
     config::{Acknowledge, Config, RiskConfig},
     network::TcpNetwork,
+    opening::{Playback, open_journal},
     operator::{
         ANSWER_NS_MAX, Action, CONNECTIONS_MAX, IDLE_NS_MAX, OperatorAgent, OperatorRecord,
         REQUEST_BYTES_MAX, SOCKET, Socket,
     },
-    replay::replay_on_one,
     session_record::SessionRecord,
     stages::StageWatches,
-    venue::{Opened, Parts, Place, StartError, Venue, assemble},
+    venue::{Parts, Place, StartError, Venue, assemble},
 };
-use ironbook_journal::{Options, Placement, Reader, SimulatedStorage, Storage, open_stepped};
+use ironbook_journal::{Reader, SimulatedStorage, Storage, open_stepped};
 use serde_json::{Value, json};
 
 /// An operator's end of a connection.
@@ -506,22 +506,19 @@ fn an_answer_waits_for_its_own_frames_and_not_for_those_behind_them() {
     config.venue.acknowledge = Acknowledge::Durable;
     operated(&mut config);
     let storage: Arc<dyn Storage> = Arc::new(SimulatedStorage::new(1));
-    let options = Options {
-        segment_bytes: config.journal.segment_bytes,
-        sync_interval: std::time::Duration::ZERO,
-        placement: Placement::InMemory,
-        ..Options::default()
+    let open = |storage, options| {
+        let (journal, recovery, disk) = open_stepped(storage, options)?;
+        Ok(((journal, disk), recovery))
     };
-    let (journal, recovery, disk) = open_stepped(storage.clone(), options).expect("a journal");
+    let opened = open_journal(&config, &storage, Playback::Behind, open);
+    let (opened, disk) = opened.unwrap_or_else(|error| panic!("{error}")).split();
     let clock = ManualClock::default();
     let place = Place {
         clock: clock.clone(),
         watches: StageWatches::off(1).0,
         storage,
         listen: |port| TcpNetwork::listen_as(&config, port),
-        replay: replay_on_one,
     };
-    let opened = Opened { journal, recovery, restored: None, refused: Vec::new() };
     let Parts { mut core, durable, operated, .. } =
         assemble(&config, opened, place).unwrap_or_else(|error| panic!("{error}"));
     let parts = operated.expect("it is configured");

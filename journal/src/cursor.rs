@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use crate::checking::Checked;
 use crate::error::{OpenError, ReadError};
 use crate::format::{
     DURABLE_OFFSET, END_BYTES, END_LEN, FRAME_HEADER_BYTES, FrameHead, HEADER_BYTES, HeaderFault,
@@ -150,11 +151,19 @@ impl Reader {
 
     /// Reads from now on what `leader` has read, in the same memory, so that the system maps each page once. Both
     /// read the same journal, each on a thread of its own: this one waits before each segment until the leader has
-    /// begun it or is gone, and the leader when it would be three segments ahead.
+    /// begun it or is gone, and the leader when it would be three segments ahead. Where the leader reads what an
+    /// opening has checked, this one ends with it.
     pub fn follow(&mut self, leader: &mut Reader) {
         let (give, take) = sync_channel(1);
         leader.cursor.company = Company::Follower(give);
-        self.cursor.company = Company::Leader(take);
+        self.cursor.company =
+            Company::Leader { maps: take, alone: leader.cursor.opening.is_none() };
+    }
+
+    /// Trusts what an opening has checked, and reads on as that goes on.
+    pub(crate) fn read_checked(&mut self, checked: Checked) {
+        self.cursor.verify = false;
+        self.cursor.opening = Some(checked);
     }
 
     /// The place before the first segment the directory holds now. Segments may have been moved
@@ -216,7 +225,11 @@ enum Company {
     /// Gets what this one maps, as long as it wants it.
     Follower(SyncSender<Mapped>),
     /// Gives what it has mapped, as long as it goes on.
-    Leader(Receiver<Mapped>),
+    Leader {
+        maps: Receiver<Mapped>,
+        /// Whether this one goes on alone behind that.
+        alone: bool,
+    },
 }
 
 struct Cursor {
@@ -238,6 +251,8 @@ struct Cursor {
     seeking: bool,
     verify: bool,
     company: Company,
+    /// How far the journal's opening is, where that goes on.
+    opening: Option<Checked>,
 }
 
 impl Cursor {
@@ -255,6 +270,7 @@ impl Cursor {
             seeking: true,
             verify: false,
             company: Company::Nobody,
+            opening: None,
         }
     }
 
@@ -463,12 +479,18 @@ impl Cursor {
                 return Ok(true);
             }
         }
+        if let Some(checked) = &mut self.opening
+            && !checked.wait_for(self.segment)
+        {
+            return Ok(false);
+        }
         if !self.check_header()? {
             return Ok(false);
         }
-        let map = match self.given() {
-            Some(map) => map,
-            None => {
+        let map = match (self.given(), &self.company) {
+            (Some(map), _) => map,
+            (None, Company::Leader { alone: false, .. }) => return Ok(false),
+            (None, _) => {
                 let name = segment::name(self.segment);
                 let map = self.source.storage().map_read_only(&name, self.segment_bytes as usize);
                 Arc::new(map.map_err(|source| self.io(source))?)
@@ -485,8 +507,8 @@ impl Cursor {
 
     /// The map of the cursor's segment that a leader gives.
     fn given(&self) -> Option<Arc<Map>> {
-        let Company::Leader(leader) = &self.company else { return None };
-        let (segment, map) = leader.iter().find(|(segment, _)| *segment >= self.segment)?;
+        let Company::Leader { maps, .. } = &self.company else { return None };
+        let (segment, map) = maps.iter().find(|(segment, _)| *segment >= self.segment)?;
         (segment == self.segment).then_some(map)
     }
 

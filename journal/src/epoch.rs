@@ -72,7 +72,8 @@ mod tests {
         let mut append = |sequence| writer.append(1, sequence, 1, &[7; 20_000]);
         append(1);
         let moved = |scanned: &Scan| has_moved(&storage, scanned, SEGMENT_BYTES_MIN).unwrap();
-        let scan = || examine(&storage, &segment::list(&storage).unwrap()).unwrap().unwrap().scan;
+        let scan =
+            || examine(&storage, &segment::list(&storage).unwrap(), None).unwrap().unwrap().scan;
         let open_group = scan();
         assert!(!moved(&open_group));
         append(2);

@@ -16,6 +16,7 @@
 //! frames are in the mapped file: [`Placement`] says where they are.
 #![deny(unsafe_code)]
 
+mod checking;
 #[allow(unsafe_code)]
 mod crc;
 mod cursor;
@@ -43,6 +44,7 @@ mod syncer;
 mod verify;
 mod writer;
 
+pub use checking::{Checked, Checking, checking};
 pub use cursor::{Frame, Reader, Tail};
 pub use error::{OpenError, ReadError, SnapshotError};
 pub use format::{

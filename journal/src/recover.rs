@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::checking::Checking;
 use crate::epoch;
 use crate::error::OpenError;
 use crate::format::{
@@ -72,6 +73,7 @@ pub(crate) fn recover(
     new_segment_bytes: u64,
     blocks: Blocks,
     start: Option<&Checkpoint>,
+    checking: Option<&Checking>,
 ) -> Result<State, OpenError> {
     storage
         .check_writable()
@@ -79,7 +81,7 @@ pub(crate) fn recover(
     for _ in 0..EPOCH_ATTEMPTS {
         let segments = segment::list(storage)?;
         let from = start.map_or(Ok(0), |start| locate(storage, &segments, start))?;
-        let Some(found) = examine(storage, &segments[from..])? else {
+        let Some(found) = examine(storage, &segments[from..], checking)? else {
             remove_all(storage, &segments)?;
             return create(storage, new_segment_bytes, blocks);
         };
@@ -206,8 +208,13 @@ pub(crate) struct Found {
     pub scan: Scan,
 }
 
-/// Reads all segments. `None`: there is none, or only zeros of a creation that was interrupted.
-pub(crate) fn examine(storage: &dyn Storage, segments: &[u64]) -> Result<Option<Found>, OpenError> {
+/// Reads all segments, and says so of those that stay as they are whatever comes behind them. `None`: there is
+/// none, or only zeros of a creation that was interrupted.
+pub(crate) fn examine(
+    storage: &dyn Storage,
+    segments: &[u64],
+    checking: Option<&Checking>,
+) -> Result<Option<Found>, OpenError> {
     let Some(&base) = segments.first() else { return Ok(None) };
     if all_zero(storage, segments)? {
         return Ok(None);
@@ -223,6 +230,10 @@ pub(crate) fn examine(storage: &dyn Storage, segments: &[u64]) -> Result<Option<
             return Err(missing(storage, index, &scan));
         }
         if segment::take_full(storage, index, &mut scan)? {
+            if let Some(checking) = checking {
+                // A group that goes on in the next segment may still be cut.
+                checking.say_before(scan.walk.tail.segment);
+            }
             continue;
         }
         let file_bytes = segment::read_image(storage, index, &mut image)?;

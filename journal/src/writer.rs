@@ -10,6 +10,7 @@ use std::time::Duration;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U64;
 
+use crate::checking::Checking;
 use crate::cursor::Tail;
 use crate::error::OpenError;
 use crate::format::{
@@ -48,6 +49,8 @@ pub struct Options {
     /// Where recovery starts: segments before the one that holds this place are not read. `None`
     /// reads all.
     pub start: Option<Checkpoint>,
+    /// Is told how far the opening is, so that what is checked can be read meanwhile.
+    pub checking: Option<Checking>,
 }
 
 impl Default for Options {
@@ -60,6 +63,7 @@ impl Default for Options {
             build_id: [0; 32],
             config_hash: 0,
             start: None,
+            checking: None,
         }
     }
 }
@@ -137,8 +141,9 @@ fn recover_in(
 ) -> Result<(Writer, Recovery, Preparer, Syncer), OpenError> {
     options.check()?;
     let lock = storage.lock().map_err(|error| lock_error(&*storage, error))?;
-    let Options { segment_bytes, placement, ref start, .. } = options;
-    let state = recover::recover(&*storage, segment_bytes, placement.blocks(), start.as_ref())?;
+    let Options { segment_bytes, placement, ref start, ref checking, .. } = options;
+    let (blocks, checking) = (placement.blocks(), checking.as_ref());
+    let state = recover::recover(&*storage, segment_bytes, blocks, start.as_ref(), checking)?;
     let map = Arc::new(recover::map_tail(&*storage, &state, placement)?);
     let shared = Arc::new(Shared::new(
         storage,
@@ -170,6 +175,11 @@ fn recover_in(
         writer.map.publish_header(DURABLE_OFFSET, shared.durable_word(writer.offset as u64));
         let dir = shared.storage.dir();
         writer.map.sync_header().map_err(OpenError::io("sync the journal in", dir))?;
+    }
+    if let Some(checking) = checking
+        && state.recovery.frames > 0
+    {
+        checking.say_all();
     }
     let preparer = Preparer::new(shared.clone(), u64::from(options.prepared_ahead));
     let syncer = Syncer::new(shared, options.sync_interval);

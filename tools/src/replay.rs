@@ -185,7 +185,7 @@ fn replay(arguments: &Arguments) -> Result<(Replayed, Option<u64>), Failure> {
     for reader in [&mut reader, &mut checker] {
         reader.seek(from.end.unwrap_or(Position::START));
     }
-    let (replayed, _) = replay_on_two_threads([reader, checker], from, sessions, until)?;
+    let (replayed, _) = replay_on_two_threads([reader, checker], from, sessions, until, None)?;
     Ok((replayed, snapshot))
 }
 

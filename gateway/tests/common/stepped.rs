@@ -12,12 +12,12 @@ use ironbook_gateway::{
     gateway::GatewayAgent,
     market_data::MarketDataAgent,
     network::{Network, Port, TcpNetwork},
+    opening::{Playback, open_journal},
     operator::OperatorParts,
-    replay::replay_on_one,
     stages::{StageTimes, StageWatches},
-    venue::{Opened, Parts, Place, StartError, assemble},
+    venue::{Parts, Place, StartError, assemble},
 };
-use ironbook_journal::{DurablePosition, FileStorage, Options, Storage};
+use ironbook_journal::{DurablePosition, FileStorage, Options, Placement, Storage};
 
 use super::{FixClient, Msg, fix_time, small_config, wait_for};
 
@@ -285,15 +285,14 @@ pub fn open<N: Network>(
         false => StageWatches::off(config.threads.gateways),
     };
     let storage: Arc<dyn Storage> = Arc::new(FileStorage::new(&config.venue.data_dir));
-    let options = Options {
-        segment_bytes: config.journal.segment_bytes,
-        sync_interval: Duration::from_secs(86_400),
-        ..Options::default()
+    let sync_interval = Duration::from_secs(86_400);
+    let open = |storage, options| {
+        let options = Options { sync_interval, placement: Placement::InFile, ..options };
+        ironbook_journal::open_in(storage, options)
     };
-    let (journal, recovery) =
-        ironbook_journal::open_in(storage.clone(), options).expect("a journal");
-    let opened = Opened { journal, recovery, restored: None, refused: Vec::new() };
+    let opened = open_journal(config, &storage, Playback::Behind, open);
+    let opened = opened.unwrap_or_else(|error| panic!("{error}"));
     let clock = clock.clone();
-    let place = Place { clock, watches, storage, listen, replay: replay_on_one };
+    let place = Place { clock, watches, storage, listen };
     (assemble(config, opened, place).unwrap_or_else(|error| panic!("{error}")), stages)
 }

@@ -14,12 +14,12 @@ use ironbook_gateway::{
     core::CoreAgent,
     follower::Follower,
     gateway::GatewayAgent,
+    opening::{Playback, open_journal},
     operator::OperatorAgent,
     random::Random,
-    replay::replay_on_one,
     simulated_network::{SimulatedListener, SimulatedNetwork},
     stages::StageWatches,
-    venue::{Opened, Parts, Place, StartError, assemble, open_journal},
+    venue::{Parts, Place, StartError, assemble},
 };
 use ironbook_journal::{DurablePosition, Helpers, SimulatedStorage, Storage, Tail, open_stepped};
 
@@ -78,21 +78,18 @@ impl RunningVenue {
             open_stepped(storage, options)
                 .map(|(journal, recovery, helpers)| ((journal, helpers), recovery))
         };
-        let Opened { journal: (mut journal, helpers), recovery, restored, refused } =
-            open_journal(config, &storage, open)?;
+        let (mut opened, helpers) = open_journal(config, &storage, Playback::Behind, open)?.split();
         // With threads a start waits here until the disk has room again.
         helpers.step_preparer();
-        if !journal.has_room(START_BYTES) {
+        if !opened.journal.has_room(START_BYTES) {
             return Err(io::Error::other("the disk has no room for what a start journals").into());
         }
-        let opened = Opened { journal, recovery, restored, refused };
         let (watches, _) = StageWatches::new(config.metrics.stages, config.threads.gateways);
         let place = Place {
             clock: clock.clone(),
             watches,
             storage,
             listen: |port| Ok(network.listen_as(port)),
-            replay: replay_on_one,
         };
         let Parts { gateways, core, follower, audit, durable, started, operated, .. } =
             assemble(config, opened, place)?;
