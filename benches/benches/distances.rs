@@ -77,8 +77,10 @@ fn in_process(runs: usize, count: usize) -> Result<(), MeasureError> {
         };
         let bytes = options.segment_bytes * (1 + u64::from(options.prepared_ahead));
         let (journal, time) = distance::ready_journal(dir.path(), options.clone())?;
-        drop(journal);
         made.push(bytes as f64 / time.as_secs_f64() / 1e6);
+        drop(journal);
+        // Else the system writes it to the disk beside what is measured.
+        dir.close()?;
         let dir = tempfile::tempdir()?;
         let commands = commands.clone();
         let run = open_loop::pipeline(1, commands, dir.path(), options, f64::INFINITY)?;

@@ -19,7 +19,7 @@ use std::slice;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw, UncheckedAdvice};
 
 use crate::format::{EPOCH_OFFSET, FRAME_HEADER_BYTES, HEADER_BYTES};
 
@@ -181,6 +181,23 @@ impl Map {
         }
     }
 
+    /// Takes the frames between `from` and `to` out of the process's page table, but for the page in which `to` lies:
+    /// the page cache has them, and whoever reads them again finds them there. A sync protects each page that it
+    /// finds in the table by itself, and has every processor that runs this process forget it at once, the core's
+    /// tens of thousands of times; from pages that are in no table it takes nothing. It is advice: where it fails,
+    /// they stay.
+    fn let_go(&self, raw: &MmapRaw, from: usize, to: usize) {
+        let first = from.next_multiple_of(PAGE_BYTES).max(HEADER_BYTES);
+        let Some(len) = (to / PAGE_BYTES * PAGE_BYTES).checked_sub(first).filter(|&len| len > 0)
+        else {
+            return;
+        };
+        assert!(self.writable && first + len <= self.len);
+        // SAFETY: the map is a file's and shared, so its bytes are the page cache's, which this advice leaves alone;
+        // pages are only mapped anew when they are used.
+        let _ = unsafe { raw.unchecked_advise_range(UncheckedAdvice::DontNeed, first, len) };
+    }
+
     /// After a failed sync: what it should have written is to be written by the next one.
     pub(crate) fn dirty_again(&self, to: usize) -> io::Result<()> {
         match &self.backing {
@@ -200,7 +217,10 @@ impl Map {
     pub(crate) fn sync(&self, from: usize, to: usize) -> io::Result<()> {
         assert!(from <= to && to <= self.len);
         match &self.backing {
-            Backing::File(raw) => raw.flush_range(0, to),
+            Backing::File(raw) => {
+                self.let_go(raw, from, to);
+                raw.flush_range(0, to)
+            }
             Backing::Simulated { pages, .. } => pages.sync(to),
             Backing::Beside(beside) => {
                 if !beside.header_synced.swap(true, Ordering::Relaxed) {
@@ -401,4 +421,48 @@ pub(crate) fn check_len(found: u64, len: usize) -> io::Result<()> {
     }
     let message = format!("file has {found} bytes, a segment {len}");
     Err(io::Error::new(io::ErrorKind::InvalidData, message))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::{Read, Seek, SeekFrom};
+
+    use super::*;
+
+    /// Whether a page is in this process's table, as the system tells.
+    fn is_mapped(map: &Map, page: usize) -> bool {
+        let mut pages = File::open("/proc/self/pagemap").unwrap();
+        let number = (map.base.addr() / PAGE_BYTES + page) as u64;
+        let mut entry = [0; 8];
+        pages.seek(SeekFrom::Start(number * 8)).unwrap();
+        pages.read_exact(&mut entry).unwrap();
+        u64::from_le_bytes(entry) >> 63 == 1
+    }
+
+    #[test]
+    fn a_sync_lets_go_of_what_it_writes_but_not_of_the_writer_s_pages() {
+        const PAGES: usize = 32;
+        let file = tempfile::tempfile().unwrap();
+        file.set_len((PAGES * PAGE_BYTES) as u64).unwrap();
+        let map = Map::writable(&file, PAGES * PAGE_BYTES).unwrap();
+        map.populate(0, map.len()).unwrap();
+        let payload = |page: usize| [page as u8; PAGE_BYTES - FRAME_HEADER_BYTES];
+        for page in 1..PAGES {
+            map.put_frame(page * PAGE_BYTES, [page as u64; 4], &payload(page));
+        }
+        let table = || (0..PAGES).map(|page| is_mapped(&map, page)).collect::<Vec<_>>();
+        assert_eq!(table(), [true; PAGES]);
+        // Synced to the middle of a page, and from the middle of one on.
+        for (from, to) in [(0, 10 * PAGE_BYTES + 8), (10 * PAGE_BYTES + 8, 20 * PAGE_BYTES)] {
+            map.sync(from, to).unwrap();
+            let (first, behind) = (from.div_ceil(PAGE_BYTES).max(1), to / PAGE_BYTES);
+            let gone = |page: &usize| (first..behind).contains(page);
+            let left: Vec<_> = (0..PAGES).map(|page| !gone(&page)).collect();
+            assert_eq!(table()[first - 1..], left[first - 1..], "{from} to {to}");
+        }
+        for page in 1..PAGES {
+            let offset = page * PAGE_BYTES + FRAME_HEADER_BYTES;
+            assert_eq!(map.bytes(offset, PAGE_BYTES - FRAME_HEADER_BYTES), payload(page));
+        }
+    }
 }
