@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Show what a client asked for, what became of it, what it holds and made or lost, how close it came to its
-/// throttles and risk limits over time, and what was not as before.
+/// throttles and risk limits over time, what operators did to it, and what was not as before.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]

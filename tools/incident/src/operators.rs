@@ -1,8 +1,14 @@
 //! Which command is of which action of an operator.
 
 use ironbook_engine::command::Origin;
-use ironbook_gateway::{operator::OperatorRecord, session_record::SessionRecord};
+use ironbook_gateway::{
+    operator::{Action, OperatorRecord},
+    session_record::SessionRecord,
+};
 use ironbook_journal::Frame;
+use serde_json::Value;
+
+use crate::question::place_json;
 
 /// An action of an operator, and where its record stands.
 #[derive(Clone, Debug)]
@@ -11,6 +17,18 @@ pub(crate) struct Acted {
     /// In ns since 1970.
     pub time_ns: u64,
     pub record: OperatorRecord,
+}
+
+impl Acted {
+    /// For programs; `target` is what it is about, as the operator named it.
+    pub(crate) fn json(&self, target: &str) -> Value {
+        let mut value = place_json(self.sequence, self.time_ns);
+        value["action"] = self.record.action.name().into();
+        value["target"] = target.into();
+        value["by"] = self.record.name.as_str().into();
+        value["reason"] = self.record.reason.as_str().into();
+        value
+    }
 }
 
 /// Actions of operators, of which the last one is known; a fold over frames, or over those that are about one session.
@@ -41,4 +59,12 @@ impl Operators {
 /// Who did something and why, behind what it is.
 pub(crate) fn by(acted: &Acted) -> String {
     format!(", by operator {}: {}", acted.record.name, acted.record.reason)
+}
+
+/// What an operator did to the orders of a session.
+pub(crate) fn did(record: &OperatorRecord, whose: &str) -> String {
+    match record.action {
+        Action::Suspend => format!("suspended {whose}"),
+        _ => format!("canceled the orders of {whose}"),
+    }
 }

@@ -13,7 +13,7 @@ use ironbook_gateway::{
 use ironbook_incident::{
     names::Names,
     phases::{By, phases},
-    question::{Span, top::top, why::why},
+    question::{Span, client::client, find_order, life::life, top::top, why::why},
     show::Entry,
 };
 use ironbook_journal::Reader;
@@ -249,9 +249,65 @@ fn why_names_the_operator_whose_action_canceled_an_order() {
         assert!(fact.1.ends_with(&format!(": {action} C7, by bob: news is told")), "{told}");
         assert_eq!(told.cause, Some(sequence));
         assert_eq!(told.json()["cause_sequence"], sequence);
+        let order = find_order(&index, &format!("clordid:C7/{word}")).expect("an order");
+        let life = life(&index, order).expect("an answer");
+        let canceled = told.sequence;
+        assert_eq!(
+            life.end,
+            format!(
+                "canceled at sequence {canceled}, done 0, by operator bob, who {did} at sequence {sequence}: news \
+                 is told"
+            )
+        );
+        let by = &life.json()["canceled_by"];
+        assert_eq!((&by["by"], &by["reason"]), (&"bob".into(), &BOB.1.into()));
+        assert_eq!((&by["action"], &by["target"]), (&action.into(), &"C7".into()));
+        assert_eq!(by["sequence"], sequence);
     }
     for word in ["third", "own"] {
         let told = why(&index, &format!("clordid:C7/{word}")).expect("an answer");
         assert!(!told.to_string().contains("operator") && told.cause.is_none(), "{told}");
+        let order = find_order(&index, &format!("clordid:C7/{word}")).expect("an order");
+        let life = life(&index, order).expect("an answer");
+        assert!(!life.end.contains("operator") && life.json()["canceled_by"].is_null(), "{life}");
     }
+}
+
+#[test]
+fn a_client_s_answer_lists_what_operators_did_to_it() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut script = Script::new(&dir);
+    day(&mut script);
+    let suspended = script.next_sequence();
+    script.operator(Action::Open, (C7, InstrumentId::NONE), 1, ANN);
+    let canceled = script.next_sequence();
+    script.operator(Action::Cancel, (C7, InstrumentId::NONE), 1, BOB);
+    script.operator(Action::Cancel, (C1, InstrumentId::NONE), 1, BOB);
+    script.close();
+    let index = index(&dir);
+    // What `day` did to it is not in this part.
+    let span = Span { first: suspended, last: index.last_sequence() };
+    let found = client(&index, "C7", span).expect("an answer");
+    let text = found.to_string();
+    let lines: Vec<_> = text.lines().filter(|line| line.starts_with("Operator ")).collect();
+    let expected =
+        [("open", "ann: news is out", suspended), ("cancel", "bob: news is told", canceled)];
+    assert_eq!(lines.len(), expected.len(), "{text}");
+    let json = found.json();
+    let listed = json["operators"].as_array().expect("a list");
+    assert_eq!(listed.len(), expected.len(), "{json}");
+    for ((line, row), (action, who, sequence)) in lines.iter().zip(listed).zip(expected) {
+        let start = format!("Operator     {action}, by {who}; at sequence {sequence}, ");
+        assert!(line.starts_with(&start), "{text}");
+        let told = format!("{}: {}", row["by"].as_str().unwrap(), row["reason"].as_str().unwrap());
+        assert_eq!((told.as_str(), &row["action"]), (who, &action.into()));
+        assert_eq!((&row["target"], &row["sequence"]), (&"C7".into(), &sequence.into()));
+        let time = row["time"].as_str().expect("a time");
+        assert!(time.contains(&line[start.len()..]), "{text}\n{json}");
+    }
+    let all = Span { first: 1, last: index.last_sequence() };
+    let found = client(&index, "C7", all).expect("an answer").json();
+    assert_eq!(found["operators"].as_array().map(Vec::len), Some(3), "with his suspension");
+    assert_eq!(found["operators"][0]["action"], "suspend");
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use ironbook_engine::{
-    Engine, Event, ExecType, OrdStatus, OrderId, SessionId, domain::ExecReason, engine::OrderView,
-    event::Execution,
+    Command, Engine, Event, ExecType, OrdStatus, OrderId, SessionId, domain::ExecReason,
+    engine::OrderView, event::Execution,
 };
 use ironbook_gateway::translate::exec_reason_text;
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ use crate::{
     Fault,
     index::{Index, Key},
     moment::Moment,
+    operators::{Acted, Operators, did},
     place::event,
     show::{Content, Entry, comp_id, number, symbol},
     text::micros,
@@ -43,6 +44,8 @@ pub struct Life {
     pub end: String,
     /// Whether it lives at the end of the journal.
     pub is_live: bool,
+    /// The operator's action that canceled it, if one did.
+    pub(super) canceled_by: Option<Acted>,
     /// The last report that changed it.
     pub(super) report: Execution,
     /// The input that brought that about, and the report's sequence and time.
@@ -126,12 +129,21 @@ pub fn life(index: &Index, order_id: OrderId) -> Result<Life, Fault> {
     let end = Moment::end(index)?;
     let engine = super::engine(&end)?;
     let is_live = engine.order(order_id).is_some();
-    let end = if is_live { standing(engine, order_id) } else { ending(&entry, &event) };
+    let comp_id = comp_id(engine, event.session);
+    let canceled_by = match event.reason {
+        ExecReason::MassCancel => operator_of(index, event.session, input)?,
+        _ => None,
+    };
+    let end = match &canceled_by {
+        _ if is_live => standing(engine, order_id),
+        Some(acted) => canceled(&entry, &event, acted, &comp_id),
+        None => ending(&entry, &event),
+    };
     let first = steps.first().map(|step| step.json.clone()).unwrap_or_default();
     let word = |name: &str| first[name].as_str().unwrap_or("").to_owned();
     Ok(Life {
         order_id,
-        comp_id: comp_id(engine, event.session),
+        comp_id,
         symbol: symbol(engine, event.instrument),
         terms: format!(
             "{} {} {}, {}",
@@ -143,6 +155,7 @@ pub fn life(index: &Index, order_id: OrderId) -> Result<Life, Fault> {
         steps,
         end,
         is_live,
+        canceled_by,
         report: event,
         reported: (input, entry.sequence, entry.time_ns),
     })
@@ -290,6 +303,32 @@ fn ending(entry: &Entry, event: &Execution) -> String {
     }
 }
 
+/// How an order ended that an operator canceled.
+fn canceled(entry: &Entry, event: &Execution, acted: &Acted, whose: &str) -> String {
+    let done = number(event.cum_qty, event.qty_scale);
+    let Acted { sequence, record, .. } = acted;
+    let (name, reason, did) = (&record.name, &record.reason, did(record, whose));
+    format!(
+        "canceled at sequence {}, done {done}, by operator {name}, who {did} at sequence {sequence}: {reason}",
+        entry.sequence
+    )
+}
+
+/// The operator's action that a command about a session carries out, if one does.
+fn operator_of(index: &Index, session: SessionId, input: u64) -> Result<Option<Acted>, Fault> {
+    let before = Span { first: index.first_sequence(), last: input };
+    let (mut operators, mut found) = (Operators::default(), None);
+    scan(index, &[Key::Session(session)], before, |frame| {
+        operators.take(frame);
+        if frame.sequence == input {
+            let command = Command::decode(frame.kind, frame.payload).ok();
+            let origin = command.as_ref().and_then(Command::origin);
+            found = origin.and_then(|origin| operators.of(origin)).cloned();
+        }
+    })?;
+    Ok(found)
+}
+
 fn standing(engine: &Engine, order_id: OrderId) -> String {
     let ahead = ahead(engine, order_id).map(|ahead| ahead.text()).unwrap_or_default();
     format!("lives at the end of the journal: {ahead}")
@@ -325,6 +364,7 @@ impl Life {
             "steps": self.steps.iter().map(step).collect::<Vec<_>>(),
             "end": self.end,
             "is_live": self.is_live,
+            "canceled_by": self.canceled_by.as_ref().map(|acted| acted.json(&self.comp_id)),
         })
     }
 }

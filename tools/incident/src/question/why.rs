@@ -11,9 +11,7 @@ use ironbook_engine::{
 };
 use ironbook_fix::field::Decimal;
 use ironbook_gateway::{
-    operator::{Action, OperatorRecord},
-    session_record::SessionRecord,
-    translate::reject_text,
+    operator::OperatorRecord, session_record::SessionRecord, translate::reject_text,
 };
 use serde_json::{Map, Value};
 
@@ -28,7 +26,7 @@ use crate::{
     Fault,
     index::{Index, Key},
     moment::Moment,
-    operators::{Acted, Operators, by},
+    operators::{Acted, Operators, by, did},
     place::{self, What, requests},
     show::{Content, Entry, Judged, comp_id, number},
     text::utc,
@@ -465,44 +463,26 @@ struct Stopped {
 
 /// The same, if it did.
 fn stopped(index: &Index, engine: &Engine, life: &Life) -> Result<Option<Stopped>, Fault> {
-    let (input, sequence, _) = life.reported;
+    let (_, sequence, _) = life.reported;
     let Execution { session, reason, .. } = life.report;
     Ok(match reason {
         ExecReason::SessionTripped => trading(index, session, sequence)?.map(|(trip, _)| {
             let verdict = "it was canceled when its session was tripped".to_owned();
             Stopped { verdict, fact: ("tripped", at(&trip, engine)), cause: trip.sequence }
         }),
-        ExecReason::MassCancel => operator_of(index, session, input)?.map(|acted| {
+        ExecReason::MassCancel => life.canceled_by.as_ref().map(|acted| {
             let Acted { sequence, time_ns, record } = acted;
             let OperatorRecord { action, name, reason, .. } = record;
             let whose = &life.comp_id;
-            let did = match action {
-                Action::Suspend => format!("suspended {whose}"),
-                _ => format!("canceled the orders of {whose}"),
-            };
+            let did = did(record, whose);
             let verdict = format!("it was canceled by operator {name}, who {did}: {reason}");
             let action = action.name();
-            let asked = format!("sequence {sequence}, {}: {action} {whose}", utc(time_ns));
+            let asked = format!("sequence {sequence}, {}: {action} {whose}", utc(*time_ns));
             let fact = ("operator", format!("{asked}, by {name}: {reason}"));
-            Stopped { verdict, fact, cause: sequence }
+            Stopped { verdict, fact, cause: *sequence }
         }),
         _ => None,
     })
-}
-
-/// The operator's action that a command about a session carries out, if one does.
-fn operator_of(index: &Index, session: SessionId, input: u64) -> Result<Option<Acted>, Fault> {
-    let before = Span { first: index.first_sequence(), last: input };
-    let (mut operators, mut found) = (Operators::default(), None);
-    scan(index, &[Key::Session(session)], before, |frame| {
-        operators.take(frame);
-        if frame.sequence == input {
-            let command = Command::decode(frame.kind, frame.payload).ok();
-            let origin = command.as_ref().and_then(Command::origin);
-            found = origin.and_then(|origin| operators.of(origin)).cloned();
-        }
-    })?;
-    Ok(found)
 }
 
 /// What the other side offered an order before it came.

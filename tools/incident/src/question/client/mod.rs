@@ -11,7 +11,7 @@ use ironbook_engine::{
     Command, Engine, Event, ExecType, InstrumentId, LastLiquidity, OrdType, SessionId,
     command::RiskLimits,
 };
-use ironbook_gateway::session_record::SessionRecord;
+use ironbook_gateway::{operator::OperatorRecord, session_record::SessionRecord};
 use ironbook_journal::Frame;
 use serde_json::{Value, json};
 
@@ -31,6 +31,7 @@ use crate::{
     Fault,
     index::{Index, Key},
     moment::Moment,
+    operators::Acted,
     phases::Place,
     place::session,
     show::{Content, symbol},
@@ -69,6 +70,8 @@ pub struct Client {
     pub anomalies: Anomalies,
     /// Where it was tripped, and by which rule.
     pub trips: Vec<LimitHit>,
+    /// What operators did to it: suspended it, opened it, canceled its orders.
+    pub(crate) operators: Vec<Acted>,
 }
 
 /// What a client traded in a symbol.
@@ -180,12 +183,21 @@ impl Counting {
                 if record.session() == id {
                     self.anomaly.record(&record, here);
                 }
-                if let SessionRecord::Reset { session } = record
-                    && session == id
-                {
-                    self.client.resets.push(frame.sequence);
-                    self.touch(frame);
-                }
+                self.session(record, frame, id);
+            }
+            _ => {}
+        }
+    }
+
+    fn session(&mut self, record: SessionRecord, frame: &Frame<'_>, id: SessionId) {
+        match record {
+            SessionRecord::Reset { session } if session == id => {
+                self.client.resets.push(frame.sequence);
+                self.touch(frame);
+            }
+            SessionRecord::Operator(record) if record.session == id => {
+                let Frame { sequence, time_ns, .. } = *frame;
+                self.client.operators.push(Acted { sequence, time_ns, record });
             }
             _ => {}
         }
@@ -270,6 +282,7 @@ impl Client {
             "head_room": self.head_room.json(),
             "anomalies": self.anomalies.json(),
             "trips": self.trips.iter().map(LimitHit::json).collect::<Vec<_>>(),
+            "operators": self.operators.iter().map(|acted| acted.json(&self.comp_id)).collect::<Vec<_>>(),
         })
     }
 
@@ -319,6 +332,14 @@ impl fmt::Display for Client {
         }
         for trip in &self.trips {
             writeln!(f, "Tripped      {trip}")?;
+        }
+        for Acted { sequence, time_ns, record } in &self.operators {
+            let OperatorRecord { action, name, reason, .. } = record;
+            let (action, time) = (action.name(), clock(*time_ns));
+            writeln!(
+                f,
+                "Operator     {action}, by {name}: {reason}; at sequence {sequence}, {time}"
+            )?;
         }
         for reset in &self.resets {
             writeln!(f, "Reset        sequence numbers at sequence {reset}")?;
