@@ -52,7 +52,7 @@ pub struct Room {
     pub limit: i64,
 }
 
-/// The least that was left up to each risk limit, by its place in [`RULES`]; none where nothing was held against it.
+/// The least that was left up to each risk limit, by its place in `RULES`; none where nothing was held against it.
 pub type Rooms = [Option<Room>; RULES.len()];
 
 /// The same of all of the journal, and where that first was.
