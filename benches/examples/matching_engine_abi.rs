@@ -10,7 +10,8 @@
 //!
 //! | value | what is inside |
 //! |---|---|
-//! | `book` (default) | the book as the engine uses it, order ids looked up in its index, reports |
+//! | `book` (default) | the book as the engine uses it for prices below [`TICKS_BOUND`], order ids looked up in its index, reports |
+//! | `anywhere` | the same for prices anywhere: levels in a trie instead of an array |
 //! | `engine` | the whole engine: ClOrdIDs, sessions, state hash, complete execution reports; and a look-up more for each cancel and replace, because a request of FIX names its side and its total quantity, a message of the interface does not |
 //! | `null` | no book: each message is acknowledged. The floor: what the hand-off costs. Not valid |
 //!
@@ -128,6 +129,9 @@ struct Queue {
 /// Live orders and order ids that there is room for; the workload has two million of the latter.
 const ORDERS_MAX: u32 = 1 << 20;
 const IDS_MAX: usize = 1 << 22;
+/// Prices of the workload and of the conformance cases are below this many ticks, as the
+/// benchmark's own baseline `quantcup` has it too; an order at a higher price ends the process.
+const TICKS_BOUND: u64 = 1 << 18;
 
 #[allow(clippy::large_enum_variant, reason = "there is one in the process")]
 enum Matcher {
@@ -455,15 +459,19 @@ impl ReportSink<'_, '_> {
     }
 }
 
+/// A book for prices up to `ticks_max`.
+fn book(ticks_max: u64) -> Matcher {
+    Matcher::Book(Desk::new(1, ticks_max, ORDERS_MAX, SlotIndex::new(ORDERS_MAX)))
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn engine_init(_nonce: u64, _transport: *const Transport, sink: *mut c_void) {
     let matcher = match std::env::var("IRONBOOK_ABI").as_deref() {
         Ok("null") => Matcher::Null,
         Ok("engine") => Matcher::Engine(Box::new(EngineMatcher::new())),
-        Ok("book") | Err(_) => {
-            Matcher::Book(Desk::new(1, TICKS_MAX as u64, ORDERS_MAX, SlotIndex::new(ORDERS_MAX)))
-        }
-        Ok(other) => panic!("IRONBOOK_ABI is `{other}`: book, engine or null"),
+        Ok("book") | Err(_) => book(TICKS_BOUND - 1),
+        Ok("anywhere") => book(TICKS_MAX as u64),
+        Ok(other) => panic!("IRONBOOK_ABI is `{other}`: book, anywhere, engine or null"),
     };
     let state = Box::new(State { matcher, queue: sink.cast() });
     STATE.store(Box::into_raw(state), Ordering::Release);
