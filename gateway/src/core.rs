@@ -9,9 +9,10 @@ use std::sync::Arc;
 use ironbook_engine::{
     Command, Engine, Event, EventRecord, InstrumentStatus, Sequencer, Stamp,
     command::{Origin, SetInstrumentStatus},
+    event::{StateHashed, StatusChanged},
     sink::EventSink,
 };
-use ironbook_journal::Writer;
+use ironbook_journal::{Writer, frame_bytes};
 
 use crate::{
     agent::Agent,
@@ -29,6 +30,11 @@ pub const BATCH_MAX: usize = 64;
 /// Room in the journal, in bytes, that must be ready before an input is taken: a command with some
 /// dozens of events. A longer group waits for the next segment in the middle.
 const ROOM: usize = 16 * 1024;
+
+/// Bytes of the frames of a changed status and a state hash, at the most.
+const FEW_EVENTS: usize = 2 * frame_bytes(32);
+
+const _: () = assert!(size_of::<StatusChanged>() <= 32 && size_of::<StateHashed>() <= 32);
 
 /// The agent that owns engine and journal.
 pub struct CoreAgent<C> {
@@ -128,10 +134,20 @@ impl<C: Clock> CoreAgent<C> {
         }
     }
 
-    /// Applies a command now, past the ring: for a start or a tool, not for trading.
+    /// Applies a command now, past the ring: for a start or a tool, not for trading. It waits where the journal has no
+    /// room.
     pub fn apply_now(&mut self, command: Command) {
         self.begin_now(command);
         self.journal.commit();
+    }
+
+    /// Waits until the journal has room for a record of so many bytes, and for the few events that a command of a
+    /// start has.
+    ///
+    /// # Errors
+    /// What holds the journal up, in words.
+    pub fn wait_for_room(&mut self, payload_bytes: usize) -> Result<(), String> {
+        self.journal.wait_for_room(frame_bytes(payload_bytes) + FEW_EVENTS)
     }
 
     /// As [`apply_now`](Self::apply_now), and nobody sees it before the next commit: where a process

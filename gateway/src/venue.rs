@@ -106,6 +106,12 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The journal has no room for what a start writes into it.
+    #[error("{reason}; a start has to write into the journal: make room, then start again")]
+    NoRoom {
+        /// What holds it up.
+        reason: String,
+    },
     /// Operators can't be heard.
     #[error(transparent)]
     Operator(#[from] SocketError),
@@ -634,7 +640,7 @@ fn announce<C: Clock>(
         ..*limits
     };
     if fresh || grown != known {
-        core.apply_now(Command::Limits(grown));
+        apply_now(core, grown)?;
     }
     for instrument in &config.instruments {
         announce_instrument(core, instrument, now)?;
@@ -665,7 +671,7 @@ fn announce_instrument<C: Clock>(
     definition.order_qty_max = terms.order_qty_max;
     definition.price_max = terms.price_max;
     match known {
-        None => core.apply_now(Command::DefineInstrument(definition)),
+        None => apply_now(core, definition)?,
         Some(known) if known != definition => {
             return Err(StartError::Contradiction {
                 key: format!("instrument {}", config.symbol),
@@ -683,7 +689,7 @@ fn announce_instrument<C: Clock>(
     };
     if core.engine().instrument(id).is_some_and(|known| known.status != status) {
         let origin = Origin::venue(now);
-        core.apply_now(SetInstrumentStatus::new(origin, id, status).into());
+        apply_now(core, SetInstrumentStatus::new(origin, id, status))?;
     }
     Ok(())
 }
@@ -704,14 +710,14 @@ fn announce_sessions<C: Clock>(
             Some(known) => known.session,
             None => {
                 let id = SessionId(core.engine().sessions().len() as u32 + 1);
-                core.apply_now(DefineSession::new(id, comp_id).into());
+                apply_now(core, DefineSession::new(id, comp_id))?;
                 id
             }
         };
         ids.push(id);
         let limits = config.risk_limits_of(session)?;
         if core.engine().session(id).is_some_and(|known| known.risk.limits != limits) {
-            core.apply_now(SetRiskLimits::new(Origin::venue(now), id, limits).into());
+            apply_now(core, SetRiskLimits::new(Origin::venue(now), id, limits))?;
         }
     }
     let firms = config.throttled_firms()?;
@@ -720,24 +726,47 @@ fn announce_sessions<C: Clock>(
         let known = table.get(id);
         if known.is_some_and(|known| known.presence == Presence::LoggedOn) {
             let cause = DisconnectCause::VenueDown;
-            core.record_now(SessionRecord::Lost { session: id, cause });
+            record_now(core, SessionRecord::Lost { session: id, cause })?;
         }
         let copies = copies(config, session, &ids);
         if known.map_or(&Copies::None, |known| &known.copies) != &copies {
-            core.record_now(SessionRecord::Role { session: id, copies });
+            record_now(core, SessionRecord::Role { session: id, copies })?;
         }
         let throttles = throttles(session, &firms)?;
         let before = known.map(|known| known.throttles.clone()).unwrap_or_default();
-        throttles.records_since(&before, id).into_iter().for_each(|record| core.record_now(record));
+        for record in throttles.records_since(&before, id) {
+            record_now(core, record)?;
+        }
         setups.push(SessionSetup { id, config: session.clone() });
     }
     // Who is configured no more bounds nobody, and is of no firm.
     let known = (1..).map(SessionId).map_while(|id| Some((id, table.get(id)?)));
     for (id, known) in known.filter(|(id, _)| !ids.contains(id)) {
-        let records = SessionThrottles::default().records_since(&known.throttles, id);
-        records.into_iter().for_each(|record| core.record_now(record));
+        for record in SessionThrottles::default().records_since(&known.throttles, id) {
+            record_now(core, record)?;
+        }
     }
     Ok(setups)
+}
+
+/// Applies a command of a start, if the journal has room for it.
+fn apply_now<C: Clock>(
+    core: &mut CoreAgent<C>,
+    command: impl Into<Command>,
+) -> Result<(), StartError> {
+    let command = command.into();
+    let room = core.wait_for_room(command.payload().len());
+    room.map_err(|reason| StartError::NoRoom { reason })?;
+    core.apply_now(command);
+    Ok(())
+}
+
+/// The same with a session record.
+fn record_now<C: Clock>(core: &mut CoreAgent<C>, record: SessionRecord) -> Result<(), StartError> {
+    let room = core.wait_for_room(record.payload().len());
+    room.map_err(|reason| StartError::NoRoom { reason })?;
+    core.record_now(record);
+    Ok(())
 }
 
 /// What bounds the orders of a session; `firms` are those whose sessions have a bound together.

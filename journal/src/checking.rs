@@ -7,7 +7,8 @@ use crate::cursor::Reader;
 use crate::error::OpenError;
 use crate::storage::Storage;
 
-/// Says how far an opening is: for [`Options::checking`](crate::Options::checking).
+/// Says how far an opening is: for [`Options::checking`](crate::Options::checking). It is one number for each segment.
+/// Who reads waits until the last copy of this is gone.
 #[derive(Clone, Debug)]
 pub struct Checking(Sender<u64>);
 

@@ -367,6 +367,34 @@ impl Writer {
         bytes <= self.room() || self.has_room_ahead(bytes)
     }
 
+    /// Waits until frames of together `bytes` bytes can be appended without waiting: where the caller has nothing else
+    /// to do, as at a start.
+    ///
+    /// # Errors
+    /// What holds the helpers up, in words, or that the journal was taken over. There may be room later.
+    pub fn wait_for_room(&mut self, bytes: usize) -> Result<(), String> {
+        while !self.has_room(bytes) {
+            if let Some(message) = self.taken_over() {
+                return Err(message.to_owned());
+            }
+            if let Helping::Stepped(helpers) = &self.helping {
+                helpers.step_preparer();
+                if self.has_room(bytes) {
+                    return Ok(());
+                }
+                return Err(self.status().unwrap_or_else(|| "no segment is prepared".into()));
+            }
+            if let Some(status) = self.status() {
+                return Err(status);
+            }
+            if let Helping::Threads { preparer, .. } = &self.helping {
+                preparer.thread().unpark();
+            }
+            thread::sleep(Duration::from_micros(100));
+        }
+        Ok(())
+    }
+
     /// Segments behind the current one that are ready.
     pub fn prepared_ahead(&self) -> u64 {
         self.shared.prepared() - self.index - 1

@@ -184,6 +184,7 @@ impl From<StartError> for Failure {
             StartError::Listen { .. }
             | StartError::Operator(_)
             | StartError::System(_)
+            | StartError::NoRoom { .. }
             | StartError::Snapshot(_) => Self::new(Exit::Finding, error),
         }
     }

@@ -347,6 +347,17 @@ fn a_kill_on_a_full_disk_loses_nothing_acknowledged() {
     let replayed = json(&expect_exit(&["replay", "--json", &text(&place.data())], 0));
     assert!(replayed["books"][0]["live_orders"].as_u64().unwrap() >= acknowledged as u64);
     drop(again);
+    // What a start journals has to fit into the last bytes, too: it is refused instead of waiting for the disk.
+    let config = fs::read_to_string(place.config()).unwrap();
+    let more =
+        |number| format!("[[instrument]]\nsymbol = \"S{number}\"\ntick = \"0.01\"\nlot = \"1\"\n");
+    let instruments: String = (0..300).map(more).collect();
+    fs::write(place.config(), instruments + &config).unwrap();
+    let message = place.refused(1);
+    assert!(message.contains("No space left on device"), "{message}");
+    assert!(message.contains("make room, then start again"), "{message}");
+    fs::remove_file(mounted.0.join("ballast")).unwrap();
+    drop(place.start());
 }
 
 /// A journal with some hundred orders, stopped in order or killed.

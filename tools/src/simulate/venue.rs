@@ -1,6 +1,6 @@
 //! A venue without threads on a simulated machine: the agents of a real one, stepped by hand.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use ironbook_engine::{
     ClOrdId, InstrumentId, ReasonText, SessionId, SideFilter, Timestamp, TradingStatus,
@@ -28,9 +28,6 @@ use super::{
     operator::SimulatedLines,
     plant::Plant,
 };
-
-/// What a start journals at the most, bytes: limits, instruments, and a few records for each session.
-const START_BYTES: usize = 16 * 1024;
 
 /// Shortest and longest time that a sync takes, ns.
 const SYNC_NS: (u64, u64) = (100_000, 8 * MS);
@@ -78,12 +75,7 @@ impl RunningVenue {
             open_stepped(storage, options)
                 .map(|(journal, recovery, helpers)| ((journal, helpers), recovery))
         };
-        let (mut opened, helpers) = open_journal(config, &storage, Playback::Behind, open)?.split();
-        // With threads a start waits here until the disk has room again.
-        helpers.step_preparer();
-        if !opened.journal.has_room(START_BYTES) {
-            return Err(io::Error::other("the disk has no room for what a start journals").into());
-        }
+        let (opened, helpers) = open_journal(config, &storage, Playback::Behind, open)?.split();
         let (watches, _) = StageWatches::new(config.metrics.stages, config.threads.gateways);
         let place = Place {
             clock: clock.clone(),
