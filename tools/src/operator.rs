@@ -157,6 +157,9 @@ fn print(arguments: &Arguments, request: &Request, answer: &Answer) {
         _ => String::new(),
     };
     let orders = match arguments.action {
+        ActionArgument::Suspend | ActionArgument::Cancel if canceled == 1 => {
+            ", 1 order canceled".to_owned()
+        }
         ActionArgument::Suspend | ActionArgument::Cancel => {
             format!(", {} orders canceled", grouped(canceled.into()))
         }

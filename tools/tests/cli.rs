@@ -1145,7 +1145,7 @@ fn an_operator_acts_on_a_running_venue_and_the_journal_says_who_and_why() {
     client.send("D", &limit("o2", "AAPL", "1", "1", "1.00"));
     client.expect("35=8|150=8|11=o2");
     let suspended = stdout(&operator(&place, "suspend TRADER1 --as ann --reason x", 0));
-    assert!(suspended.starts_with("TRADER1: suspended, 1 orders canceled."), "{suspended}");
+    assert!(suspended.starts_with("TRADER1: suspended, 1 order canceled."), "{suspended}");
     let status = stdout(&operator(&place, "status", 0));
     for expected in [
         "Instruments not open: 1\n  AAPL                     halted, by ann: news is out\n",
