@@ -252,3 +252,49 @@ fn populate(shared: &Shared, segment: u64, from: usize, bytes: usize) -> usize {
     let _ = map.keep_writable(from, to);
     from + bytes - to
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::PoisonError;
+
+    use super::*;
+    use crate::{FileStorage, Options, open_stepped};
+
+    /// What a thread would do until the next segment is ready: the pause behind each part.
+    fn pauses_until_ready(preparer: &mut Preparer) -> Vec<Duration> {
+        let before = preparer.shared.prepared();
+        let mut pauses = Vec::new();
+        while preparer.shared.prepared() == before {
+            pauses.push(preparer.step().expect("an open journal"));
+        }
+        pauses
+    }
+
+    #[test]
+    fn a_segment_is_made_in_parts_that_wait_unless_it_is_urgent() {
+        for placement in [Placement::InFile, Placement::InMemory] {
+            let dir = tempfile::tempdir().unwrap();
+            let options = Options { segment_bytes: 1 << 20, placement, ..Options::default() };
+            let storage = Arc::new(FileStorage::new(dir.path()));
+            let (writer, _, helpers) = open_stepped(storage, options).unwrap();
+            let mut preparer = helpers.preparer.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = pauses_until_ready(&mut preparer);
+            let second = pauses_until_ready(&mut preparer);
+            // Nothing is behind the writer's segment: no part waits. Then each does, but for the last and those that
+            // catch up with the header that the writer has used.
+            for pauses in [&first, &second] {
+                assert!(pauses.len() >= 16, "{placement:?}: {pauses:?}");
+            }
+            assert!(first.iter().all(Duration::is_zero), "{placement:?}: {first:?}");
+            let (last, parts) = second.split_last().unwrap();
+            let waiting = parts.iter().filter(|&&pause| pause == PART_PAUSE);
+            assert!(waiting.count() + 2 >= parts.len(), "{placement:?}: {second:?}");
+            assert!(last.is_zero(), "{placement:?}");
+            let file = dir.path().join(segment::name(2));
+            assert_eq!(std::fs::read(file).unwrap(), vec![0; 1 << 20], "{placement:?}");
+            assert_eq!(preparer.step(), Some(POLL_SLOW), "enough is ready");
+            drop(preparer);
+            writer.close().unwrap();
+        }
+    }
+}

@@ -232,7 +232,7 @@ enum Helping {
 /// is full and the next is not prepared.
 #[derive(Clone)]
 pub struct Helpers {
-    preparer: Arc<Mutex<Preparer>>,
+    pub(crate) preparer: Arc<Mutex<Preparer>>,
     syncer: Arc<Mutex<Syncer>>,
 }
 
