@@ -109,8 +109,11 @@ pub fn create_whole(
     name: &str,
     create: impl FnOnce(&str) -> io::Result<()>,
 ) -> io::Result<()> {
-    let temporary = unfinished(name);
-    let created = create(&temporary).and_then(|()| finish(storage, name));
+    let temporary = format!("{name}{UNFINISHED}");
+    let created = create(&temporary)
+        .and_then(|()| storage.sync(&temporary))
+        .and_then(|()| storage.rename(&temporary, name))
+        .and_then(|()| storage.sync_dir());
     if created.is_err() {
         // Gives the blocks back; when that fails too the next attempt truncates the file.
         let _ = storage.remove(&temporary);
@@ -118,35 +121,7 @@ pub fn create_whole(
     created
 }
 
-/// What a file is called that is being made.
-pub(crate) fn unfinished(name: &str) -> String {
-    format!("{name}{UNFINISHED}")
-}
-
-/// Gives a file that has been made under its temporary name its own. It is durable on return.
-pub(crate) fn finish(storage: &dyn Storage, name: &str) -> io::Result<()> {
-    let temporary = unfinished(name);
-    storage.sync(&temporary)?;
-    storage.rename(&temporary, name)?;
-    storage.sync_dir()
-}
-
-/// Maps segment `index` for the writer. Behind `filled` it has only zeros.
-pub(crate) fn map(
-    storage: &dyn Storage,
-    index: u64,
-    segment_bytes: u64,
-    placement: Placement,
-    filled: u64,
-) -> io::Result<Map> {
-    let (name, len) = (name(index), segment_bytes as usize);
-    match placement {
-        Placement::InFile => storage.map_writable(&name, len),
-        Placement::InMemory => storage.map_beside(&name, len, filled as usize),
-    }
-}
-
-/// As [`map`], with all pages present.
+/// Maps segment `index` for the writer, with all pages present. Behind `filled` it has only zeros.
 pub(crate) fn map_prepared(
     storage: &dyn Storage,
     index: u64,
@@ -154,7 +129,11 @@ pub(crate) fn map_prepared(
     placement: Placement,
     filled: u64,
 ) -> io::Result<Map> {
-    let map = map(storage, index, segment_bytes, placement, filled)?;
+    let (name, len) = (name(index), segment_bytes as usize);
+    let map = match placement {
+        Placement::InFile => storage.map_writable(&name, len)?,
+        Placement::InMemory => storage.map_beside(&name, len, filled as usize)?,
+    };
     map.populate(0, map.len())?;
     Ok(map)
 }
