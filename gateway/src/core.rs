@@ -29,7 +29,7 @@ pub const BATCH_MAX: usize = 64;
 
 /// Room in the journal, in bytes, that must be ready before an input is taken: a command with some
 /// dozens of events. A longer group waits for the next segment in the middle.
-const ROOM: usize = 16 * 1024;
+pub const ROOM: usize = 16 * 1024;
 
 /// Bytes of the frames of a changed status and a state hash, at the most.
 const FEW_EVENTS: usize = 2 * frame_bytes(32);

@@ -27,12 +27,22 @@ const WINDOW_REFRESH: Duration = Duration::from_millis(100);
 /// Segments of frames that are in memory alone at the most, beside those that are ready: while the disk
 /// is behind by more, none is prepared, and the writer has no room before long.
 const UNDURABLE_SEGMENTS_MAX: u64 = 4;
+/// Made present and writable in a step: 16 pages, 0.1 ms where a new page is dear. All of a segment at once take a tenth
+/// of a second from whoever shares the processor.
+const POPULATED_BYTES: usize = 64 * 1024;
+/// Between two steps of a segment that is not urgent: ready in some seconds.
+const PART_PAUSE: Duration = Duration::from_millis(5);
+/// A segment is urgent where less of it is present than this times what the writer has used of its own: it is ready by
+/// the time the writer is half through, and there is another before that.
+const PACE: u64 = 2;
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) fn start(mut preparer: Preparer) -> io::Result<JoinHandle<()>> {
     let run = move || {
         while let Some(pause) = preparer.step() {
-            thread::park_timeout(pause);
+            if !pause.is_zero() {
+                thread::park_timeout(pause);
+            }
         }
     };
     thread::Builder::new().name("journal-prepare".into()).spawn(run)
@@ -42,18 +52,30 @@ pub(crate) struct Preparer {
     shared: Arc<Shared>,
     /// Segments kept ready behind the current one.
     ahead: u64,
+    /// The next segment, where it is mapped and not all present.
+    begun: Option<Begun>,
+    /// Whether as many as wanted have been ready, ever: at a start nothing waits.
+    has_been_ready: bool,
     window: Window,
     /// Where the writer was when nothing was to be prepared the last time.
     looked_at: Position,
 }
 
+/// A segment that is not ready yet.
+struct Begun {
+    map: Map,
+    /// Bytes that will cause no fault.
+    present: usize,
+}
+
 impl Preparer {
     pub fn new(shared: Arc<Shared>, ahead: u64) -> Preparer {
         let looked_at = shared.written();
-        Preparer { shared, ahead, window: Window::default(), looked_at }
+        let window = Window::default();
+        Preparer { shared, ahead, begun: None, has_been_ready: false, window, looked_at }
     }
 
-    /// Does what is to be done now: a segment at most. Returns the pause before the next step;
+    /// Does what is to be done now: a part of a segment at most. Returns the pause before the next step;
     /// `None` once the journal is closed, or another writer has it.
     pub fn step(&mut self) -> Option<Duration> {
         self.shared.check_epoch();
@@ -62,6 +84,7 @@ impl Preparer {
         }
         self.window.keep_writable(&self.shared);
         let is_ready = self.shared.prepared() > self.shared.current() + self.ahead;
+        self.has_been_ready |= is_ready;
         let pause = match is_ready || self.is_memory_full() {
             true => self.rest(),
             false => self.prepare_next(),
@@ -85,14 +108,21 @@ impl Preparer {
         shared.placement == Placement::InMemory && waiting >= UNDURABLE_SEGMENTS_MAX
     }
 
-    fn prepare_next(&self) -> Duration {
+    /// Whether a segment is begun and not ready.
+    pub fn is_amid_segment(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    fn prepare_next(&mut self) -> Duration {
         let index = self.shared.prepared();
-        match self.prepare(index) {
-            Ok(map) => {
+        match self.prepare_part(index) {
+            Ok(Some(map)) => {
                 self.shared.add_prepared(map);
                 self.shared.preparer_status.clear();
                 Duration::ZERO
             }
+            Ok(None) if self.is_urgent() => Duration::ZERO,
+            Ok(None) => PART_PAUSE,
             Err(error) => {
                 let dir = self.shared.storage.dir().display();
                 self.shared
@@ -103,16 +133,39 @@ impl Preparer {
         }
     }
 
+    /// Whether the segment that is begun can't wait.
+    fn is_urgent(&self) -> bool {
+        let present = self.begun.as_ref().map_or(0, |begun| begun.present as u64);
+        let used = self.shared.written().get() % self.shared.segment_bytes;
+        let none_is_ready = self.shared.prepared() <= self.shared.current() + 1;
+        !self.has_been_ready || none_is_ready || present < used * PACE
+    }
+
+    /// Begins a segment, or makes more of it present; gives it when it is ready. After an error it begins anew.
+    fn prepare_part(&mut self, index: u64) -> io::Result<Option<Map>> {
+        let Begun { map, present } = match self.begun.take() {
+            None => Begun { map: self.map(index)?, present: 0 },
+            Some(begun) => begun,
+        };
+        let to = (present + POPULATED_BYTES).min(map.len());
+        map.populate(present, to)?;
+        if to == map.len() {
+            return Ok(Some(map));
+        }
+        self.begun = Some(Begun { map, present: to });
+        Ok(None)
+    }
+
     /// Recovery leaves only zeros behind the tail, so a segment that exists is taken unless it is
     /// short. Its name may not be durable: whoever created it was interrupted, or failed at that.
-    fn prepare(&self, index: u64) -> io::Result<Map> {
+    fn map(&self, index: u64) -> io::Result<Map> {
         let (storage, segment_bytes) = (&*self.shared.storage, self.shared.segment_bytes);
         match storage.file_len(&segment::name(index)) {
             Ok(len) if len == segment_bytes => storage.sync_dir()?,
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => segment::create(storage, index, segment_bytes, self.shared.placement.blocks())?,
         }
-        segment::map_prepared(storage, index, segment_bytes, self.shared.placement, 0)
+        segment::map(storage, index, segment_bytes, self.shared.placement, 0)
     }
 }
 
@@ -156,4 +209,66 @@ fn populate(shared: &Shared, segment: u64, from: usize, bytes: usize) -> usize {
     let to = (from + bytes).min(map.len());
     let _ = map.keep_writable(from, to);
     from + bytes - to
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+    use crate::{FileStorage, Options, Writer, open_stepped};
+
+    const SEGMENT_BYTES: u64 = 1 << 20;
+    const PARTS: usize = SEGMENT_BYTES as usize / (64 * 1024);
+
+    /// What the thread would do until the next segment is ready: the pause behind each part.
+    fn pauses_until_ready(preparer: &Mutex<Preparer>) -> Vec<Duration> {
+        let mut preparer = preparer.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = preparer.shared.prepared();
+        let mut pauses = Vec::new();
+        while preparer.shared.prepared() == before {
+            pauses.push(preparer.step().expect("an open journal"));
+        }
+        assert!(pauses.len() >= PARTS, "{pauses:?}");
+        pauses
+    }
+
+    fn append_kilobyte(writer: &mut Writer) {
+        writer.append(1, writer.next_sequence(), 1, &[7; 1000]);
+        writer.commit();
+    }
+
+    #[test]
+    fn a_segment_is_made_in_parts_that_wait_unless_it_is_urgent() {
+        for placement in [Placement::InFile, Placement::InMemory] {
+            let dir = tempfile::tempdir().unwrap();
+            let options = Options { segment_bytes: SEGMENT_BYTES, placement, ..Options::default() };
+            let storage = Arc::new(FileStorage::new(dir.path()));
+            let (mut writer, _, helpers) = open_stepped(storage, options).unwrap();
+            // At a start nothing waits.
+            for _ in 0..2 {
+                let pauses = pauses_until_ready(&helpers.preparer);
+                assert!(pauses.iter().all(Duration::is_zero), "{placement:?}: {pauses:?}");
+            }
+            assert_eq!(helpers.step_preparer(), Some(POLL_SLOW), "{placement:?}: enough is ready");
+            // The writer has just begun the next: what comes behind it has time.
+            while writer.prepared_ahead() == 2 {
+                append_kilobyte(&mut writer);
+            }
+            let pauses = pauses_until_ready(&helpers.preparer);
+            let (last, parts) = pauses.split_last().unwrap();
+            assert!(parts.iter().all(|&pause| pause == PART_PAUSE), "{placement:?}: {pauses:?}");
+            assert!(last.is_zero(), "{placement:?}");
+            let file = dir.path().join(segment::name(3));
+            assert_eq!(std::fs::read(file).unwrap(), vec![0; SEGMENT_BYTES as usize]);
+            // The writer is half through the next, and nothing is done of what comes behind it.
+            while writer.prepared_ahead() == 2 {
+                append_kilobyte(&mut writer);
+            }
+            (0..SEGMENT_BYTES / 2048).for_each(|_| append_kilobyte(&mut writer));
+            let pauses = pauses_until_ready(&helpers.preparer);
+            assert!(pauses.iter().all(Duration::is_zero), "{placement:?}: {pauses:?}");
+            writer.close().unwrap();
+        }
+    }
 }

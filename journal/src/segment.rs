@@ -121,8 +121,8 @@ pub fn create_whole(
     created
 }
 
-/// Maps segment `index` for the writer, with all pages present. Behind `filled` it has only zeros.
-pub(crate) fn map_prepared(
+/// Maps segment `index` for the writer. Behind `filled` it has only zeros.
+pub(crate) fn map(
     storage: &dyn Storage,
     index: u64,
     segment_bytes: u64,
@@ -130,10 +130,21 @@ pub(crate) fn map_prepared(
     filled: u64,
 ) -> io::Result<Map> {
     let (name, len) = (name(index), segment_bytes as usize);
-    let map = match placement {
-        Placement::InFile => storage.map_writable(&name, len)?,
-        Placement::InMemory => storage.map_beside(&name, len, filled as usize)?,
-    };
+    match placement {
+        Placement::InFile => storage.map_writable(&name, len),
+        Placement::InMemory => storage.map_beside(&name, len, filled as usize),
+    }
+}
+
+/// As [`map`], with all pages present.
+pub(crate) fn map_prepared(
+    storage: &dyn Storage,
+    index: u64,
+    segment_bytes: u64,
+    placement: Placement,
+    filled: u64,
+) -> io::Result<Map> {
+    let map = map(storage, index, segment_bytes, placement, filled)?;
     map.populate(0, map.len())?;
     Ok(map)
 }

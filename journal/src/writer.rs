@@ -232,7 +232,7 @@ enum Helping {
 /// is full and the next is not prepared.
 #[derive(Clone)]
 pub struct Helpers {
-    preparer: Arc<Mutex<Preparer>>,
+    pub(crate) preparer: Arc<Mutex<Preparer>>,
     syncer: Arc<Mutex<Syncer>>,
 }
 
@@ -240,7 +240,14 @@ impl Helpers {
     /// Prepares a segment, if one is needed. Returns the pause before the next step, as the thread
     /// would make it; `None` once the journal is closed.
     pub fn step_preparer(&self) -> Option<Duration> {
-        self.preparer.lock().unwrap_or_else(PoisonError::into_inner).step()
+        let mut preparer = self.preparer.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let pause = preparer.step();
+            // A segment is made in parts for the sake of who shares the thread's processor; nobody does here.
+            if !preparer.is_amid_segment() {
+                return pause;
+            }
+        }
     }
 
     /// Syncs what is committed, by the rule of [`Options::sync_interval`]. Returns the pause before

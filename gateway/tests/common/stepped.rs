@@ -8,7 +8,7 @@ use ironbook_gateway::{
     agent::Agent,
     clock::ManualClock,
     config::{Acknowledge, Config},
-    core::CoreAgent,
+    core::{CoreAgent, ROOM},
     gateway::GatewayAgent,
     market_data::MarketDataAgent,
     network::{Network, Port, TcpNetwork},
@@ -28,9 +28,6 @@ pub const START: u64 = 1_767_225_600 * SECOND;
 
 /// Time in which the gateway looks at endings several times.
 pub const LOOK: u64 = 100_000_000;
-
-/// Bytes that the core asks its journal for before it takes an input.
-const ROOM: usize = 16 * 1024;
 
 /// A venue without threads, but for those that prepare and sync segments.
 pub struct Stepped {
