@@ -168,11 +168,9 @@ impl Served {
         self.latencies.iter().map(Vec::len).sum()
     }
 
-    /// A quantile of the latency of each session, ns, ascending.
+    /// A quantile of the latency of each session, ns, in their order.
     pub fn of_sessions(&self, quantile: f64) -> Vec<u64> {
-        let mut found: Vec<_> = self.latencies.iter().map(|of| at(of, quantile)).collect();
-        found.sort_unstable();
-        found
+        self.latencies.iter().map(|of| at(of, quantile)).collect()
     }
 
     /// A quantile of the latency of all requests, ns.
@@ -181,6 +179,22 @@ impl Served {
         all.sort_unstable();
         at(&all, quantile)
     }
+}
+
+/// Of each session the median over rounds of a quantile of its latency, ns, ascending.
+pub fn medians_of_sessions(rounds: &[Served], quantile: f64) -> Vec<u64> {
+    let found: Vec<_> = rounds.iter().map(|round| round.of_sessions(quantile)).collect();
+    let sessions = found.iter().map(Vec::len).min().unwrap_or_default();
+    let median_of = |session: usize| median(found.iter().map(|round| round[session]).collect());
+    let mut medians: Vec<_> = (0..sessions).map(median_of).collect();
+    medians.sort_unstable();
+    medians
+}
+
+/// The median of values in any order, the lower one of two; 0 of none.
+pub fn median(mut values: Vec<u64>) -> u64 {
+    values.sort_unstable();
+    at(&values, 0.5)
 }
 
 /// A quantile of values in ascending order; 0 of none.
@@ -197,8 +211,19 @@ mod tests {
     fn quantiles_are_those_of_each_session_and_of_all() {
         let served = Served { latencies: vec![(1..=100).collect(), vec![7; 100], vec![]] };
         assert_eq!(served.answers(), 200);
-        assert_eq!(served.of_sessions(0.99), [0, 7, 99]);
-        assert_eq!(served.of_sessions(0.5), [0, 7, 50]);
+        assert_eq!(served.of_sessions(0.99), [99, 7, 0]);
+        assert_eq!(served.of_sessions(0.5), [50, 7, 0]);
         assert_eq!((served.of_all(0.5), served.of_all(1.0)), (7, 100));
+    }
+
+    #[test]
+    fn a_pause_that_hits_a_session_in_one_round_of_three_is_not_its_median() {
+        let round =
+            |latencies: [u64; 2]| Served { latencies: latencies.map(|of| vec![of]).to_vec() };
+        let rounds = [round([5, 9]), round([80, 8]), round([6, 90])];
+        assert_eq!(medians_of_sessions(&rounds, 0.99), [6, 9]);
+        // One that is always late stays so.
+        assert_eq!(medians_of_sessions(&[round([80, 9]), round([70, 9])], 0.99), [9, 70]);
+        assert!(medians_of_sessions(&[], 0.99).is_empty());
     }
 }
