@@ -67,7 +67,13 @@ impl<const N: usize> Text<N> {
     /// Length in bytes.
     #[inline]
     pub fn len(&self) -> usize {
-        self.0.iter().position(|&byte| byte == 0).unwrap_or(N)
+        let (words, rest) = self.0.as_chunks();
+        for (index, word) in words.iter().enumerate() {
+            if let Some(at) = first_zero(u64::from_le_bytes(*word)) {
+                return index * 8 + at;
+            }
+        }
+        N - rest.len() + rest.iter().position(|&byte| byte == 0).unwrap_or(rest.len())
     }
 
     /// Whether there is no text.
@@ -98,13 +104,34 @@ impl<const N: usize> TryFrom<&[u8]> for Text<N> {
             return Err(TextError::TooLong { found: bytes.len(), limit: N });
         }
         let mut text = [0; N];
-        for (position, (&byte, place)) in bytes.iter().zip(&mut text).enumerate() {
-            if byte < 0x20 || byte == 0x7f {
-                return Err(TextError::Control { byte, position });
-            }
-            *place = byte;
-        }
-        Ok(Self(text))
+        text[..bytes.len()].copy_from_slice(bytes);
+        // Without a branch for each byte; the padding is no character either.
+        const { assert!(N <= u8::MAX as usize) };
+        let characters = text.iter().fold(0, |sum, &byte| sum + u8::from(!is_control(byte)));
+        if usize::from(characters) == bytes.len() { Ok(Self(text)) } else { Err(control(bytes)) }
+    }
+}
+
+#[inline]
+fn is_control(byte: u8) -> bool {
+    byte < 0x20 || byte == 0x7f
+}
+
+/// The error that the first control character of these bytes is.
+#[cold]
+fn control(bytes: &[u8]) -> TextError {
+    let position = bytes.iter().position(|&byte| is_control(byte));
+    let position = position.expect("one was seen");
+    TextError::Control { byte: bytes[position], position }
+}
+
+/// The place of the first byte that is zero, counted from the lowest.
+#[inline]
+const fn first_zero(bytes: u64) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 255;
+    match bytes.wrapping_sub(ONES) & !bytes & ONES << 7 {
+        0 => None,
+        zeros => Some(zeros.trailing_zeros() as usize / 8),
     }
 }
 
@@ -142,5 +169,46 @@ mod tests {
             Text::<8>::try_from("A\u{1}B"),
             Err(TextError::Control { byte: 1, position: 1 })
         );
+    }
+
+    fn every_byte_at_every_place<const N: usize>() {
+        for length in 0..=N {
+            let plain = vec![b'a'; length];
+            let text = Text::<N>::try_from(&plain[..]).unwrap();
+            assert_eq!((text.as_bytes(), text.len()), (&plain[..], length));
+            assert_eq!(text.padded()[length..], vec![0; N - length]);
+            for position in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut bytes = plain.clone();
+                    bytes[position] = byte;
+                    let expected = match byte {
+                        0..0x20 | 0x7f => Err(TextError::Control { byte, position }),
+                        _ => Ok(bytes.clone()),
+                    };
+                    let text = Text::<N>::try_from(&bytes[..]);
+                    assert_eq!(text.map(|text| text.as_bytes().to_vec()), expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_at_every_place_is_taken_or_refused() {
+        every_byte_at_every_place::<12>();
+        every_byte_at_every_place::<24>();
+        every_byte_at_every_place::<36>();
+    }
+
+    #[test]
+    fn a_text_ends_at_its_first_zero_whatever_a_record_holds_behind() {
+        for length in 0..36 {
+            let mut bytes = [0xFF; 36];
+            bytes[length] = 0;
+            assert_eq!(Text(bytes).len(), length);
+            bytes[length + 1..].fill(1);
+            assert_eq!(Text(bytes).len(), length);
+        }
+        assert_eq!(Text([0xFF; 36]).len(), 36);
+        assert_eq!(Text([0x80; 12]).len(), 12);
     }
 }

@@ -58,8 +58,9 @@ use crate::{
     security_lists::SecurityLists,
     session_record::{Copies, SessionRecord, VENUE_STOPS},
     sessions::{Audience, Presence, SessionTable},
+    symbols::SymbolTable,
     throttle::{Bucket, Throttle},
-    translate::{self, MessageVisitor, SymbolTable, Unserved, Unsupported},
+    translate::{self, MessageVisitor, Unserved, Unsupported},
 };
 
 /// Inputs that one message, or one timeout, can bring about at the most: a reset by schedule and one by the

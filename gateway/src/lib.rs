@@ -69,6 +69,7 @@ pub mod slowest;
 pub mod snapshot;
 pub mod stage_log;
 pub mod stages;
+pub mod symbols;
 pub mod throttle;
 pub mod tls;
 pub mod translate;

@@ -10,7 +10,7 @@ use ironbook_engine::{Account, InstrumentId, Symbol};
 
 use crate::{
     config::{ConfigError, SessionConfig},
-    translate::SymbolTable,
+    symbols::SymbolTable,
 };
 
 /// The rights of a session.

@@ -32,48 +32,7 @@ use ironbook_fix::{
     version::ApplVerId,
 };
 
-use crate::{rights::Rights, throttle::Throttled};
-
-/// Symbols of all instruments, both ways.
-#[derive(Clone, Debug, Default)]
-pub struct SymbolTable {
-    by_symbol: Vec<(Symbol, InstrumentId)>,
-    by_id: Vec<Symbol>,
-}
-
-impl FromIterator<(Symbol, InstrumentId)> for SymbolTable {
-    fn from_iter<I: IntoIterator<Item = (Symbol, InstrumentId)>>(known: I) -> Self {
-        let mut by_symbol: Vec<_> = known.into_iter().collect();
-        by_symbol.sort_by_key(|(symbol, _)| *symbol.padded());
-        let last = by_symbol.iter().map(|(_, id)| id.0).max().unwrap_or(0);
-        let mut by_id = vec![Symbol::EMPTY; last as usize + 1];
-        for (symbol, id) in &by_symbol {
-            by_id[id.0 as usize] = *symbol;
-        }
-        Self { by_symbol, by_id }
-    }
-}
-
-impl SymbolTable {
-    /// The instrument with this symbol.
-    #[inline]
-    pub fn instrument(&self, symbol: &Symbol) -> Option<InstrumentId> {
-        let found =
-            self.by_symbol.binary_search_by_key(symbol.padded(), |(known, _)| *known.padded());
-        found.ok().map(|index| self.by_symbol[index].1)
-    }
-
-    /// The instrument with the symbol that a client wrote.
-    pub fn named(&self, symbol: &[u8]) -> Option<InstrumentId> {
-        self.instrument(&Symbol::try_from(symbol).ok()?)
-    }
-
-    /// The symbol of this instrument.
-    #[inline]
-    pub fn symbol(&self, instrument: InstrumentId) -> Option<&Symbol> {
-        self.by_id.get(instrument.0 as usize).filter(|symbol| !symbol.is_empty())
-    }
-}
+use crate::{rights::Rights, symbols::SymbolTable, throttle::Throttled};
 
 /// A request that the venue understands and does not serve.
 #[derive(Clone, Copy, Debug)]
@@ -439,7 +398,10 @@ impl ReportTexts {
         Self {
             order_id: NumberText::new(event.order_id.0),
             exec_id: NumberText::new(if asked { 0 } else { sequence.0 }),
-            trade_id: NumberText::new(event.trade_id.0),
+            trade_id: match is_trade(event) {
+                true => NumberText::new(event.trade_id.0),
+                false => NumberText::NONE,
+            },
             reason: None,
         }
     }
@@ -705,6 +667,12 @@ pub fn report(
     }
 }
 
+/// Whether an execution has a trade's number, quantity and price.
+#[inline]
+fn is_trade(event: &Execution) -> bool {
+    event.last_liquidity != LastLiquidity::None
+}
+
 /// The report of an execution.
 #[inline]
 fn execution<'a>(
@@ -715,7 +683,7 @@ fn execution<'a>(
 ) -> ExecutionReport<'a> {
     let price = |mantissa| Decimal::new(mantissa, event.price_scale);
     let qty = |mantissa| Decimal::new(mantissa, event.qty_scale);
-    let trade = event.last_liquidity != LastLiquidity::None;
+    let trade = is_trade(event);
     ExecutionReport {
         order_id: texts.order_id.order_id(event.order_id),
         exec_id: texts.exec_id.as_bytes(),

@@ -32,7 +32,8 @@ use ironbook_gateway::{
     config::Config,
     random::Random,
     rights::Rights,
-    translate::{self, MessageVisitor, SymbolTable, Unserved},
+    symbols::SymbolTable,
+    translate::{self, MessageVisitor, Unserved},
 };
 
 /// Messages of a run unless `FUZZ_ITERATIONS` asks for more: some seconds, not optimized. Fewer may not

@@ -365,12 +365,62 @@ pub const fn digits_of(number: u64) -> usize {
     digits + (number >= POWERS_OF_TEN[digits]) as usize
 }
 
-/// Writes a number at the start of `out` and returns its length.
+/// Below it a number has eight digits.
+const EIGHT_DIGITS_END: u64 = 100_000_000;
+
+/// The eight digits of a number below [`EIGHT_DIGITS_END`], zeros in front, as values in the bytes of a word, the
+/// first one lowest. Halves, pairs and digits are told apart for all of the word at once, by multiplication with
+/// the inverse: exact for what fits into each part.
+#[inline]
+const fn eight_digits(number: u64) -> u64 {
+    debug_assert!(number < EIGHT_DIGITS_END);
+    let high = number / 10_000;
+    let halves = high | (number - high * 10_000) << 32;
+    let high = (halves * 10_486 >> 20) & 0x7F_0000_007F;
+    let pairs = high | (halves - high * 100) << 16;
+    let high = (pairs * 103 >> 10) & 0x000F_000F_000F_000F;
+    high | (pairs - high * 10) << 8
+}
+
+/// How many zeros stand in front of the last `last` of eight digits at the most.
+#[inline]
+const fn zeros_in_front(digits: u64, last: u32) -> u32 {
+    (digits | 1 << (u64::BITS - 8 * last)).trailing_zeros() / 8
+}
+
+/// Writes a number at the start of `out` and returns its length. Up to eight bytes behind it may become zero.
 ///
 /// # Panics
 /// When `out` is shorter than the number, which [`INTEGER_TEXT_MAX`] bytes never are.
 #[inline]
 pub fn write_u64(out: &mut [u8], number: u64) -> usize {
+    if let Some((first, behind)) = out.split_first_chunk_mut() {
+        if number < EIGHT_DIGITS_END {
+            return write_short(first, number);
+        }
+        let high = number / EIGHT_DIGITS_END;
+        if high < EIGHT_DIGITS_END && behind.len() >= 8 {
+            let length = write_short(first, high);
+            let low = eight_digits(number - high * EIGHT_DIGITS_END) | ZEROS;
+            out[length..length + 8].copy_from_slice(&low.to_le_bytes());
+            return length + 8;
+        }
+    }
+    write_long(out, number)
+}
+
+/// Writes a number below [`EIGHT_DIGITS_END`], zeros behind it.
+#[inline]
+fn write_short(out: &mut [u8; 8], number: u64) -> usize {
+    let digits = eight_digits(number);
+    let zeros = zeros_in_front(digits, 1);
+    *out = ((digits | ZEROS) >> (8 * zeros)).to_le_bytes();
+    8 - zeros as usize
+}
+
+/// Writes any number into as many bytes as it has digits.
+#[inline(never)]
+fn write_long(out: &mut [u8], number: u64) -> usize {
     let length = digits_of(number);
     write_digits(&mut out[..length], number);
     length
@@ -392,12 +442,41 @@ fn write_digits(out: &mut [u8], mut number: u64) -> u64 {
     number
 }
 
-/// Writes a decimal at the start of `out` and returns its length.
+/// Room that [`write_decimal`] needs for its short way: eight bytes each for what stands before and behind the
+/// point, which begin at the latest behind a sign and behind eight characters and the point.
+const DECIMAL_ROOM: usize = 1 + 8 + 1 + 8;
+
+/// Writes a decimal at the start of `out` and returns its length. Up to eight bytes behind it may become zero.
 ///
 /// # Panics
 /// When `out` is shorter than [`DECIMAL_TEXT_MAX`] needs for this value, or `scale` is past its range.
 #[inline]
 pub fn write_decimal(out: &mut [u8], decimal: Decimal) -> usize {
+    let magnitude = decimal.mantissa as u64;
+    let scale = u32::from(decimal.scale);
+    if magnitude >= EIGHT_DIGITS_END || scale > 7 {
+        return write_long_decimal(out, decimal);
+    }
+    if scale == 0 {
+        return write_u64(out, magnitude);
+    }
+    let Some(out) = out.first_chunk_mut::<DECIMAL_ROOM>() else {
+        return write_long_decimal(out, decimal);
+    };
+    let digits = eight_digits(magnitude);
+    let text = digits | ZEROS;
+    // At least one digit stands before the point.
+    let zeros = zeros_in_front(digits, scale + 1);
+    let point = (8 - scale - zeros) as usize;
+    out[..8].copy_from_slice(&(text >> (8 * zeros)).to_le_bytes());
+    out[point] = b'.';
+    out[point + 1..point + 9].copy_from_slice(&(text >> (8 * (8 - scale))).to_le_bytes());
+    point + 1 + scale as usize
+}
+
+/// Writes any decimal, and nothing behind it.
+#[inline(never)]
+fn write_long_decimal(out: &mut [u8], decimal: Decimal) -> usize {
     let scale = usize::from(decimal.scale);
     assert!(scale <= DECIMAL_DIGITS_MAX, "scale of a decimal is at most 18");
     let mut at = 0;
@@ -407,7 +486,7 @@ pub fn write_decimal(out: &mut [u8], decimal: Decimal) -> usize {
     }
     let magnitude = decimal.mantissa.unsigned_abs();
     if scale == 0 {
-        return at + write_u64(&mut out[at..], magnitude);
+        return at + write_long(&mut out[at..], magnitude);
     }
     // At least one digit stands before the point, so a small mantissa gets zeros in front.
     let point = at + digits_of(magnitude).max(scale + 1) - scale;
@@ -833,6 +912,48 @@ mod tests {
                     let (y, m, d) = civil_from_days(days);
                     assert_eq!((y, m, d), (year.into(), month.into(), day.into()));
                     days += 1;
+                }
+            }
+        }
+    }
+
+    /// Writes into room that is filled, so that what is changed behind a number is seen.
+    fn in_room(room: usize, write: impl FnOnce(&mut [u8]) -> usize) -> String {
+        let mut text = [b'~'; 48];
+        let length = write(&mut text[..room]);
+        assert!(text[length..].iter().all(|&byte| byte == b'~' || byte == 0));
+        assert!(text[room.min(length + 8)..].iter().all(|&byte| byte == b'~'));
+        String::from_utf8(text[..length].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn numbers_of_all_lengths_are_written_in_any_room() {
+        let powers = POWERS_OF_TEN.iter().flat_map(|&power| [power - 1, power, power + 1]);
+        let spread =
+            (0..4_000).map(|step: u64| step.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (step % 64));
+        for number in (0..20_000).chain(powers).chain(spread).chain([u64::MAX]) {
+            let expected = number.to_string();
+            for room in [expected.len(), expected.len() + 1, expected.len() + 9, 40] {
+                assert_eq!(in_room(room, |out| write_u64(out, number)), expected);
+            }
+            if number < EIGHT_DIGITS_END {
+                let digits = eight_digits(number) | ZEROS;
+                assert_eq!(digits.to_le_bytes(), format!("{number:08}").as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn decimals_are_written_the_short_way_as_the_long_way() {
+        let powers = POWERS_OF_TEN[..9].iter().flat_map(|&power| [power - 1, power, power + 1]);
+        for mantissa in (0..3_000).chain(powers).chain((0..EIGHT_DIGITS_END).step_by(77_777)) {
+            for scale in 0..=9 {
+                for mantissa in [mantissa as i64, -(mantissa as i64)] {
+                    let decimal = Decimal { mantissa, scale };
+                    let expected = in_room(40, |out| write_long_decimal(out, decimal));
+                    for room in [expected.len(), DECIMAL_ROOM.max(expected.len()), 40] {
+                        assert_eq!(in_room(room, |out| write_decimal(out, decimal)), expected);
+                    }
                 }
             }
         }

@@ -33,7 +33,8 @@ use crate::{
     rights::Rights,
     schedule::Hours,
     security_lists::SecurityLists,
-    translate::{self, SymbolTable},
+    symbols::SymbolTable,
+    translate,
 };
 
 /// A session and where it stands.

@@ -20,7 +20,7 @@ use ironbook_engine::{
     command::DefineSession, sink::CountingSink,
 };
 use ironbook_fix::field::INTEGER_TEXT_MAX;
-use ironbook_gateway::{session_record::SessionRecord, translate::SymbolTable};
+use ironbook_gateway::{session_record::SessionRecord, symbols::SymbolTable};
 
 use crate::{
     Fault,

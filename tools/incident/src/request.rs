@@ -12,7 +12,7 @@ use ironbook_fix::{
         OrderCancelRequest, OrderMassCancelRequest, OrderStatusRequest,
     },
 };
-use ironbook_gateway::translate::{MessageVisitor, SymbolTable};
+use ironbook_gateway::{symbols::SymbolTable, translate::MessageVisitor};
 
 use crate::{
     Fault,

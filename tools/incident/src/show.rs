@@ -17,8 +17,9 @@ use ironbook_fix::{
 use ironbook_gateway::{
     operator::{ALL, OperatorRecord},
     session_record::{Copies, SessionRecord},
+    symbols::SymbolTable,
     throttle::{ThrottleAction, ThrottleScope, ThrottleTerms},
-    translate::{MessageVisitor, SymbolTable, exec_reason_text, reject_text, report},
+    translate::{MessageVisitor, exec_reason_text, reject_text, report},
 };
 use ironbook_journal::Frame;
 use serde_json::{Map, Value, json};

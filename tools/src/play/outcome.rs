@@ -8,7 +8,7 @@ use ironbook_fix::{
     field::{Decimal, parse_u64},
     report::{ExecType as FixExecType, MassCancelResponse, OrdStatus, ReportMessage},
 };
-use ironbook_gateway::translate::{SymbolTable, reject_text};
+use ironbook_gateway::{symbols::SymbolTable, translate::reject_text};
 use ironbook_incident::{
     show::Judged,
     text::{grouped, signed_decimal},

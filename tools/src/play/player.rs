@@ -19,7 +19,8 @@ use ironbook_fix::{
 use ironbook_gateway::{
     client::{Access, Client, ClientError},
     clock::{Clock, SystemClock},
-    translate::{MessageVisitor, SymbolTable},
+    symbols::SymbolTable,
+    translate::MessageVisitor,
 };
 use ironbook_incident::{
     names::Names,

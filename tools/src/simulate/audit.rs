@@ -19,7 +19,8 @@ use ironbook_fix::{
 use ironbook_gateway::{
     config::{Acknowledge, Config},
     session_record::{Copies, SessionRecord},
-    translate::{self, MessageVisitor, SymbolTable},
+    symbols::SymbolTable,
+    translate::{self, MessageVisitor},
 };
 use ironbook_journal::{DurablePosition, Frame, Position, Reader};
 
