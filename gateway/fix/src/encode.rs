@@ -348,7 +348,7 @@ fn write_length(message: &mut [u8], length_at: usize, body_at: usize, end: usize
     }
     let digits = digits_of(length);
     message.copy_within(length_at + LENGTH_DIGITS..end, length_at + digits);
-    write_u64(&mut message[length_at..], length);
+    write_u64(&mut message[length_at..length_at + digits], length);
     end + digits - LENGTH_DIGITS
 }
 
