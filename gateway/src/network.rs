@@ -5,6 +5,7 @@
 
 use std::{
     fmt::Debug,
+    fs::File,
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -16,6 +17,7 @@ use mio::{
     net::{TcpListener, TcpStream},
 };
 
+use rustix::process::{Resource, getrlimit};
 use rustls::ServerConfig;
 
 use crate::{
@@ -174,6 +176,23 @@ impl Listener {
         let address = socket.local_addr().map_err(failed)?;
         poll.registry().register(&mut socket, token, Interest::READABLE)?;
         Ok(Self { socket, address })
+    }
+}
+
+/// Descriptors of a venue that are no connections: segments, snapshots, listeners, polls.
+const OTHER_DESCRIPTORS: usize = 128;
+
+/// Makes room for the descriptors of so many connections, as far as the system allows that many. The system's
+/// table of descriptors grows when it is full, and in a process with several threads whoever opens that descriptor
+/// waits until no processor looks at the old table, 10 to 40 ms: the gateway, as clients connect. It never shrinks.
+pub(crate) fn reserve_descriptors(connections: usize) {
+    let wanted = (connections + OTHER_DESCRIPTORS) as u64;
+    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let highest = wanted.min(allowed).saturating_sub(1).min(i32::MAX as u64) as i32;
+    let reserved = File::open("/dev/null")
+        .and_then(|file| Ok(rustix::io::fcntl_dupfd_cloexec(&file, highest)?));
+    if let Err(error) = reserved {
+        log::debug!("the table of descriptors grows as they are needed: {error}");
     }
 }
 
@@ -343,6 +362,24 @@ impl Network for TcpNetwork {
         match stream {
             Socket::Plain(_) => Handshake::Done,
             Socket::Tls(stream) => stream.handshake(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_reserved_as_far_as_the_limit_goes() {
+        let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        for connections in [1_000, 100_000] {
+            reserve_descriptors(connections);
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let table = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+            let table: u64 = table.trim().parse().unwrap();
+            let wanted = (connections as u64).min(allowed);
+            assert!(table >= wanted, "{table} of {wanted}");
         }
     }
 }

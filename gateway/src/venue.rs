@@ -37,7 +37,7 @@ use crate::{
     gateway::{GatewayAgent, GatewayParts},
     market_data::{MarketDataAgent, MarketDataParts},
     metrics::{self, MetricsAgent},
-    network::{Network, Port, TcpNetwork},
+    network::{Network, Port, TcpNetwork, reserve_descriptors},
     opening::{Opened, Playback, open_journal},
     operator::{self, OperatorAgent, OperatorParts, Socket, SocketError, Standing},
     replay::{Counts, ReplayError, Replayed},
@@ -199,6 +199,9 @@ impl Venue {
     /// Those of [`start`](Self::start).
     pub fn start_and_measure(config: &Config, stages: bool) -> Result<Self, StartError> {
         config.check()?;
+        // Before there are threads, as it would have to wait for them.
+        let ports = 1 + usize::from(config.market_data.listen.is_some());
+        reserve_descriptors(ports * config.fix.connections_max);
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let core_cpu = cpu(config.threads.core_cpu, processors.checked_sub(1));
         core_cpu.into_iter().for_each(keep_off);
