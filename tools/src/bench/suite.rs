@@ -150,9 +150,10 @@ pub fn measure(effort: &Effort, mut tell: impl FnMut(&str)) -> Result<Suite, Mea
         let half = commands[..commands.len() / 2].to_vec();
         distances[1].full_speed.push(pipeline(half, f64::INFINITY)?.rate());
         let [.., sockets] = &mut distances;
-        let report = full_speed(effort.commands / 2, &mut sockets.stages)?;
+        let report = alone(Pace::Unlimited, effort.commands / 2, None)?;
         let seconds = report.duration.as_secs_f64();
-        distances[2].full_speed.push(report.requests() as f64 / seconds);
+        sockets.full_speed.push(report.requests() as f64 / seconds);
+        alone(Pace::Unlimited, effort.commands / 2, Some(&mut sockets.stages))?;
     }
     for distance in &mut distances[..2] {
         distance.plan(&PROCESS_LOADS, &[]);
@@ -173,6 +174,12 @@ pub fn measure(effort: &Effort, mut tell: impl FnMut(&str)) -> Result<Suite, Mea
         for point in &mut sockets.points {
             tell(&format!("FIX at {:.0}/s, run {run} of {}", point.rate, effort.runs));
             beside_echo(point, requests(point.rate, effort))?;
+        }
+        for place in sockets.staged_points() {
+            let point = &mut sockets.points[place];
+            tell(&format!("stages at {:.0}/s, run {run} of {}", point.rate, effort.runs));
+            let (pace, count) = (Pace::PerSecond(point.rate), requests(point.rate, effort));
+            alone(pace, count, Some(&mut point.stages))?;
         }
     }
     Ok(Suite { floors, distances })
@@ -222,13 +229,20 @@ fn flow() -> impl Iterator<Item = FlowEvent> {
     Synthetic::new(SEED, 1, Mix::default(), workload::SCALES)
 }
 
-/// FIX as fast as it goes.
-fn full_speed(count: usize, stages: &mut Stages) -> Result<LoadReport, MeasureError> {
+/// FIX without an echo beside it; with stages, which take a little of the time that they measure, where they are
+/// asked for.
+fn alone(
+    pace: Pace,
+    count: usize,
+    stages: Option<&mut Stages>,
+) -> Result<LoadReport, MeasureError> {
     let dir = tempfile::tempdir()?;
-    let venue = distance::ready_venue(&distance::config(dir.path()), true)?;
+    let venue = distance::ready_venue(&distance::config(dir.path()), stages.is_some())?;
     distance::pin(distance::NEAR_CPU);
-    let report = load::run(flow().take(count), &options(&venue, Pace::Unlimited), |_| {});
-    stages.add(venue.stages());
+    let report = load::run(flow().take(count), &options(&venue, pace), |_| {});
+    if let Some(stages) = stages {
+        stages.add(venue.stages());
+    }
     venue.stop();
     Ok(report?)
 }
@@ -238,7 +252,7 @@ fn full_speed(count: usize, stages: &mut Stages) -> Result<LoadReport, MeasureEr
 fn beside_echo(point: &mut Point, count: usize) -> Result<(), MeasureError> {
     let dir = tempfile::tempdir()?;
     let config = distance::config(dir.path());
-    let venue = distance::ready_venue(&config, true)?;
+    let venue = distance::ready_venue(&config, false)?;
     let options = options(&venue, Pace::PerSecond(point.rate));
     let mut load = Load::log_on(&options)?;
     let mut flow = flow();
@@ -263,7 +277,6 @@ fn beside_echo(point: &mut Point, count: usize) -> Result<(), MeasureError> {
         Ok(()) => load.log_out(),
         Err(reason) => Err(load.stopped(reason)),
     };
-    point.stages.add(venue.stages());
     venue.stop();
     let report = ended?;
     point.floors.extend(echoes);
@@ -320,16 +333,24 @@ impl Distance {
         all.map(|stages| stages.measured).max_by_key(|pace| pace.every).unwrap_or_default()
     }
 
-    /// Where stages are shown: at the lowest rate, at half the full speed or next to it, and at full speed.
+    /// Points at which stages are measured: the lowest rate, and half the full speed or what is next to it.
+    fn staged_points(&self) -> Vec<usize> {
+        let off_half = |place: &usize| {
+            let load = self.points[*place].load;
+            load.map_or(f64::INFINITY, |load| (load - 0.5).abs())
+        };
+        let places = 0..self.points.len();
+        let half = places.clone().min_by(|one, other| off_half(one).total_cmp(&off_half(other)));
+        let mut found: Vec<_> = places.take(1).chain(half).collect();
+        found.dedup();
+        found
+    }
+
+    /// Where stages were measured, and what they were: at some points, and at full speed.
     pub fn staged(&self) -> Vec<(String, &Stages)> {
-        let off_half = |point: &&Point| point.load.map_or(f64::INFINITY, |load| (load - 0.5).abs());
-        let half =
-            self.points.iter().min_by(|one, other| off_half(one).total_cmp(&off_half(other)));
         let named = |point: &Point| format!("{}/s", grouped(point.rate as u64));
-        let lowest = self.points.first();
-        let mut shown: Vec<_> =
-            lowest.into_iter().chain(half).map(|point| (named(point), &point.stages)).collect();
-        shown.dedup_by(|(one, _), (other, _)| one == other);
+        let points = self.staged_points().into_iter().map(|place| &self.points[place]);
+        let mut shown: Vec<_> = points.map(|point| (named(point), &point.stages)).collect();
         shown.push(("full speed".to_owned(), &self.stages));
         shown.retain(|(_, stages)| !stages.times.is_empty());
         shown
