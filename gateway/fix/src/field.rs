@@ -376,9 +376,9 @@ const fn eight_digits(number: u64) -> u64 {
     debug_assert!(number < EIGHT_DIGITS_END);
     let high = number / 10_000;
     let halves = high | (number - high * 10_000) << 32;
-    let high = (halves * 10_486 >> 20) & 0x7F_0000_007F;
+    let high = ((halves * 10_486) >> 20) & 0x7F_0000_007F;
     let pairs = high | (halves - high * 100) << 16;
-    let high = (pairs * 103 >> 10) & 0x000F_000F_000F_000F;
+    let high = ((pairs * 103) >> 10) & 0x000F_000F_000F_000F;
     high | (pairs - high * 10) << 8
 }
 
