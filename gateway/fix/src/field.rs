@@ -443,8 +443,8 @@ fn write_digits(out: &mut [u8], mut number: u64) -> u64 {
 }
 
 /// Room that [`write_decimal`] needs for its short way: eight bytes each for what stands before and behind the
-/// point, which begin at the latest behind a sign and behind eight characters and the point.
-const DECIMAL_ROOM: usize = 1 + 8 + 1 + 8;
+/// point, which is the eighth character at the latest.
+const DECIMAL_ROOM: usize = 8 + 8;
 
 /// Writes a decimal at the start of `out` and returns its length. Up to eight bytes behind it may become zero.
 ///
