@@ -45,14 +45,18 @@ impl Band {
         self.levels[place(key)].checked_sub(1)
     }
 
-    /// Adds a level at a key that has none.
+    /// The level at a key; where there is none, the one that `open` makes.
     #[inline(always)]
-    pub(super) fn insert(&mut self, key: u64, level: u32) {
+    pub(super) fn find_or_insert(&mut self, key: u64, open: impl FnOnce() -> u32) -> u32 {
         let at = place(key);
-        self.levels[at] = level + 1;
-        self.bottom[at >> BITS] |= bit(at);
-        self.middle[at >> (2 * BITS)] |= bit(at >> BITS);
-        self.top |= bit(at >> (2 * BITS));
+        self.levels[at].checked_sub(1).unwrap_or_else(|| {
+            let level = open();
+            self.levels[at] = level + 1;
+            self.bottom[at >> BITS] |= bit(at);
+            self.middle[at >> (2 * BITS)] |= bit(at >> BITS);
+            self.top |= bit(at >> (2 * BITS));
+            level
+        })
     }
 
     /// Removes the level at a key that has one.

@@ -50,33 +50,31 @@ impl PriceIndex {
         self.best_key
     }
 
-    /// The level at a key. The trie remembers where it found it.
+    /// The level at a key; where there is none, the one that `open` makes. The trie remembers where
+    /// it stands.
     #[inline]
-    pub(super) fn find(&mut self, pages: &Pages, key: u64) -> Option<u32> {
-        match &mut self.kind {
-            Kind::Band(band) => band.look_up(key),
-            Kind::Trie(_) if key == self.best_key => Some(self.best),
-            Kind::Trie(trie) => trie.find(pages, key),
+    pub(super) fn find_or_insert(
+        &mut self,
+        pages: &mut Pages,
+        key: u64,
+        open: impl FnOnce() -> u32,
+    ) -> u32 {
+        let level = match &mut self.kind {
+            Kind::Band(band) => band.find_or_insert(key, open),
+            Kind::Trie(_) if key == self.best_key => return self.best,
+            Kind::Trie(trie) => trie.find_or_insert(pages, key, open),
+        };
+        if key < self.best_key {
+            (self.best, self.best_key) = (level, key);
         }
+        level
     }
 
-    /// The level at a key, for those who only look.
+    /// The level at a key.
     pub(super) fn look_up(&self, pages: &Pages, key: u64) -> Option<u32> {
         match &self.kind {
             Kind::Band(band) => band.look_up(key),
             Kind::Trie(trie) => trie.look_up(pages, key),
-        }
-    }
-
-    /// Adds a level at a key that has none.
-    #[inline]
-    pub(super) fn insert(&mut self, pages: &mut Pages, key: u64, level: u32) {
-        match &mut self.kind {
-            Kind::Band(band) => band.insert(key, level),
-            Kind::Trie(trie) => trie.insert(pages, key, level),
-        }
-        if key < self.best_key {
-            (self.best, self.best_key) = (level, key);
         }
     }
 
@@ -136,12 +134,12 @@ mod tests {
             random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let key = base + (random >> 20) % spread + (random & far);
             assert_eq!(index.look_up(&pages, key), naive.get(&key).copied());
-            if index.find(&pages, key).is_some() {
+            if index.look_up(&pages, key).is_some() {
                 assert!(naive.remove(&key).is_some());
                 index.remove(&mut pages, key);
             } else if naive.len() < 300 {
                 assert!(naive.insert(key, step).is_none());
-                index.insert(&mut pages, key, step);
+                assert_eq!(index.find_or_insert(&mut pages, key, || step), step);
             } else {
                 let key = *naive.range(key..).next().map_or(naive.keys().next().unwrap(), |e| e.0);
                 naive.remove(&key);

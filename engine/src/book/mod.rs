@@ -232,14 +232,8 @@ impl Books {
         assert!(order.leaves_qty > 0 && order.id != 0 && order.ticks <= book.ticks_max);
         let key = key(order.side, order.ticks);
         let index = &mut book.sides[at(order.side)];
-        let number = match index.find(&self.pages, key) {
-            Some(level) => level,
-            None => {
-                let level = self.levels.open(key);
-                index.insert(&mut self.pages, key, level);
-                level
-            }
-        };
+        let levels = &mut self.levels;
+        let number = index.find_or_insert(&mut self.pages, key, || levels.open(key));
         let node = &mut self.nodes[slot as usize];
         assert!(node.level == NIL, "an order rests twice");
         node.id = order.id;

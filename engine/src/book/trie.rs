@@ -27,8 +27,10 @@ const HEIGHT_MAX: usize = 6;
 pub(super) struct Pages {
     /// Bit `i` of a page: place `i` is taken.
     bitmaps: Vec<u64>,
-    /// Levels of a leaf, pages of any other page; of a free page, the next free one at place 0.
+    /// Levels of a leaf, pages of any other page.
     places: Vec<[u32; 64]>,
+    /// The page above each; above a root, none; of a free page, the next free one.
+    parents: Vec<u32>,
     free: u32,
 }
 
@@ -37,33 +39,49 @@ impl Pages {
     /// do, the pool grows by [`Pages::CHUNK`].
     pub(super) fn new(orders_max: u32) -> Self {
         let room = orders_max as usize / 4 + Self::CHUNK;
-        Self { bitmaps: Vec::with_capacity(room), places: Vec::with_capacity(room), free: NIL }
+        Self {
+            bitmaps: Vec::with_capacity(room),
+            places: Vec::with_capacity(room),
+            parents: Vec::with_capacity(room),
+            free: NIL,
+        }
     }
 
     /// Pages by which the pool grows.
     const CHUNK: usize = 1024;
 
-    /// An empty page.
-    fn open(&mut self) -> u32 {
-        if self.free != NIL {
-            let page = self.free;
-            self.free = self.places[page as usize][0];
-            return page;
+    /// An empty page below another.
+    #[inline]
+    fn open(&mut self, parent: u32) -> u32 {
+        let page = self.free;
+        if page == NIL {
+            return self.open_another(parent);
         }
+        self.free = std::mem::replace(&mut self.parents[page as usize], parent);
+        page
+    }
+
+    /// An empty page that was never used.
+    #[cold]
+    fn open_another(&mut self, parent: u32) -> u32 {
         if self.bitmaps.len() == self.bitmaps.capacity() {
             self.bitmaps.reserve_exact(Self::CHUNK);
             self.places.reserve_exact(Self::CHUNK);
+            self.parents.reserve_exact(Self::CHUNK);
         }
         self.bitmaps.push(0);
         self.places.push([NIL; 64]);
+        self.parents.push(parent);
         self.bitmaps.len() as u32 - 1
     }
 
-    /// Frees an empty page.
-    fn close(&mut self, page: u32) {
+    /// Frees an empty page and returns the one above it.
+    #[inline]
+    fn close(&mut self, page: u32) -> u32 {
         assert!(self.bitmaps[page as usize] == 0);
-        self.places[page as usize][0] = self.free;
+        let parent = std::mem::replace(&mut self.parents[page as usize], self.free);
         self.free = page;
+        parent
     }
 
     #[inline]
@@ -78,10 +96,11 @@ impl Pages {
         self.places[page as usize][place & 63] = to;
     }
 
-    /// Clears a place and returns whether the page is now empty.
+    /// Clears a place that is taken and returns whether the page is now empty.
     #[inline]
     fn clear(&mut self, page: u32, place: usize) -> bool {
         let bitmap = &mut self.bitmaps[page as usize];
+        assert!(*bitmap >> place & 1 == 1, "a place of the index is cleared twice");
         *bitmap &= !(1 << place);
         *bitmap == 0
     }
@@ -90,7 +109,7 @@ impl Pages {
     #[cfg(test)]
     fn free_count(&self) -> usize {
         let first = (self.free != NIL).then_some(self.free);
-        let next = |&page: &u32| Some(self.places[page as usize][0]).filter(|&next| next != NIL);
+        let next = |&page: &u32| Some(self.parents[page as usize]).filter(|&next| next != NIL);
         std::iter::successors(first, next).count()
     }
 
@@ -104,11 +123,13 @@ impl Pages {
     pub(super) fn touch_memory(&mut self) {
         touch_reserved(&mut self.bitmaps, 0);
         touch_reserved(&mut self.places, [NIL; 64]);
+        touch_reserved(&mut self.parents, NIL);
     }
 
     /// Bytes reserved.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.bitmaps.capacity() * size_of::<u64>() + self.places.capacity() * size_of::<[u32; 64]>()
+        const PAGE: usize = size_of::<u64>() + size_of::<[u32; 64]>() + size_of::<u32>();
+        self.bitmaps.capacity() * PAGE
     }
 }
 
@@ -150,20 +171,29 @@ impl Trie {
     pub(super) const EMPTY: Self =
         Self { root: NIL, height: 0, prefix: 0, leaves: [Leaf::NONE; LEAVES] };
 
-    /// The level at a key.
+    /// The level at a key; where there is none, the one that `open` makes.
     #[inline]
-    pub(super) fn find(&mut self, pages: &Pages, key: u64) -> Option<u32> {
-        let leaf = self.find_leaf(pages, key)?;
-        pages.get(leaf, place(key, 0))
+    pub(super) fn find_or_insert(
+        &mut self,
+        pages: &mut Pages,
+        key: u64,
+        open: impl FnOnce() -> u32,
+    ) -> u32 {
+        let leaf = self.leaf(pages, key);
+        pages.get(leaf, place(key, 0)).unwrap_or_else(|| {
+            let level = open();
+            pages.set(leaf, place(key, 0), level);
+            level
+        })
     }
 
-    /// The level at a key, without remembering the leaf.
+    /// The level at a key.
     #[inline]
     pub(super) fn look_up(&self, pages: &Pages, key: u64) -> Option<u32> {
         pages.get(self.look_up_leaf(pages, key)?, place(key, 0))
     }
 
-    /// The leaf of a key, without remembering it.
+    /// The leaf of a key, if there is one.
     #[inline]
     fn look_up_leaf(&self, pages: &Pages, key: u64) -> Option<u32> {
         let leaf = self.leaves[leaf_at(key)];
@@ -180,16 +210,6 @@ impl Trie {
         Some(page)
     }
 
-    /// Adds a level at a key that has none.
-    #[inline]
-    pub(super) fn insert(&mut self, pages: &mut Pages, key: u64, level: u32) {
-        let leaf = match self.find_leaf(pages, key) {
-            Some(leaf) => leaf,
-            None => self.make_leaf(pages, key),
-        };
-        pages.set(leaf, place(key, 0), level);
-    }
-
     /// Removes the level at a key that has one. If that is the first key, returns the level and the
     /// key that are first now.
     #[inline]
@@ -199,17 +219,11 @@ impl Trie {
         key: u64,
         is_first: bool,
     ) -> Option<(u32, u64)> {
-        let leaf = self.find_leaf(pages, key).expect("a level is in the index of its side");
-        let emptied = pages.clear(leaf, place(key, 0));
-        if emptied {
-            self.prune(pages, key);
-        }
-        match (is_first, emptied) {
-            (false, _) => None,
-            // All other keys are larger: what the leaf still holds comes first.
-            (true, false) => first(pages, (leaf, 0, key >> BITS)),
-            (true, true) => first(pages, (self.root, self.height, self.prefix)),
-        }
+        let leaf = self.leaf(pages, key);
+        let is_empty = pages.clear(leaf, place(key, 0));
+        let rest = if is_empty { self.prune(pages, leaf, key) } else { (leaf, 0, key >> BITS) };
+        // All other keys are larger: what is left of the lowest page comes first.
+        if is_first { first(pages, rest) } else { None }
     }
 
     /// The best level whose key is above `key`.
@@ -235,29 +249,29 @@ impl Trie {
         None
     }
 
-    /// The leaf of a key, if there is one.
-    #[inline]
-    fn find_leaf(&mut self, pages: &Pages, key: u64) -> Option<u32> {
-        let page = self.look_up_leaf(pages, key)?;
-        self.leaves[leaf_at(key)] = Leaf { prefix: key >> BITS, page };
-        Some(page)
+    /// The leaf of a key, made where there is none, and remembered.
+    #[inline(always)]
+    fn leaf(&mut self, pages: &mut Pages, key: u64) -> u32 {
+        let leaf = self.leaves[leaf_at(key)];
+        if leaf.prefix == key >> BITS { leaf.page } else { self.walk_to_leaf(pages, key) }
     }
 
-    /// Makes the leaf of a key that has none.
-    fn make_leaf(&mut self, pages: &mut Pages, key: u64) -> u32 {
+    #[inline(never)]
+    fn walk_to_leaf(&mut self, pages: &mut Pages, key: u64) -> u32 {
         if self.root == NIL {
-            (self.root, self.height, self.prefix) = (pages.open(), 0, key >> BITS);
+            (self.root, self.height, self.prefix) = (pages.open(NIL), 0, key >> BITS);
         }
         while key >> shift(self.height + 1) != self.prefix {
-            let root = pages.open();
+            let root = pages.open(NIL);
             pages.set(root, (self.prefix & 63) as usize, self.root);
+            pages.parents[self.root as usize] = root;
             (self.root, self.height, self.prefix) = (root, self.height + 1, self.prefix >> BITS);
         }
         let mut page = self.root;
         for height in (1..=self.height).rev() {
             let at = place(key, height);
             page = pages.get(page, at).unwrap_or_else(|| {
-                let child = pages.open();
+                let child = pages.open(page);
                 pages.set(page, at, child);
                 child
             });
@@ -267,32 +281,39 @@ impl Trie {
     }
 
     /// Frees the leaf of `key`, which is empty, and every page that is left without places; then
-    /// lowers the root to the lowest page that covers what is left.
-    fn prune(&mut self, pages: &mut Pages, key: u64) {
-        self.leaves[leaf_at(key)] = Leaf::NONE;
-        let mut path = [NIL; HEIGHT_MAX];
-        let reached = self.walk(pages, key, &mut path);
-        assert!(reached == 0);
-        let mut height = 0;
+    /// lowers the root to the lowest page that covers what is left. Returns the lowest page that
+    /// was above the leaf and is left, its height and the part of its keys above it.
+    #[inline(never)]
+    fn prune(&mut self, pages: &mut Pages, leaf: u32, key: u64) -> (u32, u32, u64) {
+        let remembered = &mut self.leaves[leaf_at(key)];
+        if remembered.prefix == key >> BITS {
+            *remembered = Leaf::NONE;
+        }
+        let (mut page, mut height) = (leaf, 0);
         loop {
-            pages.close(path[height as usize]);
+            page = pages.close(page);
             height += 1;
-            if height > self.height {
+            if page == NIL {
                 *self = Self::EMPTY;
-                return;
+                return (NIL, 0, 0);
             }
-            if !pages.clear(path[height as usize], place(key, height)) {
+            if !pages.clear(page, place(key, height)) {
                 break;
             }
+        }
+        if page != self.root || !pages.bitmaps[page as usize].is_power_of_two() {
+            return (page, height, key >> shift(height + 1));
         }
         while self.height > 0 && pages.bitmaps[self.root as usize].is_power_of_two() {
             let old = self.root;
             let at = pages.bitmaps[old as usize].trailing_zeros() as usize;
             self.root = pages.places[old as usize][at];
             (self.height, self.prefix) = (self.height - 1, self.prefix << BITS | at as u64);
+            pages.parents[self.root as usize] = NIL;
             pages.clear(old, at);
             pages.close(old);
         }
+        (self.root, self.height, self.prefix)
     }
 
     /// Pages on the way to a key, by height, and the lowest height that there is.
@@ -358,8 +379,9 @@ mod tests {
             let (mut random, mut keys) = (7, Vec::new());
             while keys.len() < LEVELS {
                 let key = next(&mut random) & KEY_MAX;
-                if index.find(&pages, key).is_none() {
-                    index.insert(&mut pages, key, keys.len() as u32);
+                let level = keys.len() as u32;
+                if index.look_up(&pages, key).is_none() {
+                    assert_eq!(index.find_or_insert(&mut pages, key, || level), level);
                     keys.push(key);
                 }
             }
@@ -378,10 +400,10 @@ mod tests {
     fn extreme_keys_in_turn_stack_no_more_than_a_path_each() {
         let (mut pages, mut index) = (Pages::new(1), Trie::EMPTY);
         for stays in [0, KEY_MAX / 2, KEY_MAX] {
-            index.insert(&mut pages, stays, 1);
+            index.find_or_insert(&mut pages, stays, || 1);
             for _ in 0..100 {
                 for key in [0, KEY_MAX].into_iter().filter(|&key| key != stays) {
-                    index.insert(&mut pages, key, 2);
+                    index.find_or_insert(&mut pages, key, || 2);
                     assert_eq!(pages.bitmaps.len() - pages.free_count(), 2 * HEIGHT_MAX - 1);
                     index.remove(&mut pages, key, false);
                     assert_eq!(pages.bitmaps.len() - pages.free_count(), 1);
