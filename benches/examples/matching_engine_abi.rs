@@ -236,21 +236,21 @@ impl Matcher {
         let (ticks, side) = (message.new_price_ticks as u64, side_of(message.side));
         match self {
             Self::Book(desk) => {
-                if desk.cancel(BookId(0), order_id).is_none() {
-                    return out.report(MODIFY_REJECT, side, sequence_number, order_id, 0, 0);
-                }
                 let request = Request {
                     order: order_id,
                     ticks,
                     qty: new_quantity,
                     instrument: 0,
-                    action: Action::New,
+                    action: Action::Replace,
                     side,
                 };
-                desk.enter(BookId(0), &request, true, |fill| {
+                let outcome = desk.replace(BookId(0), &request, |fill| {
                     let qty = fill.qty as u32;
                     out.trade(sequence_number, order_id, fill.maker_id, fill.ticks, qty);
                 });
+                if outcome == Outcome::Gone {
+                    return out.report(MODIFY_REJECT, side, sequence_number, order_id, 0, 0);
+                }
                 out.report(MODIFY_ACK, side, sequence_number, order_id, ticks, new_quantity);
             }
             Self::Engine(engine) => engine.modify(message, out),

@@ -283,6 +283,8 @@ pub trait Slots {
     fn get(&self, books: &Books, order: u64) -> Option<u32>;
     /// The order rests in this slot.
     fn insert(&mut self, order: u64, slot: u32);
+    /// The slot of an order that rests, and will rest no more.
+    fn take(&mut self, books: &Books, order: u64) -> Option<u32>;
     /// The order, which was in this slot, rests no more.
     fn remove(&mut self, order: u64, slot: u32);
     /// Asks the processor for where an order stands.
@@ -313,6 +315,12 @@ impl Slots for SlotArray {
     #[inline(always)]
     fn insert(&mut self, order: u64, slot: u32) {
         self.0[order as usize] = slot;
+    }
+
+    #[inline(always)]
+    fn take(&mut self, _: &Books, order: u64) -> Option<u32> {
+        let slot = self.0.get_mut(order as usize)?;
+        Some(std::mem::replace(slot, GONE)).filter(|&slot| slot != GONE)
     }
 
     #[inline(always)]
@@ -354,6 +362,11 @@ impl Slots for SlotIndex {
     #[inline(always)]
     fn insert(&mut self, order: u64, slot: u32) {
         self.0.insert(Self::tag(order), slot);
+    }
+
+    #[inline(always)]
+    fn take(&mut self, books: &Books, order: u64) -> Option<u32> {
+        self.0.take(Self::tag(order), |slot| books.find(slot, order).is_some())
     }
 
     #[inline(always)]
@@ -414,10 +427,7 @@ impl<S: Slots> Desk<S> {
                 Some(_) => Outcome::Done { unfilled: 0 },
                 None => Outcome::Gone,
             },
-            Action::Replace => match self.cancel(book, request.order) {
-                Some(_) => self.enter(book, request, true, on_fill),
-                None => Outcome::Gone,
-            },
+            Action::Replace => self.replace(book, request, on_fill),
         }
     }
 
@@ -428,32 +438,62 @@ impl<S: Slots> Desk<S> {
         book: BookId,
         request: &Request,
         rests: bool,
-        mut on_fill: impl FnMut(&Fill),
+        on_fill: impl FnMut(&Fill),
     ) -> Outcome {
-        let Request { order, ticks, side, .. } = *request;
-        let slots = &mut self.slots;
-        let (maker_side, qty) = (side.opposite(), i64::from(request.qty));
-        let left = self.books.take(book, maker_side, Some(ticks), qty, |fill| {
-            if fill.maker_leaves_qty == 0 {
-                slots.remove(fill.maker_id, fill.maker);
-            }
-            on_fill(&fill);
-        });
+        let left = self.trade(book, request, on_fill);
         if left == 0 || !rests {
             return Outcome::Done { unfilled: left };
         }
         let slot = self.books.reserve();
-        self.books.rest(book, slot, Resting { id: order, side, ticks, leaves_qty: left, tag: 0 });
-        self.slots.insert(order, slot);
+        self.rest(book, slot, request, left);
+        self.slots.insert(request.order, slot);
         Outcome::Done { unfilled: 0 }
+    }
+
+    /// Gives an order another price and quantity, behind all others at that price. It keeps its slot.
+    #[inline(always)]
+    pub fn replace(
+        &mut self,
+        book: BookId,
+        request: &Request,
+        on_fill: impl FnMut(&Fill),
+    ) -> Outcome {
+        let Some(slot) = self.slots.get(&self.books, request.order) else { return Outcome::Gone };
+        self.books.remove(book, slot);
+        let left = self.trade(book, request, on_fill);
+        if left > 0 {
+            self.rest(book, slot, request, left);
+        } else {
+            self.slots.remove(request.order, slot);
+            self.books.release(slot);
+        }
+        Outcome::Done { unfilled: 0 }
+    }
+
+    /// Trades an order and returns what is left of it.
+    #[inline(always)]
+    fn trade(&mut self, book: BookId, request: &Request, mut on_fill: impl FnMut(&Fill)) -> i64 {
+        let slots = &mut self.slots;
+        let (maker_side, qty) = (request.side.opposite(), i64::from(request.qty));
+        self.books.take(book, maker_side, Some(request.ticks), qty, |fill| {
+            if fill.maker_leaves_qty == 0 {
+                slots.remove(fill.maker_id, fill.maker);
+            }
+            on_fill(&fill);
+        })
+    }
+
+    #[inline(always)]
+    fn rest(&mut self, book: BookId, slot: u32, request: &Request, leaves_qty: i64) {
+        let Request { order: id, side, ticks, .. } = *request;
+        self.books.rest(book, slot, Resting { id, side, ticks, leaves_qty, tag: 0 });
     }
 
     /// Cancels an order and returns it as it was; none when it is gone.
     #[inline(always)]
     pub fn cancel(&mut self, book: BookId, order: u64) -> Option<Resting> {
-        let slot = self.slots.get(&self.books, order)?;
+        let slot = self.slots.take(&self.books, order)?;
         let resting = self.books.order(slot);
-        self.slots.remove(order, slot);
         self.books.cancel(book, slot);
         Some(resting)
     }
