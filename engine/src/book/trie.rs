@@ -179,7 +179,8 @@ impl Trie {
         key: u64,
         open: impl FnOnce() -> u32,
     ) -> u32 {
-        let leaf = self.leaf(pages, key);
+        let leaf = self.leaves[leaf_at(key)];
+        let leaf = if leaf.prefix == key >> BITS { leaf.page } else { self.make_leaf(pages, key) };
         pages.get(leaf, place(key, 0)).unwrap_or_else(|| {
             let level = open();
             pages.set(leaf, place(key, 0), level);
@@ -219,10 +220,13 @@ impl Trie {
         key: u64,
         is_first: bool,
     ) -> Option<(u32, u64)> {
-        let leaf = self.leaf(pages, key);
-        let is_empty = pages.clear(leaf, place(key, 0));
-        let rest = if is_empty { self.prune(pages, leaf, key) } else { (leaf, 0, key >> BITS) };
+        let leaf = self.look_up_leaf(pages, key).expect("a level is in the index of its side");
+        self.leaves[leaf_at(key)] = Leaf { prefix: key >> BITS, page: leaf };
         // All other keys are larger: what is left of the lowest page comes first.
+        if !pages.clear(leaf, place(key, 0)) {
+            return if is_first { first(pages, (leaf, 0, key >> BITS)) } else { None };
+        }
+        let rest = self.prune(pages, leaf, key);
         if is_first { first(pages, rest) } else { None }
     }
 
@@ -250,14 +254,8 @@ impl Trie {
     }
 
     /// The leaf of a key, made where there is none, and remembered.
-    #[inline(always)]
-    fn leaf(&mut self, pages: &mut Pages, key: u64) -> u32 {
-        let leaf = self.leaves[leaf_at(key)];
-        if leaf.prefix == key >> BITS { leaf.page } else { self.walk_to_leaf(pages, key) }
-    }
-
     #[inline(never)]
-    fn walk_to_leaf(&mut self, pages: &mut Pages, key: u64) -> u32 {
+    fn make_leaf(&mut self, pages: &mut Pages, key: u64) -> u32 {
         if self.root == NIL {
             (self.root, self.height, self.prefix) = (pages.open(NIL), 0, key >> BITS);
         }
@@ -285,10 +283,7 @@ impl Trie {
     /// was above the leaf and is left, its height and the part of its keys above it.
     #[inline(never)]
     fn prune(&mut self, pages: &mut Pages, leaf: u32, key: u64) -> (u32, u32, u64) {
-        let remembered = &mut self.leaves[leaf_at(key)];
-        if remembered.prefix == key >> BITS {
-            *remembered = Leaf::NONE;
-        }
+        self.leaves[leaf_at(key)] = Leaf::NONE;
         let (mut page, mut height) = (leaf, 0);
         loop {
             page = pages.close(page);
