@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::{
     access::AccessArguments,
-    output::{Exit, Failure, Outcome, grouped, say},
+    output::{Exit, Failure, Outcome, grouped, replay_of, say},
 };
 
 /// Send order flow to a venue over FIX, open loop, and print throughput, rejects and latency.
@@ -153,6 +153,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         print_json(&report, stopped.as_deref());
     } else {
         print(&report, stopped.as_deref());
+        say!("\nNext: {}", replay_of(arguments.fix));
     }
     Ok(if stopped.is_none() { Exit::Fine } else { Exit::Finding })
 }
@@ -294,7 +295,6 @@ fn print(report: &LoadReport, stopped: Option<&str>) {
     if let Some(stopped) = stopped {
         say!("Stopped      {stopped}");
     }
-    say!("\nNext: ironbook replay DIR (the journal's directory is in the venue's first lines)");
 }
 
 fn print_json(report: &LoadReport, stopped: Option<&str>) {

@@ -149,21 +149,19 @@ fn print(arguments: &Arguments, request: &Request, answer: &Answer) {
         ActionArgument::Status => return,
     };
     let changed = match (arguments.action, target.as_str(), changed) {
-        (ActionArgument::Cancel, ..) => String::new(),
+        (ActionArgument::Cancel, ..) if canceled > 0 => String::new(),
+        (ActionArgument::Cancel, ..) => ", as before".to_owned(),
         (ActionArgument::Halt | ActionArgument::Resume, "all", count) => {
             format!(", {} changed", grouped(count.into()))
         }
         (.., 0) => ", as before".to_owned(),
         _ => String::new(),
     };
-    let orders = match arguments.action {
-        ActionArgument::Suspend | ActionArgument::Cancel if canceled == 1 => {
-            ", 1 order canceled".to_owned()
-        }
-        ActionArgument::Suspend | ActionArgument::Cancel => {
-            format!(", {} orders canceled", grouped(canceled.into()))
-        }
-        _ => String::new(),
+    // Only what suspends or cancels has some.
+    let orders = match canceled {
+        0 => String::new(),
+        1 => ", 1 order canceled".to_owned(),
+        count => format!(", {} orders canceled", grouped(count.into())),
     };
     say!("{target}: {what}{changed}{orders}.");
     say!("Sequence {}, {}.", grouped(sequence), utc(time_ns));

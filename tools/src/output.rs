@@ -4,18 +4,19 @@ use std::{
     fs::{self, File},
     io::ErrorKind,
     io::Write as _,
+    net::SocketAddr,
     path::Path,
     process::ExitCode,
 };
 
 use ironbook_gateway::{
     client::ClientError,
-    config::ConfigError,
+    config::{ConfigError, VenueConfig},
     replay::{PlayError, ReplayError},
     venue::StartError,
 };
 use ironbook_incident::{Damage, Fault};
-use ironbook_journal::{OpenError, ReadError};
+use ironbook_journal::{FileStorage, OpenError, ReadError, Storage};
 
 pub use ironbook_incident::text::{build, decimal, grouped, hash, mib};
 
@@ -29,6 +30,17 @@ pub(crate) use say;
 /// See [`say!`].
 pub fn say_line(line: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// How to look at what a client's command did: by the journal of the venue at this address. A client
+/// is not told where that is; on the same machine a venue that runs on the default directory is
+/// taken for it.
+pub fn replay_of(fix: SocketAddr) -> String {
+    let dir = VenueConfig::default().data_dir;
+    if fix.ip().is_loopback() && FileStorage::new(&dir).lock_holder().is_some() {
+        return format!("ironbook replay {}", dir.display());
+    }
+    "ironbook replay DIR, with the directory that the venue's first lines name".to_owned()
 }
 
 /// Exit status; scripts rely on the numbers, of which the greatest is the gravest.

@@ -17,7 +17,7 @@ use ironbook_gateway::{
 
 use crate::{
     access::AccessArguments,
-    output::{Exit, Failure, Outcome, say},
+    output::{Exit, Failure, Outcome, replay_of, say},
 };
 
 /// Send one order and print what becomes of it.
@@ -102,7 +102,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     client.flush()?;
     let exit = print_reports(&mut client, Duration::from_millis(arguments.wait_ms))?;
     client.log_out(ANSWER_MAX)?;
-    say!("\nNext: ironbook replay DIR (the journal's directory is in the venue's first lines)");
+    say!("\nNext: {}", replay_of(*fix));
     Ok(exit)
 }
 

@@ -654,6 +654,19 @@ fn send_tells_by_its_status_what_became_of_the_order() {
     let stranger =
         stderr(&expect_exit(&["send", "--fix", &address, "--as", "ME", "buy", "1", "AAPL"], 1));
     assert!(stranger.contains("check the comp id (--as"), "{stranger}");
+    // What can be pasted next: beside the data directory of a running venue it is known.
+    for (place, next) in [
+        (place.data().parent().unwrap(), "\nNext: ironbook replay data\n"),
+        (
+            Path::new("/"),
+            "\nNext: ironbook replay DIR, with the directory that the venue's first lines",
+        ),
+    ] {
+        let mut send = Command::new(env!("CARGO_BIN_EXE_ironbook"));
+        send.args(["send", "--fix", &address, "buy", "1", "AAPL", "1.00"]).current_dir(place);
+        let shown = stdout(&send.output().unwrap());
+        assert!(shown.contains(next), "{shown}");
+    }
     let garbling =
         Valve::with_edit(venue.address, |message| message.replace("|54=1|", "|54=wrong|"));
     let garbled = garbling.address().to_string();
@@ -1165,7 +1178,7 @@ fn an_operator_acts_on_a_running_venue_and_the_journal_says_who_and_why() {
     );
     let sequence = answer["sequence"].as_u64().expect("a sequence");
     let shown = operator(&place, "cancel TRADER1 --as bob --reason y", 0);
-    assert!(stdout(&shown).starts_with("TRADER1: without orders, 0 orders canceled."));
+    assert!(stdout(&shown).starts_with("TRADER1: without orders, as before."));
 
     // What is refused, and what is no request.
     for (arguments, status, expected) in [
