@@ -98,10 +98,12 @@ impl Scene {
     #[track_caller]
     fn endures(&self, least: usize, mut act: impl FnMut(usize)) {
         let before = resident_kib();
-        let (rounds, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let (rounds, over) = (&AtomicUsize::new(0), &AtomicBool::new(false));
+        // It has its place before anybody else can take it.
+        let mut client = self.venue.client("C");
         let highest = thread::scope(|scope| {
-            let honest = scope.spawn(|| {
-                let (mut client, mut highest) = (self.venue.client("C"), 0);
+            let honest = scope.spawn(move || {
+                let mut highest = 0;
                 while !over.load(Ordering::Relaxed) || rounds.load(Ordering::Relaxed) < ROUNDS_MIN {
                     client.trade();
                     rounds.fetch_add(1, Ordering::Relaxed);
@@ -112,7 +114,7 @@ impl Scene {
                 highest
             });
             // Also when the act fails: nobody waits for the honest one then.
-            let acting = Over(&over);
+            let acting = Over(over);
             let mut times = 0;
             // The other one's end means that it has failed.
             while !honest.is_finished()
