@@ -52,12 +52,12 @@ fn floors(runs: usize, rounds: u64) -> Result<(), MeasureError> {
 }
 
 fn in_process(runs: usize, count: usize) -> Result<(), MeasureError> {
-    for instruments in [1, 100] {
+    for instruments in [1, 100, 10_000] {
         let commands = workload::commands(SEED, instruments, count);
         let seconds =
             median(runs, || Ok(distance::engine(instruments, &commands).0.as_secs_f64()))?;
         println!(
-            "engine, {instruments:>3} instruments        {:>8.2} M commands/s  {:>6.0} ns each",
+            "engine, {instruments:>6} instruments     {:>8.2} M commands/s  {:>6.0} ns each",
             count as f64 / seconds / 1e6,
             seconds * 1e9 / count as f64
         );

@@ -80,6 +80,7 @@ pub fn prepared_engine(instruments: u32) -> (Engine, Sequencer) {
         let stamp = sequencer.stamp(Timestamp(1));
         sequencer.resume_at(engine.apply(stamp, &command, &mut sink));
     }
+    assert_eq!(engine.instruments().count(), instruments as usize, "all are defined");
     (engine, sequencer)
 }
 

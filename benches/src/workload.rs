@@ -61,7 +61,9 @@ impl RequestId {
 
 /// Commands that make the engine ready for a flow over this many instruments.
 pub fn preparation(instruments: u32) -> Vec<Command> {
-    let mut commands = vec![Command::from(EngineLimits::default())];
+    let limits = EngineLimits::default();
+    let instruments_max = limits.instruments_max.max(instruments);
+    let mut commands = vec![Command::from(EngineLimits { instruments_max, ..limits })];
     let client = b"LOADGEN".as_slice().try_into().unwrap_or_default();
     commands.push(DefineSession::new(SessionId(1), client).into());
     for number in 1..=instruments {
