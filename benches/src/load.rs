@@ -2,10 +2,12 @@
 //!
 //! Open loop: each request has an intended time, and its latency counts from there, whether or not
 //! it could be sent then; a venue that stalls can't hide it. It ends when the bytes of the answer have
-//! been read off the socket. What is due soon is encoded ahead, so between the two are sockets and the
-//! venue, and not the client's own work on its messages.
+//! been read off the socket. What is due soon is encoded ahead, and where requests are far apart a block
+//! of them, with the answers to the last block decoded before, when nothing is waited for. So between the
+//! two are sockets and the venue, and neither the client's own work on its messages nor what that leaves
+//! in the caches.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
 use hdrhistogram::Histogram;
 use ironbook_fix::{
@@ -61,6 +63,19 @@ pub enum Pace {
     Recorded(f64),
 }
 
+impl Pace {
+    /// Most requests that are encoded ahead of their time: a block, where there is time for one between two of
+    /// them.
+    fn held_max(self) -> usize {
+        match self {
+            Self::PerSecond(rate) if 1e9 / rate >= BLOCK_GAP_MIN_NS => {
+                ((rate * BLOCK_NS as f64 / 1e9) as usize).clamp(1, BLOCK_MAX)
+            }
+            _ => 1,
+        }
+    }
+}
+
 /// What came of it.
 #[derive(Clone, Debug)]
 pub struct LoadReport {
@@ -100,6 +115,18 @@ const QUEUED_BYTES_MAX: usize = 32 * 1024;
 
 /// How long ahead of its time a request is encoded, ns: so short that nothing minds waiting behind it.
 const ENCODED_AHEAD_NS: u64 = 1_000_000;
+
+/// The same for a block of requests.
+const BLOCK_NS: u64 = 20_000_000;
+
+/// Most requests of a block: they and the answers to as many take 20 to 40 µs.
+const BLOCK_MAX: usize = 64;
+
+/// How long before its first request is due a block is encoded at the latest, ns, though nothing has come back.
+const BLOCK_LATEST_NS: u64 = 50_000;
+
+/// Least time between two requests where a block fits between the answer to one and the next, ns.
+const BLOCK_GAP_MIN_NS: f64 = 100_000.0;
 
 /// Longest latency that the histogram tells apart, ns.
 const LATENCY_MAX_NS: u64 = 600_000_000_000;
@@ -183,6 +210,16 @@ pub fn run(
     }
 }
 
+/// A request that waits until it is due.
+struct Held {
+    client: usize,
+    action: FlowAction,
+    /// When, ns since 1970.
+    due: u64,
+    /// Where in the stream of the client's bytes it ends.
+    end: u64,
+}
+
 /// Sessions that send flows, one after the other.
 pub struct Load<'a> {
     clients: Vec<Client>,
@@ -191,15 +228,19 @@ pub struct Load<'a> {
     /// When the first request of the flow under way was due, ns since 1970.
     start: u64,
     /// Requests before it.
-    sent_before: u64,
+    numbered_before: u64,
     /// Nanoseconds that the flows before it took.
     took_before: u64,
     /// Latencies of requests up to this one are not recorded.
     warm_up_to: u64,
     /// Intended time of each request, ns; 0 once it is answered.
     intended: Vec<u64>,
-    /// The client whose last request is encoded and held back, and when that is due.
-    held: Option<(usize, u64)>,
+    /// Requests that are encoded and held back until they are due, earliest first.
+    held: VecDeque<Held>,
+    /// Most of them.
+    held_max: usize,
+    /// Whether anything has been read since a request was sent.
+    has_read: bool,
     answered: u64,
     report: LoadReport,
 }
@@ -223,11 +264,13 @@ impl<'a> Load<'a> {
             options,
             requests: Requests::default(),
             start: 0,
-            sent_before: 0,
+            numbered_before: 0,
             took_before: 0,
             warm_up_to: 0,
             intended: Vec::new(),
-            held: None,
+            held: VecDeque::new(),
+            held_max: options.pace.held_max(),
+            has_read: false,
             answered: 0,
             report: LoadReport::new(),
         })
@@ -246,12 +289,12 @@ impl<'a> Load<'a> {
         mut progress: impl FnMut(u64),
     ) -> Result<(), ClientError> {
         self.start = SystemClock.now().0;
-        self.sent_before = self.report.requests();
-        self.warm_up_to = self.sent_before + warm_up;
+        self.numbered_before = self.intended.len() as u64;
+        self.warm_up_to = self.numbered_before + warm_up;
         let ended = self.send_all(flow, &mut progress);
         self.took_before += SystemClock.now().0 - self.start;
         self.report.duration = Duration::from_nanos(self.took_before);
-        self.report.unanswered = self.report.requests() - self.answered;
+        self.report.unanswered = self.waiting();
         progress(self.report.requests());
         ended
     }
@@ -293,7 +336,7 @@ impl<'a> Load<'a> {
                 progress(self.report.requests());
                 self.clients.iter_mut().try_for_each(|client| client.keep_alive(now))?;
             }
-            let is_waiting = self.answered < self.report.requests();
+            let is_waiting = self.waiting() > 0 || !self.held.is_empty();
             if !is_waiting || self.report.reports > reports {
                 last_report = now;
             } else if now.saturating_sub(last_report) > silence_max.as_nanos() as u64 {
@@ -306,50 +349,107 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// Sends what is due, and encodes the next request if it is due soon.
+    /// Sends what is due, and encodes what is due soon.
     #[inline]
     fn send_due(
         &mut self,
         flow: &mut std::iter::Peekable<impl Iterator<Item = FlowEvent>>,
         now: u64,
     ) -> Result<(), ClientError> {
-        if let Some((client, due)) = self.held {
-            if due > now {
-                return self.clients.iter_mut().try_for_each(Client::flush);
-            }
-            self.clients[client].release();
-            self.held = None;
+        // What is due goes out before anything else is encoded.
+        if !self.release_due(now) && self.held.is_empty() {
+            self.encode_due(flow, now);
         }
-        let start = self.start;
+        self.clients.iter_mut().try_for_each(Client::flush)
+    }
+
+    /// Lets requests go that are due, and says whether there are any.
+    #[inline]
+    fn release_due(&mut self, now: u64) -> bool {
+        let held = self.held.len();
+        while let Some(&Held { client, action, end, .. }) =
+            self.held.front().filter(|held| held.due <= now)
+        {
+            self.held.pop_front();
+            self.clients[client].release_to(end);
+            self.count(action);
+            if self.held.is_empty() {
+                self.clients.iter_mut().for_each(Client::release);
+            }
+        }
+        self.held.len() < held
+    }
+
+    /// Encodes what is due, and holds back what is due soon.
+    fn encode_due(
+        &mut self,
+        flow: &mut std::iter::Peekable<impl Iterator<Item = FlowEvent>>,
+        now: u64,
+    ) {
+        let ahead = if self.held_max > 1 { BLOCK_NS } else { ENCODED_AHEAD_NS };
+        let mut is_any_late = false;
         while let Some(event) = flow.peek() {
             let client = self.client_of(event);
-            if self.clients[client].queued_bytes() >= QUEUED_BYTES_MAX {
+            if self.clients[client].queued_bytes() >= QUEUED_BYTES_MAX
+                || self.held.len() >= self.held_max
+            {
                 break;
             }
-            let sent = self.report.requests();
+            let number = self.intended.len() as u64 - self.numbered_before;
             let intended = match self.options.pace {
-                Pace::Unlimited if sent - self.answered >= self.options.in_flight_max => break,
+                Pace::Unlimited if self.waiting() >= self.options.in_flight_max => break,
                 Pace::Unlimited => now,
-                Pace::PerSecond(rate) => {
-                    start + ((sent - self.sent_before) as f64 * 1e9 / rate) as u64
-                }
-                Pace::Recorded(speed) => start + (event.at_ns as f64 / speed) as u64,
+                Pace::PerSecond(rate) => self.start + (number as f64 * 1e9 / rate) as u64,
+                Pace::Recorded(speed) => self.start + (event.at_ns as f64 / speed) as u64,
             };
-            if intended > now + ENCODED_AHEAD_NS {
+            let is_late = intended <= now;
+            if intended > now + ahead
+                || (!is_late && is_any_late)
+                || self.is_too_early_for_a_block(intended, now)
+            {
                 break;
             }
+            is_any_late |= is_late;
             self.intended.push(intended);
             let event = *event;
             flow.next();
-            if intended > now {
+            if is_late {
+                self.queue(&event, client, now);
+                self.count(event.action);
+            } else {
                 self.clients[client].hold();
-                self.held = Some((client, intended));
                 self.queue(&event, client, intended);
-                break;
+                let (action, end) = (event.action, self.clients[client].position());
+                self.held.push_back(Held { client, action, due: intended, end });
             }
-            self.queue(&event, client, now);
         }
-        self.clients.iter_mut().try_for_each(Client::flush)
+    }
+
+    /// Whether a block has to wait: nothing has come back since a request was sent, and its own first one is not
+    /// due soon.
+    fn is_too_early_for_a_block(&self, due: u64, now: u64) -> bool {
+        self.held_max > 1
+            && self.held.is_empty()
+            && self.waiting() > 0
+            && !self.has_read
+            && due > now + BLOCK_LATEST_NS
+    }
+
+    /// Requests that wait for their answers, as far as these are decoded.
+    #[inline]
+    fn waiting(&self) -> u64 {
+        self.report.requests() - self.answered
+    }
+
+    #[inline]
+    fn count(&mut self, action: FlowAction) {
+        self.has_read = false;
+        let report = &mut self.report;
+        match action {
+            FlowAction::New { .. } => report.orders += 1,
+            FlowAction::Replace { .. } => report.replaces += 1,
+            FlowAction::Cancel => report.cancels += 1,
+        }
     }
 
     #[inline]
@@ -384,14 +484,12 @@ impl<'a> Load<'a> {
                     ironbook_engine::TimeInForce::Fok => TimeInForce::FillOrKill,
                 };
                 client.queue(&order(ord_type, time_in_force, price, order_qty), now);
-                self.report.orders += 1;
             }
             FlowAction::Replace { price, order_qty } => {
                 let order = order(OrdType::Limit, TimeInForce::Day, price, order_qty);
                 let orig_cl_ord_id = orig.as_bytes();
                 let request = OrderCancelReplaceRequest { orig_cl_ord_id, order_id: None, order };
                 client.queue(&request, now);
-                self.report.replaces += 1;
             }
             FlowAction::Cancel => {
                 let request = OrderCancelRequest {
@@ -406,7 +504,6 @@ impl<'a> Load<'a> {
                     transact_time_ns: now,
                 };
                 client.queue(&request, now);
-                self.report.cancels += 1;
             }
         }
     }
@@ -414,7 +511,8 @@ impl<'a> Load<'a> {
     /// Takes what came.
     #[inline]
     fn receive(&mut self) -> Result<(), ClientError> {
-        let Self { clients, options, intended, answered, report, .. } = self;
+        let Self { clients, options, intended, answered, report, held, held_max, has_read, .. } =
+            self;
         let (start, before, warm_up_to) = (self.start, self.took_before, self.warm_up_to);
         let prefix = options.prefix.as_bytes();
         let mut on_message = |message: &Message<'_>, now: u64| {
@@ -431,7 +529,11 @@ impl<'a> Load<'a> {
             *answered += 1;
         };
         for client in clients {
-            client.poll_timed(&mut on_message)?;
+            *has_read |= client.read()? > 0;
+            // Answers to all of a block but the last are decoded when that one's have come.
+            if client.has_read() && (held.is_empty() || *held_max == 1 || client.must_decode()) {
+                client.decode(&mut on_message)?;
+            }
         }
         Ok(())
     }
@@ -463,5 +565,18 @@ fn count_outcome(message: &Message<'_>, report: &mut LoadReport) {
     if refused {
         let text = String::from_utf8_lossy(message.get(58).unwrap_or(b"no reason given"));
         report.rejects.count(&text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_for_rates_that_leave_time_for_them() {
+        let per_second = |rate| Pace::PerSecond(rate).held_max();
+        assert_eq!([0.5, 50.0, 100.0, 1_000.0].map(per_second), [1, 1, 2, 20]);
+        assert_eq!([3_200.0, 10_000.0, 10_001.0, 1e6].map(per_second), [64, 64, 1, 1]);
+        assert_eq!((Pace::Unlimited.held_max(), Pace::Recorded(1.0).held_max()), (1, 1));
     }
 }

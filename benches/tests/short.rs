@@ -7,8 +7,8 @@ use ironbook_benches::{
     book::{self, Desk, SHAPES, SlotArray, SlotIndex, Slots, TradeHash},
     crowd::{self, Crowd},
     distance,
-    flow::{Mix, Synthetic},
-    load::{self, Load, LoadOptions, Pace},
+    flow::{FlowEvent, Mix, Synthetic},
+    load::{self, Load, LoadError, LoadOptions, Pace},
     open_loop,
     workload::{self, SCALES},
 };
@@ -95,6 +95,20 @@ fn socket_and_load_answer_every_request() {
     let report = load::run(flow, &paced, |_| {}).expect("a load");
     assert_eq!((report.requests(), report.unanswered), (200, 0));
 
+    let blocks = LoadOptions {
+        pace: Pace::PerSecond(5_000.0),
+        comp_ids: vec!["LOADGEN".to_owned(), "TRADER1".to_owned()],
+        prefix: "blocks-".into(),
+        ..paced.clone()
+    };
+    let flow = Synthetic::new(2, 1, Mix::default(), SCALES).take(300);
+    let flow =
+        flow.enumerate().map(|(number, event)| FlowEvent { client: number as u32 % 3, ..event });
+    let report = load::run(flow, &blocks, |_| {}).expect("a load");
+    assert_eq!((report.requests(), report.unanswered, report.latency.len()), (300, 0, 300));
+    // What is sent too early is answered before its time, which counts as one nanosecond.
+    assert!(report.latency.min() > 1 && report.duration >= Duration::from_micros(299 * 200));
+
     let parts = LoadOptions { prefix: "parts-".into(), ..paced };
     let mut load = Load::log_on(&parts).expect("a session");
     let mut flow = Synthetic::new(3, 1, Mix::default(), SCALES);
@@ -115,6 +129,46 @@ fn socket_and_load_answer_every_request() {
     let replayed = replay(dir.path());
     assert_eq!(replayed.engine.expect("an engine").state_hash(), ended.state_hash);
     assert!(replayed.counts.commands > 1_400);
+}
+
+#[test]
+fn a_load_that_stops_counts_what_was_sent_and_not_what_is_encoded() {
+    let dir = tempfile::tempdir().unwrap();
+    let venue = distance::venue(dir.path()).expect("a venue");
+    let options = LoadOptions {
+        address: venue.address(),
+        comp_ids: vec!["LOADGEN".to_owned()],
+        venue: "IRONBOOK".to_owned(),
+        access: Default::default(),
+        symbols: vec!["MSFT".to_owned()],
+        pace: Pace::PerSecond(1_000.0),
+        in_flight_max: 64,
+        prefix: "stops-".to_owned(),
+        silence_max: load::SILENCE_MAX,
+    };
+    let (answered, is_answered) = std::sync::mpsc::channel();
+    let stopping = std::thread::spawn(move || {
+        is_answered.recv().expect("answers");
+        venue.stop().expect("it ends in order");
+    });
+    let mut load = Load::log_on(&options).expect("a session");
+    let mut flow = Synthetic::new(1, 1, Mix::default(), SCALES);
+    load.send(flow.by_ref().take(10), 0, |_| {}).expect("answers");
+    let mut answered = Some(answered);
+    let reason = load
+        .send(flow, 0, |_| {
+            if let Some(answered) = answered.take() {
+                answered.send(()).expect("it waits");
+            }
+        })
+        .expect_err("the venue has stopped");
+    let LoadError::Stopped { report, .. } = load.stopped(reason) else {
+        panic!("it was logged on")
+    };
+    stopping.join().expect("a thread that ends in order");
+    // Each has its own millisecond, from the first on, and the two flows have one each at their start.
+    assert!(report.requests() <= report.duration.as_millis() as u64 + 2, "{report:?}");
+    assert!(report.requests() > 10 && report.orders > report.replaces);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! did not arrive in time is not wanted later.
 
 use std::{
+    collections::VecDeque,
     fmt,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
@@ -31,6 +32,9 @@ const IN_BYTES: usize = 256 * 1024;
 
 /// Room for what goes out.
 const OUT_BYTES: usize = 64 * 1024;
+
+/// Room that a client wants before it reads on: with less it should decode what has come.
+const READ_BYTES_MIN: usize = IN_BYTES / 4;
 
 /// How a client reaches a venue, and proves who it is: as it is and by its name alone, if nothing is said.
 #[derive(Clone, Debug, Default)]
@@ -128,10 +132,16 @@ pub struct Client {
     input: Vec<u8>,
     used: usize,
     filled: usize,
+    /// Reads that brought what is not decoded: where in `input` each ended, and when it was, ns since 1970.
+    reads: VecDeque<(usize, u64)>,
+    /// Whether the venue has closed the connection.
+    is_closed: bool,
     output: Vec<u8>,
     written: usize,
-    /// Where in `output` begins what is held back.
-    held_from: Option<usize>,
+    /// Bytes that were queued before those in `output`.
+    queued_before: u64,
+    /// Where in the stream of all bytes that were queued begins what is held back.
+    held_from: Option<u64>,
     fields: Box<Fields>,
     logout_text: String,
     ended: Option<DisconnectReason>,
@@ -171,8 +181,11 @@ impl Client {
             input: vec![0; IN_BYTES],
             used: 0,
             filled: 0,
+            reads: VecDeque::new(),
+            is_closed: false,
             output: Vec::with_capacity(OUT_BYTES),
             written: 0,
+            queued_before: 0,
             held_from: None,
             fields: Fields::new(),
             logout_text: String::new(),
@@ -197,12 +210,24 @@ impl Client {
     /// Holds back all that is queued from here on, until [`Client::release`]: a request that is encoded ahead
     /// goes out the moment it is due. What the session itself has to say waits behind it.
     pub fn hold(&mut self) {
-        self.held_from.get_or_insert(self.output.len());
+        self.held_from.get_or_insert(self.queued_before + self.output.len() as u64);
     }
 
     /// Holds nothing back any more.
     pub fn release(&mut self) {
         self.held_from = None;
+    }
+
+    /// Holds back only what was queued behind a [position](Client::position).
+    pub fn release_to(&mut self, position: u64) {
+        if let Some(from) = &mut self.held_from {
+            *from = position.max(*from);
+        }
+    }
+
+    /// Bytes that were queued since the beginning, those of the session included.
+    pub fn position(&self) -> u64 {
+        self.queued_before + self.output.len() as u64
     }
 
     /// Bytes that wait to be sent.
@@ -216,7 +241,10 @@ impl Client {
     /// [`ClientError::Broken`].
     #[inline]
     pub fn flush(&mut self) -> Result<(), ClientError> {
-        let end = self.held_from.unwrap_or(self.output.len());
+        let end = match self.held_from {
+            Some(from) => ((from - self.queued_before) as usize).min(self.output.len()),
+            None => self.output.len(),
+        };
         while self.written < end {
             match self.stream.write(&self.output[self.written..end]) {
                 Ok(count) => self.written += count,
@@ -225,12 +253,12 @@ impl Client {
                 Err(error) => return Err(error.into()),
             }
         }
-        // What is held back, a message or two, moves to the front.
-        self.output.drain(..self.written);
-        if let Some(from) = &mut self.held_from {
-            *from -= self.written;
+        // What is held back moves to the front where it is worth it.
+        if self.written == self.output.len() || self.written >= OUT_BYTES / 2 {
+            self.output.drain(..self.written);
+            self.queued_before += self.written as u64;
+            self.written = 0;
         }
-        self.written = 0;
         Ok(())
     }
 
@@ -244,69 +272,108 @@ impl Client {
         self.poll_timed(|message, _| on_message(message))
     }
 
-    /// The same; `on_message` hears when the bytes were read, too, ns since 1970.
+    /// The same; `on_message` hears when the last byte of the message was read, too, ns since 1970.
     ///
     /// # Errors
     /// As for [`Client::poll`].
     #[inline]
     pub fn poll_timed(
         &mut self,
-        mut on_message: impl FnMut(&Message<'_>, u64),
+        on_message: impl FnMut(&Message<'_>, u64),
     ) -> Result<usize, ClientError> {
         let count = self.read()?;
-        if count == 0 {
-            return Ok(0);
+        if self.has_read() {
+            self.decode(on_message)?;
         }
-        let now = SystemClock.now().0;
-        loop {
-            match frame(&self.input[self.used..self.filled]) {
-                Framed::Incomplete => break,
-                Framed::Garbled { skip, .. } => self.used += skip,
-                Framed::Message { len } => {
-                    let bytes = &self.input[self.used..self.used + len];
-                    if let Ok(message) = Message::parse(bytes, &mut self.fields) {
-                        if message.msg_type() == Some(MsgType::LOGOUT) {
-                            let text = message.get(58).unwrap_or_default();
-                            self.logout_text = String::from_utf8_lossy(text).into_owned();
-                        }
-                        match self.session.handle_message(now, &message) {
-                            Handled::Application(_) => on_message(&message, now),
-                            Handled::Consumed if message.msg_type() == Some(MsgType::REJECT) => {
-                                on_message(&message, now);
-                            }
-                            _ => {}
-                        }
-                    }
-                    self.used += len;
-                    self.drain(now);
-                }
-            }
-        }
-        self.flush()?;
         Ok(count)
     }
 
-    fn read(&mut self) -> Result<usize, ClientError> {
-        if self.used == self.filled {
-            (self.used, self.filled) = (0, 0);
-        } else if self.filled == self.input.len() {
-            self.input.copy_within(self.used..self.filled, 0);
-            (self.used, self.filled) = (0, self.filled - self.used);
+    /// Reads what is there, to be [decoded](Client::decode) later: between two moments that are measured, a client
+    /// has better things to do. Returns the bytes read.
+    ///
+    /// # Errors
+    /// [`ClientError::Broken`].
+    #[inline]
+    pub fn read(&mut self) -> Result<usize, ClientError> {
+        if self.is_closed || self.filled == self.input.len() {
+            return Ok(0);
         }
         match self.stream.read(&mut self.input[self.filled..]) {
             Ok(0) => {
-                let text = std::mem::take(&mut self.logout_text);
-                let Self { ended: reason, was_logged_on, .. } = *self;
-                Err(ClientError::Ended { reason, text, was_logged_on })
+                self.is_closed = true;
+                Ok(0)
             }
             Ok(count) => {
                 self.filled += count;
+                self.reads.push_back((self.filled, SystemClock.now().0));
                 Ok(count)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether there is anything to [decode](Client::decode), the end of the connection included.
+    #[inline]
+    pub fn has_read(&self) -> bool {
+        !self.reads.is_empty() || self.is_closed
+    }
+
+    /// Whether what was read should be decoded before more is: there is little room left, or no more will come.
+    #[inline]
+    pub fn must_decode(&self) -> bool {
+        self.input.len() - self.filled < READ_BYTES_MIN || self.is_closed
+    }
+
+    /// Hands every application message and every Reject (35=3) that was [read](Client::read) to `on_message`, with
+    /// when its last byte was, ns since 1970, and answers what the session has to answer.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the connection or the session has ended.
+    pub fn decode(
+        &mut self,
+        mut on_message: impl FnMut(&Message<'_>, u64),
+    ) -> Result<(), ClientError> {
+        while let Some((end, now)) = self.reads.pop_front() {
+            loop {
+                match frame(&self.input[self.used..end]) {
+                    Framed::Incomplete => break,
+                    Framed::Garbled { skip, .. } => self.used += skip,
+                    Framed::Message { len } => {
+                        let bytes = &self.input[self.used..self.used + len];
+                        if let Ok(message) = Message::parse(bytes, &mut self.fields) {
+                            if message.msg_type() == Some(MsgType::LOGOUT) {
+                                let text = message.get(58).unwrap_or_default();
+                                self.logout_text = String::from_utf8_lossy(text).into_owned();
+                            }
+                            match self.session.handle_message(now, &message) {
+                                Handled::Application(_) => on_message(&message, now),
+                                Handled::Consumed
+                                    if message.msg_type() == Some(MsgType::REJECT) =>
+                                {
+                                    on_message(&message, now);
+                                }
+                                _ => {}
+                            }
+                        }
+                        self.used += len;
+                        self.drain(now);
+                    }
+                }
+            }
+        }
+        if self.is_closed {
+            let text = std::mem::take(&mut self.logout_text);
+            let Self { ended: reason, was_logged_on, .. } = *self;
+            return Err(ClientError::Ended { reason, text, was_logged_on });
+        }
+        // The beginning of a message that is not complete moves to the front.
+        if self.used > 0 {
+            self.input.copy_within(self.used..self.filled, 0);
+            (self.used, self.filled) = (0, self.filled - self.used);
+        }
+        self.flush()
     }
 
     /// Sends the Heartbeats that are due at a time, ns since 1970, and ends what takes too long; call it now and
