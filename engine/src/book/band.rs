@@ -59,18 +59,17 @@ impl Band {
         })
     }
 
-    /// Removes the level at a key that has one.
+    /// Removes the level at a key that has one. Whether that leaves a word without bits is anybody's
+    /// guess, so each height is written, and none is branched upon.
     #[inline(always)]
     pub(super) fn remove(&mut self, key: u64) {
         let at = place(key);
         self.levels[at] = 0;
-        self.bottom[at >> BITS] &= !bit(at);
-        if self.bottom[at >> BITS] == 0 {
-            self.middle[at >> (2 * BITS)] &= !bit(at >> BITS);
-            if self.middle[at >> (2 * BITS)] == 0 {
-                self.top &= !bit(at >> (2 * BITS));
-            }
-        }
+        let bottom = &mut self.bottom[at >> BITS];
+        *bottom &= !bit(at);
+        let middle = &mut self.middle[at >> (2 * BITS)];
+        *middle &= !(u64::from(*bottom == 0) << (at >> BITS & 63));
+        self.top &= !(u64::from(*middle == 0) << (at >> (2 * BITS) & 63));
     }
 
     /// The first level whose key is above `key`, and its key.
