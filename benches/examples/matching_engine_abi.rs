@@ -27,7 +27,7 @@ use std::{
 
 use ironbook_benches::{
     book::{Action, Desk, Outcome, Request, SlotIndex},
-    report_ring::{Consumer, Entry, Producer, ReportRing},
+    report_ring::{self, Consumer, Producer, ReportRing},
     workload,
 };
 use ironbook_engine::{
@@ -118,6 +118,8 @@ const CANCEL_ACK: u8 = 2;
 const MODIFY_ACK: u8 = 3;
 const CANCEL_REJECT: u8 = 4;
 const MODIFY_REJECT: u8 = 5;
+/// Bits of a kind in the code of a report; the side stands above them.
+const KIND_BITS: u32 = 3;
 
 /// Both ends of the ring, each used by its own thread.
 struct Queue {
@@ -169,14 +171,16 @@ struct Out<'a> {
 impl Out<'_> {
     #[inline(always)]
     fn report(&mut self, kind: u8, side: Side, sequence: u64, order: u64, ticks: u64, qty: u32) {
-        let codes = u64::from(kind) | u64::from(side_code(side)) << 8 | u64::from(qty) << 32;
-        self.producer.push(self.ring, [[codes, sequence, order, ticks]]);
+        let code = kind | side_code(side) << KIND_BITS;
+        let report = report_ring::Report { code, qty, sequence, order, ticks, maker: None };
+        self.producer.push(self.ring, report);
     }
 
     #[inline(always)]
     fn trade(&mut self, sequence: u64, taker: u64, maker: u64, ticks: u64, qty: u32) {
-        let codes = u64::from(TRADE) | u64::from(qty) << 32;
-        self.producer.push(self.ring, [[codes, sequence, taker, ticks], [maker, 0, 0, 0]]);
+        let (code, order, maker) = (TRADE, taker, Some(maker));
+        self.producer
+            .push(self.ring, report_ring::Report { code, qty, sequence, order, ticks, maker });
     }
 }
 
@@ -560,8 +564,7 @@ extern "C" fn engine_get_transport() -> *const Transport {
 }
 
 unsafe extern "C" fn create(capacity: u32) -> *mut c_void {
-    // A trade takes two entries.
-    let ring = ReportRing::new(2 * capacity as usize);
+    let ring = ReportRing::new(capacity as usize);
     let producer = Producer::new(&ring);
     let queue = Queue { ring, producer, consumer: Consumer::default() };
     Box::into_raw(Box::new(queue)).cast()
@@ -580,40 +583,32 @@ unsafe extern "C" fn drain(queue: *mut c_void, out: *mut Report, max: u32) -> u3
         let out = std::slice::from_raw_parts_mut(out, max as usize);
         (&(*queue).ring, &mut (*queue).consumer, out)
     };
-    let (mut count, mut trade) = (0, false);
-    consumer.drain(ring, |entry: Entry| {
-        if trade {
-            out[count - 1].maker_order_id = entry[0];
-            trade = false;
-            return true;
-        }
-        // A drain that would end inside a trade is left to the next one.
-        if count == out.len() {
-            return false;
-        }
-        trade = entry[0] as u8 == TRADE;
-        out[count] = unpack(entry);
+    let mut count = 0;
+    consumer.drain(ring, |report| {
+        let Some(place) = out.get_mut(count) else { return false };
+        *place = report.into();
         count += 1;
         true
     });
-    assert!(!trade, "a trade is shown whole");
     count as u32
 }
 
-#[inline(always)]
-fn unpack([codes, sequence_number, order_id, ticks]: Entry) -> Report {
-    Report {
-        kind: codes as u8,
-        side: (codes >> 8) as u8,
-        reserved: [0; 6],
-        sequence_number,
-        order_id,
-        price_ticks: ticks as i64,
-        quantity: (codes >> 32) as u32,
-        reserved_2: 0,
-        maker_order_id: 0,
-        taker_order_id: order_id,
-        reserved_3: 0,
+impl From<report_ring::Report> for Report {
+    #[inline(always)]
+    fn from(report: report_ring::Report) -> Self {
+        Self {
+            kind: report.code & ((1 << KIND_BITS) - 1),
+            side: report.code >> KIND_BITS,
+            reserved: [0; 6],
+            sequence_number: report.sequence,
+            order_id: report.order,
+            price_ticks: report.ticks as i64,
+            quantity: report.qty,
+            reserved_2: 0,
+            maker_order_id: report.maker.unwrap_or(0),
+            taker_order_id: report.order,
+            reserved_3: 0,
+        }
     }
 }
 

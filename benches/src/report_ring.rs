@@ -1,27 +1,67 @@
 //! The way of reports from the thread that matches to the one that publishes them.
 //!
-//! One thread pushes, one drains. Entries are 32 bytes; a report takes one or more, which are shown
-//! to the drain together and lie in one chunk. Chunks have 4 KiB; a chunk that was drained is used again next, while it is still in the caches,
-//! and new ones are touched only when the drain falls behind. What was pushed is shown to the drain
-//! a batch at a time, and the drain's progress is asked for once a chunk: a position changes hands
-//! that rarely because each change costs both processors a cache miss.
+//! One thread pushes, one drains. A report takes 16 bytes where its ids and its price leave that
+//! room, because each line of the cache that changes hands costs both processors a miss, and up to 48
+//! else, within one chunk. Chunks have 4 KiB; a chunk that was drained is used again next,
+//! while it is still in the caches, and new ones are touched only when the drain falls behind. What
+//! was pushed is shown to the drain a batch at a time, the drain's progress is asked for once a
+//! chunk, and a drain that finds nothing takes a breath before it may look again: positions change
+//! hands, too, and whoever looks at one all the time keeps its owner from writing it.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Words of an entry.
-const ENTRY_WORDS: usize = 4;
+const ENTRY_WORDS: usize = 2;
 /// Entries of a chunk.
-const CHUNK_ENTRIES: u64 = 128;
+const CHUNK_ENTRIES: usize = 256;
 /// Entries after which a batch is shown, at the latest.
-const BATCH_ENTRIES: u64 = 32;
+const BATCH_ENTRIES: usize = 64;
+/// Pauses of the processor after a look that found nothing, about a microsecond.
+const PAUSES: u32 = 64;
 
-/// First word of a place that holds no entry.
+/// Codes of reports are below this.
+pub const CODES: u8 = 1 << 6;
+/// Bit of the first word: another entry follows, with the maker.
+const HAS_MAKER: u64 = 1 << 6;
+/// Bit of the first word: ids and price follow in entries of their own.
+const IS_WIDE: u64 = 1 << 7;
+/// Where the price begins in the first word of a report that is not wide, and where it ends.
+const TICKS_AT: u32 = 8;
+const QTY_AT: u32 = 32;
+/// First word of a place that holds no entry; a report that is wide has no price there.
 const SKIPPED: u64 = u64::MAX;
 
-/// An entry: four words. The first must not be [`u64::MAX`]; else only their user understands them.
-pub type Entry = [u64; ENTRY_WORDS];
+/// A report. It travels in one of three forms:
+///
+/// ```text
+/// entry 1   0 code   8 price   32 quantity | 0 sequence   32 order
+/// entry 1   the same, with a bit           | the same
+/// entry 2   maker                          | 0
+///
+/// entry 1   0 code             32 quantity | 0
+/// entry 2   sequence                       | order
+/// entry 3   price                          | maker
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What it says, below [`CODES`]; only its user understands it.
+    pub code: u8,
+    /// Quantity.
+    pub qty: u32,
+    /// Number of the message that it answers.
+    pub sequence: u64,
+    /// The order that it is about.
+    pub order: u64,
+    /// Price in ticks.
+    pub ticks: u64,
+    /// The other order of a trade.
+    pub maker: Option<u64>,
+}
 
-type Chunk = [[AtomicU64; ENTRY_WORDS]; CHUNK_ENTRIES as usize];
+/// An entry.
+type Entry = [u64; ENTRY_WORDS];
+
+type Chunk = [[AtomicU64; ENTRY_WORDS]; CHUNK_ENTRIES];
 
 /// A position of its own cache lines (the processor fetches lines in pairs).
 #[derive(Debug, Default)]
@@ -41,10 +81,10 @@ pub struct ReportRing {
 }
 
 impl ReportRing {
-    /// Room for at least `entries` entries.
-    pub fn new(entries: usize) -> Self {
+    /// Room for at least `reports` reports of the longest form.
+    pub fn new(reports: usize) -> Self {
         // One chunk is being written, one being drained.
-        let count = entries.div_ceil(CHUNK_ENTRIES as usize).next_power_of_two() + 2;
+        let count = (3 * reports).div_ceil(CHUNK_ENTRIES).next_power_of_two() + 2;
         let chunk = || std::array::from_fn(|_| [const { AtomicU64::new(0) }; ENTRY_WORDS]);
         Self {
             chunks: (0..count).map(|_| chunk()).collect(),
@@ -59,17 +99,22 @@ impl ReportRing {
     }
 }
 
+/// Takes a breath after a look that found nothing.
+fn pause() {
+    (0..PAUSES).for_each(|_| std::hint::spin_loop());
+}
+
 /// The pushing end. There is one.
 #[derive(Debug)]
 pub struct Producer {
-    /// Places used.
-    pushed: u64,
-    /// Entries shown.
-    shown: u64,
+    /// Places used before the chunk being written.
+    before: u64,
     /// Chunk being written.
     chunk: u32,
     /// Next place in it.
     at: usize,
+    /// Place before which nothing else is to do: what is in the chunk is shown there, or it is full.
+    until: usize,
     /// Stretches whose chunks were taken back.
     reclaimed: u64,
     /// Chunks that were used and are free; the last one freed is used first.
@@ -83,21 +128,47 @@ impl Producer {
     pub fn new(ring: &ReportRing) -> Self {
         ring.order_at(0).store(0, Ordering::Relaxed);
         Self {
-            pushed: 0,
-            shown: 0,
+            before: 0,
             chunk: 0,
             at: 0,
+            until: BATCH_ENTRIES,
             reclaimed: 0,
             free: Vec::with_capacity(ring.chunks.len()),
             touched: 1,
         }
     }
 
-    /// Pushes a report of `N` entries. Waits for the drain when there is no room.
+    /// Pushes a report. Waits for the drain when there is no room.
+    ///
+    /// # Panics
+    /// When its code is not below [`CODES`].
     #[inline(always)]
-    pub fn push<const N: usize>(&mut self, ring: &ReportRing, report: [Entry; N]) {
-        if self.at + N > CHUNK_ENTRIES as usize {
-            self.leave_chunk(ring);
+    pub fn push(&mut self, ring: &ReportRing, report: Report) {
+        let Report { code, qty, sequence, order, ticks, maker } = report;
+        assert!(code < CODES, "code {code}");
+        let first = u64::from(code) | u64::from(qty) << QTY_AT;
+        let is_wide = (sequence | order) >> 32 != 0 || ticks >> (QTY_AT - TICKS_AT) != 0;
+        if is_wide {
+            let maker_bit = if maker.is_some() { HAS_MAKER } else { 0 };
+            let rest = [[sequence, order], [ticks, maker.unwrap_or(0)]];
+            return self.push_wide(ring, [[first | maker_bit | IS_WIDE, 0], rest[0], rest[1]]);
+        }
+        let (first, ids) = (first | ticks << TICKS_AT, sequence | order << 32);
+        match maker {
+            None => self.put(ring, [[first, ids]]),
+            Some(maker) => self.put(ring, [[first | HAS_MAKER, ids], [maker, 0]]),
+        }
+    }
+
+    #[cold]
+    fn push_wide(&mut self, ring: &ReportRing, report: [Entry; 3]) {
+        self.put(ring, report);
+    }
+
+    #[inline(always)]
+    fn put<const N: usize>(&mut self, ring: &ReportRing, report: [Entry; N]) {
+        if self.at + N > self.until {
+            self.end_batch(ring, N);
         }
         let chunk = &ring.chunks[self.chunk as usize];
         for (place, entry) in chunk[self.at..self.at + N].iter().zip(report) {
@@ -106,37 +177,40 @@ impl Producer {
             }
         }
         self.at += N;
-        self.pushed += N as u64;
-        if self.pushed - self.shown >= BATCH_ENTRIES {
-            self.show(ring);
-        }
     }
 
     /// Shows the drain everything that was pushed.
     #[inline]
     pub fn show(&mut self, ring: &ReportRing) {
-        self.shown = self.pushed;
-        ring.shown.0.store(self.shown, Ordering::Release);
+        ring.shown.0.store(self.before + self.at as u64, Ordering::Release);
+    }
+
+    /// Shows what was pushed, and makes room for so many entries, in another chunk where this one has none.
+    #[inline(never)]
+    fn end_batch(&mut self, ring: &ReportRing, entries: usize) {
+        if self.at + entries > CHUNK_ENTRIES {
+            self.leave_chunk(ring);
+        }
+        self.show(ring);
+        self.until = (self.at + BATCH_ENTRIES).min(CHUNK_ENTRIES);
     }
 
     /// Goes on in another chunk; places that are left in this one are marked as skipped.
-    #[inline(never)]
     fn leave_chunk(&mut self, ring: &ReportRing) {
         for place in &ring.chunks[self.chunk as usize][self.at..] {
             place[0].store(SKIPPED, Ordering::Relaxed);
-            self.pushed += 1;
         }
         // The drain needs to know the next chunk before it can leave this one.
-        let stretch = self.pushed / CHUNK_ENTRIES;
-        self.chunk = self.take_chunk(ring, stretch);
+        self.before += CHUNK_ENTRIES as u64;
         self.at = 0;
+        let stretch = self.before / CHUNK_ENTRIES as u64;
+        self.chunk = self.take_chunk(ring, stretch);
         ring.order_at(stretch).store(self.chunk, Ordering::Relaxed);
-        self.show(ring);
     }
 
     fn take_chunk(&mut self, ring: &ReportRing, stretch: u64) -> u32 {
         loop {
-            let drained = ring.drained.0.load(Ordering::Acquire) / CHUNK_ENTRIES;
+            let drained = ring.drained.0.load(Ordering::Acquire) / CHUNK_ENTRIES as u64;
             while self.reclaimed < drained.min(stretch) {
                 self.free.push(ring.order_at(self.reclaimed).load(Ordering::Relaxed));
                 self.reclaimed += 1;
@@ -149,7 +223,7 @@ impl Producer {
                 return self.touched - 1;
             }
             self.show(ring);
-            std::hint::spin_loop();
+            pause();
         }
     }
 }
@@ -162,24 +236,52 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// Gives entries to `take` until there is no other or `take` wants no more; an entry that it
-    /// doesn't want stays.
+    /// Gives reports to `take` until there is no other or `take` wants no more; a report that it
+    /// doesn't want stays. Takes its time where there is none.
     #[inline]
-    pub fn drain(&mut self, ring: &ReportRing, mut take: impl FnMut(Entry) -> bool) {
+    pub fn drain(&mut self, ring: &ReportRing, mut take: impl FnMut(Report) -> bool) {
         let shown = ring.shown.0.load(Ordering::Acquire);
         let before = self.drained;
+        if shown == before {
+            return pause();
+        }
         while self.drained < shown {
-            let at = self.drained % CHUNK_ENTRIES;
+            let at = self.drained as usize % CHUNK_ENTRIES;
             if at == 0 {
-                let stretch = self.drained / CHUNK_ENTRIES;
+                let stretch = self.drained / CHUNK_ENTRIES as u64;
                 self.chunk = ring.order_at(stretch).load(Ordering::Relaxed);
             }
-            let place = &ring.chunks[self.chunk as usize][at as usize];
-            let entry: Entry = std::array::from_fn(|word| place[word].load(Ordering::Relaxed));
-            if entry[0] != SKIPPED && !take(entry) {
+            let places = &ring.chunks[self.chunk as usize][at..];
+            let entry = |number: usize| -> Entry {
+                std::array::from_fn(|word| places[number][word].load(Ordering::Relaxed))
+            };
+            let [first, ids] = entry(0);
+            if first == SKIPPED {
+                self.drained += 1;
+                continue;
+            }
+            let mut report = Report {
+                code: first as u8 & (CODES - 1),
+                qty: (first >> QTY_AT) as u32,
+                sequence: ids & u64::from(u32::MAX),
+                order: ids >> 32,
+                ticks: first >> TICKS_AT & ((1 << (QTY_AT - TICKS_AT)) - 1),
+                maker: None,
+            };
+            let (mut entries, has_maker) = (1, first & HAS_MAKER != 0);
+            if first & IS_WIDE != 0 {
+                [report.sequence, report.order] = entry(1);
+                let [ticks, maker] = entry(2);
+                (report.ticks, report.maker) = (ticks, has_maker.then_some(maker));
+                entries = 3;
+            } else if has_maker {
+                report.maker = Some(entry(1)[0]);
+                entries = 2;
+            }
+            if !take(report) {
                 break;
             }
-            self.drained += 1;
+            self.drained += entries;
         }
         if self.drained != before {
             ring.drained.0.store(self.drained, Ordering::Release);
@@ -191,6 +293,25 @@ impl Consumer {
 mod tests {
     use super::*;
 
+    /// Reports of all three forms, at the bounds of each field and within.
+    fn report(number: u64) -> Report {
+        let random = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let edge = |bits: u32, wide: u64| match random >> 60 {
+            0 => (1 << bits) - 1,
+            1 => 1 << bits,
+            2 => wide,
+            _ => number & ((1 << bits) - 1),
+        };
+        Report {
+            code: (number % u64::from(CODES)) as u8,
+            qty: if number.is_multiple_of(5) { u32::MAX } else { number as u32 },
+            sequence: if number.is_multiple_of(3) { edge(32, u64::MAX) } else { number },
+            order: if number % 3 == 1 { edge(32, u64::MAX) } else { !number & 0xffff },
+            ticks: if number % 3 == 2 { edge(24, u64::MAX) } else { number % 1_000 },
+            maker: (random >> 32 & 1 == 1).then_some(random),
+        }
+    }
+
     #[test]
     fn carries_everything_in_order_between_two_threads() {
         let ring = ReportRing::new(1_000);
@@ -198,23 +319,25 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut producer = Producer::new(&ring);
-                for number in (0..count).step_by(3) {
-                    let entry = |number: u64| [number, !number, number * 3, 7];
-                    producer.push(&ring, [entry(number)]);
-                    producer.push(&ring, [entry(number + 1), entry(number + 2)]);
+                for number in 0..count {
+                    producer.push(&ring, report(number));
                 }
                 producer.show(&ring);
             });
             let (mut consumer, mut next) = (Consumer::default(), 0);
+            // Told at the end: the other thread waits for room as long as there is none.
+            let mut first_wrong = None;
             while next < count {
                 // Now and then it wants only a few.
                 let wanted = if next.is_multiple_of(7) { 3 } else { 1_000 };
                 let mut taken = 0;
-                consumer.drain(&ring, |entry| {
+                consumer.drain(&ring, |found| {
                     if taken == wanted {
                         return false;
                     }
-                    assert_eq!(entry, [next, !next, next * 3, 7]);
+                    if found != report(next) {
+                        first_wrong.get_or_insert((found, report(next)));
+                    }
                     next += 1;
                     taken += 1;
                     true
@@ -223,6 +346,7 @@ mod tests {
                     std::thread::yield_now();
                 }
             }
+            assert_eq!(first_wrong, None, "found and pushed");
         });
     }
 
@@ -230,8 +354,8 @@ mod tests {
     fn a_chunk_that_was_drained_is_used_next() {
         let ring = ReportRing::new(100_000);
         let (mut producer, mut consumer) = (Producer::new(&ring), Consumer::default());
-        for number in 0..100 * CHUNK_ENTRIES {
-            producer.push(&ring, [[number; 4]]);
+        for number in 0..100 * CHUNK_ENTRIES as u64 {
+            producer.push(&ring, report(number));
             consumer.drain(&ring, |_| true);
         }
         assert!(producer.touched <= 3, "{} chunks", producer.touched);
