@@ -13,9 +13,10 @@
 //! | `book` (default) | the book as the engine uses it for prices below [`TICKS_BOUND`], order ids looked up in its index, reports |
 //! | `anywhere` | the same for prices anywhere: levels in a trie instead of an array |
 //! | `engine` | the whole engine: ClOrdIDs, sessions, state hash, complete execution reports; and a look-up more for each cancel and replace, because a request of FIX names its side and its total quantity, a message of the interface does not |
-//! | `null` | no book: each message is acknowledged. The floor: what the hand-off costs. Not valid |
+//! | `null` | no book: each message is acknowledged. What the hand-off costs. Not valid |
+//! | `floor` | the same over the harness's own queue: its floor. Not valid |
 //!
-//! Reports travel over [`ironbook_benches::report_ring`]. Messages are taken one after the other,
+//! Reports travel over [`ironbook_benches::report_ring`], but for `floor`. Messages are taken one after the other,
 //! and none is looked at before its turn.
 #![allow(unsafe_code, missing_docs, reason = "a C interface, documented in its header")]
 
@@ -145,6 +146,8 @@ enum Matcher {
 struct State {
     matcher: Matcher,
     queue: *mut Queue,
+    /// There is one instead of the two above: neither is used.
+    floor: Option<Floor>,
 }
 
 /// The one engine of the process: the interface has no handle for it.
@@ -156,9 +159,52 @@ fn with_state<R>(work: impl FnOnce(&mut Matcher, &mut Out<'_>) -> R) -> R {
     // SAFETY: set by engine_init and freed by engine_shutdown; between the two one thread calls,
     // one call at a time. The ring is shared with the drain, the producer is this thread's alone.
     unsafe {
-        let State { matcher, queue } = &mut *state;
+        let State { matcher, queue, .. } = &mut *state;
         let (ring, producer) = (&(**queue).ring, &mut (**queue).producer);
         work(matcher, &mut Out { ring, producer })
+    }
+}
+
+/// The harness's own queue, and acknowledgements for it.
+struct Floor {
+    push: unsafe extern "C" fn(*mut c_void, *const Report) -> i32,
+    sink: *mut c_void,
+}
+
+/// The floor, if that is what is measured.
+fn floor() -> Option<&'static Floor> {
+    // SAFETY: set by engine_init and freed by engine_shutdown; between the two nobody changes it.
+    unsafe { (*STATE.load(Ordering::Relaxed)).floor.as_ref() }
+}
+
+impl Floor {
+    fn acknowledge(&self, code: u8, sequence: u64, order: u64, ticks: i64, qty: u32) {
+        let ticks = ticks as u64;
+        let report = report_ring::Report { code, qty, sequence, order, ticks, maker: None };
+        let report = Report::from(report);
+        // SAFETY: the harness's own function, with its queue and a report of its type.
+        while unsafe { (self.push)(self.sink, &report) } == 0 {
+            std::hint::spin_loop();
+        }
+    }
+
+    fn new_order(&self, message: &NewOrderMessage) {
+        let NewOrderMessage { order_id, sequence_number, price_ticks, quantity, side, .. } =
+            *message;
+        let code = ORDER_ACK | side << KIND_BITS;
+        self.acknowledge(code, sequence_number, order_id, price_ticks, quantity);
+    }
+
+    fn cancel(&self, message: &CancelMessage) {
+        self.acknowledge(CANCEL_ACK, message.sequence_number, message.order_id, 0, 0);
+    }
+
+    fn modify(&self, message: &ModifyMessage) {
+        let ModifyMessage {
+            order_id, sequence_number, new_price_ticks, new_quantity, side, ..
+        } = *message;
+        let code = MODIFY_ACK | side << KIND_BITS;
+        self.acknowledge(code, sequence_number, order_id, new_price_ticks, new_quantity);
     }
 }
 
@@ -468,16 +514,24 @@ fn book(ticks_max: u64) -> Matcher {
     Matcher::Book(Desk::new(1, ticks_max, ORDERS_MAX, SlotIndex::new(ORDERS_MAX)))
 }
 
+fn is_floor() -> bool {
+    std::env::var("IRONBOOK_ABI").as_deref() == Ok("floor")
+}
+
 #[unsafe(no_mangle)]
-extern "C" fn engine_init(_nonce: u64, _transport: *const Transport, sink: *mut c_void) {
+extern "C" fn engine_init(_nonce: u64, transport: *const Transport, sink: *mut c_void) {
+    let is_floor = is_floor();
+    // SAFETY: the harness gives its own transport where it got none.
+    let floor = is_floor.then(|| Floor { push: unsafe { (*transport).push }, sink });
     let matcher = match std::env::var("IRONBOOK_ABI").as_deref() {
-        Ok("null") => Matcher::Null,
+        Ok("null" | "floor") => Matcher::Null,
         Ok("engine") => Matcher::Engine(Box::new(EngineMatcher::new())),
         Ok("book") | Err(_) => book(TICKS_BOUND - 1),
         Ok("anywhere") => book(TICKS_MAX as u64),
-        Ok(other) => panic!("IRONBOOK_ABI is `{other}`: book, anywhere, engine or null"),
+        Ok(other) => panic!("IRONBOOK_ABI is `{other}`: book, anywhere, engine, null or floor"),
     };
-    let state = Box::new(State { matcher, queue: sink.cast() });
+    let queue = if is_floor { ptr::null_mut() } else { sink.cast() };
+    let state = Box::new(State { matcher, queue, floor });
     STATE.store(Box::into_raw(state), Ordering::Release);
 }
 
@@ -492,6 +546,9 @@ extern "C" fn engine_shutdown() {
 unsafe extern "C" fn engine_on_new_order(message: *const NewOrderMessage) {
     // SAFETY: the harness gives a message of this type.
     let message = unsafe { &*message };
+    if let Some(floor) = floor() {
+        return floor.new_order(message);
+    }
     with_state(|matcher, out| {
         matcher.new_order(message, out);
         out.producer.show(out.ring);
@@ -502,6 +559,9 @@ unsafe extern "C" fn engine_on_new_order(message: *const NewOrderMessage) {
 unsafe extern "C" fn engine_on_cancel(message: *const CancelMessage) {
     // SAFETY: as above.
     let message = unsafe { &*message };
+    if let Some(floor) = floor() {
+        return floor.cancel(message);
+    }
     with_state(|matcher, out| {
         matcher.cancel(message, out);
         out.producer.show(out.ring);
@@ -512,6 +572,9 @@ unsafe extern "C" fn engine_on_cancel(message: *const CancelMessage) {
 unsafe extern "C" fn engine_on_modify(message: *const ModifyMessage) {
     // SAFETY: as above.
     let message = unsafe { &*message };
+    if let Some(floor) = floor() {
+        return floor.modify(message);
+    }
     with_state(|matcher, out| {
         matcher.modify(message, out);
         out.producer.show(out.ring);
@@ -522,6 +585,19 @@ unsafe extern "C" fn engine_on_modify(message: *const ModifyMessage) {
 unsafe extern "C" fn engine_on_batch(messages: *const Message, count: u32) {
     // SAFETY: the harness gives so many messages.
     let messages = unsafe { std::slice::from_raw_parts(messages, count as usize) };
+    if let Some(floor) = floor() {
+        for message in messages {
+            // SAFETY: the kind says which message it is.
+            unsafe {
+                match message.kind {
+                    0 => floor.new_order(&message.payload.new),
+                    1 => floor.cancel(&message.payload.cancel),
+                    _ => floor.modify(&message.payload.modify),
+                }
+            }
+        }
+        return;
+    }
     with_state(|matcher, out| {
         for message in messages {
             // SAFETY: the kind says which message it is.
@@ -539,28 +615,41 @@ unsafe extern "C" fn engine_on_batch(messages: *const Message, count: u32) {
 
 #[unsafe(no_mangle)]
 extern "C" fn engine_flush() {
+    if floor().is_some() {
+        return;
+    }
     with_state(|_, out| out.producer.show(out.ring));
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn engine_query_best_bid() -> i64 {
-    with_state(|matcher, _| matcher.best(Side::Buy).unwrap_or(i64::MIN))
+    best(Side::Buy).unwrap_or(i64::MIN)
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn engine_query_best_ask() -> i64 {
-    with_state(|matcher, _| matcher.best(Side::Sell).unwrap_or(i64::MAX))
+    best(Side::Sell).unwrap_or(i64::MAX)
+}
+
+fn best(side: Side) -> Option<i64> {
+    match floor() {
+        Some(_) => None,
+        None => with_state(|matcher, _| matcher.best(side)),
+    }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn engine_query_depth_at(ticks: i64, side: u8) -> u64 {
+    if floor().is_some() {
+        return 0;
+    }
     with_state(|matcher, _| matcher.qty_at(side_of(side), ticks))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn engine_get_transport() -> *const Transport {
     static TRANSPORT: Transport = Transport { create, push, drain, flush, destroy };
-    &TRANSPORT
+    if is_floor() { ptr::null() } else { &TRANSPORT }
 }
 
 unsafe extern "C" fn create(capacity: u32) -> *mut c_void {
