@@ -2,7 +2,7 @@
 //!
 //! [`Facts`] are read from the system, [`judge`] alone decides what they mean.
 
-use std::{fs, path::Path, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, path::PathBuf, time::Duration};
 
 use ironbook_benches::{
     distance::{FAR_CPU, MeasureError, noise, pin},
@@ -70,6 +70,8 @@ pub struct Facts {
     noise_max_ns: u64,
     /// Median sync of a page in the directory, or why there is none.
     sync_p50_us: Result<f64, String>,
+    /// Interrupts of devices that the core's processor had meanwhile, each with its number and its device.
+    core_interrupts: Vec<(String, u64)>,
 }
 
 /// How serious a finding is.
@@ -118,6 +120,9 @@ impl Facts {
         let place = existing_parent(dir);
         let refused = |error| Failure::new(Exit::Usage, format!("{}: {error}", place.display()));
         let room = statvfs(place).map_err(refused)?;
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let interrupts = || device_interrupts(&word("/proc/interrupts"), processors - 1);
+        let interrupts_before = interrupts();
         let gaps = std::thread::scope(|scope| {
             // A thread of its own is pinned; this one may go on anywhere.
             let watch = scope.spawn(|| {
@@ -131,7 +136,7 @@ impl Facts {
             .map_err(MeasureError::from)
             .and_then(|dir| sync_of_a_page(dir.path(), SYNCS));
         Ok(Self {
-            processors: std::thread::available_parallelism().map_or(1, usize::from),
+            processors,
             kernel: word("/proc/sys/kernel/osrelease"),
             clock_source: word("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
             governors: governors(),
@@ -151,6 +156,7 @@ impl Facts {
             sync_p50_us: sync
                 .map(|sync| sync.value_at_quantile(0.5) as f64 / 1e3)
                 .map_err(|error| format!("{}: {error}", place.display())),
+            core_interrupts: grown(&interrupts_before, &interrupts()),
         })
     }
 }
@@ -246,6 +252,22 @@ pub fn judge(facts: &Facts) -> Vec<Check> {
         unless(facts.noise_p999_ns <= NOISE_P999_NS_MAX && facts.noise_max_ns <= NOISE_MAX_NS, Bad),
         "an empty loop was interrupted for so long; no venue can be steadier than that",
     );
+    let interrupts: Vec<_> = facts
+        .core_interrupts
+        .iter()
+        .map(|(device, count)| format!("{} of {device}", grouped(*count)))
+        .collect();
+    check(
+        "interrupts",
+        if interrupts.is_empty() {
+            "none of devices on the core's processor".to_owned()
+        } else {
+            format!("on the core's processor meanwhile: {}", interrupts.join(", "))
+        },
+        unless(interrupts.is_empty(), Note),
+        "each stops the core for microseconds: stop irqbalance, then for each number \
+         echo 0 > /proc/irq/NUMBER/smp_affinity_list (or another processor)",
+    );
     match &facts.sync_p50_us {
         Ok(us) => check(
             "disk",
@@ -320,6 +342,34 @@ fn swap_used_kib(swaps: &str) -> u64 {
     swaps.lines().skip(1).filter_map(used).sum()
 }
 
+/// Interrupts of devices, which have numbers, on a processor since the system started, by number and device;
+/// those of the kernel itself (timers, calls between processors) have letters.
+fn device_interrupts(interrupts: &str, processor: usize) -> BTreeMap<String, u64> {
+    let mut lines = interrupts.lines();
+    let mut header = lines.next().unwrap_or_default().split_whitespace();
+    let name = format!("CPU{processor}");
+    let Some(column) = header.position(|processor| processor == name) else {
+        return BTreeMap::new();
+    };
+    let of_device = |line: &str| {
+        let mut words = line.split_whitespace();
+        let number = words.next()?.strip_suffix(':')?.parse::<u64>().ok()?;
+        let count = words.nth(column)?.parse().ok()?;
+        Some((format!("{number} {}", words.last()?), count))
+    };
+    lines.filter_map(of_device).collect()
+}
+
+/// What has grown from before to after, most first.
+fn grown(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
+    let count = |(device, &count): (&String, &u64)| {
+        (device.clone(), count.saturating_sub(before.get(device).copied().unwrap_or(0)))
+    };
+    let mut grown: Vec<_> = after.iter().map(count).filter(|(_, count)| *count > 0).collect();
+    grown.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    grown
+}
+
 /// The first two numbers of a kernel's release.
 fn version(release: &str) -> (u64, u64) {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok());
@@ -346,6 +396,7 @@ mod tests {
             noise_p999_ns: 100,
             noise_max_ns: 40_000,
             sync_p50_us: Ok(90.0),
+            core_interrupts: Vec::new(),
         }
     }
 
@@ -371,7 +422,7 @@ mod tests {
     fn each_weakness_is_found_by_itself() {
         use Verdict::{Bad, Note};
         type Change = fn(&mut Facts);
-        let cases: [(&str, Verdict, Change); 13] = [
+        let cases: [(&str, Verdict, Change); 14] = [
             ("processors", Note, |facts| facts.processors = 2),
             ("kernel", Bad, |facts| facts.kernel = "5.10.0".to_owned()),
             ("clock source", Bad, |facts| facts.clock_source = "hpet".to_owned()),
@@ -384,6 +435,7 @@ mod tests {
             ("open files", Note, |facts| facts.open_files_max = 1_024),
             ("free space", Note, |facts| facts.free_bytes = 1 << 30),
             ("noise", Bad, |facts| facts.noise_max_ns = 5_000_000),
+            ("interrupts", Note, |facts| facts.core_interrupts.push(("36 disk".to_owned(), 1))),
             ("disk", Bad, |facts| facts.sync_p50_us = Err("EIO".to_owned())),
         ];
         for (what, verdict, change) in cases {
@@ -402,5 +454,25 @@ mod tests {
         let swaps =
             "Filename Type Size Used Priority\n/dev/a partition 100 40 -2\n/dev/b file 9 2 -3";
         assert_eq!(swap_used_kib(swaps), 42);
+    }
+
+    #[test]
+    fn interrupts_of_devices_are_told_from_those_of_the_kernel() {
+        // The second processor is switched off, and has no column.
+        let before = "       CPU0  CPU2\n 24:  1  5  IO-APIC  5-edge  ACPI\n 36:  7  90  PCI-MSIX  1-edge  disk\n\
+                      LOC:  9  9  Local timer interrupts\nERR:  0\n";
+        let after = before
+            .replace("  90 ", "  190 ")
+            .replace("  5  IO", "  6  IO")
+            .replace("9  9", "99  99");
+        let of = |text: &str| device_interrupts(text, 2);
+        assert_eq!(
+            of(before),
+            BTreeMap::from([("24 ACPI".to_owned(), 5), ("36 disk".to_owned(), 90)])
+        );
+        let found = grown(&of(before), &of(&after));
+        assert_eq!(found, [("36 disk".to_owned(), 100), ("24 ACPI".to_owned(), 1)]);
+        assert_eq!(grown(&of(before), &of(before)), []);
+        assert!(device_interrupts(before, 1).is_empty() && device_interrupts("", 0).is_empty());
     }
 }
