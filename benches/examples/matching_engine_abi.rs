@@ -16,8 +16,8 @@
 //! | `null` | no book: each message is acknowledged. What the hand-off costs. Not valid |
 //! | `floor` | the same over the harness's own queue: its floor. Not valid |
 //!
-//! Reports travel over [`ironbook_benches::report_ring`], but for `floor`. Messages are taken one after the other,
-//! and none is looked at before its turn.
+//! But for `floor`, reports travel over [`ironbook_benches::report_ring`]. Messages are taken one
+//! after the other, and none is looked at before its turn.
 #![allow(unsafe_code, missing_docs, reason = "a C interface, documented in its header")]
 
 use std::{
@@ -143,44 +143,99 @@ enum Matcher {
     Null,
 }
 
+/// The way of reports to the drain.
+enum Way {
+    /// Made by [`create`].
+    Ring(*mut Queue),
+    Harness(HarnessQueue),
+}
+
+/// The harness's own queue.
+#[derive(Clone, Copy)]
+struct HarnessQueue {
+    push: unsafe extern "C" fn(*mut c_void, *const Report) -> i32,
+    sink: *mut c_void,
+}
+
 struct State {
     matcher: Matcher,
-    queue: *mut Queue,
-    /// There is one instead of the two above: neither is used.
-    floor: Option<Floor>,
+    way: Way,
 }
 
 /// The one engine of the process: the interface has no handle for it.
 static STATE: AtomicPtr<State> = AtomicPtr::new(ptr::null_mut());
 
-/// What the matching thread works on.
-fn with_state<R>(work: impl FnOnce(&mut Matcher, &mut Out<'_>) -> R) -> R {
-    let state = STATE.load(Ordering::Relaxed);
-    // SAFETY: set by engine_init and freed by engine_shutdown; between the two one thread calls,
-    // one call at a time. The ring is shared with the drain, the producer is this thread's alone.
-    unsafe {
-        let State { matcher, queue, .. } = &mut *state;
-        let (ring, producer) = (&(**queue).ring, &mut (**queue).producer);
-        work(matcher, &mut Out { ring, producer })
+/// What the matching thread works on: the matcher, and where its reports go. Compiled for either way.
+macro_rules! with_state {
+    (|$matcher:pat_param, $out:ident| $work:expr) => {{
+        // SAFETY: set by engine_init and freed by engine_shutdown; between the two one thread calls,
+        // one call at a time.
+        let State { matcher: $matcher, way } = unsafe { &mut *STATE.load(Ordering::Relaxed) };
+        match *way {
+            Way::Ring(queue) => {
+                // SAFETY: made by `create`. The ring is shared with the drain, the producer is this
+                // thread's alone.
+                let $out = &mut unsafe {
+                    RingEnd { ring: &(*queue).ring, producer: &mut (*queue).producer }
+                };
+                $work
+            }
+            Way::Harness(mut queue) => {
+                let $out = &mut queue;
+                $work
+            }
+        }
+    }};
+}
+
+/// The matcher, for a query.
+fn matcher<'a>() -> &'a Matcher {
+    // SAFETY: as above; the query is the one call.
+    unsafe { &(*STATE.load(Ordering::Relaxed)).matcher }
+}
+
+/// Where reports go.
+trait Out {
+    /// Waits for the drain when there is no room.
+    fn push(&mut self, report: report_ring::Report);
+
+    /// Shows the drain everything that was pushed.
+    fn show(&mut self);
+
+    #[inline(always)]
+    fn report(&mut self, kind: u8, side: Side, sequence: u64, order: u64, ticks: u64, qty: u32) {
+        let code = kind | side_code(side) << KIND_BITS;
+        self.push(report_ring::Report { code, qty, sequence, order, ticks, maker: None });
+    }
+
+    #[inline(always)]
+    fn trade(&mut self, sequence: u64, taker: u64, maker: u64, ticks: u64, qty: u32) {
+        let (code, order, maker) = (TRADE, taker, Some(maker));
+        self.push(report_ring::Report { code, qty, sequence, order, ticks, maker });
     }
 }
 
-/// The harness's own queue, and acknowledgements for it.
-struct Floor {
-    push: unsafe extern "C" fn(*mut c_void, *const Report) -> i32,
-    sink: *mut c_void,
+/// The matching thread's end of the ring.
+struct RingEnd<'a> {
+    ring: &'a ReportRing,
+    producer: &'a mut Producer,
 }
 
-/// The floor, if that is what is measured.
-fn floor() -> Option<&'static Floor> {
-    // SAFETY: set by engine_init and freed by engine_shutdown; between the two nobody changes it.
-    unsafe { (*STATE.load(Ordering::Relaxed)).floor.as_ref() }
+impl Out for RingEnd<'_> {
+    #[inline(always)]
+    fn push(&mut self, report: report_ring::Report) {
+        self.producer.push(self.ring, report);
+    }
+
+    #[inline(always)]
+    fn show(&mut self) {
+        self.producer.show(self.ring);
+    }
 }
 
-impl Floor {
-    fn acknowledge(&self, code: u8, sequence: u64, order: u64, ticks: i64, qty: u32) {
-        let ticks = ticks as u64;
-        let report = report_ring::Report { code, qty, sequence, order, ticks, maker: None };
+impl Out for HarnessQueue {
+    #[inline(always)]
+    fn push(&mut self, report: report_ring::Report) {
         let report = Report::from(report);
         // SAFETY: the harness's own function, with its queue and a report of its type.
         while unsafe { (self.push)(self.sink, &report) } == 0 {
@@ -188,46 +243,8 @@ impl Floor {
         }
     }
 
-    fn new_order(&self, message: &NewOrderMessage) {
-        let NewOrderMessage { order_id, sequence_number, price_ticks, quantity, side, .. } =
-            *message;
-        let code = ORDER_ACK | side << KIND_BITS;
-        self.acknowledge(code, sequence_number, order_id, price_ticks, quantity);
-    }
-
-    fn cancel(&self, message: &CancelMessage) {
-        self.acknowledge(CANCEL_ACK, message.sequence_number, message.order_id, 0, 0);
-    }
-
-    fn modify(&self, message: &ModifyMessage) {
-        let ModifyMessage {
-            order_id, sequence_number, new_price_ticks, new_quantity, side, ..
-        } = *message;
-        let code = MODIFY_ACK | side << KIND_BITS;
-        self.acknowledge(code, sequence_number, order_id, new_price_ticks, new_quantity);
-    }
-}
-
-/// Where reports go.
-struct Out<'a> {
-    ring: &'a ReportRing,
-    producer: &'a mut Producer,
-}
-
-impl Out<'_> {
-    #[inline(always)]
-    fn report(&mut self, kind: u8, side: Side, sequence: u64, order: u64, ticks: u64, qty: u32) {
-        let code = kind | side_code(side) << KIND_BITS;
-        let report = report_ring::Report { code, qty, sequence, order, ticks, maker: None };
-        self.producer.push(self.ring, report);
-    }
-
-    #[inline(always)]
-    fn trade(&mut self, sequence: u64, taker: u64, maker: u64, ticks: u64, qty: u32) {
-        let (code, order, maker) = (TRADE, taker, Some(maker));
-        self.producer
-            .push(self.ring, report_ring::Report { code, qty, sequence, order, ticks, maker });
-    }
+    /// It shows each report at once.
+    fn show(&mut self) {}
 }
 
 #[inline(always)]
@@ -242,7 +259,7 @@ fn side_of(code: u8) -> Side {
 
 impl Matcher {
     #[inline(always)]
-    fn new_order(&mut self, message: &NewOrderMessage, out: &mut Out<'_>) {
+    fn new_order(&mut self, message: &NewOrderMessage, out: &mut impl Out) {
         let NewOrderMessage { order_id, sequence_number, quantity, .. } = *message;
         let (ticks, side) = (message.price_ticks as u64, side_of(message.side));
         match self {
@@ -266,7 +283,7 @@ impl Matcher {
     }
 
     #[inline(always)]
-    fn cancel(&mut self, message: &CancelMessage, out: &mut Out<'_>) {
+    fn cancel(&mut self, message: &CancelMessage, out: &mut impl Out) {
         let CancelMessage { order_id, sequence_number } = *message;
         match self {
             Self::Book(desk) => match desk.cancel(BookId(0), order_id) {
@@ -281,7 +298,7 @@ impl Matcher {
     }
 
     #[inline(always)]
-    fn modify(&mut self, message: &ModifyMessage, out: &mut Out<'_>) {
+    fn modify(&mut self, message: &ModifyMessage, out: &mut impl Out) {
         let ModifyMessage { order_id, sequence_number, new_quantity, .. } = *message;
         let (ticks, side) = (message.new_price_ticks as u64, side_of(message.side));
         match self {
@@ -376,13 +393,13 @@ impl EngineMatcher {
     }
 
     #[inline(always)]
-    fn apply(&mut self, command: &Command, order: u64, number: u64, out: &mut Out<'_>) {
+    fn apply(&mut self, command: &Command, order: u64, number: u64, out: &mut impl Out) {
         let stamp = self.sequencer.stamp(Timestamp(number));
         let mut sink = ReportSink { out, number, order };
         self.sequencer.resume_at(self.engine.apply(stamp, command, &mut sink));
     }
 
-    fn new_order(&mut self, message: &NewOrderMessage, out: &mut Out<'_>) {
+    fn new_order(&mut self, message: &NewOrderMessage, out: &mut impl Out) {
         let order = message.order_id;
         let uses = &mut self.uses[order as usize];
         *uses = uses.checked_add(1).expect("an id is used 255 times at most");
@@ -402,7 +419,7 @@ impl EngineMatcher {
         self.apply(&new.into(), order, message.sequence_number, out);
     }
 
-    fn cancel(&mut self, message: &CancelMessage, out: &mut Out<'_>) {
+    fn cancel(&mut self, message: &CancelMessage, out: &mut impl Out) {
         let order = message.order_id;
         let name = self.name(order, self.version(order));
         // The interface names no side; the engine's requests do.
@@ -421,7 +438,7 @@ impl EngineMatcher {
         self.apply(&cancel.into(), order, message.sequence_number, out);
     }
 
-    fn modify(&mut self, message: &ModifyMessage, out: &mut Out<'_>) {
+    fn modify(&mut self, message: &ModifyMessage, out: &mut impl Out) {
         let order = message.order_id;
         let version = self.version(order);
         let (old, new) = (self.name(order, version), self.name(order, version.wrapping_add(1)));
@@ -458,13 +475,13 @@ fn account(order: u64) -> Account {
 }
 
 /// Makes the benchmark's reports of the engine's events.
-struct ReportSink<'a, 'b> {
-    out: &'a mut Out<'b>,
+struct ReportSink<'a, O> {
+    out: &'a mut O,
     number: u64,
     order: u64,
 }
 
-impl EventSink for ReportSink<'_, '_> {
+impl<O: Out> EventSink for ReportSink<'_, O> {
     #[inline(always)]
     fn emit<E: EventRecord + Into<Event>>(&mut self, _: Stamp, event: &E) {
         match (*event).into() {
@@ -481,7 +498,7 @@ impl EventSink for ReportSink<'_, '_> {
     }
 }
 
-impl ReportSink<'_, '_> {
+impl<O: Out> ReportSink<'_, O> {
     #[inline(always)]
     fn execution(&mut self, report: &Execution) {
         let (number, side) = (self.number, report.side);
@@ -514,15 +531,19 @@ fn book(ticks_max: u64) -> Matcher {
     Matcher::Book(Desk::new(1, ticks_max, ORDERS_MAX, SlotIndex::new(ORDERS_MAX)))
 }
 
+/// Whether reports go over the harness's own queue.
 fn is_floor() -> bool {
     std::env::var("IRONBOOK_ABI").as_deref() == Ok("floor")
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn engine_init(_nonce: u64, transport: *const Transport, sink: *mut c_void) {
-    let is_floor = is_floor();
-    // SAFETY: the harness gives its own transport where it got none.
-    let floor = is_floor.then(|| Floor { push: unsafe { (*transport).push }, sink });
+    let way = if is_floor() {
+        // SAFETY: the harness gives its own transport where it got none.
+        Way::Harness(HarnessQueue { push: unsafe { (*transport).push }, sink })
+    } else {
+        Way::Ring(sink.cast())
+    };
     let matcher = match std::env::var("IRONBOOK_ABI").as_deref() {
         Ok("null" | "floor") => Matcher::Null,
         Ok("engine") => Matcher::Engine(Box::new(EngineMatcher::new())),
@@ -530,8 +551,7 @@ extern "C" fn engine_init(_nonce: u64, transport: *const Transport, sink: *mut c
         Ok("anywhere") => book(TICKS_MAX as u64),
         Ok(other) => panic!("IRONBOOK_ABI is `{other}`: book, anywhere, engine, null or floor"),
     };
-    let queue = if is_floor { ptr::null_mut() } else { sink.cast() };
-    let state = Box::new(State { matcher, queue, floor });
+    let state = Box::new(State { matcher, way });
     STATE.store(Box::into_raw(state), Ordering::Release);
 }
 
@@ -546,12 +566,9 @@ extern "C" fn engine_shutdown() {
 unsafe extern "C" fn engine_on_new_order(message: *const NewOrderMessage) {
     // SAFETY: the harness gives a message of this type.
     let message = unsafe { &*message };
-    if let Some(floor) = floor() {
-        return floor.new_order(message);
-    }
-    with_state(|matcher, out| {
+    with_state!(|matcher, out| {
         matcher.new_order(message, out);
-        out.producer.show(out.ring);
+        out.show();
     });
 }
 
@@ -559,12 +576,9 @@ unsafe extern "C" fn engine_on_new_order(message: *const NewOrderMessage) {
 unsafe extern "C" fn engine_on_cancel(message: *const CancelMessage) {
     // SAFETY: as above.
     let message = unsafe { &*message };
-    if let Some(floor) = floor() {
-        return floor.cancel(message);
-    }
-    with_state(|matcher, out| {
+    with_state!(|matcher, out| {
         matcher.cancel(message, out);
-        out.producer.show(out.ring);
+        out.show();
     });
 }
 
@@ -572,12 +586,9 @@ unsafe extern "C" fn engine_on_cancel(message: *const CancelMessage) {
 unsafe extern "C" fn engine_on_modify(message: *const ModifyMessage) {
     // SAFETY: as above.
     let message = unsafe { &*message };
-    if let Some(floor) = floor() {
-        return floor.modify(message);
-    }
-    with_state(|matcher, out| {
+    with_state!(|matcher, out| {
         matcher.modify(message, out);
-        out.producer.show(out.ring);
+        out.show();
     });
 }
 
@@ -585,20 +596,7 @@ unsafe extern "C" fn engine_on_modify(message: *const ModifyMessage) {
 unsafe extern "C" fn engine_on_batch(messages: *const Message, count: u32) {
     // SAFETY: the harness gives so many messages.
     let messages = unsafe { std::slice::from_raw_parts(messages, count as usize) };
-    if let Some(floor) = floor() {
-        for message in messages {
-            // SAFETY: the kind says which message it is.
-            unsafe {
-                match message.kind {
-                    0 => floor.new_order(&message.payload.new),
-                    1 => floor.cancel(&message.payload.cancel),
-                    _ => floor.modify(&message.payload.modify),
-                }
-            }
-        }
-        return;
-    }
-    with_state(|matcher, out| {
+    with_state!(|matcher, out| {
         for message in messages {
             // SAFETY: the kind says which message it is.
             unsafe {
@@ -609,41 +607,28 @@ unsafe extern "C" fn engine_on_batch(messages: *const Message, count: u32) {
                 }
             }
         }
-        out.producer.show(out.ring);
+        out.show();
     });
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn engine_flush() {
-    if floor().is_some() {
-        return;
-    }
-    with_state(|_, out| out.producer.show(out.ring));
+    with_state!(|_, out| out.show());
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn engine_query_best_bid() -> i64 {
-    best(Side::Buy).unwrap_or(i64::MIN)
+    matcher().best(Side::Buy).unwrap_or(i64::MIN)
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn engine_query_best_ask() -> i64 {
-    best(Side::Sell).unwrap_or(i64::MAX)
-}
-
-fn best(side: Side) -> Option<i64> {
-    match floor() {
-        Some(_) => None,
-        None => with_state(|matcher, _| matcher.best(side)),
-    }
+    matcher().best(Side::Sell).unwrap_or(i64::MAX)
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn engine_query_depth_at(ticks: i64, side: u8) -> u64 {
-    if floor().is_some() {
-        return 0;
-    }
-    with_state(|matcher, _| matcher.qty_at(side_of(side), ticks))
+    matcher().qty_at(side_of(side), ticks)
 }
 
 #[unsafe(no_mangle)]

@@ -9,6 +9,10 @@
 //! - [`crowd`]: many sessions at once.
 //! - [`durability`]: what the disk adds.
 //! - [`sample`]: single messages.
+//! - [`workload`]: commands and requests of a flow.
+//! - [`book`]: the book alone, on flows that other books can play.
+//! - [`report_ring`]: how a public benchmark gets its reports.
+#![deny(unsafe_code)]
 
 pub mod book;
 pub mod crowd;

@@ -1,23 +1,23 @@
 //! The way of reports from the thread that matches to the one that publishes them.
 //!
-//! One thread pushes, one drains. A report takes 16 bytes where its ids and its price leave that
-//! room, because each line of the cache that changes hands costs both processors a miss, and up to 48
-//! else, within one chunk. Chunks have 4 KiB; a chunk that was drained is used again next,
-//! while it is still in the caches, and new ones are touched only when the drain falls behind. What
-//! was pushed is shown to the drain a batch at a time, the drain's progress is asked for once a
-//! chunk, and a drain that finds nothing takes a breath before it may look again: positions change
-//! hands, too, and whoever looks at one all the time keeps its owner from writing it. Reports are
-//! written past the caches of the pushing thread, which never reads them.
+//! One thread pushes, one drains. What such a ring costs is lines of the cache that change hands:
+//!
+//! - A report takes 16 bytes where its ids and its price leave that room, and up to 48 else, within
+//!   one chunk of 4 KiB.
+//! - Reports are written past the caches of the pushing thread, which never reads them: it doesn't
+//!   wait until a line that the drain has read is its own again.
+//! - They are shown to the drain a chunk at a time, and the drain's progress is asked for once a chunk.
+//!   A chunk that was drained is used again next; new ones are touched only when the drain falls behind.
+//! - Who finds nothing takes a breath before it looks again: whoever looks at a position all the time
+//!   keeps its owner from writing it.
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Words of an entry.
 const ENTRY_WORDS: usize = 2;
-/// Entries of a chunk.
+/// Entries of a chunk, and those that are shown together, at the latest.
 const CHUNK_ENTRIES: usize = 256;
-/// Entries after which a batch is shown, at the latest.
-const BATCH_ENTRIES: usize = 256;
 /// Pauses of the processor after a look that found nothing, about a microsecond.
 const PAUSES: u32 = 64;
 
@@ -139,8 +139,6 @@ pub struct Producer {
     chunk: u32,
     /// Next place in it.
     at: usize,
-    /// Place before which nothing else is to do: what is in the chunk is shown there, or it is full.
-    until: usize,
     /// Stretches whose chunks were taken back.
     reclaimed: u64,
     /// Chunks that were used and are free; the last one freed is used first.
@@ -157,7 +155,6 @@ impl Producer {
             before: 0,
             chunk: 0,
             at: 0,
-            until: BATCH_ENTRIES,
             reclaimed: 0,
             free: Vec::with_capacity(ring.chunks.len()),
             touched: 1,
@@ -193,8 +190,8 @@ impl Producer {
 
     #[inline(always)]
     fn put<const N: usize>(&mut self, ring: &ReportRing, report: [Entry; N]) {
-        if self.at + N > self.until {
-            self.end_batch(ring, N);
+        if self.at + N > CHUNK_ENTRIES {
+            self.leave_chunk(ring);
         }
         let chunk = &ring.chunks[self.chunk as usize];
         for (place, entry) in chunk[self.at..self.at + N].iter().zip(report) {
@@ -212,17 +209,9 @@ impl Producer {
         ring.shown.0.store(self.before + self.at as u64, Ordering::Release);
     }
 
-    /// Shows what was pushed, and makes room for so many entries, in another chunk where this one has none.
+    /// Shows what was pushed, and goes on in another chunk; places that are left in this one are marked
+    /// as skipped.
     #[inline(never)]
-    fn end_batch(&mut self, ring: &ReportRing, entries: usize) {
-        if self.at + entries > CHUNK_ENTRIES {
-            self.leave_chunk(ring);
-        }
-        self.show(ring);
-        self.until = (self.at + BATCH_ENTRIES).min(CHUNK_ENTRIES);
-    }
-
-    /// Goes on in another chunk; places that are left in this one are marked as skipped.
     fn leave_chunk(&mut self, ring: &ReportRing) {
         for place in &ring.chunks[self.chunk as usize][self.at..] {
             store_past_caches(&place[0], SKIPPED);
@@ -233,6 +222,7 @@ impl Producer {
         let stretch = self.before / CHUNK_ENTRIES as u64;
         self.chunk = self.take_chunk(ring, stretch);
         ring.order_at(stretch).store(self.chunk, Ordering::Relaxed);
+        self.show(ring);
     }
 
     fn take_chunk(&mut self, ring: &ReportRing, stretch: u64) -> u32 {

@@ -1,6 +1,7 @@
 //! The `ironbook` command line: a venue, and the tools around it.
 //!
 //! Each subcommand is a module that says what it does and ends with one of the [`output::Exit`] codes.
+#![forbid(unsafe_code)]
 
 mod access;
 mod bench;
