@@ -291,12 +291,21 @@ impl<'a> Load<'a> {
         self.start = SystemClock.now().0;
         self.numbered_before = self.intended.len() as u64;
         self.warm_up_to = self.numbered_before + warm_up;
-        let ended = self.send_all(flow, &mut progress);
+        let ended = self.send_all(flow, &mut progress).map_err(|reason| self.last_words(reason));
         self.took_before += SystemClock.now().0 - self.start;
         self.report.duration = Duration::from_nanos(self.took_before);
         self.report.unanswered = self.waiting();
         progress(self.report.requests());
         ended
+    }
+
+    /// Takes what was read of a block and not decoded yet, before the load ends. The reason for which it ends is
+    /// the venue's, where that has said one.
+    fn last_words(&mut self, reason: ClientError) -> ClientError {
+        match (reason, self.decode(|_| true)) {
+            (ClientError::Broken(_), Err(ended @ ClientError::Ended { .. })) => ended,
+            (reason, _) => reason,
+        }
     }
 
     /// Logs out, and says what came of all flows.
@@ -508,11 +517,20 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// Takes what came.
+    /// Reads what came. Answers to all of a block but the last are decoded when that one's have come.
     #[inline]
     fn receive(&mut self) -> Result<(), ClientError> {
-        let Self { clients, options, intended, answered, report, held, held_max, has_read, .. } =
-            self;
+        for client in &mut self.clients {
+            self.has_read |= client.read()? > 0;
+        }
+        let is_quiet = self.held.is_empty() || self.held_max == 1;
+        self.decode(|client| is_quiet || client.must_decode())
+    }
+
+    /// Takes what was read by those that it is time for.
+    #[inline]
+    fn decode(&mut self, is_time: impl Fn(&Client) -> bool) -> Result<(), ClientError> {
+        let Self { clients, options, intended, answered, report, .. } = self;
         let (start, before, warm_up_to) = (self.start, self.took_before, self.warm_up_to);
         let prefix = options.prefix.as_bytes();
         let mut on_message = |message: &Message<'_>, now: u64| {
@@ -528,14 +546,11 @@ impl<'a> Load<'a> {
             *place = 0;
             *answered += 1;
         };
-        for client in clients {
-            *has_read |= client.read()? > 0;
-            // Answers to all of a block but the last are decoded when that one's have come.
-            if client.has_read() && (held.is_empty() || *held_max == 1 || client.must_decode()) {
-                client.decode(&mut on_message)?;
-            }
+        let mut ended = Ok(());
+        for client in clients.iter_mut().filter(|client| client.has_read() && is_time(client)) {
+            ended = ended.and(client.decode(&mut on_message));
         }
-        Ok(())
+        ended
     }
 }
 

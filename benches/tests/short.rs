@@ -1,7 +1,11 @@
 //! Every distance once, small: what the benchmarks call works and counts right. No figure is
 //! judged here.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    time::{Duration, Instant},
+};
 
 use ironbook_benches::{
     book::{self, Desk, SHAPES, SlotArray, SlotIndex, Slots, TradeHash},
@@ -23,6 +27,20 @@ fn options() -> Options {
 fn replay(dir: &std::path::Path) -> Replayed {
     let mut reader = Reader::open(dir).expect("a journal");
     play(&mut reader, None).expect("the journal plays back")
+}
+
+fn load_options(address: SocketAddr, pace: Pace, prefix: &str) -> LoadOptions {
+    LoadOptions {
+        address,
+        comp_ids: vec!["LOADGEN".to_owned()],
+        venue: "IRONBOOK".to_owned(),
+        access: Default::default(),
+        symbols: vec!["MSFT".to_owned()],
+        pace,
+        in_flight_max: 64,
+        prefix: prefix.to_owned(),
+        silence_max: load::SILENCE_MAX,
+    }
 }
 
 #[test]
@@ -72,17 +90,7 @@ fn socket_and_load_answer_every_request() {
     let venue = distance::venue(dir.path()).expect("a venue");
     let latency = distance::socket(venue.address(), 200).expect("a measurement");
     assert_eq!(latency.len(), 200, "one round trip for each request");
-    let options = LoadOptions {
-        address: venue.address(),
-        comp_ids: vec!["LOADGEN".to_owned()],
-        venue: "IRONBOOK".to_owned(),
-        access: Default::default(),
-        symbols: vec!["MSFT".to_owned()],
-        pace: Pace::Unlimited,
-        in_flight_max: 64,
-        prefix: "short-".to_owned(),
-        silence_max: load::SILENCE_MAX,
-    };
+    let options = load_options(venue.address(), Pace::Unlimited, "short-");
     let flow = Synthetic::new(1, 1, Mix::default(), SCALES).take(1_000);
     let mut sent = 0;
     let report = load::run(flow, &options, |count| sent = count).expect("a load");
@@ -135,17 +143,7 @@ fn socket_and_load_answer_every_request() {
 fn a_load_that_stops_counts_what_was_sent_and_not_what_is_encoded() {
     let dir = tempfile::tempdir().unwrap();
     let venue = distance::venue(dir.path()).expect("a venue");
-    let options = LoadOptions {
-        address: venue.address(),
-        comp_ids: vec!["LOADGEN".to_owned()],
-        venue: "IRONBOOK".to_owned(),
-        access: Default::default(),
-        symbols: vec!["MSFT".to_owned()],
-        pace: Pace::PerSecond(1_000.0),
-        in_flight_max: 64,
-        prefix: "stops-".to_owned(),
-        silence_max: load::SILENCE_MAX,
-    };
+    let options = load_options(venue.address(), Pace::PerSecond(1_000.0), "stops-");
     let (answered, is_answered) = std::sync::mpsc::channel();
     let stopping = std::thread::spawn(move || {
         is_answered.recv().expect("answers");
@@ -169,6 +167,46 @@ fn a_load_that_stops_counts_what_was_sent_and_not_what_is_encoded() {
     // Each has its own millisecond, from the first on, and the two flows have one each at their start.
     assert!(report.requests() <= report.duration.as_millis() as u64 + 2, "{report:?}");
     assert!(report.requests() > 10 && report.orders > report.replaces);
+}
+
+#[test]
+fn what_was_read_counts_when_the_connection_breaks() {
+    let dir = tempfile::tempdir().unwrap();
+    let venue = distance::venue(dir.path()).expect("a venue");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    // Blocks of twenty: the connection breaks amid the first.
+    let pace = Pace::PerSecond(1_000.0);
+    let options = load_options(listener.local_addr().unwrap(), pace, "breaks-");
+    let address = venue.address();
+    let between = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut server = TcpStream::connect(address).unwrap();
+        for stream in [&client, &server] {
+            stream.set_nodelay(true).unwrap();
+            stream.set_read_timeout(Some(Duration::from_micros(100))).unwrap();
+        }
+        let (mut bytes, mut reports) = ([0; 4_096], 0);
+        while reports < 5 {
+            if let Ok(count) = client.read(&mut bytes) {
+                server.write_all(&bytes[..count]).unwrap();
+            }
+            if let Ok(count) = server.read(&mut bytes) {
+                let found = bytes[..count].windows(6).filter(|text| text == b"\x0135=8\x01");
+                reports += found.count();
+                client.write_all(&bytes[..count]).unwrap();
+            }
+        }
+        std::thread::sleep(Duration::from_millis(5));
+        // What is not read when a connection is closed resets it.
+        while client.peek(&mut bytes).is_err() {}
+    });
+    let flow = Synthetic::new(1, 1, Mix::default(), SCALES);
+    let Err(LoadError::Stopped { report, .. }) = load::run(flow, &options, |_| {}) else {
+        panic!("the connection broke")
+    };
+    between.join().expect("a thread that ends in order");
+    assert!(report.reports >= 3 && report.requests() - report.unanswered >= 3, "{report:?}");
+    venue.stop().expect("it ends in order");
 }
 
 #[test]
