@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, fs, path::Path, path::PathBuf, time::Duration};
 
 use ironbook_benches::{
-    distance::{FAR_CPU, MeasureError, noise, pin},
+    distance::{MeasureError, NEAR_CPU, noise, pin},
     durability::sync_of_a_page,
 };
 use rustix::{
@@ -121,20 +121,18 @@ impl Facts {
         let refused = |error| Failure::new(Exit::Usage, format!("{}: {error}", place.display()));
         let room = statvfs(place).map_err(refused)?;
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let interrupts = || device_interrupts(&word("/proc/interrupts"), processors - 1);
+        // The last one is the core's, where the configuration says nothing.
+        let core_cpu = processors - 1;
+        let interrupts = || device_interrupts(&word("/proc/interrupts"), core_cpu);
         let interrupts_before = interrupts();
-        let gaps = std::thread::scope(|scope| {
-            // A thread of its own is pinned; this one may go on anywhere.
-            let watch = scope.spawn(|| {
-                pin(FAR_CPU);
-                noise(NOISE)
-            });
-            watch.join()
-        });
-        let gaps = gaps.map_err(|_| Failure::new(Exit::Finding, "the noise can't be measured"))?;
-        let sync = tempfile::TempDir::new_in(place)
-            .map_err(MeasureError::from)
-            .and_then(|dir| sync_of_a_page(dir.path(), SYNCS));
+        // Threads of their own are pinned; this one may go on anywhere.
+        let gaps = on_processor(core_cpu, || noise(NOISE))?;
+        // Not beside the core, as the venue has it: some disks interrupt whoever asked.
+        let sync = on_processor(NEAR_CPU, || {
+            tempfile::TempDir::new_in(place)
+                .map_err(MeasureError::from)
+                .and_then(|dir| sync_of_a_page(dir.path(), SYNCS))
+        })?;
         Ok(Self {
             processors,
             kernel: word("/proc/sys/kernel/osrelease"),
@@ -159,6 +157,18 @@ impl Facts {
             core_interrupts: grown(&interrupts_before, &interrupts()),
         })
     }
+}
+
+/// What comes of work that is done on a processor.
+fn on_processor<T: Send>(cpu: usize, work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
+    let done = std::thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            pin(cpu);
+            work()
+        });
+        worker.join()
+    });
+    done.map_err(|_| Failure::new(Exit::Finding, "this machine can't be measured"))
 }
 
 /// What the facts mean.

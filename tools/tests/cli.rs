@@ -171,6 +171,8 @@ fn doctor_judges_the_machine_and_names_what_the_disk_says() {
         checks.iter().find(|check| check["what"] == what).unwrap().clone()
     };
     assert!(of(&report, "disk")["found"].as_str().unwrap().contains("a page is durable after"));
+    let interrupts = of(&report, "interrupts")["found"].as_str().unwrap().to_owned();
+    assert!(interrupts.contains("the core's processor"), "{interrupts}");
     for check in checks {
         assert_eq!(check["advice"] == "", check["verdict"] == "good", "{check}");
     }
