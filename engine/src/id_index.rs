@@ -16,6 +16,8 @@
 //! need. Each insertion moves a bucket from the old table to the new one, so no insertion waits for
 //! a whole table to move.
 
+use zerocopy::FromZeros;
+
 use crate::{
     memory::touch_all,
     processor::{equal_lanes, prefetch},
@@ -25,19 +27,51 @@ use crate::{
 const LANES: usize = 8;
 /// Buckets of the first table.
 const FIRST_TABLE: usize = 128;
-/// A bucket in memory: two quarters of tags, two of places.
-const QUARTERS: usize = 4;
+/// A table has at most so many pairs for each of its buckets: five eighths of them.
+const LEN_PER_BUCKET: usize = LANES * 5 / 8;
 
-/// A part of a bucket. An array of integers, so that memory for many comes zeroed from the system
-/// and untouched.
-type Quarter = [u32; LANES / 2];
+/// Pairs of one cache line.
+#[derive(Clone, Copy, Debug, FromZeros)]
+#[repr(C, align(64))]
+struct Bucket {
+    /// What a tag was stays when its pair goes.
+    tags: [u32; LANES],
+    /// The place plus one; 0 where there is no pair.
+    places: [u32; LANES],
+}
+
+const _: () = assert!(size_of::<Bucket>() == 64);
+
+impl Bucket {
+    /// Lanes whose pairs have this tag, as bits; free ones may be among them.
+    #[inline(always)]
+    fn lanes_with(&self, tag: u32) -> u32 {
+        equal_lanes(&self.tags, tag)
+    }
+
+    /// The lane that is taken by this pair, as a bit.
+    #[inline(always)]
+    fn lane_of(&self, tag: u32, place: u32) -> u32 {
+        equal_lanes(&self.tags, tag) & equal_lanes(&self.places, place + 1)
+    }
+
+    /// Lanes without pairs, as bits.
+    #[inline(always)]
+    fn free_lanes(&self) -> u32 {
+        equal_lanes(&self.places, 0)
+    }
+
+    /// The place of a lane, if it has a pair.
+    #[inline(always)]
+    fn place(&self, lane: usize) -> Option<u32> {
+        self.places[lane % LANES].checked_sub(1)
+    }
+}
 
 /// A set of (tag, place) pairs of which no two are the same.
 #[derive(Debug)]
 pub struct IdIndex {
-    memory: Vec<Quarter>,
-    /// Where the memory of buckets begins in `memory`: on a cache line.
-    base: usize,
+    buckets: Vec<Bucket>,
     /// By bucket: pairs whose home is here or before and that were put behind it.
     passed: Vec<u32>,
     len: usize,
@@ -56,11 +90,10 @@ impl IdIndex {
         let capacity = (len_max.max(LANES) * 8 / 5 / LANES + 1).next_power_of_two();
         assert!(capacity <= 1 << 32, "the home of a pair must follow from its tag");
         let size = capacity.min(FIRST_TABLE);
-        let memory = vec![[0; LANES / 2]; (capacity * 2 + 1) * QUARTERS];
-        let base = memory.as_ptr().align_offset(QUARTERS * size_of::<Quarter>());
-        let base = if base < QUARTERS { base } else { 0 };
+        // Zeroed by the system, and not touched.
+        let buckets = Bucket::new_vec_zeroed(capacity * 2).expect("no memory for the id index");
         let passed = vec![0; capacity * 2];
-        Self { memory, base, passed, len: 0, size, old_size: 0, moved: 0 }
+        Self { buckets, passed, len: 0, size, old_size: 0, moved: 0 }
     }
 
     /// The place of a pair with this tag that `is_it` recognizes.
@@ -82,7 +115,7 @@ impl IdIndex {
         if self.old_size != 0 {
             self.move_bucket();
         }
-        if self.len * 8 >= self.size * LANES * 5 {
+        if self.len >= self.size * LEN_PER_BUCKET {
             self.double();
         }
         self.put(tag, place);
@@ -106,17 +139,18 @@ impl IdIndex {
         loop {
             let mut at = home(size, tag);
             loop {
-                let bucket = self.bucket(at);
-                let mut lanes = lanes_with(bucket, tag);
+                let bucket = &self.buckets[at];
+                let mut lanes = bucket.lanes_with(tag);
                 while lanes != 0 {
                     let lane = lanes.trailing_zeros() as usize;
-                    let place = place_in(bucket, lane);
-                    if is_it(place) {
-                        self.clear(size, at, lane, tag);
-                        self.len -= 1;
-                        return Some(place);
+                    match bucket.place(lane) {
+                        Some(place) if is_it(place) => {
+                            self.clear(size, at, lane, tag);
+                            self.len -= 1;
+                            return Some(place);
+                        }
+                        _ => lanes &= lanes - 1,
                     }
-                    lanes &= lanes - 1;
                 }
                 if self.passed[at] == 0 {
                     break;
@@ -134,7 +168,7 @@ impl IdIndex {
     ///
     /// # Panics
     /// When the pair is not in the table.
-    #[inline]
+    #[inline(never)]
     pub fn remove(&mut self, tag: u32, place: u32) {
         let (size, bucket, lane) = self.position(tag, place);
         self.clear(size, bucket, lane, tag);
@@ -144,38 +178,31 @@ impl IdIndex {
     /// Asks the processor for where the search for a tag begins.
     #[inline]
     pub fn prefetch(&self, tag: u32) {
-        prefetch(&self.memory, self.base + home(self.size, tag) * QUARTERS);
+        prefetch(&self.buckets, home(self.size, tag));
     }
 
     /// Touches the memory that is reserved.
     pub fn touch_memory(&mut self) {
-        touch_all(&mut self.memory);
+        touch_all(&mut self.buckets);
         touch_all(&mut self.passed);
     }
 
     /// Bytes reserved.
     pub fn memory_bytes(&self) -> usize {
-        self.memory.capacity() * size_of::<Quarter>() + self.passed.capacity() * size_of::<u32>()
-    }
-
-    #[inline(always)]
-    fn bucket(&self, bucket: usize) -> &[Quarter; QUARTERS] {
-        let at = self.base + bucket * QUARTERS;
-        self.memory[at..].first_chunk().expect("buckets are whole")
+        self.buckets.capacity() * size_of::<Bucket>() + self.passed.capacity() * size_of::<u32>()
     }
 
     #[inline(always)]
     fn find_in(&self, size: usize, tag: u32, is_it: &mut impl FnMut(u32) -> bool) -> Option<u32> {
         let mut at = home(size, tag);
         loop {
-            let bucket = self.bucket(at);
-            let mut lanes = lanes_with(bucket, tag);
+            let bucket = &self.buckets[at];
+            let mut lanes = bucket.lanes_with(tag);
             while lanes != 0 {
-                let place = place_in(bucket, lanes.trailing_zeros() as usize);
-                if is_it(place) {
-                    return Some(place);
+                match bucket.place(lanes.trailing_zeros() as usize) {
+                    Some(place) if is_it(place) => return Some(place),
+                    _ => lanes &= lanes - 1,
                 }
-                lanes &= lanes - 1;
             }
             if self.passed[at] == 0 {
                 return None;
@@ -190,8 +217,7 @@ impl IdIndex {
         let mut size = self.size;
         let mut at = home(size, tag);
         loop {
-            let bucket = self.bucket(at);
-            let lanes = lane_of(bucket, tag, place);
+            let lanes = self.buckets[at].lane_of(tag, place);
             if lanes != 0 {
                 return (size, at, lanes.trailing_zeros() as usize);
             }
@@ -210,7 +236,7 @@ impl IdIndex {
     fn put(&mut self, tag: u32, place: u32) {
         let mut at = home(self.size, tag);
         loop {
-            let free = free_lanes(self.bucket(at));
+            let free = self.buckets[at].free_lanes();
             if free != 0 {
                 return self.set(at, free.trailing_zeros() as usize, tag, place);
             }
@@ -221,16 +247,16 @@ impl IdIndex {
 
     #[inline(always)]
     fn set(&mut self, bucket: usize, lane: usize, tag: u32, place: u32) {
-        let at = self.base + bucket * QUARTERS + lane / 4;
-        self.memory[at][lane & 3] = tag;
-        self.memory[at + 2][lane & 3] = place + 1;
+        let bucket = &mut self.buckets[bucket];
+        bucket.tags[lane % LANES] = tag;
+        bucket.places[lane % LANES] = place + 1;
     }
 
     /// Empties a lane of a bucket of the table of this size; the buckets that its pair had passed
     /// count it no more.
     #[inline(always)]
     fn clear(&mut self, size: usize, bucket: usize, lane: usize, tag: u32) {
-        self.memory[self.base + bucket * QUARTERS + 2 + lane / 4][lane & 3] = 0;
+        self.buckets[bucket].places[lane % LANES] = 0;
         let mut at = home(size, tag);
         while at != bucket {
             self.passed[at] -= 1;
@@ -248,12 +274,11 @@ impl IdIndex {
     /// Moves the pairs of a bucket of the old table.
     #[cold]
     fn move_bucket(&mut self) {
-        let bucket = self.old_size + self.moved;
-        let lanes = *self.bucket(bucket);
-        for lane in 0..LANES {
-            if lanes[2 + lane / 4][lane & 3] != 0 {
-                let (tag, place) = (lanes[lane / 4][lane & 3], place_in(&lanes, lane));
-                self.clear(self.old_size, bucket, lane, tag);
+        let at = self.old_size + self.moved;
+        let bucket = self.buckets[at];
+        for (lane, tag) in bucket.tags.into_iter().enumerate() {
+            if let Some(place) = bucket.place(lane) {
+                self.clear(self.old_size, at, lane, tag);
                 self.put(tag, place);
             }
         }
@@ -262,29 +287,6 @@ impl IdIndex {
             self.old_size = 0;
         }
     }
-}
-
-/// Lanes that are taken by pairs with this tag, as bits.
-#[inline(always)]
-fn lanes_with(bucket: &[Quarter; QUARTERS], tag: u32) -> u32 {
-    (equal_lanes(&bucket[0], tag) | equal_lanes(&bucket[1], tag) << 4) & !free_lanes(bucket)
-}
-
-/// The lane that is taken by this pair, as a bit.
-#[inline(always)]
-fn lane_of(bucket: &[Quarter; QUARTERS], tag: u32, place: u32) -> u32 {
-    let tags = equal_lanes(&bucket[0], tag) | equal_lanes(&bucket[1], tag) << 4;
-    tags & (equal_lanes(&bucket[2], place + 1) | equal_lanes(&bucket[3], place + 1) << 4)
-}
-
-#[inline(always)]
-fn free_lanes(bucket: &[Quarter; QUARTERS]) -> u32 {
-    equal_lanes(&bucket[2], 0) | equal_lanes(&bucket[3], 0) << 4
-}
-
-#[inline(always)]
-fn place_in(bucket: &[Quarter; QUARTERS], lane: usize) -> u32 {
-    bucket[2 + ((lane / 4) & 1)][lane & 3].wrapping_sub(1)
 }
 
 /// The bucket in which the search for a tag begins in the table of this size.
@@ -322,8 +324,8 @@ mod tests {
             assert_eq!(index.find(tag(last), |place| place == last), None);
         }
         assert_eq!(index.len, (last - first) as usize);
-        let places = |bucket| LANES as u32 - free_lanes(index.bucket(bucket)).count_ones();
-        let left: u32 = (1..index.passed.len()).map(places).sum();
+        let pairs = |bucket: &Bucket| LANES as u32 - bucket.free_lanes().count_ones();
+        let left: u32 = index.buckets.iter().map(pairs).sum();
         assert_eq!(left as usize, index.len);
     }
 

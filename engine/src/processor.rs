@@ -20,18 +20,23 @@ pub fn prefetch<T>(slice: &[T], index: usize) {
     let _ = element;
 }
 
-/// Which of four elements are this value, as bits.
+/// Which of eight elements are this value, as bits.
 #[inline(always)]
-pub(crate) fn equal_lanes(lanes: &[u32; 4], value: u32) -> u32 {
+pub(crate) fn equal_lanes(lanes: &[u32; 8], value: u32) -> u32 {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: every processor of this architecture has SSE2, and the load is as long as the array.
+    // SAFETY: every processor of this architecture has SSE2, and the loads are the halves of the
+    // array.
     unsafe {
         use std::arch::x86_64::{
-            _mm_castsi128_ps, _mm_cmpeq_epi32, _mm_loadu_si128, _mm_movemask_ps, _mm_set1_epi32,
+            _mm_cmpeq_epi32, _mm_loadu_si128, _mm_movemask_epi8, _mm_packs_epi16, _mm_packs_epi32,
+            _mm_set1_epi32, _mm_setzero_si128,
         };
-        let lanes = _mm_loadu_si128(lanes.as_ptr().cast());
-        let equal = _mm_cmpeq_epi32(lanes, _mm_set1_epi32(value as i32));
-        _mm_movemask_ps(_mm_castsi128_ps(equal)) as u32
+        let half = |at: usize| {
+            let lanes = _mm_loadu_si128(lanes[at..].as_ptr().cast());
+            _mm_cmpeq_epi32(lanes, _mm_set1_epi32(value as i32))
+        };
+        let words = _mm_packs_epi32(half(0), half(4));
+        _mm_movemask_epi8(_mm_packs_epi16(words, _mm_setzero_si128())) as u32
     }
     #[cfg(not(target_arch = "x86_64"))]
     lanes.iter().enumerate().fold(0, |mask, (at, &lane)| mask | u32::from(lane == value) << at)
@@ -67,9 +72,12 @@ mod tests {
 
     #[test]
     fn lanes_are_bits() {
-        assert_eq!(equal_lanes(&[7, 8, 7, u32::MAX], 7), 0b0101);
-        assert_eq!(equal_lanes(&[7, 8, 7, u32::MAX], u32::MAX), 0b1000);
-        assert_eq!(equal_lanes(&[0; 4], 0), 0b1111);
+        let lanes = [7, 8, 7, u32::MAX, 0, 1 << 31, 7, 8];
+        assert_eq!(equal_lanes(&lanes, 7), 0b0100_0101);
+        assert_eq!(equal_lanes(&lanes, u32::MAX), 0b1000);
+        assert_eq!(equal_lanes(&lanes, 8), 0b1000_0010);
+        assert_eq!(equal_lanes(&lanes, 1 << 31), 0b10_0000);
+        assert_eq!(equal_lanes(&[0; 8], 0), 0xff);
         prefetch(&[1, 2, 3], usize::MAX);
         prefetch::<u64>(&[], 0);
     }
