@@ -28,7 +28,7 @@ use std::{
 
 use ironbook_benches::{
     book::{Action, Desk, Outcome, Request, SlotIndex},
-    report_ring::{self, Consumer, Producer, ReportRing},
+    report_ring::{self, Consumer, Producer, Pusher, ReportRing},
     workload,
 };
 use ironbook_engine::{
@@ -136,71 +136,69 @@ const IDS_MAX: usize = 1 << 22;
 /// benchmark's own baseline `quantcup` has it too; an order at a higher price ends the process.
 const TICKS_BOUND: u64 = 1 << 18;
 
+/// What is measured, and where its reports go.
 #[allow(clippy::large_enum_variant, reason = "there is one in the process")]
-enum Matcher {
-    Book(Desk<SlotIndex>),
-    Engine(Box<EngineMatcher>),
-    Null,
-}
-
-/// The way of reports to the drain.
-enum Way {
-    /// Made by [`create`].
-    Ring(*mut Queue),
-    Harness(HarnessQueue),
-}
-
-/// The harness's own queue.
-#[derive(Clone, Copy)]
-struct HarnessQueue {
-    push: unsafe extern "C" fn(*mut c_void, *const Report) -> i32,
-    sink: *mut c_void,
-}
-
-struct State {
-    matcher: Matcher,
-    way: Way,
+enum State {
+    Book(Desk<SlotIndex>, RingEnd),
+    Engine(EngineMatcher, RingEnd),
+    Null(Acknowledging, RingEnd),
+    Floor(Acknowledging, HarnessQueue),
 }
 
 /// The one engine of the process: the interface has no handle for it.
 static STATE: AtomicPtr<State> = AtomicPtr::new(ptr::null_mut());
 
-/// What the matching thread works on: the matcher, and where its reports go. Compiled for either way.
+/// The state; for one call.
+fn state<'a>() -> &'a mut State {
+    // SAFETY: set by engine_init and freed by engine_shutdown; between the two one thread calls, one
+    // call at a time.
+    unsafe { &mut *STATE.load(Ordering::Relaxed) }
+}
+
+/// What the matching thread works on: what matches, and where its reports go. Compiled for each pair
+/// of them.
 macro_rules! with_state {
-    (|$matcher:pat_param, $out:ident| $work:expr) => {{
-        // SAFETY: set by engine_init and freed by engine_shutdown; between the two one thread calls,
-        // one call at a time.
-        let State { matcher: $matcher, way } = unsafe { &mut *STATE.load(Ordering::Relaxed) };
-        match *way {
-            Way::Ring(queue) => {
-                // SAFETY: made by `create`. The ring is shared with the drain, the producer is this
-                // thread's alone.
-                let $out = &mut unsafe {
-                    RingEnd { ring: &(*queue).ring, producer: &mut (*queue).producer }
-                };
+    (|$matcher:ident, $out:ident| $work:expr) => {
+        match state() {
+            State::Book($matcher, end) => {
+                let $out = &mut end.pusher();
                 $work
             }
-            Way::Harness(mut queue) => {
-                let $out = &mut queue;
+            State::Engine($matcher, end) => {
+                let $out = &mut end.pusher();
                 $work
             }
+            State::Null($matcher, end) => {
+                let $out = &mut end.pusher();
+                $work
+            }
+            State::Floor($matcher, $out) => $work,
         }
-    }};
+    };
 }
 
-/// The matcher, for a query.
-fn matcher<'a>() -> &'a Matcher {
-    // SAFETY: as above; the query is the one call.
-    unsafe { &(*STATE.load(Ordering::Relaxed)).matcher }
+/// The matching thread's end of the ring.
+struct RingEnd(*mut Queue);
+
+impl RingEnd {
+    #[inline(always)]
+    fn pusher(&mut self) -> Pusher<'_> {
+        // SAFETY: made by `create`. The ring is shared with the drain, the producer is this thread's
+        // alone.
+        unsafe { (*self.0).producer.pusher(&(*self.0).ring) }
+    }
 }
 
-/// Where reports go.
+/// The harness's own queue, which shows each report at once.
+struct HarnessQueue {
+    push: unsafe extern "C" fn(*mut c_void, *const Report) -> i32,
+    sink: *mut c_void,
+}
+
+/// Where reports go. At the latest when it goes itself, the drain sees them.
 trait Out {
     /// Waits for the drain when there is no room.
     fn push(&mut self, report: report_ring::Report);
-
-    /// Shows the drain everything that was pushed.
-    fn show(&mut self);
 
     #[inline(always)]
     fn report(&mut self, kind: u8, side: Side, sequence: u64, order: u64, ticks: u64, qty: u32) {
@@ -215,21 +213,10 @@ trait Out {
     }
 }
 
-/// The matching thread's end of the ring.
-struct RingEnd<'a> {
-    ring: &'a ReportRing,
-    producer: &'a mut Producer,
-}
-
-impl Out for RingEnd<'_> {
+impl Out for Pusher<'_> {
     #[inline(always)]
     fn push(&mut self, report: report_ring::Report) {
-        self.producer.push(self.ring, report);
-    }
-
-    #[inline(always)]
-    fn show(&mut self) {
-        self.producer.show(self.ring);
+        Pusher::push(self, report);
     }
 }
 
@@ -242,9 +229,6 @@ impl Out for HarnessQueue {
             std::hint::spin_loop();
         }
     }
-
-    /// It shows each report at once.
-    fn show(&mut self) {}
 }
 
 #[inline(always)]
@@ -257,96 +241,87 @@ fn side_of(code: u8) -> Side {
     if code == 0 { Side::Buy } else { Side::Sell }
 }
 
-impl Matcher {
+/// What answers messages.
+trait Matcher {
+    fn on_new_order(&mut self, message: &NewOrderMessage, out: &mut impl Out);
+    fn on_cancel(&mut self, message: &CancelMessage, out: &mut impl Out);
+    fn on_modify(&mut self, message: &ModifyMessage, out: &mut impl Out);
+}
+
+impl Matcher for Desk<SlotIndex> {
     #[inline(always)]
-    fn new_order(&mut self, message: &NewOrderMessage, out: &mut impl Out) {
+    fn on_new_order(&mut self, message: &NewOrderMessage, out: &mut impl Out) {
         let NewOrderMessage { order_id, sequence_number, quantity, .. } = *message;
         let (ticks, side) = (message.price_ticks as u64, side_of(message.side));
-        match self {
-            Self::Book(desk) => {
-                out.report(ORDER_ACK, side, sequence_number, order_id, ticks, quantity);
-                let rests = message.ioc == 0;
-                let action = if rests { Action::New } else { Action::Ioc };
-                let request =
-                    Request { order: order_id, ticks, qty: quantity, instrument: 0, action, side };
-                let outcome = desk.enter(BookId(0), &request, rests, |fill| {
-                    let qty = fill.qty as u32;
-                    out.trade(sequence_number, order_id, fill.maker_id, fill.ticks, qty);
-                });
-                if outcome != (Outcome::Done { unfilled: 0 }) {
-                    out.report(CANCEL_ACK, side, sequence_number, order_id, ticks, 0);
-                }
-            }
-            Self::Engine(engine) => engine.new_order(message, out),
-            Self::Null => out.report(ORDER_ACK, side, sequence_number, order_id, ticks, quantity),
+        out.report(ORDER_ACK, side, sequence_number, order_id, ticks, quantity);
+        let rests = message.ioc == 0;
+        let action = if rests { Action::New } else { Action::Ioc };
+        let request =
+            Request { order: order_id, ticks, qty: quantity, instrument: 0, action, side };
+        let outcome = self.enter(BookId(0), &request, rests, |fill| {
+            let qty = fill.qty as u32;
+            out.trade(sequence_number, order_id, fill.maker_id, fill.ticks, qty);
+        });
+        if outcome != (Outcome::Done { unfilled: 0 }) {
+            out.report(CANCEL_ACK, side, sequence_number, order_id, ticks, 0);
         }
     }
 
     #[inline(always)]
-    fn cancel(&mut self, message: &CancelMessage, out: &mut impl Out) {
+    fn on_cancel(&mut self, message: &CancelMessage, out: &mut impl Out) {
         let CancelMessage { order_id, sequence_number } = *message;
-        match self {
-            Self::Book(desk) => match desk.cancel(BookId(0), order_id) {
-                Some(order) => {
-                    out.report(CANCEL_ACK, order.side, sequence_number, order_id, order.ticks, 0);
-                }
-                None => out.report(CANCEL_REJECT, Side::Buy, sequence_number, order_id, 0, 0),
-            },
-            Self::Engine(engine) => engine.cancel(message, out),
-            Self::Null => out.report(CANCEL_ACK, Side::Buy, sequence_number, order_id, 0, 0),
+        match self.cancel(BookId(0), order_id) {
+            Some(order) => {
+                out.report(CANCEL_ACK, order.side, sequence_number, order_id, order.ticks, 0);
+            }
+            None => out.report(CANCEL_REJECT, Side::Buy, sequence_number, order_id, 0, 0),
         }
     }
 
     #[inline(always)]
-    fn modify(&mut self, message: &ModifyMessage, out: &mut impl Out) {
+    fn on_modify(&mut self, message: &ModifyMessage, out: &mut impl Out) {
         let ModifyMessage { order_id, sequence_number, new_quantity, .. } = *message;
         let (ticks, side) = (message.new_price_ticks as u64, side_of(message.side));
-        match self {
-            Self::Book(desk) => {
-                let request = Request {
-                    order: order_id,
-                    ticks,
-                    qty: new_quantity,
-                    instrument: 0,
-                    action: Action::Replace,
-                    side,
-                };
-                let outcome = desk.replace(BookId(0), &request, |fill| {
-                    let qty = fill.qty as u32;
-                    out.trade(sequence_number, order_id, fill.maker_id, fill.ticks, qty);
-                });
-                if outcome == Outcome::Gone {
-                    return out.report(MODIFY_REJECT, side, sequence_number, order_id, 0, 0);
-                }
-                out.report(MODIFY_ACK, side, sequence_number, order_id, ticks, new_quantity);
-            }
-            Self::Engine(engine) => engine.modify(message, out),
-            Self::Null => {
-                out.report(MODIFY_ACK, side, sequence_number, order_id, ticks, new_quantity);
-            }
+        let request = Request {
+            order: order_id,
+            ticks,
+            qty: new_quantity,
+            instrument: 0,
+            action: Action::Replace,
+            side,
+        };
+        let outcome = self.replace(BookId(0), &request, |fill| {
+            let qty = fill.qty as u32;
+            out.trade(sequence_number, order_id, fill.maker_id, fill.ticks, qty);
+        });
+        if outcome == Outcome::Gone {
+            return out.report(MODIFY_REJECT, side, sequence_number, order_id, 0, 0);
         }
+        out.report(MODIFY_ACK, side, sequence_number, order_id, ticks, new_quantity);
+    }
+}
+
+/// No book: each message is acknowledged.
+struct Acknowledging;
+
+impl Matcher for Acknowledging {
+    #[inline(always)]
+    fn on_new_order(&mut self, message: &NewOrderMessage, out: &mut impl Out) {
+        let NewOrderMessage { order_id, sequence_number, quantity, .. } = *message;
+        let (ticks, side) = (message.price_ticks as u64, side_of(message.side));
+        out.report(ORDER_ACK, side, sequence_number, order_id, ticks, quantity);
     }
 
-    fn best(&self, side: Side) -> Option<i64> {
-        match self {
-            Self::Book(desk) => desk.books().best(BookId(0), side).map(|ticks| ticks as i64),
-            Self::Engine(engine) => {
-                let book = engine.engine.book(InstrumentId(1))?;
-                book.best(side).map(|level| level.price)
-            }
-            Self::Null => None,
-        }
+    #[inline(always)]
+    fn on_cancel(&mut self, message: &CancelMessage, out: &mut impl Out) {
+        out.report(CANCEL_ACK, Side::Buy, message.sequence_number, message.order_id, 0, 0);
     }
 
-    fn qty_at(&self, side: Side, ticks: i64) -> u64 {
-        match self {
-            Self::Book(desk) => desk.books().qty_at(BookId(0), side, ticks as u64) as u64,
-            Self::Engine(engine) => {
-                let book = engine.engine.book(InstrumentId(1)).expect("defined at the start");
-                book.qty_at(side, ticks) as u64
-            }
-            Self::Null => 0,
-        }
+    #[inline(always)]
+    fn on_modify(&mut self, message: &ModifyMessage, out: &mut impl Out) {
+        let ModifyMessage { order_id, sequence_number, new_quantity, .. } = *message;
+        let (ticks, side) = (message.new_price_ticks as u64, side_of(message.side));
+        out.report(MODIFY_ACK, side, sequence_number, order_id, ticks, new_quantity);
     }
 }
 
@@ -398,8 +373,10 @@ impl EngineMatcher {
         let mut sink = ReportSink { out, number, order };
         self.sequencer.resume_at(self.engine.apply(stamp, command, &mut sink));
     }
+}
 
-    fn new_order(&mut self, message: &NewOrderMessage, out: &mut impl Out) {
+impl Matcher for EngineMatcher {
+    fn on_new_order(&mut self, message: &NewOrderMessage, out: &mut impl Out) {
         let order = message.order_id;
         let uses = &mut self.uses[order as usize];
         *uses = uses.checked_add(1).expect("an id is used 255 times at most");
@@ -419,7 +396,7 @@ impl EngineMatcher {
         self.apply(&new.into(), order, message.sequence_number, out);
     }
 
-    fn cancel(&mut self, message: &CancelMessage, out: &mut impl Out) {
+    fn on_cancel(&mut self, message: &CancelMessage, out: &mut impl Out) {
         let order = message.order_id;
         let name = self.name(order, self.version(order));
         // The interface names no side; the engine's requests do.
@@ -438,7 +415,7 @@ impl EngineMatcher {
         self.apply(&cancel.into(), order, message.sequence_number, out);
     }
 
-    fn modify(&mut self, message: &ModifyMessage, out: &mut impl Out) {
+    fn on_modify(&mut self, message: &ModifyMessage, out: &mut impl Out) {
         let order = message.order_id;
         let version = self.version(order);
         let (old, new) = (self.name(order, version), self.name(order, version.wrapping_add(1)));
@@ -527,8 +504,8 @@ impl<O: Out> ReportSink<'_, O> {
 }
 
 /// A book for prices up to `ticks_max`.
-fn book(ticks_max: u64) -> Matcher {
-    Matcher::Book(Desk::new(1, ticks_max, ORDERS_MAX, SlotIndex::new(ORDERS_MAX)))
+fn book(ticks_max: u64) -> Desk<SlotIndex> {
+    Desk::new(1, ticks_max, ORDERS_MAX, SlotIndex::new(ORDERS_MAX))
 }
 
 /// Whether reports go over the harness's own queue.
@@ -538,21 +515,20 @@ fn is_floor() -> bool {
 
 #[unsafe(no_mangle)]
 extern "C" fn engine_init(_nonce: u64, transport: *const Transport, sink: *mut c_void) {
-    let way = if is_floor() {
-        // SAFETY: the harness gives its own transport where it got none.
-        Way::Harness(HarnessQueue { push: unsafe { (*transport).push }, sink })
-    } else {
-        Way::Ring(sink.cast())
-    };
-    let matcher = match std::env::var("IRONBOOK_ABI").as_deref() {
-        Ok("null" | "floor") => Matcher::Null,
-        Ok("engine") => Matcher::Engine(Box::new(EngineMatcher::new())),
-        Ok("book") | Err(_) => book(TICKS_BOUND - 1),
-        Ok("anywhere") => book(TICKS_MAX as u64),
+    let end = RingEnd(sink.cast());
+    let state = match std::env::var("IRONBOOK_ABI").as_deref() {
+        Ok("book") | Err(_) => State::Book(book(TICKS_BOUND - 1), end),
+        Ok("anywhere") => State::Book(book(TICKS_MAX as u64), end),
+        Ok("engine") => State::Engine(EngineMatcher::new(), end),
+        Ok("null") => State::Null(Acknowledging, end),
+        Ok("floor") => {
+            // SAFETY: the harness gives its own transport where it got none.
+            let push = unsafe { (*transport).push };
+            State::Floor(Acknowledging, HarnessQueue { push, sink })
+        }
         Ok(other) => panic!("IRONBOOK_ABI is `{other}`: book, anywhere, engine, null or floor"),
     };
-    let state = Box::new(State { matcher, way });
-    STATE.store(Box::into_raw(state), Ordering::Release);
+    STATE.store(Box::into_raw(Box::new(state)), Ordering::Release);
 }
 
 #[unsafe(no_mangle)]
@@ -566,69 +542,80 @@ extern "C" fn engine_shutdown() {
 unsafe extern "C" fn engine_on_new_order(message: *const NewOrderMessage) {
     // SAFETY: the harness gives a message of this type.
     let message = unsafe { &*message };
-    with_state!(|matcher, out| {
-        matcher.new_order(message, out);
-        out.show();
-    });
+    with_state!(|matcher, out| matcher.on_new_order(message, out));
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn engine_on_cancel(message: *const CancelMessage) {
     // SAFETY: as above.
     let message = unsafe { &*message };
-    with_state!(|matcher, out| {
-        matcher.cancel(message, out);
-        out.show();
-    });
+    with_state!(|matcher, out| matcher.on_cancel(message, out));
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn engine_on_modify(message: *const ModifyMessage) {
     // SAFETY: as above.
     let message = unsafe { &*message };
-    with_state!(|matcher, out| {
-        matcher.modify(message, out);
-        out.show();
-    });
+    with_state!(|matcher, out| matcher.on_modify(message, out));
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn engine_on_batch(messages: *const Message, count: u32) {
     // SAFETY: the harness gives so many messages.
     let messages = unsafe { std::slice::from_raw_parts(messages, count as usize) };
-    with_state!(|matcher, out| {
-        for message in messages {
-            // SAFETY: the kind says which message it is.
-            unsafe {
-                match message.kind {
-                    0 => matcher.new_order(&message.payload.new, out),
-                    1 => matcher.cancel(&message.payload.cancel, out),
-                    _ => matcher.modify(&message.payload.modify, out),
-                }
-            }
-        }
-        out.show();
-    });
+    with_state!(|matcher, out| on_batch(matcher, messages, out));
 }
 
+#[inline(always)]
+fn on_batch(matcher: &mut impl Matcher, messages: &[Message], out: &mut impl Out) {
+    for message in messages {
+        // SAFETY: the kind says which message it is.
+        unsafe {
+            match message.kind {
+                0 => matcher.on_new_order(&message.payload.new, out),
+                1 => matcher.on_cancel(&message.payload.cancel, out),
+                _ => matcher.on_modify(&message.payload.modify, out),
+            }
+        }
+    }
+}
+
+/// Nothing is held back between calls.
 #[unsafe(no_mangle)]
-extern "C" fn engine_flush() {
-    with_state!(|_, out| out.show());
+extern "C" fn engine_flush() {}
+
+fn best(side: Side) -> Option<i64> {
+    match state() {
+        State::Book(desk, _) => desk.books().best(BookId(0), side).map(|ticks| ticks as i64),
+        State::Engine(matcher, _) => {
+            let book = matcher.engine.book(InstrumentId(1))?;
+            book.best(side).map(|level| level.price)
+        }
+        State::Null(..) | State::Floor(..) => None,
+    }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn engine_query_best_bid() -> i64 {
-    matcher().best(Side::Buy).unwrap_or(i64::MIN)
+    best(Side::Buy).unwrap_or(i64::MIN)
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn engine_query_best_ask() -> i64 {
-    matcher().best(Side::Sell).unwrap_or(i64::MAX)
+    best(Side::Sell).unwrap_or(i64::MAX)
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn engine_query_depth_at(ticks: i64, side: u8) -> u64 {
-    matcher().qty_at(side_of(side), ticks)
+    let side = side_of(side);
+    match state() {
+        State::Book(desk, _) => desk.books().qty_at(BookId(0), side, ticks as u64) as u64,
+        State::Engine(matcher, _) => {
+            let book = matcher.engine.book(InstrumentId(1)).expect("defined at the start");
+            book.qty_at(side, ticks) as u64
+        }
+        State::Null(..) | State::Floor(..) => 0,
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -686,12 +673,8 @@ impl From<report_ring::Report> for Report {
     }
 }
 
-unsafe extern "C" fn flush(queue: *mut c_void) {
-    let queue: *mut Queue = queue.cast();
-    // SAFETY: made by `create`; the pushing thread calls.
-    let (ring, producer) = unsafe { (&(*queue).ring, &mut (*queue).producer) };
-    producer.show(ring);
-}
+/// Each call of the engine shows what it pushed.
+unsafe extern "C" fn flush(_: *mut c_void) {}
 
 unsafe extern "C" fn destroy(queue: *mut c_void) {
     // SAFETY: made by `create` from a box, and nobody uses it any more.

@@ -161,50 +161,46 @@ impl Producer {
         }
     }
 
-    /// Pushes a report. Waits for the drain when there is no room.
-    ///
-    /// # Panics
-    /// When its code is not below [`CODES`].
+    /// Pushes into the ring that this is the end of.
     #[inline(always)]
-    pub fn push(&mut self, ring: &ReportRing, report: Report) {
-        let Report { code, qty, sequence, order, ticks, maker } = report;
-        assert!(code < CODES, "code {code}");
-        let first = u64::from(code) | u64::from(qty) << QTY_AT;
-        let is_wide = (sequence | order) >> 32 != 0 || ticks >> (QTY_AT - TICKS_AT) != 0;
-        if is_wide {
-            let maker_bit = if maker.is_some() { HAS_MAKER } else { 0 };
-            let rest = [[sequence, order], [ticks, maker.unwrap_or(0)]];
-            return self.push_wide(ring, [[first | maker_bit | IS_WIDE, 0], rest[0], rest[1]]);
-        }
-        let (first, ids) = (first | ticks << TICKS_AT, sequence | order << 32);
-        match maker {
-            None => self.put(ring, [[first, ids]]),
-            Some(maker) => self.put(ring, [[first | HAS_MAKER, ids], [maker, 0]]),
-        }
-    }
-
-    #[cold]
-    fn push_wide(&mut self, ring: &ReportRing, report: [Entry; 3]) {
-        self.put(ring, report);
+    pub fn pusher<'a>(&'a mut self, ring: &'a ReportRing) -> Pusher<'a> {
+        let place = Place { chunk: &ring.chunks[self.chunk as usize], at: self.at };
+        Pusher { ring, place, producer: self }
     }
 
     #[inline(always)]
-    fn put<const N: usize>(&mut self, ring: &ReportRing, report: [Entry; N]) {
-        if self.at + N > CHUNK_ENTRIES {
-            self.leave_chunk(ring);
+    fn put<'a, const N: usize>(
+        &mut self,
+        ring: &'a ReportRing,
+        mut place: Place<'a>,
+        report: [Entry; N],
+    ) -> Place<'a> {
+        if place.at > CHUNK_ENTRIES - N {
+            place = self.leave_chunk(ring, place);
         }
-        let chunk = &ring.chunks[self.chunk as usize];
-        for (place, entry) in chunk[self.at..self.at + N].iter().zip(report) {
-            for (word, value) in place.iter().zip(entry) {
+        let entries = place.chunk[place.at..].first_chunk::<N>().expect("there is room");
+        for (words, values) in entries.iter().zip(report) {
+            for (word, value) in words.iter().zip(values) {
                 store_past_caches(word, value);
             }
         }
-        self.at += N;
+        Place { at: place.at + N, ..place }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_wide<'a>(
+        &mut self,
+        ring: &'a ReportRing,
+        place: Place<'a>,
+        report: [Entry; 3],
+    ) -> Place<'a> {
+        self.put(ring, place, report)
     }
 
     /// Shows the drain everything that was pushed.
     #[inline]
-    pub fn show(&mut self, ring: &ReportRing) {
+    fn show(&mut self, ring: &ReportRing) {
         end_stores_past_caches();
         ring.shown.0.store(self.before + self.at as u64, Ordering::Release);
     }
@@ -212,17 +208,17 @@ impl Producer {
     /// Shows what was pushed, and goes on in another chunk; places that are left in this one are marked
     /// as skipped.
     #[inline(never)]
-    fn leave_chunk(&mut self, ring: &ReportRing) {
-        for place in &ring.chunks[self.chunk as usize][self.at..] {
-            store_past_caches(&place[0], SKIPPED);
+    fn leave_chunk<'a>(&mut self, ring: &'a ReportRing, place: Place<'a>) -> Place<'a> {
+        for words in &place.chunk[place.at..] {
+            store_past_caches(&words[0], SKIPPED);
         }
-        // The drain needs to know the next chunk before it can leave this one.
         self.before += CHUNK_ENTRIES as u64;
         self.at = 0;
+        self.show(ring);
         let stretch = self.before / CHUNK_ENTRIES as u64;
         self.chunk = self.take_chunk(ring, stretch);
         ring.order_at(stretch).store(self.chunk, Ordering::Relaxed);
-        self.show(ring);
+        Place { chunk: &ring.chunks[self.chunk as usize], at: 0 }
     }
 
     fn take_chunk(&mut self, ring: &ReportRing, stretch: u64) -> u32 {
@@ -239,9 +235,61 @@ impl Producer {
                 self.touched += 1;
                 return self.touched - 1;
             }
-            self.show(ring);
             pause();
         }
+    }
+}
+
+/// Pushes reports. What was pushed is shown to the drain when this goes, if not before.
+#[derive(Debug)]
+pub struct Pusher<'a> {
+    ring: &'a ReportRing,
+    producer: &'a mut Producer,
+    place: Place<'a>,
+}
+
+/// The chunk being written, and the next place in it. It is given and returned by value where the
+/// call is rare, so that it can stay in registers.
+#[derive(Clone, Copy, Debug)]
+struct Place<'a> {
+    chunk: &'a Chunk,
+    at: usize,
+}
+
+impl<'a> Pusher<'a> {
+    /// Pushes a report. Waits for the drain when there is no room.
+    ///
+    /// # Panics
+    /// When its code is not below [`CODES`].
+    #[inline(always)]
+    pub fn push(&mut self, report: Report) {
+        let Report { code, qty, sequence, order, ticks, maker } = report;
+        assert!(code < CODES, "code {code}");
+        let first = u64::from(code) | u64::from(qty) << QTY_AT;
+        let is_wide = (sequence | order) >> 32 != 0 || ticks >> (QTY_AT - TICKS_AT) != 0;
+        if is_wide {
+            let maker_bit = if maker.is_some() { HAS_MAKER } else { 0 };
+            let rest = [[sequence, order], [ticks, maker.unwrap_or(0)]];
+            let report = [[first | maker_bit | IS_WIDE, 0], rest[0], rest[1]];
+            self.place = self.producer.put_wide(self.ring, self.place, report);
+            return;
+        }
+        let (first, ids) = (first | ticks << TICKS_AT, sequence | order << 32);
+        self.place = match maker {
+            None => self.producer.put(self.ring, self.place, [[first, ids]]),
+            Some(maker) => {
+                let report = [[first | HAS_MAKER, ids], [maker, 0]];
+                self.producer.put(self.ring, self.place, report)
+            }
+        };
+    }
+}
+
+impl Drop for Pusher<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.producer.at = self.place.at;
+        self.producer.show(self.ring);
     }
 }
 
@@ -336,10 +384,15 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut producer = Producer::new(&ring);
+                let mut pusher = producer.pusher(&ring);
                 for number in 0..count {
-                    producer.push(&ring, report(number));
+                    pusher.push(report(number));
+                    // Now and then it is let go, and what was pushed is shown.
+                    if number.is_multiple_of(1_009) {
+                        drop(pusher);
+                        pusher = producer.pusher(&ring);
+                    }
                 }
-                producer.show(&ring);
             });
             let (mut consumer, mut next) = (Consumer::default(), 0);
             // Told at the end: the other thread waits for room as long as there is none.
@@ -372,7 +425,7 @@ mod tests {
         let ring = ReportRing::new(100_000);
         let (mut producer, mut consumer) = (Producer::new(&ring), Consumer::default());
         for number in 0..100 * CHUNK_ENTRIES as u64 {
-            producer.push(&ring, report(number));
+            producer.pusher(&ring).push(report(number));
             consumer.drain(&ring, |_| true);
         }
         assert!(producer.touched <= 3, "{} chunks", producer.touched);
