@@ -9,8 +9,12 @@
 //! ```
 //!
 //! The part of a key above the band is the same for all its keys (all bits are set for buys, none
-//! for sells), so the low bits are the place. The memory comes zeroed from the system and is used
-//! a page of 1,024 prices at a time.
+//! for sells), so the low bits are the place. All of it is one piece of memory, which comes zeroed
+//! from the system and is used a page of 1,024 prices at a time.
+
+use zerocopy::FromZeros;
+
+use super::level::Levels;
 
 /// Prices of a band: as many as three heights of words tell apart.
 pub(super) const BAND_TICKS: u64 = 1 << (3 * BITS);
@@ -20,23 +24,19 @@ const MIDDLE: usize = 1 << BITS;
 const BOTTOM: usize = 1 << (2 * BITS);
 
 /// Which levels a side has, by price.
-#[derive(Debug)]
+#[derive(Debug, FromZeros)]
+#[repr(C)]
 pub(super) struct Band {
-    /// By place: the level plus one, 0 where there is none.
-    levels: Vec<u32>,
-    bottom: Vec<u64>,
-    middle: Vec<u64>,
     top: u64,
+    middle: [u64; MIDDLE],
+    bottom: [u64; BOTTOM],
+    /// By place: the level plus one, 0 where there is none.
+    levels: [u32; BAND_TICKS as usize],
 }
 
 impl Band {
-    pub(super) fn new() -> Self {
-        Self {
-            levels: vec![0; BAND_TICKS as usize],
-            bottom: vec![0; BOTTOM],
-            middle: vec![0; MIDDLE],
-            top: 0,
-        }
+    pub(super) fn new() -> Box<Self> {
+        Self::new_box_zeroed().expect("no memory for the levels of a book")
     }
 
     /// The level at a key.
@@ -45,12 +45,12 @@ impl Band {
         self.levels[place(key)].checked_sub(1)
     }
 
-    /// The level at a key; where there is none, the one that `open` makes.
+    /// The level at a key, opened where there is none.
     #[inline(always)]
-    pub(super) fn find_or_insert(&mut self, key: u64, open: impl FnOnce() -> u32) -> u32 {
+    pub(super) fn find_or_open(&mut self, levels: &mut Levels, key: u64) -> u32 {
         let at = place(key);
         self.levels[at].checked_sub(1).unwrap_or_else(|| {
-            let level = open();
+            let level = levels.open(key);
             self.levels[at] = level + 1;
             self.bottom[at >> BITS] |= bit(at);
             self.middle[at >> (2 * BITS)] |= bit(at >> BITS);
@@ -84,22 +84,16 @@ impl Band {
     }
 
     /// The first place in a word of the bottom behind this one.
-    #[inline]
+    #[inline(always)]
     fn next_word(&self, word: usize) -> Option<usize> {
         let word = match above(self.middle[word >> BITS], word) {
             Some(place) => word >> BITS << BITS | place,
             None => {
                 let middle = above(self.top, word >> BITS)?;
-                middle << BITS | self.middle[middle].trailing_zeros() as usize
+                middle << BITS | first(self.middle[middle])
             }
         };
-        Some(word << BITS | self.bottom[word].trailing_zeros() as usize)
-    }
-
-    /// Bytes reserved.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.levels.capacity() * size_of::<u32>()
-            + (self.bottom.capacity() + self.middle.capacity()) * size_of::<u64>()
+        Some(word << BITS | first(self.bottom[word]))
     }
 }
 
@@ -119,5 +113,11 @@ fn bit(at: usize) -> u64 {
 #[inline(always)]
 fn above(word: u64, at: usize) -> Option<usize> {
     let bits = word & (!1 << (at & 63));
-    (bits != 0).then(|| bits.trailing_zeros() as usize)
+    (bits != 0).then(|| first(bits))
+}
+
+/// The first bit of a word that has one.
+#[inline(always)]
+fn first(word: u64) -> usize {
+    (word.trailing_zeros() & 63) as usize
 }

@@ -203,9 +203,7 @@ impl Books {
                 self.nodes.len() as u32 - 1
             }
             slot => {
-                let node = &mut self.nodes[slot as usize];
-                self.free = node.next;
-                node.level = NIL;
+                self.free = self.nodes[slot as usize].next;
                 slot
             }
         }
@@ -232,8 +230,7 @@ impl Books {
         assert!(order.leaves_qty > 0 && order.id != 0 && order.ticks <= book.ticks_max);
         let key = key(order.side, order.ticks);
         let index = &mut book.sides[at(order.side)];
-        let levels = &mut self.levels;
-        let number = index.find_or_insert(&mut self.pages, key, || levels.open(key));
+        let number = index.find_or_open(&mut self.pages, &mut self.levels, key);
         let node = &mut self.nodes[slot as usize];
         assert!(node.level == NIL, "an order rests twice");
         node.id = order.id;
@@ -254,7 +251,8 @@ impl Books {
         level.unlink(&mut self.nodes, slot);
         if level.count == 0 {
             let key = level.key;
-            self.books[book.0 as usize].sides[at(side)].remove(&mut self.pages, key);
+            let index = &mut self.books[book.0 as usize].sides[at(side)];
+            index.remove(&mut self.pages, &self.levels, key);
             self.levels.close(number);
         }
     }
@@ -305,6 +303,23 @@ impl Books {
         mut on_fill: impl FnMut(Fill),
     ) -> i64 {
         let limit = limit_key(maker_side, limit);
+        if self.side(book, maker_side).best_key() > limit || qty == 0 {
+            return qty;
+        }
+        self.take_crossing(book, maker_side, limit, qty, &mut on_fill)
+    }
+
+    /// The same where there is something to take. By itself, so that orders which rest at once don't
+    /// carry along what the others need.
+    #[inline(never)]
+    fn take_crossing(
+        &mut self,
+        book: BookId,
+        maker_side: Side,
+        limit: u64,
+        qty: i64,
+        on_fill: &mut impl FnMut(Fill),
+    ) -> i64 {
         let index = &mut self.books[book.0 as usize].sides[at(maker_side)];
         let mut left = qty;
         while left > 0 {
@@ -312,9 +327,9 @@ impl Books {
             let level = self.levels.get_mut(number);
             let (level_key, free) = (level.key, (&mut self.free, &mut self.taken));
             let ticks = key(maker_side, level_key);
-            left = fill_level(level, ticks, &mut self.nodes, free, left, &mut on_fill);
+            left = fill_level(level, ticks, &mut self.nodes, free, left, on_fill);
             if level.count == 0 {
-                index.remove(&mut self.pages, level_key);
+                index.remove(&mut self.pages, &self.levels, level_key);
                 self.levels.close(number);
             }
         }
@@ -387,7 +402,7 @@ impl Books {
         if ticks > self.books[book.0 as usize].ticks_max {
             return None;
         }
-        let number = self.side(book, side).look_up(&self.pages, key(side, ticks))?;
+        let number = self.side(book, side).look_up(&self.pages, &self.levels, key(side, ticks))?;
         Some(LevelView { books: self, level: self.levels.get(number), ticks })
     }
 
@@ -485,7 +500,7 @@ impl Books {
         let index = self.side(book, side);
         let level = |number: u32| self.levels.get(number);
         std::iter::successors(index.best_within(NO_LIMIT).map(level), move |before| {
-            index.next_after(&self.pages, before.key).map(level)
+            index.next_after(&self.pages, &self.levels, before.key).map(level)
         })
     }
 }
@@ -579,8 +594,8 @@ fn key(side: Side, ticks: u64) -> u64 {
     ticks ^ (TICKS_MAX as u64 & (at(side) as u64).wrapping_neg())
 }
 
-/// A key that no level is worse than: the limit of a market order.
-const NO_LIMIT: u64 = u64::MAX;
+/// A key that no level is worse than: the limit of a market order. It is below that of an empty side.
+const NO_LIMIT: u64 = u64::MAX - 1;
 
 /// The key that levels of a side may have up to a limit.
 #[inline]

@@ -2,19 +2,21 @@
 //! over keys.
 //!
 //! A key is a price in ticks that is ordered so that smaller is better. Six bits of it choose a
-//! place in a page; a page at height 0 (a leaf) holds levels, one above holds pages. The root is
-//! the lowest page that covers all levels, so a book whose prices lie close together is one or two
-//! pages high whatever its prices are, and a far price only stacks pages on top:
+//! place in a page. The root is the lowest page that covers all levels, so a book whose prices lie
+//! close together is one or two pages high whatever its prices are, and a far price only stacks
+//! pages on top. A level stands in the highest page in which it has a place to itself; only where
+//! another one comes to the same place do they get a page below:
 //!
 //! ```text
 //!  key          | prefix, the same for all | 6 bits | 6 bits |
-//!                                             root     leaf    -> level
+//!                                             root     page     -> level
+//!                                             root  -> level
 //! ```
 //!
 //! The work of every operation is bounded by the height, at most [`HEIGHT_MAX`] pages, whatever
 //! the book holds. The leaves used lately are remembered: work near the touch walks nowhere.
 
-use super::NIL;
+use super::{NIL, level::Levels};
 use crate::memory::touch_reserved;
 
 /// Bits of a key that a page resolves.
@@ -22,33 +24,112 @@ const BITS: u32 = 6;
 /// Pages from the root to a leaf at most: keys have 36 bits.
 const HEIGHT_MAX: usize = 6;
 
+/// What a place of a page holds: a page below, a level, or nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry(u32);
+
+impl Entry {
+    /// Marks levels, and places without anything.
+    const LEVEL: u32 = 1 << 31;
+    const NONE: Self = Self(NIL);
+
+    #[inline(always)]
+    fn of_level(level: u32) -> Self {
+        Self(level | Self::LEVEL)
+    }
+
+    #[inline(always)]
+    fn of_page(page: u32) -> Self {
+        Self(page)
+    }
+
+    /// Whether nothing is below: it is a level, or nothing.
+    #[inline(always)]
+    fn is_end(self) -> bool {
+        self.0 & Self::LEVEL != 0
+    }
+
+    /// The number of the page or level.
+    #[inline(always)]
+    fn number(self) -> u32 {
+        self.0 & !Self::LEVEL
+    }
+}
+
+/// A page: 64 places.
+#[derive(Clone, Copy, Debug)]
+struct Page {
+    /// Bit `i`: place `i` is taken.
+    bitmap: u64,
+    /// The page above; above a root, none; of a free page, the next free one.
+    parent: u32,
+    places: [Entry; 64],
+}
+
+impl Page {
+    /// A page without entries.
+    fn below(parent: u32) -> Self {
+        Self { bitmap: 0, parent, places: [Entry::NONE; 64] }
+    }
+
+    #[inline(always)]
+    fn set(&mut self, place: usize, to: Entry) {
+        self.bitmap |= 1 << place;
+        self.places[place] = to;
+    }
+
+    /// Clears a place that is taken and returns whether the page is now empty.
+    #[inline(always)]
+    fn clear(&mut self, place: usize) -> bool {
+        assert!(self.bitmap >> place & 1 == 1, "a place of the index is cleared twice");
+        self.bitmap &= !(1 << place);
+        self.places[place] = Entry::NONE;
+        self.bitmap == 0
+    }
+
+    /// What is at the first place that is taken.
+    #[inline(always)]
+    fn first(&self) -> Entry {
+        self.places[self.bitmap.trailing_zeros() as usize & 63]
+    }
+
+    /// Whether there is one entry and no other.
+    #[inline(always)]
+    fn has_one(&self) -> bool {
+        self.bitmap.is_power_of_two()
+    }
+}
+
 /// Pages of the indexes of all books.
 #[derive(Debug)]
 pub(super) struct Pages {
-    /// Bit `i` of a page: place `i` is taken.
-    bitmaps: Vec<u64>,
-    /// Levels of a leaf, pages of any other page.
-    places: Vec<[u32; 64]>,
-    /// The page above each; above a root, none; of a free page, the next free one.
-    parents: Vec<u32>,
+    pages: Vec<Page>,
     free: u32,
 }
 
 impl Pages {
     /// Pages for `orders_max` orders. Books rarely need a page for every four orders; where they
     /// do, the pool grows by [`Pages::CHUNK`].
+    ///
+    /// # Panics
+    /// When there may be more levels than an entry can tell apart.
     pub(super) fn new(orders_max: u32) -> Self {
-        let room = orders_max as usize / 4 + Self::CHUNK;
-        Self {
-            bitmaps: Vec::with_capacity(room),
-            places: Vec::with_capacity(room),
-            parents: Vec::with_capacity(room),
-            free: NIL,
-        }
+        assert!(orders_max < Entry::LEVEL, "{orders_max} orders are more than entries tell apart");
+        Self { pages: Vec::with_capacity(orders_max as usize / 4 + Self::CHUNK), free: NIL }
     }
 
     /// Pages by which the pool grows.
     const CHUNK: usize = 1024;
+
+    #[inline(always)]
+    fn get(&self, page: u32) -> &Page {
+        &self.pages[page as usize]
+    }
+
+    #[inline(always)]
+    fn get_mut(&mut self, page: u32) -> &mut Page {
+        &mut self.pages[page as usize]
+    }
 
     /// An empty page below another.
     #[inline]
@@ -57,86 +138,69 @@ impl Pages {
         if page == NIL {
             return self.open_another(parent);
         }
-        self.free = std::mem::replace(&mut self.parents[page as usize], parent);
+        self.free = std::mem::replace(&mut self.get_mut(page).parent, parent);
         page
     }
 
     /// An empty page that was never used.
     #[cold]
     fn open_another(&mut self, parent: u32) -> u32 {
-        if self.bitmaps.len() == self.bitmaps.capacity() {
-            self.bitmaps.reserve_exact(Self::CHUNK);
-            self.places.reserve_exact(Self::CHUNK);
-            self.parents.reserve_exact(Self::CHUNK);
+        if self.pages.len() == self.pages.capacity() {
+            self.pages.reserve_exact(Self::CHUNK);
         }
-        self.bitmaps.push(0);
-        self.places.push([NIL; 64]);
-        self.parents.push(parent);
-        self.bitmaps.len() as u32 - 1
+        self.pages.push(Page::below(parent));
+        self.pages.len() as u32 - 1
     }
 
     /// Frees an empty page and returns the one above it.
     #[inline]
     fn close(&mut self, page: u32) -> u32 {
-        assert!(self.bitmaps[page as usize] == 0);
-        let parent = std::mem::replace(&mut self.parents[page as usize], self.free);
+        let free = self.free;
+        let closed = self.get_mut(page);
+        assert!(closed.bitmap == 0);
+        let parent = std::mem::replace(&mut closed.parent, free);
         self.free = page;
         parent
     }
 
-    #[inline]
-    fn get(&self, page: u32, place: usize) -> Option<u32> {
-        let taken = self.bitmaps[page as usize] >> place & 1 == 1;
-        taken.then(|| self.places[page as usize][place & 63])
-    }
-
-    #[inline]
-    fn set(&mut self, page: u32, place: usize, to: u32) {
-        self.bitmaps[page as usize] |= 1 << place;
-        self.places[page as usize][place & 63] = to;
-    }
-
-    /// Clears a place that is taken and returns whether the page is now empty.
-    #[inline]
-    fn clear(&mut self, page: u32, place: usize) -> bool {
-        let bitmap = &mut self.bitmaps[page as usize];
-        assert!(*bitmap >> place & 1 == 1, "a place of the index is cleared twice");
-        *bitmap &= !(1 << place);
-        *bitmap == 0
+    /// The first level of an entry.
+    #[inline(always)]
+    fn first_level(&self, mut entry: Entry) -> u32 {
+        while !entry.is_end() {
+            entry = self.get(entry.number()).first();
+        }
+        entry.number()
     }
 
     /// Pages that are free.
     #[cfg(test)]
     fn free_count(&self) -> usize {
         let first = (self.free != NIL).then_some(self.free);
-        let next = |&page: &u32| Some(self.parents[page as usize]).filter(|&next| next != NIL);
+        let next = |&page: &u32| Some(self.get(page).parent).filter(|&next| next != NIL);
         std::iter::successors(first, next).count()
     }
 
     /// Whether no page is used.
     #[cfg(test)]
     pub(super) fn are_all_free(&self) -> bool {
-        self.free_count() == self.bitmaps.len()
+        self.free_count() == self.pages.len()
     }
 
     /// Touches the memory that is reserved.
     pub(super) fn touch_memory(&mut self) {
-        touch_reserved(&mut self.bitmaps, 0);
-        touch_reserved(&mut self.places, [NIL; 64]);
-        touch_reserved(&mut self.parents, NIL);
+        touch_reserved(&mut self.pages, Page::below(NIL));
     }
 
     /// Bytes reserved.
     pub(super) fn memory_bytes(&self) -> usize {
-        const PAGE: usize = size_of::<u64>() + size_of::<[u32; 64]>() + size_of::<u32>();
-        self.bitmaps.capacity() * PAGE
+        self.pages.capacity() * size_of::<Page>()
     }
 }
 
 /// Leaves that an index remembers: a thousand ticks around the touch, in four cache lines.
 const LEAVES: usize = 16;
 
-/// A leaf and the part of the key above it.
+/// A page of 64 keys, and the part of the key above it.
 #[derive(Clone, Copy, Debug)]
 struct Leaf {
     prefix: u64,
@@ -158,198 +222,267 @@ fn leaf_at(key: u64) -> usize {
 #[derive(Debug)]
 pub(super) struct Trie {
     root: u32,
-    /// Height of the root.
-    height: u32,
-    /// The part of the key above the root, the same for all levels.
+    /// Bits of a key below the root.
+    shift: u32,
+    /// The part of the key above the root, the same for all levels; of no key where there is none.
     prefix: u64,
     /// Leaves that were used lately, each at the place that the low bits of its prefix choose.
     leaves: [Leaf; LEAVES],
 }
 
+/// A page on the way to a key, and the bits of the key below it.
+type Reached = (u32, u32);
+
 impl Trie {
     /// A trie without levels.
     pub(super) const EMPTY: Self =
-        Self { root: NIL, height: 0, prefix: 0, leaves: [Leaf::NONE; LEAVES] };
+        Self { root: NIL, shift: 0, prefix: u64::MAX, leaves: [Leaf::NONE; LEAVES] };
 
-    /// The level at a key; where there is none, the one that `open` makes.
-    #[inline]
-    pub(super) fn find_or_insert(
-        &mut self,
-        pages: &mut Pages,
-        key: u64,
-        open: impl FnOnce() -> u32,
-    ) -> u32 {
+    /// The level at a key, opened where there is none.
+    #[inline(always)]
+    pub(super) fn find_or_open(&mut self, pages: &mut Pages, levels: &mut Levels, key: u64) -> u32 {
         let leaf = self.leaves[leaf_at(key)];
-        let leaf = if leaf.prefix == key >> BITS { leaf.page } else { self.make_leaf(pages, key) };
-        pages.get(leaf, place(key, 0)).unwrap_or_else(|| {
-            let level = open();
-            pages.set(leaf, place(key, 0), level);
-            level
-        })
+        if leaf.prefix != key >> BITS {
+            return self.find_or_open_from_root(pages, levels, key);
+        }
+        let leaf = pages.get_mut(leaf.page);
+        let entry = leaf.places[place(key, 0)];
+        if entry != Entry::NONE {
+            return entry.number();
+        }
+        let level = levels.open(key);
+        leaf.set(place(key, 0), Entry::of_level(level));
+        level
+    }
+
+    #[inline(never)]
+    fn find_or_open_from_root(&mut self, pages: &mut Pages, levels: &mut Levels, key: u64) -> u32 {
+        if !self.covers(key) {
+            self.cover(pages, levels, key);
+        }
+        let root = pages.get(self.root);
+        if root.has_one() && root.places[place(key, self.shift)] != Entry::NONE {
+            self.narrow(pages, levels, key);
+        }
+        let (mut page, mut shift) = self.descend(pages, key);
+        let entry = pages.get(page).places[place(key, shift)];
+        if entry != Entry::NONE {
+            let other = levels.get(entry.number()).key;
+            if other == key {
+                self.remember((page, shift), key);
+                return entry.number();
+            }
+            (page, shift) = part(pages, (page, shift), (other, entry), key);
+        }
+        let level = levels.open(key);
+        pages.get_mut(page).set(place(key, shift), Entry::of_level(level));
+        self.remember((page, shift), key);
+        level
     }
 
     /// The level at a key.
     #[inline]
-    pub(super) fn look_up(&self, pages: &Pages, key: u64) -> Option<u32> {
-        pages.get(self.look_up_leaf(pages, key)?, place(key, 0))
-    }
-
-    /// The leaf of a key, if there is one.
-    #[inline]
-    fn look_up_leaf(&self, pages: &Pages, key: u64) -> Option<u32> {
-        let leaf = self.leaves[leaf_at(key)];
-        if leaf.prefix == key >> BITS {
-            return Some(leaf.page);
-        }
-        if self.root == NIL || key >> shift(self.height + 1) != self.prefix {
+    pub(super) fn look_up(&self, pages: &Pages, levels: &Levels, key: u64) -> Option<u32> {
+        if !self.covers(key) {
             return None;
         }
-        let mut page = self.root;
-        for height in (1..=self.height).rev() {
-            page = pages.get(page, place(key, height))?;
-        }
-        Some(page)
+        let (page, shift) = self.page_of(pages, key);
+        let entry = pages.get(page).places[place(key, shift)];
+        let is_it = entry != Entry::NONE && levels.get(entry.number()).key == key;
+        is_it.then(|| entry.number())
     }
 
-    /// Removes the level at a key that has one. If that is the first key, returns the level and the
-    /// key that are first now.
-    #[inline]
-    pub(super) fn remove(
+    /// Removes the level at a key that has one. If that is the first key, returns the level that is
+    /// first now.
+    #[inline(always)]
+    pub(super) fn remove(&mut self, pages: &mut Pages, key: u64, is_first: bool) -> Option<u32> {
+        let leaf = self.leaves[leaf_at(key)];
+        if leaf.prefix != key >> BITS {
+            return self.remove_from_root(pages, key, is_first);
+        }
+        let page = pages.get_mut(leaf.page);
+        if page.clear(place(key, 0)) {
+            return self.prune(pages, (leaf.page, 0), key, is_first);
+        }
+        is_first.then(|| page.first().number())
+    }
+
+    #[inline(never)]
+    fn remove_from_root(&mut self, pages: &mut Pages, key: u64, is_first: bool) -> Option<u32> {
+        let (page, shift) = self.descend(pages, key);
+        if pages.get_mut(page).clear(place(key, shift)) {
+            return self.prune(pages, (page, shift), key, is_first);
+        }
+        self.remember((page, shift), key);
+        is_first.then(|| pages.first_level(Entry::of_page(page)))
+    }
+
+    /// Frees a page on the way to a key, which is empty, and every page that is left without places.
+    /// If the key was the first one, returns the level that is first now.
+    #[inline(never)]
+    fn prune(
         &mut self,
         pages: &mut Pages,
+        (mut page, mut shift): Reached,
         key: u64,
         is_first: bool,
-    ) -> Option<(u32, u64)> {
-        let leaf = self.look_up_leaf(pages, key).expect("a level is in the index of its side");
-        self.leaves[leaf_at(key)] = Leaf { prefix: key >> BITS, page: leaf };
-        // All other keys are larger: what is left of the lowest page comes first.
-        if !pages.clear(leaf, place(key, 0)) {
-            return if is_first { first(pages, (leaf, 0, key >> BITS)) } else { None };
-        }
-        let rest = self.prune(pages, leaf, key);
-        if is_first { first(pages, rest) } else { None }
-    }
-
-    /// The best level whose key is above `key`.
-    pub(super) fn next_after(&self, pages: &Pages, key: u64) -> Option<u32> {
-        if self.root == NIL {
-            return None;
-        }
-        let mut path = [NIL; HEIGHT_MAX];
-        let reached = self.walk(pages, key, &mut path);
-        for height in reached..=self.height {
-            let page = path[height as usize];
-            let above = pages.bitmaps[page as usize] & (!1 << place(key, height));
-            if above != 0 {
-                let at = above.trailing_zeros() as usize;
-                let next = pages.places[page as usize][at];
-                return Some(if height == 0 {
-                    next
-                } else {
-                    first(pages, (next, height - 1, 0))?.0
-                });
-            }
-        }
-        None
-    }
-
-    /// The leaf of a key, made where there is none, and remembered.
-    #[inline(never)]
-    fn make_leaf(&mut self, pages: &mut Pages, key: u64) -> u32 {
-        if self.root == NIL {
-            (self.root, self.height, self.prefix) = (pages.open(NIL), 0, key >> BITS);
-        }
-        while key >> shift(self.height + 1) != self.prefix {
-            let root = pages.open(NIL);
-            pages.set(root, (self.prefix & 63) as usize, self.root);
-            pages.parents[self.root as usize] = root;
-            (self.root, self.height, self.prefix) = (root, self.height + 1, self.prefix >> BITS);
-        }
-        let mut page = self.root;
-        for height in (1..=self.height).rev() {
-            let at = place(key, height);
-            page = pages.get(page, at).unwrap_or_else(|| {
-                let child = pages.open(page);
-                pages.set(page, at, child);
-                child
-            });
-        }
-        self.leaves[leaf_at(key)] = Leaf { prefix: key >> BITS, page };
-        page
-    }
-
-    /// Frees the leaf of `key`, which is empty, and every page that is left without places; then
-    /// lowers the root to the lowest page that covers what is left. Returns the lowest page that
-    /// was above the leaf and is left, its height and the part of its keys above it.
-    #[inline(never)]
-    fn prune(&mut self, pages: &mut Pages, leaf: u32, key: u64) -> (u32, u32, u64) {
-        self.leaves[leaf_at(key)] = Leaf::NONE;
-        let (mut page, mut height) = (leaf, 0);
+    ) -> Option<u32> {
+        self.forget(shift, key);
         loop {
             page = pages.close(page);
-            height += 1;
+            shift += BITS;
             if page == NIL {
                 *self = Self::EMPTY;
-                return (NIL, 0, 0);
+                return None;
             }
-            if !pages.clear(page, place(key, height)) {
+            if !pages.get_mut(page).clear(place(key, shift)) {
                 break;
             }
         }
-        if page != self.root || !pages.bitmaps[page as usize].is_power_of_two() {
-            return (page, height, key >> shift(height + 1));
-        }
-        while self.height > 0 && pages.bitmaps[self.root as usize].is_power_of_two() {
-            let old = self.root;
-            let at = pages.bitmaps[old as usize].trailing_zeros() as usize;
-            self.root = pages.places[old as usize][at];
-            (self.height, self.prefix) = (self.height - 1, self.prefix << BITS | at as u64);
-            pages.parents[self.root as usize] = NIL;
-            pages.clear(old, at);
-            pages.close(old);
-        }
-        (self.root, self.height, self.prefix)
+        // All other keys are larger: what is left of the lowest page comes first.
+        is_first.then(|| pages.first_level(Entry::of_page(page)))
     }
 
-    /// Pages on the way to a key, by height, and the lowest height that there is.
-    fn walk(&self, pages: &Pages, key: u64, path: &mut [u32; HEIGHT_MAX]) -> u32 {
-        let mut page = self.root;
-        for height in (0..=self.height).rev() {
-            path[height as usize] = page;
-            match pages.get(page, place(key, height)) {
-                Some(next) if height > 0 => page = next,
-                _ => return height,
+    /// The best level whose key is above `key`, which the root covers.
+    pub(super) fn next_after(&self, pages: &Pages, levels: &Levels, key: u64) -> Option<u32> {
+        let mut path = [(NIL, 0); HEIGHT_MAX];
+        let mut height = 0;
+        path[0] = (self.root, self.shift);
+        let mut entry = pages.get(self.root).places[place(key, self.shift)];
+        while !entry.is_end() {
+            let shift = path[height].1 - BITS;
+            height += 1;
+            path[height] = (entry.number(), shift);
+            entry = pages.get(entry.number()).places[place(key, shift)];
+        }
+        if entry != Entry::NONE && levels.get(entry.number()).key > key {
+            return Some(entry.number());
+        }
+        path[..=height].iter().rev().find_map(|&(page, shift)| {
+            let page = pages.get(page);
+            let above = page.bitmap & (!1 << place(key, shift));
+            let at = (above != 0).then(|| above.trailing_zeros() as usize)?;
+            Some(pages.first_level(page.places[at]))
+        })
+    }
+
+    /// Whether a key is below the root.
+    #[inline(always)]
+    fn covers(&self, key: u64) -> bool {
+        key >> self.shift >> BITS == self.prefix
+    }
+
+    /// Makes the root cover a key that it doesn't cover.
+    #[inline(never)]
+    fn cover(&mut self, pages: &mut Pages, levels: &Levels, key: u64) {
+        if self.root == NIL {
+            (self.root, self.shift, self.prefix) = (pages.open(NIL), 0, key >> BITS);
+        }
+        self.narrow(pages, levels, key);
+        while !self.covers(key) {
+            let (root, old) = (pages.open(NIL), self.root);
+            pages.get_mut(root).set((self.prefix & 63) as usize, Entry::of_page(old));
+            pages.get_mut(old).parent = root;
+            (self.root, self.shift, self.prefix) = (root, self.shift + BITS, self.prefix >> BITS);
+        }
+    }
+
+    /// Makes a root that has one entry the page in which that entry and a key part, as far as that can
+    /// be: with a level it is moved there, up or down; above a page it is left out. Not done when an
+    /// entry goes, because another one often comes to the same place.
+    #[inline(never)]
+    fn narrow(&mut self, pages: &mut Pages, levels: &Levels, key: u64) {
+        while pages.get(self.root).has_one() {
+            let (old, entry) = (self.root, pages.get(self.root).first());
+            let other = levels.get(pages.first_level(entry)).key;
+            let shift = parting(key, other);
+            if entry.is_end() {
+                self.forget(self.shift, other);
+                pages.get_mut(old).clear(place(other, self.shift));
+                pages.get_mut(old).set(place(other, shift), entry);
+                (self.shift, self.prefix) = (shift, other >> shift >> BITS);
+                return;
             }
+            if shift >= self.shift {
+                return;
+            }
+            pages.get_mut(old).clear(place(other, self.shift));
+            pages.close(old);
+            self.root = entry.number();
+            pages.get_mut(self.root).parent = NIL;
+            self.prefix = other >> self.shift;
+            self.shift -= BITS;
         }
-        0
+    }
+
+    /// Remembers a page that has a place for a key, if it is a leaf.
+    #[inline(always)]
+    fn remember(&mut self, (page, shift): Reached, key: u64) {
+        if shift == 0 {
+            self.leaves[leaf_at(key)] = Leaf { prefix: key >> BITS, page };
+        }
+    }
+
+    /// Forgets the page that has a place for a key, if it is a leaf.
+    #[inline(always)]
+    fn forget(&mut self, shift: u32, key: u64) {
+        if shift == 0 {
+            self.leaves[leaf_at(key)] = Leaf::NONE;
+        }
+    }
+
+    /// The lowest page on the way to a key that the root covers.
+    #[inline(always)]
+    fn page_of(&self, pages: &Pages, key: u64) -> Reached {
+        let leaf = self.leaves[leaf_at(key)];
+        if leaf.prefix == key >> BITS {
+            return (leaf.page, 0);
+        }
+        self.descend(pages, key)
+    }
+
+    /// The same where no leaf is remembered.
+    #[inline(always)]
+    fn descend(&self, pages: &Pages, key: u64) -> Reached {
+        let (mut page, mut shift) = (self.root, self.shift);
+        loop {
+            let entry = pages.get(page).places[place(key, shift)];
+            if entry.is_end() {
+                return (page, shift);
+            }
+            (page, shift) = (entry.number(), shift - BITS);
+        }
     }
 }
 
-/// The first level below a page, and its key; none below no page.
-#[inline]
-fn first(pages: &Pages, from: (u32, u32, u64)) -> Option<(u32, u64)> {
-    let (mut page, height, mut key) = from;
-    if page == NIL {
-        return None;
+/// Makes pages below one, down to where a key and a level that has the key's place there part.
+#[inline(never)]
+fn part(
+    pages: &mut Pages,
+    (mut page, mut shift): Reached,
+    (other, level): (u64, Entry),
+    key: u64,
+) -> Reached {
+    let end = parting(key, other);
+    while shift > end {
+        let child = pages.open(page);
+        pages.get_mut(page).set(place(key, shift), Entry::of_page(child));
+        (page, shift) = (child, shift - BITS);
     }
-    for _ in 0..=height {
-        let at = pages.bitmaps[page as usize].trailing_zeros() as usize;
-        page = pages.places[page as usize][at & 63];
-        key = key << BITS | at as u64;
-    }
-    Some((page, key))
+    pages.get_mut(page).set(place(other, shift), level);
+    (page, shift)
 }
 
-/// Bits of a key below a page of this height.
-#[inline]
-fn shift(height: u32) -> u32 {
-    BITS * height
+/// Bits below the page in which two keys have different places, or the same key its own.
+#[inline(always)]
+fn parting(key: u64, other: u64) -> u32 {
+    (key ^ other).checked_ilog2().unwrap_or(0) / BITS * BITS
 }
 
-/// The place of a key in a page of this height.
-#[inline]
-fn place(key: u64, height: u32) -> usize {
-    (key >> shift(height) & 63) as usize
+/// The place of a key in a page with so many bits below it.
+#[inline(always)]
+fn place(key: u64, shift: u32) -> usize {
+    (key >> shift & 63) as usize
 }
 
 #[cfg(test)]
@@ -358,6 +491,34 @@ mod tests {
     use crate::command::TICKS_MAX;
 
     const KEY_MAX: u64 = TICKS_MAX as u64;
+
+    /// A trie with its pages and levels.
+    struct Side {
+        pages: Pages,
+        levels: Levels,
+        trie: Trie,
+    }
+
+    impl Side {
+        fn new(orders_max: u32) -> Self {
+            let (pages, levels) = (Pages::new(orders_max), Levels::new(orders_max));
+            Self { pages, levels, trie: Trie::EMPTY }
+        }
+
+        fn open(&mut self, key: u64) -> u32 {
+            self.trie.find_or_open(&mut self.pages, &mut self.levels, key)
+        }
+
+        fn close(&mut self, key: u64) {
+            let level = self.trie.look_up(&self.pages, &self.levels, key).expect("it is there");
+            self.trie.remove(&mut self.pages, key, false);
+            self.levels.close(level);
+        }
+
+        fn pages_used(&self) -> usize {
+            self.pages.pages.len() - self.pages.free_count()
+        }
+    }
 
     /// The next number of a sequence, well mixed.
     fn next(random: &mut u64) -> u64 {
@@ -368,44 +529,63 @@ mod tests {
     #[test]
     fn pages_are_bounded_and_all_come_back() {
         const LEVELS: usize = 100_000;
-        let (mut pages, mut index) = (Pages::new(LEVELS as u32), Trie::EMPTY);
+        let mut side = Side::new(LEVELS as u32);
         let mut most = Vec::new();
         for _ in 0..2 {
-            let (mut random, mut keys) = (7, Vec::new());
+            let (mut random, mut keys) = (7, std::collections::BTreeSet::new());
             while keys.len() < LEVELS {
                 let key = next(&mut random) & KEY_MAX;
-                let level = keys.len() as u32;
-                if index.look_up(&pages, key).is_none() {
-                    assert_eq!(index.find_or_insert(&mut pages, key, || level), level);
-                    keys.push(key);
-                }
+                keys.insert(key);
+                side.open(key);
             }
-            most.push(pages.bitmaps.len() - pages.free_count());
+            most.push(side.pages_used());
+            let mut keys = Vec::from_iter(keys);
             while !keys.is_empty() {
                 let at = next(&mut random) as usize % keys.len();
-                index.remove(&mut pages, keys.swap_remove(at), false);
+                side.close(keys.swap_remove(at));
             }
-            assert!(pages.are_all_free(), "pages leak");
+            assert!(side.pages.are_all_free(), "pages leak");
         }
-        assert_eq!((most[0], pages.bitmaps.len()), (most[1], most[0]), "a round needs more");
-        assert!(most[0] <= LEVELS * HEIGHT_MAX);
+        assert_eq!((most[0], side.pages.pages.len()), (most[1], most[0]), "a round needs more");
+        assert!(most[0] <= LEVELS / 4, "{} pages", most[0]);
     }
 
     #[test]
-    fn extreme_keys_in_turn_stack_no_more_than_a_path_each() {
-        let (mut pages, mut index) = (Pages::new(1), Trie::EMPTY);
+    fn extreme_keys_in_turn_share_a_page() {
+        let mut side = Side::new(1);
         for stays in [0, KEY_MAX / 2, KEY_MAX] {
-            index.find_or_insert(&mut pages, stays, || 1);
+            side.open(stays);
             for _ in 0..100 {
                 for key in [0, KEY_MAX].into_iter().filter(|&key| key != stays) {
-                    index.find_or_insert(&mut pages, key, || 2);
-                    assert_eq!(pages.bitmaps.len() - pages.free_count(), 2 * HEIGHT_MAX - 1);
-                    index.remove(&mut pages, key, false);
-                    assert_eq!(pages.bitmaps.len() - pages.free_count(), 1);
+                    side.open(key);
+                    assert_eq!(
+                        (side.pages_used(), side.trie.shift),
+                        (1, (HEIGHT_MAX as u32 - 1) * BITS)
+                    );
+                    side.close(key);
+                    assert_eq!(side.pages_used(), 1);
                 }
             }
-            index.remove(&mut pages, stays, false);
+            side.close(stays);
         }
-        assert_eq!((index.root, pages.bitmaps.len()), (NIL, 2 * HEIGHT_MAX - 1));
+        assert_eq!((side.trie.root, side.pages.pages.len()), (NIL, 1));
+    }
+
+    #[test]
+    fn levels_that_part_late_get_a_page_for_each_height() {
+        let mut side = Side::new(4);
+        for key in [0, 1, KEY_MAX - 1, KEY_MAX] {
+            side.open(key);
+        }
+        assert_eq!(side.pages_used(), 2 * HEIGHT_MAX - 1);
+        for key in [0, 1, KEY_MAX - 1] {
+            side.close(key);
+        }
+        side.open(KEY_MAX - 64);
+        assert_eq!((side.pages_used(), side.trie.shift), (2, BITS));
+        for key in [KEY_MAX, KEY_MAX - 64] {
+            side.close(key);
+        }
+        assert_eq!((side.pages_used(), side.trie.root), (0, NIL));
     }
 }
