@@ -49,7 +49,7 @@ pub struct Arguments {
     /// Repetitions of every point
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=100))]
     runs: u64,
-    /// Seconds of each point in each run
+    /// Seconds of each point in each run; up to half as many again where that tells p99.9
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
     /// One short run of everything: whether it works, not how fast

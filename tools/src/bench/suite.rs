@@ -291,9 +291,15 @@ fn time_to_sleep(config: &Config) -> Duration {
     2 * Duration::from_micros(config.threads.spin_us + config.threads.yield_us)
 }
 
-/// Requests of a point.
+/// Requests of a point: those of its time, or up to half as many again where a run of it then has enough samples
+/// to tell its p99.9.
 fn requests(rate: f64, effort: &Effort) -> usize {
-    (rate * effort.seconds).clamp(effort.requests_min as f64, REQUESTS_MAX) as usize
+    let count = (rate * effort.seconds).clamp(effort.requests_min as f64, REQUESTS_MAX);
+    let slice = (rate * SLICE_SECONDS).max(1.0);
+    let slices = SAMPLES_BEYOND_MIN / (1.0 - 0.999) / (slice * (1.0 - WARM_UP));
+    let telling = slices.ceil() * slice;
+    let is_near = (count..=1.5 * count).contains(&telling);
+    (if is_near { telling } else { count }) as usize
 }
 
 impl Distance {
@@ -519,6 +525,14 @@ mod tests {
         assert_eq!(rare.map(cell), ["–", "–", "–"]);
         assert_eq!(cell(point.ratio(0.99)), "3.00");
         assert_eq!(spread(&[90.0, 100.0, 110.0]), 0.1);
+    }
+
+    #[test]
+    fn a_point_that_nearly_tells_its_p99_9_goes_on_until_it_does() {
+        let effort = Effort { runs: 5, seconds: 1.0, requests_min: 100, commands: 0 };
+        let counts =
+            [10.0, 1_000.0, 7_000.0, 10_000.0, 76_000.0].map(|rate| requests(rate, &effort));
+        assert_eq!(counts, [100, 1_000, 7_000, 12_000, 76_000]);
     }
 
     #[test]
