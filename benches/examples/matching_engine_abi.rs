@@ -148,10 +148,12 @@ enum State {
 /// The one engine of the process: the interface has no handle for it.
 static STATE: AtomicPtr<State> = AtomicPtr::new(ptr::null_mut());
 
-/// The state; for one call.
-fn state<'a>() -> &'a mut State {
-    // SAFETY: set by engine_init and freed by engine_shutdown; between the two one thread calls, one
-    // call at a time.
+/// The state, for one call.
+///
+/// # Safety
+/// Between engine_init and engine_shutdown, one thread calls, one call at a time.
+unsafe fn state<'a>() -> &'a mut State {
+    // SAFETY: set by engine_init, and freed by engine_shutdown.
     unsafe { &mut *STATE.load(Ordering::Relaxed) }
 }
 
@@ -159,7 +161,8 @@ fn state<'a>() -> &'a mut State {
 /// of them.
 macro_rules! with_state {
     (|$matcher:ident, $out:ident| $work:expr) => {
-        match state() {
+        // SAFETY: called by what the harness calls, one after the other.
+        match unsafe { state() } {
             State::Book($matcher, end) => {
                 let $out = &mut end.pusher();
                 $work
@@ -585,7 +588,8 @@ fn on_batch(matcher: &mut impl Matcher, messages: &[Message], out: &mut impl Out
 extern "C" fn engine_flush() {}
 
 fn best(side: Side) -> Option<i64> {
-    match state() {
+    // SAFETY: as above.
+    match unsafe { state() } {
         State::Book(desk, _) => desk.books().best(BookId(0), side).map(|ticks| ticks as i64),
         State::Engine(matcher, _) => {
             let book = matcher.engine.book(InstrumentId(1))?;
@@ -608,7 +612,8 @@ extern "C" fn engine_query_best_ask() -> i64 {
 #[unsafe(no_mangle)]
 extern "C" fn engine_query_depth_at(ticks: i64, side: u8) -> u64 {
     let side = side_of(side);
-    match state() {
+    // SAFETY: as above.
+    match unsafe { state() } {
         State::Book(desk, _) => desk.books().qty_at(BookId(0), side, ticks as u64) as u64,
         State::Engine(matcher, _) => {
             let book = matcher.engine.book(InstrumentId(1)).expect("defined at the start");

@@ -217,6 +217,7 @@ impl Producer {
         self.show(ring);
         let stretch = self.before / CHUNK_ENTRIES as u64;
         self.chunk = self.take_chunk(ring, stretch);
+        // The drain asks for it when it is shown an entry there, which is later.
         ring.order_at(stretch).store(self.chunk, Ordering::Relaxed);
         Place { chunk: &ring.chunks[self.chunk as usize], at: 0 }
     }
@@ -240,7 +241,7 @@ impl Producer {
     }
 }
 
-/// Pushes reports. What was pushed is shown to the drain when this goes, if not before.
+/// Pushes reports. What was pushed is shown to the drain with its chunk, and the rest when this goes.
 #[derive(Debug)]
 pub struct Pusher<'a> {
     ring: &'a ReportRing,
