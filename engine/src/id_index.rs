@@ -13,13 +13,11 @@
 //!
 //! All memory is reserved at the start, but the table begins small and doubles as pairs come: a
 //! venue with room for a million orders and three thousand alive should touch what three thousand
-//! need. Each insertion moves a bucket from the old table to the new one, so no insertion waits for
-//! a whole table to move.
-
-use zerocopy::FromZeros;
+//! need. Each insertion moves a bucket from the old table to the new one and empties one for the
+//! table after that, so no insertion waits for a whole table.
 
 use crate::{
-    memory::touch_all,
+    memory::{touch_all, touch_reserved},
     processor::{equal_lanes, prefetch},
 };
 
@@ -31,7 +29,7 @@ const FIRST_TABLE: usize = 128;
 const LEN_PER_BUCKET: usize = LANES * 5 / 8;
 
 /// Pairs of one cache line.
-#[derive(Clone, Copy, Debug, FromZeros)]
+#[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 struct Bucket {
     /// What a tag was stays when its pair goes.
@@ -43,6 +41,8 @@ struct Bucket {
 const _: () = assert!(size_of::<Bucket>() == 64);
 
 impl Bucket {
+    const EMPTY: Self = Self { tags: [0; LANES], places: [0; LANES] };
+
     /// Lanes whose pairs have this tag, as bits; free ones may be among them.
     #[inline(always)]
     fn lanes_with(&self, tag: u32) -> u32 {
@@ -71,6 +71,7 @@ impl Bucket {
 /// A set of (tag, place) pairs of which no two are the same.
 #[derive(Debug)]
 pub struct IdIndex {
+    /// Those of all tables up to the one in use, and of the next one as far as it is made.
     buckets: Vec<Bucket>,
     /// By bucket: pairs whose home is here or before and that were put behind it.
     passed: Vec<u32>,
@@ -81,6 +82,8 @@ pub struct IdIndex {
     old_size: usize,
     /// Buckets of the old table below this are empty.
     moved: usize,
+    /// Whether there is an old table, or the next one is not made.
+    grows: bool,
 }
 
 impl IdIndex {
@@ -90,10 +93,10 @@ impl IdIndex {
         let capacity = (len_max.max(LANES) * 8 / 5 / LANES + 1).next_power_of_two();
         assert!(capacity <= 1 << 32, "the home of a pair must follow from its tag");
         let size = capacity.min(FIRST_TABLE);
-        // Zeroed by the system, and not touched.
-        let buckets = Bucket::new_vec_zeroed(capacity * 2).expect("no memory for the id index");
+        let mut buckets = Vec::with_capacity(capacity * 2);
+        buckets.resize(size * 2, Bucket::EMPTY);
         let passed = vec![0; capacity * 2];
-        Self { buckets, passed, len: 0, size, old_size: 0, moved: 0 }
+        Self { buckets, passed, len: 0, size, old_size: 0, moved: 0, grows: true }
     }
 
     /// The place of a pair with this tag that `is_it` recognizes.
@@ -112,8 +115,8 @@ impl IdIndex {
     /// When the table holds as many pairs as it was built for.
     #[inline]
     pub fn insert(&mut self, tag: u32, place: u32) {
-        if self.old_size != 0 {
-            self.move_bucket();
+        if self.grows {
+            self.grow();
         }
         if self.len >= self.size * LEN_PER_BUCKET {
             self.double();
@@ -184,6 +187,7 @@ impl IdIndex {
     /// Touches the memory that is reserved.
     pub fn touch_memory(&mut self) {
         touch_all(&mut self.buckets);
+        touch_reserved(&mut self.buckets, Bucket::EMPTY);
         touch_all(&mut self.passed);
     }
 
@@ -268,11 +272,29 @@ impl IdIndex {
     fn double(&mut self) {
         assert!(self.old_size == 0, "a table fills up before the one before it is left");
         assert!(self.size * 4 <= self.passed.len(), "the id index was built too small");
+        assert!(
+            self.buckets.len() >= self.size * 4,
+            "a table fills up before the next one is made"
+        );
         (self.old_size, self.size, self.moved) = (self.size, self.size * 2, 0);
+        self.grows = true;
+    }
+
+    /// A step towards the next table: two and a half insertions for each bucket of this one come
+    /// between two doublings, and the next one has two.
+    #[cold]
+    fn grow(&mut self) {
+        if self.old_size != 0 {
+            self.move_bucket();
+        }
+        let is_made = self.buckets.len() == self.passed.len().min(self.size * 4);
+        if !is_made {
+            self.buckets.push(Bucket::EMPTY);
+        }
+        self.grows = self.old_size != 0 || !is_made;
     }
 
     /// Moves the pairs of a bucket of the old table.
-    #[cold]
     fn move_bucket(&mut self) {
         let at = self.old_size + self.moved;
         let bucket = self.buckets[at];
