@@ -18,8 +18,9 @@
 //! ```
 //!
 //! # Bounds
-//! [`Books::rest`] and [`Books::remove`] walk at most six pages of the index, whatever the book
-//! holds; [`Books::best`] walks nowhere. [`Books::take`] costs what it fills.
+//! [`Books::rest`] and [`Books::remove`] walk a path of the index, which has six pages at the most,
+//! a few times, whatever the book holds; [`Books::best`] walks nowhere. [`Books::take`] costs what it
+//! fills.
 
 mod band;
 mod index;
@@ -303,7 +304,7 @@ impl Books {
         mut on_fill: impl FnMut(Fill),
     ) -> i64 {
         let limit = limit_key(maker_side, limit);
-        if self.side(book, maker_side).best_key() > limit || qty == 0 {
+        if self.side(book, maker_side).best_key() > limit {
             return qty;
         }
         self.take_crossing(book, maker_side, limit, qty, &mut on_fill)

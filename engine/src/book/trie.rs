@@ -13,8 +13,8 @@
 //!                                             root  -> level
 //! ```
 //!
-//! The work of every operation is bounded by the height, at most [`HEIGHT_MAX`] pages, whatever
-//! the book holds. The leaves used lately are remembered: work near the touch walks nowhere.
+//! The work of every operation is bounded by the height, at most [`HEIGHT_MAX`] pages, which it
+//! walks a few times, whatever the book holds. The leaves used lately are remembered: work near the touch walks nowhere.
 
 use super::{NIL, level::Levels};
 use crate::memory::touch_reserved;
@@ -286,7 +286,7 @@ impl Trie {
         if !self.covers(key) {
             return None;
         }
-        let (page, shift) = self.page_of(pages, key);
+        let (page, shift) = self.descend(pages, key);
         let entry = pages.get(page).places[place(key, shift)];
         let is_it = entry != Entry::NONE && levels.get(entry.number()).key == key;
         is_it.then(|| entry.number())
@@ -387,31 +387,36 @@ impl Trie {
         }
     }
 
-    /// Makes a root that has one entry the page in which that entry and a key part, as far as that can
-    /// be: with a level it is moved there, up or down; above a page it is left out. Not done when an
-    /// entry goes, because another one often comes to the same place.
+    /// Makes a root that has one entry the page in which what is below it and a key part, as far as
+    /// that can be: pages that only lead to another are left out, and a level that is alone is moved
+    /// within its page, up or down. Not done when an entry goes, because another one often comes to the
+    /// same place.
     #[inline(never)]
     fn narrow(&mut self, pages: &mut Pages, levels: &Levels, key: u64) {
-        while pages.get(self.root).has_one() {
-            let (old, entry) = (self.root, pages.get(self.root).first());
-            let other = levels.get(pages.first_level(entry)).key;
-            let shift = parting(key, other);
-            if entry.is_end() {
-                self.forget(self.shift, other);
-                pages.get_mut(old).clear(place(other, self.shift));
-                pages.get_mut(old).set(place(other, shift), entry);
-                (self.shift, self.prefix) = (shift, other >> shift >> BITS);
-                return;
-            }
-            if shift >= self.shift {
-                return;
-            }
-            pages.get_mut(old).clear(place(other, self.shift));
-            pages.close(old);
+        if !pages.get(self.root).has_one() {
+            return;
+        }
+        let other = levels.get(pages.first_level(Entry::of_page(self.root))).key;
+        let shift = parting(key, other);
+        let mut entry = pages.get(self.root).first();
+        while self.shift > shift && !entry.is_end() {
+            pages.get_mut(self.root).clear(place(other, self.shift));
+            pages.close(self.root);
             self.root = entry.number();
             pages.get_mut(self.root).parent = NIL;
             self.prefix = other >> self.shift;
             self.shift -= BITS;
+            if !pages.get(self.root).has_one() {
+                return;
+            }
+            entry = pages.get(self.root).first();
+        }
+        if entry.is_end() {
+            self.forget(self.shift, other);
+            let root = pages.get_mut(self.root);
+            root.clear(place(other, self.shift));
+            root.set(place(other, shift), entry);
+            (self.shift, self.prefix) = (shift, other >> shift >> BITS);
         }
     }
 
@@ -432,16 +437,6 @@ impl Trie {
     }
 
     /// The lowest page on the way to a key that the root covers.
-    #[inline(always)]
-    fn page_of(&self, pages: &Pages, key: u64) -> Reached {
-        let leaf = self.leaves[leaf_at(key)];
-        if leaf.prefix == key >> BITS {
-            return (leaf.page, 0);
-        }
-        self.descend(pages, key)
-    }
-
-    /// The same where no leaf is remembered.
     #[inline(always)]
     fn descend(&self, pages: &Pages, key: u64) -> Reached {
         let (mut page, mut shift) = (self.root, self.shift);
