@@ -132,17 +132,7 @@ fn sockets(runs: usize, rounds: u64, quick: bool) -> Result<(), MeasureError> {
 fn open_loop(pace: Pace, count: usize, name: &str) -> Result<(), MeasureError> {
     let dir = tempfile::tempdir()?;
     let venue = distance::venue(dir.path())?;
-    let options = LoadOptions {
-        address: venue.address(),
-        comp_ids: vec!["LOADGEN".to_owned()],
-        venue: "IRONBOOK".to_owned(),
-        access: Default::default(),
-        symbols: vec!["AAPL".to_owned()],
-        pace,
-        in_flight_max: 4_096,
-        prefix: "B".to_owned(),
-        silence_max: load::SILENCE_MAX,
-    };
+    let options = LoadOptions::new(venue.address(), pace, "B");
     distance::pin(distance::NEAR_CPU);
     let flow = Synthetic::new(SEED, 1, Mix::default(), workload::SCALES).take(count);
     let report = load::run(flow, &options, |_| {})?;

@@ -103,17 +103,7 @@ fn sockets(
     for _ in 0..runs {
         let dir = place()?;
         let venue = durable_venue(dir.path())?;
-        let options = LoadOptions {
-            address: venue.address(),
-            comp_ids: vec!["LOADGEN".to_owned()],
-            venue: "IRONBOOK".to_owned(),
-            access: Default::default(),
-            symbols: vec!["AAPL".to_owned()],
-            pace: Pace::Unlimited,
-            in_flight_max: 4_096,
-            prefix: "D".to_owned(),
-            silence_max: load::SILENCE_MAX,
-        };
+        let options = LoadOptions::new(venue.address(), Pace::Unlimited, "D");
         distance::pin(distance::NEAR_CPU);
         let flow = Synthetic::new(20_150_501, 1, Mix::default(), workload::SCALES).take(count);
         let report = load::run(flow, &options, |_| {})?;

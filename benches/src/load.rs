@@ -29,6 +29,9 @@ use crate::{
     workload::{RequestId, Requests},
 };
 
+/// Requests that wait for their answers at full speed: enough that a venue never waits for its client.
+const IN_FLIGHT: u64 = 4_096;
+
 /// How a flow is sent.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
@@ -50,6 +53,23 @@ pub struct LoadOptions {
     pub prefix: String,
     /// Longest wait for any answer before the load gives up; [`SILENCE_MAX`] is long enough for most venues.
     pub silence_max: Duration,
+}
+
+impl LoadOptions {
+    /// For one client on a venue whose sessions and instruments are those of the default configuration.
+    pub fn new(address: SocketAddr, pace: Pace, prefix: &str) -> Self {
+        Self {
+            address,
+            comp_ids: vec!["LOADGEN".to_owned()],
+            venue: "IRONBOOK".to_owned(),
+            access: Access::default(),
+            symbols: vec!["AAPL".to_owned()],
+            pace,
+            in_flight_max: IN_FLIGHT,
+            prefix: prefix.to_owned(),
+            silence_max: SILENCE_MAX,
+        }
+    }
 }
 
 /// When each request is meant to be sent.

@@ -31,15 +31,9 @@ fn replay(dir: &std::path::Path) -> Replayed {
 
 fn load_options(address: SocketAddr, pace: Pace, prefix: &str) -> LoadOptions {
     LoadOptions {
-        address,
-        comp_ids: vec!["LOADGEN".to_owned()],
-        venue: "IRONBOOK".to_owned(),
-        access: Default::default(),
         symbols: vec!["MSFT".to_owned()],
-        pace,
         in_flight_max: 64,
-        prefix: prefix.to_owned(),
-        silence_max: load::SILENCE_MAX,
+        ..LoadOptions::new(address, pace, prefix)
     }
 }
 

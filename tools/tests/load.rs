@@ -29,15 +29,9 @@ fn a_venue_that_hangs_costs_no_report() {
     let valve = Valve::after(11, Then::Hold, venue.address());
     let silence_max = Duration::from_secs(1);
     let options = LoadOptions {
-        address: valve.address(),
-        comp_ids: vec!["LOADGEN".to_owned()],
-        venue: "IRONBOOK".to_owned(),
-        access: Default::default(),
-        symbols: vec!["AAPL".to_owned()],
-        pace: Pace::Unlimited,
         in_flight_max: 20,
-        prefix: "x".to_owned(),
         silence_max,
+        ..LoadOptions::new(valve.address(), Pace::Unlimited, "x")
     };
     let flow = Synthetic::new(1, 1, Mix::default(), SCALES).take(1_000);
     let mut told = 0;

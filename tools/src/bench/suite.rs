@@ -27,6 +27,8 @@ pub const QUANTILES: [(&str, f64); 5] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
 /// Samples that a run needs beyond a quantile; with fewer it is chance.
 const SAMPLES_BEYOND_MIN: f64 = 10.0;
+/// A point goes on for a little longer where it then tells this quantile.
+const TOLD: f64 = 0.999;
 /// Stands for a quantile that is not shown.
 pub const TOO_FEW: &str = "–";
 /// Why there is none, for whoever sees the dash.
@@ -42,9 +44,7 @@ const FIX_RATES: [f64; 2] = [1_000.0, 10_000.0];
 const KNEE_TIMES: f64 = 10.0;
 /// Requests of a point at the most, for memory.
 pub const REQUESTS_MAX: f64 = 3_000_000.0;
-/// Requests that wait for their answers at full speed.
-const IN_FLIGHT: u64 = 4_096;
-/// The same for the echo, whose ends must never wait for each other with full sockets.
+/// Requests that wait for their answers at full speed of the echo, whose ends must never wait for each other with full sockets.
 const ECHO_IN_FLIGHT: u64 = 512;
 /// Seconds for which the venue is measured before the echo has its turn again: the machine's own speed changes
 /// within seconds, when a host moves its processors.
@@ -212,17 +212,7 @@ fn pipeline(commands: Vec<ironbook_engine::Command>, rate: f64) -> Result<OpenLo
 }
 
 fn options(venue: &Venue, pace: Pace) -> LoadOptions {
-    LoadOptions {
-        address: venue.address(),
-        comp_ids: vec!["LOADGEN".to_owned()],
-        venue: "IRONBOOK".to_owned(),
-        access: Default::default(),
-        symbols: vec!["AAPL".to_owned()],
-        pace,
-        in_flight_max: IN_FLIGHT,
-        prefix: "B".to_owned(),
-        silence_max: load::SILENCE_MAX,
-    }
+    LoadOptions::new(venue.address(), pace, "B")
 }
 
 fn flow() -> impl Iterator<Item = FlowEvent> {
@@ -292,11 +282,11 @@ fn time_to_sleep(config: &Config) -> Duration {
 }
 
 /// Requests of a point: those of its time, or up to half as many again where a run of it then has enough samples
-/// to tell its p99.9.
+/// for [`TOLD`].
 fn requests(rate: f64, effort: &Effort) -> usize {
     let count = (rate * effort.seconds).clamp(effort.requests_min as f64, REQUESTS_MAX);
     let slice = (rate * SLICE_SECONDS).max(1.0);
-    let slices = SAMPLES_BEYOND_MIN / (1.0 - 0.999) / (slice * (1.0 - WARM_UP));
+    let slices = SAMPLES_BEYOND_MIN / (1.0 - TOLD) / (slice * (1.0 - WARM_UP));
     let telling = slices.ceil() * slice;
     let is_near = (count..=1.5 * count).contains(&telling);
     (if is_near { telling } else { count }) as usize
