@@ -347,8 +347,10 @@ fn memory(orders: usize) {
     }
     bench.expect(orders, 0);
     let each = resident_bytes().saturating_sub(before) / orders.max(1);
-    println!("memory: a resting order is 32 bytes hot and 96 cold; {each} bytes in all with its");
-    println!("name and its part of levels and index, by what the process has in memory");
+    println!("memory: a resting order is 32 bytes hot and 76 cold; {each} bytes in all with its");
+    println!(
+        "part of levels and index, by what the process has in memory, and 24 more once it has traded"
+    );
 }
 
 fn resident_bytes() -> usize {

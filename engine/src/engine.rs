@@ -153,11 +153,18 @@ impl Engine {
     }
 
     /// The state hash computed afresh from every order, for audits: it must be equal.
+    ///
+    /// # Panics
+    /// When something is kept of trades of an order that does not rest.
     pub fn recompute_state_hash(&self) -> u64 {
+        let mut traded = 0;
         let orders = self.books.resting_slots().fold(0u64, |sum, slot| {
             let (order, details) = (self.books.order(slot), self.orders.get(slot));
-            sum.wrapping_add(details.contribution(&order, details.name_hash()))
+            let progress = self.orders.progress(slot, order.leaves_qty);
+            traded += usize::from(progress.order_qty != order.leaves_qty);
+            sum.wrapping_add(details.contribution(&order, &progress, details.name_hash()))
         });
+        assert!(traded == self.orders.traded_count(), "the progress of an order was not ended");
         let instruments = self.instruments.iter().map(configure::hash_of_instrument);
         let sessions = self.sessions.iter().map(configure::hash_of_session);
         let configuration = instruments

@@ -3,18 +3,22 @@
 //! ```text
 //! bucket  | 8 tags: 32 bits of the hash each | 8 places, plus one: 0 is free |       64 bytes
 //!
-//! memory  |-|1|2 2|4 4 4 4|8 8 8 8 8 8 8 8|...   the table of 2^k buckets begins at bucket 2^k
+//! table   | 0 1 2 ...        half-1 | half ...  homes-1 | ... size-1 |     half = size / 2
+//!           ^ split ^ to be split     ^ split off         ^ not yet homes
 //! ```
 //!
 //! A tag names its home bucket; a pair whose home is full goes to the next bucket that is not, and
-//! every bucket that it passed counts it, so that a search knows when to end. A table is at most
-//! five eighths full; most searches see one cache line, and nothing degrades over a venue's life.
-//! Who asks must check the name itself: tags can collide.
+//! every bucket that it passed counts it, so that a search knows when to end: there, or where it
+//! began, as whoever chooses the names can have every bucket passed. A table is at most five eighths
+//! full; most searches see one cache line, and nothing degrades over a venue's life. Who asks must
+//! check the name itself: tags can collide.
 //!
 //! All memory is reserved at the start, but the table begins small and doubles as pairs come: a
 //! venue with room for a million orders and three thousand alive should touch what three thousand
-//! need. Each insertion moves a bucket from the old table to the new one and empties one for the
-//! table after that, so no insertion waits for a whole table.
+//! need. It doubles in its place, by linear hashing (W. Litwin, *Linear hashing: a new tool for file
+//! and table addressing*, 1980): each insertion splits one bucket in two, so no insertion waits for
+//! a whole table, and no table is left behind. Once doubling begins it goes on to its end, as
+//! buckets that wait for it are twice as full as the others.
 
 use crate::{
     memory::{touch_all, touch_reserved},
@@ -71,42 +75,49 @@ impl Bucket {
 /// A set of (tag, place) pairs of which no two are the same.
 #[derive(Debug)]
 pub struct IdIndex {
-    /// Those of all tables up to the one in use, and of the next one as far as it is made.
+    /// Homes, and what pairs have been put into behind them.
     buckets: Vec<Bucket>,
-    /// By bucket: pairs whose home is here or before and that were put behind it.
+    /// By bucket, for all that there may be: pairs whose home is here or before and that were put
+    /// behind it.
     passed: Vec<u32>,
     len: usize,
-    /// Buckets of the table in use, a power of two.
+    /// Homes of the table when it has doubled, a power of two.
     size: usize,
-    /// Buckets of the table that is being left, or 0 when everything has moved.
-    old_size: usize,
-    /// Buckets of the old table below this are empty.
-    moved: usize,
-    /// Whether there is an old table, or the next one is not made.
-    grows: bool,
+    /// Homes of the table: from half its size on.
+    homes: usize,
+    /// An insertion that finds so many pairs splits a bucket: 0 while the table doubles.
+    grows_from: usize,
+    /// Pairs on their way from a bucket that is split.
+    moving: Vec<(u32, u32)>,
 }
 
 impl IdIndex {
     /// A table with room for `len_max` pairs.
     pub fn new(len_max: usize) -> Self {
-        // Doubling ends at or above five eighths.
-        let capacity = (len_max.max(LANES) * 8 / 5 / LANES + 1).next_power_of_two();
+        Self::beginning_with(FIRST_TABLE, len_max)
+    }
+
+    fn beginning_with(first_table: usize, len_max: usize) -> Self {
+        let capacity = len_max.div_ceil(LEN_PER_BUCKET).next_power_of_two();
         assert!(capacity <= 1 << 32, "the home of a pair must follow from its tag");
-        let size = capacity.min(FIRST_TABLE);
-        let mut buckets = Vec::with_capacity(capacity * 2);
-        buckets.resize(size * 2, Bucket::EMPTY);
-        let passed = vec![0; capacity * 2];
-        Self { buckets, passed, len: 0, size, old_size: 0, moved: 0, grows: true }
+        let size = capacity.min(first_table);
+        let mut buckets = Vec::with_capacity(capacity);
+        buckets.resize(size, Bucket::EMPTY);
+        Self {
+            buckets,
+            passed: vec![0; capacity],
+            len: 0,
+            size,
+            homes: size,
+            grows_from: size * LEN_PER_BUCKET,
+            moving: Vec::with_capacity(LANES),
+        }
     }
 
     /// The place of a pair with this tag that `is_it` recognizes.
     #[inline(always)]
-    pub fn find(&self, tag: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
-        let found = self.find_in(self.size, tag, &mut is_it);
-        if found.is_none() && self.old_size != 0 {
-            return self.find_in(self.old_size, tag, &mut is_it);
-        }
-        found
+    pub fn find(&self, tag: u32, is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        self.search(tag, is_it).map(|(_, _, place)| place)
     }
 
     /// Adds a pair that is not in the table.
@@ -115,11 +126,8 @@ impl IdIndex {
     /// When the table holds as many pairs as it was built for.
     #[inline]
     pub fn insert(&mut self, tag: u32, place: u32) {
-        if self.grows {
+        if self.len >= self.grows_from {
             self.grow();
-        }
-        if self.len >= self.size * LEN_PER_BUCKET {
-            self.double();
         }
         self.put(tag, place);
         self.len += 1;
@@ -131,40 +139,17 @@ impl IdIndex {
     /// When the pair is not in the table.
     #[inline]
     pub fn relocate(&mut self, tag: u32, from: u32, to: u32) {
-        let (_, bucket, lane) = self.position(tag, from);
+        let (bucket, lane) = self.position(tag, from);
         self.set(bucket, lane, tag, to);
     }
 
     /// Removes the pair with this tag that `is_it` recognizes, and returns its place.
     #[inline(always)]
-    pub fn take(&mut self, tag: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
-        let mut size = self.size;
-        loop {
-            let mut at = home(size, tag);
-            loop {
-                let bucket = &self.buckets[at];
-                let mut lanes = bucket.lanes_with(tag);
-                while lanes != 0 {
-                    let lane = lanes.trailing_zeros() as usize;
-                    match bucket.place(lane) {
-                        Some(place) if is_it(place) => {
-                            self.clear(size, at, lane, tag);
-                            self.len -= 1;
-                            return Some(place);
-                        }
-                        _ => lanes &= lanes - 1,
-                    }
-                }
-                if self.passed[at] == 0 {
-                    break;
-                }
-                at = after(size, at);
-            }
-            if size != self.size || self.old_size == 0 {
-                return None;
-            }
-            size = self.old_size;
-        }
+    pub fn take(&mut self, tag: u32, is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        let (bucket, lane, place) = self.search(tag, is_it)?;
+        self.clear(self.home(tag), bucket, lane);
+        self.len -= 1;
+        Some(place)
     }
 
     /// Removes a pair of the table.
@@ -173,15 +158,15 @@ impl IdIndex {
     /// When the pair is not in the table.
     #[inline(never)]
     pub fn remove(&mut self, tag: u32, place: u32) {
-        let (size, bucket, lane) = self.position(tag, place);
-        self.clear(size, bucket, lane, tag);
+        let (bucket, lane) = self.position(tag, place);
+        self.clear(self.home(tag), bucket, lane);
         self.len -= 1;
     }
 
     /// Asks the processor for where the search for a tag begins.
     #[inline]
     pub fn prefetch(&self, tag: u32) {
-        prefetch(&self.buckets, home(self.size, tag));
+        prefetch(&self.buckets, self.home(tag));
     }
 
     /// Touches the memory that is reserved.
@@ -196,56 +181,69 @@ impl IdIndex {
         self.buckets.capacity() * size_of::<Bucket>() + self.passed.capacity() * size_of::<u32>()
     }
 
+    /// The bucket in which the search for a tag begins.
     #[inline(always)]
-    fn find_in(&self, size: usize, tag: u32, is_it: &mut impl FnMut(u32) -> bool) -> Option<u32> {
-        let mut at = home(size, tag);
+    fn home(&self, tag: u32) -> usize {
+        let at = tag as usize & (self.size - 1);
+        if at < self.homes { at } else { at - self.size / 2 }
+    }
+
+    /// The bucket behind this one; behind the last that there may be is the first.
+    #[inline(always)]
+    fn after(&self, at: usize) -> usize {
+        if at + 1 == self.passed.len() { 0 } else { at + 1 }
+    }
+
+    /// Bucket, lane and place of a pair with this tag that `is_it` recognizes.
+    #[inline(always)]
+    fn search(&self, tag: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<(usize, usize, u32)> {
+        let mut at = self.home(tag);
         loop {
             let bucket = &self.buckets[at];
             let mut lanes = bucket.lanes_with(tag);
             while lanes != 0 {
-                match bucket.place(lanes.trailing_zeros() as usize) {
-                    Some(place) if is_it(place) => return Some(place),
+                let lane = lanes.trailing_zeros() as usize;
+                match bucket.place(lane) {
+                    Some(place) if is_it(place) => return Some((at, lane, place)),
                     _ => lanes &= lanes - 1,
                 }
             }
             if self.passed[at] == 0 {
                 return None;
             }
-            at = after(size, at);
+            at = self.after(at);
+            if at == self.home(tag) {
+                return None;
+            }
         }
     }
 
-    /// Where a pair is: in the table of which size, its bucket and its lane.
+    /// Bucket and lane of a pair.
     #[inline(always)]
-    fn position(&self, tag: u32, place: u32) -> (usize, usize, usize) {
-        let mut size = self.size;
-        let mut at = home(size, tag);
+    fn position(&self, tag: u32, place: u32) -> (usize, usize) {
+        let mut at = self.home(tag);
         loop {
             let lanes = self.buckets[at].lane_of(tag, place);
             if lanes != 0 {
-                return (size, at, lanes.trailing_zeros() as usize);
+                return (at, lanes.trailing_zeros() as usize);
             }
-            if self.passed[at] != 0 {
-                at = after(size, at);
-                continue;
-            }
-            assert!(size == self.size && self.old_size != 0, "the id index lost a pair");
-            size = self.old_size;
-            at = home(size, tag);
+            assert!(self.passed[at] != 0, "the id index lost a pair");
+            at = self.after(at);
         }
     }
 
     /// Puts a pair into the first bucket from its home on that has room.
     #[inline(always)]
     fn put(&mut self, tag: u32, place: u32) {
-        let mut at = home(self.size, tag);
+        let mut at = self.home(tag);
         loop {
             let free = self.buckets[at].free_lanes();
             if free != 0 {
                 return self.set(at, free.trailing_zeros() as usize, tag, place);
             }
             self.passed[at] += 1;
-            at = after(self.size, at);
+            at = self.after(at);
+            self.cover(at);
         }
     }
 
@@ -256,71 +254,70 @@ impl IdIndex {
         bucket.places[lane % LANES] = place + 1;
     }
 
-    /// Empties a lane of a bucket of the table of this size; the buckets that its pair had passed
-    /// count it no more.
+    /// Empties a lane of a bucket; the buckets that its pair had passed from its home on count it no
+    /// more.
     #[inline(always)]
-    fn clear(&mut self, size: usize, bucket: usize, lane: usize, tag: u32) {
+    fn clear(&mut self, home: usize, bucket: usize, lane: usize) {
         self.buckets[bucket].places[lane % LANES] = 0;
-        let mut at = home(size, tag);
+        let mut at = home;
         while at != bucket {
             self.passed[at] -= 1;
-            at = after(size, at);
+            at = self.after(at);
         }
     }
 
-    #[cold]
-    fn double(&mut self) {
-        assert!(self.old_size == 0, "a table fills up before the one before it is left");
-        assert!(self.size * 4 <= self.passed.len(), "the id index was built too small");
-        assert!(
-            self.buckets.len() >= self.size * 4,
-            "a table fills up before the next one is made"
-        );
-        (self.old_size, self.size, self.moved) = (self.size, self.size * 2, 0);
-        self.grows = true;
-    }
-
-    /// A step towards the next table: two and a half insertions for each bucket of this one come
-    /// between two doublings, and the next one has two.
-    #[cold]
-    fn grow(&mut self) {
-        if self.old_size != 0 {
-            self.move_bucket();
-        }
-        let is_made = self.buckets.len() == self.passed.len().min(self.size * 4);
-        if !is_made {
+    /// Makes a bucket, if it is the next one to be made.
+    #[inline]
+    fn cover(&mut self, bucket: usize) {
+        if bucket == self.buckets.len() {
             self.buckets.push(Bucket::EMPTY);
         }
-        self.grows = self.old_size != 0 || !is_made;
     }
 
-    /// Moves the pairs of a bucket of the old table.
-    fn move_bucket(&mut self) {
-        let at = self.old_size + self.moved;
-        let bucket = self.buckets[at];
-        for (lane, tag) in bucket.tags.into_iter().enumerate() {
-            if let Some(place) = bucket.place(lane) {
-                self.clear(self.old_size, at, lane, tag);
-                self.put(tag, place);
+    /// A step of doubling. Two and a half insertions for each bucket come between the end of one
+    /// doubling and the next.
+    #[cold]
+    fn grow(&mut self) {
+        if self.homes == self.size {
+            assert!(self.size * 2 <= self.passed.len(), "the id index was built too small");
+            self.size *= 2;
+            self.grows_from = 0;
+        }
+        self.split();
+        if self.homes == self.size {
+            self.grows_from = self.size * LEN_PER_BUCKET;
+        }
+    }
+
+    /// Makes the next bucket a home: of those pairs whose tags lead there, and that had one half of
+    /// the table before until now.
+    fn split(&mut self) {
+        let new = self.homes;
+        let old = new - self.size / 2;
+        self.cover(new);
+        let mut at = old;
+        loop {
+            let bucket = self.buckets[at];
+            for (lane, tag) in bucket.tags.into_iter().enumerate() {
+                if let Some(place) = bucket.place(lane)
+                    && tag as usize & (self.size - 1) == new
+                {
+                    self.clear(old, at, lane);
+                    self.moving.push((tag, place));
+                }
+            }
+            let is_passed = self.passed[at] != 0;
+            at = self.after(at);
+            if !is_passed || at == old {
+                break;
             }
         }
-        self.moved += 1;
-        if self.moved == self.old_size {
-            self.old_size = 0;
+        self.homes += 1;
+        // All are out of the table before the first is put: some were behind their new home.
+        while let Some((tag, place)) = self.moving.pop() {
+            self.put(tag, place);
         }
     }
-}
-
-/// The bucket in which the search for a tag begins in the table of this size.
-#[inline(always)]
-fn home(size: usize, tag: u32) -> usize {
-    size | (tag as usize & (size - 1))
-}
-
-/// The bucket behind this one in the table of this size.
-#[inline(always)]
-fn after(size: usize, at: usize) -> usize {
-    size | ((at + 1) & (size - 1))
 }
 
 #[cfg(test)]
@@ -351,18 +348,16 @@ mod tests {
         assert_eq!(left as usize, index.len);
     }
 
-    #[test]
-    fn agrees_with_a_plain_list_under_collisions() {
-        let mut index = IdIndex::new(80);
+    /// Whatever the tags, pairs are found until they are removed, and what is passed is counted.
+    fn agrees_with_a_plain_list(seed: u64, len_max: usize, tag_of: impl Fn(usize) -> u32) {
+        let mut index = IdIndex::beginning_with(2, len_max);
         let mut pairs: Vec<(u32, u32)> = Vec::new();
-        let mut random = 1u64;
-        for step in 0..20_000u32 {
+        let mut random = seed;
+        for step in 0..1_500u32 {
             random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let pick = (random >> 33) as usize;
-            if pairs.len() < 80 && pick % 5 < 3 {
-                // Five tags share a home or two at the end of the table, so that what passes them
-                // goes on at its beginning.
-                let pair = ([14, 15, 31, 47, 63][pick / 5 % 5], step);
+            if pairs.len() < len_max && pick % 5 < 4 {
+                let pair = (tag_of(pick / 5), step);
                 index.insert(pair.0, pair.1);
                 pairs.push(pair);
             } else if !pairs.is_empty() {
@@ -382,5 +377,42 @@ mod tests {
                 assert!(index.passed.iter().all(|&passed| passed == 0));
             }
         }
+        for (tag, place) in pairs {
+            index.remove(tag, place);
+        }
+        assert_eq!((index.len, index.homes), (0, index.passed.len()), "all doublings came");
+        assert!(index.passed.iter().all(|&passed| passed == 0));
+    }
+
+    #[test]
+    fn agrees_with_a_plain_list_under_collisions() {
+        for seed in 1..=4 {
+            agrees_with_a_plain_list(seed, 80, |pick| (pick as u32).wrapping_mul(0x9e37_79b9));
+            // Five tags share a home or two at the end of the table, so that what passes them goes
+            // on at its beginning.
+            agrees_with_a_plain_list(seed, 80, |pick| [14, 15, 31, 47, 63][pick % 5]);
+            // All have one home until the last doublings.
+            agrees_with_a_plain_list(seed, 160, |pick| (pick as u32 % 4) << 4 | 13);
+            agrees_with_a_plain_list(seed, 160, |_| 7);
+        }
+    }
+
+    #[test]
+    fn a_search_ends_where_every_bucket_is_passed() {
+        let mut index = IdIndex::new(80);
+        let half = index.homes / 2;
+        for begin in [0, half] {
+            let fillers = (begin..begin + half).flat_map(|home| (0..LANES).map(move |_| home));
+            let fillers: Vec<(u32, u32)> =
+                fillers.enumerate().map(|(place, home)| (home as u32, place as u32)).collect();
+            fillers.iter().for_each(|&(tag, place)| index.insert(tag, place));
+            index.insert(begin as u32, 1000 + begin as u32);
+            fillers.iter().for_each(|&(tag, place)| index.remove(tag, place));
+        }
+        assert!(index.passed.iter().all(|&passed| passed == 1));
+        assert_eq!(index.find(5, |_| true), None);
+        assert_eq!(index.take(0, |place| place == 7), None);
+        assert_eq!(index.find(0, |_| true), Some(1000));
+        assert_eq!(index.find(half as u32, |_| true), Some(1000 + half as u32));
     }
 }

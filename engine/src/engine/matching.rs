@@ -9,7 +9,7 @@ use crate::{
     book::Resting,
     closed::ClosedOrder,
     event::Execution,
-    order::{Details, add_notional},
+    order::{Details, Progress, add_notional},
     sink::EventSink,
 };
 
@@ -33,7 +33,8 @@ impl Engine {
         books.take(instrument.book, maker_side, limit, report.leaves_qty, |fill| {
             *trades += 1;
             let price = instrument.price(fill.ticks);
-            let details = orders.get_mut(fill.maker);
+            let mut progress = orders.progress(fill.maker, fill.qty + fill.maker_leaves_qty);
+            let details = orders.get(fill.maker);
             let name_hash = details.name_hash();
             let mut order = Resting {
                 id: fill.maker_id,
@@ -42,8 +43,9 @@ impl Engine {
                 leaves_qty: fill.qty + fill.maker_leaves_qty,
                 tag: fill.maker_tag,
             };
-            *orders_hash = orders_hash.wrapping_sub(details.contribution(&order, name_hash));
-            add_notional(&mut details.cum_notional, price, fill.qty);
+            let contribution = details.contribution(&order, &progress, name_hash);
+            *orders_hash = orders_hash.wrapping_sub(contribution);
+            add_notional(&mut progress.cum_notional, price, fill.qty);
             order.leaves_qty = fill.maker_leaves_qty;
             let filled = order.leaves_qty == 0;
 
@@ -55,7 +57,7 @@ impl Engine {
                 last_px: price,
                 last_qty: fill.qty,
                 last_liquidity: LastLiquidity::Added,
-                ..resting_report(&order, details, price, scales)
+                ..resting_report(&order, details, &progress, price, scales)
             };
             out.emit(&maker);
 
@@ -75,13 +77,15 @@ impl Engine {
             }
 
             if filled {
-                let session = details.session;
-                sessions[session.0 as usize - 1].unlink(orders, fill.maker);
+                sessions[maker.session.0 as usize - 1].unlink(orders, fill.maker);
+                orders.end_progress(fill.maker);
                 let status = OrdStatus::Filled;
                 let closed = ClosedOrder::of(&maker, &maker.cl_ord_id, status, false);
                 names.close(name_hash, fill.maker, closed);
             } else {
-                *orders_hash = orders_hash.wrapping_add(details.contribution(&order, name_hash));
+                let contribution = details.contribution(&order, &progress, name_hash);
+                *orders_hash = orders_hash.wrapping_add(contribution);
+                orders.keep_progress(fill.maker, progress);
             }
         });
         assert!(
@@ -90,7 +94,8 @@ impl Engine {
         );
     }
 
-    /// Puts what an order has left, by its report, at the end of the queue at its price.
+    /// Puts what an order has left, by its report, at the end of the queue at its price, and keeps
+    /// what it has traded.
     #[inline]
     pub(super) fn rest(&mut self, slot: u32, ticks: u64, name_hash: u64, report: &Execution) {
         let book = self.instruments[report.instrument.0 as usize - 1].book;
@@ -103,7 +108,11 @@ impl Engine {
         };
         self.books.rest(book, slot, order);
         assert!(!self.books.is_crossed(book), "crossed book");
-        let contribution = self.orders.get(slot).contribution(&order, name_hash);
+        let progress = Progress::of(report);
+        if report.cum_qty > 0 {
+            self.orders.keep_progress(slot, progress);
+        }
+        let contribution = self.orders.get(slot).contribution(&order, &progress, name_hash);
         self.orders_hash = self.orders_hash.wrapping_add(contribution);
     }
 
@@ -117,7 +126,9 @@ impl Engine {
         report: &Execution,
         priority: Sequence,
     ) {
-        *self.orders.get_mut(slot) = Details::of(report, priority);
+        let Execution { session, instrument, account, cl_ord_id, .. } = *report;
+        *self.orders.get_mut(slot) =
+            Details::new(priority, session, instrument, account, cl_ord_id);
         self.names.open(name_hash, slot);
         self.sessions[report.session.0 as usize - 1].link(&mut self.orders, slot);
     }
@@ -132,10 +143,12 @@ impl Engine {
         cl_ord_id: &ClOrdId,
         report: &Execution,
     ) {
-        let details = self.orders.get(slot);
+        let (details, progress) =
+            (self.orders.get(slot), self.orders.progress(slot, order.leaves_qty));
         let name_hash = details.name_hash();
-        let contribution = details.contribution(order, name_hash);
+        let contribution = details.contribution(order, &progress, name_hash);
         self.orders_hash = self.orders_hash.wrapping_sub(contribution);
+        self.orders.end_progress(slot);
         self.books.cancel(self.instruments[report.instrument.0 as usize - 1].book, slot);
         let session = &mut self.sessions[report.session.0 as usize - 1];
         session.unlink(&mut self.orders, slot);

@@ -25,7 +25,7 @@ use crate::{
     event::Execution,
     hash::mix_name,
     instrument::{Decimal, Refusal},
-    order::RESTING_TYPE,
+    order::{Progress, RESTING_TYPE},
     sink::EventSink,
 };
 
@@ -98,16 +98,18 @@ impl Engine {
         report.orig_cl_ord_id = ClOrdId::EMPTY;
         if !moves {
             let order = self.books.order(slot);
-            let contribution = self.orders.get(slot).contribution(&order, terms.name_hash);
+            let progress = self.orders.progress(slot, order.leaves_qty);
+            let contribution =
+                self.orders.get(slot).contribution(&order, &progress, terms.name_hash);
             self.orders_hash = self.orders_hash.wrapping_add(contribution);
             return;
         }
         self.trade(Some(terms.ticks), &mut report, out);
         if report.leaves_qty > 0 {
-            self.orders.get_mut(slot).cum_notional = report.cum_notional;
             return self.rest(slot, terms.ticks, terms.name_hash, &report);
         }
         self.sessions[report.session.0 as usize - 1].unlink(&mut self.orders, slot);
+        self.orders.end_progress(slot);
         let filled = ClosedOrder::of(&report, &report.cl_ord_id, OrdStatus::Filled, false);
         self.names.close(terms.name_hash, slot, filled);
         self.books.release(slot);
@@ -116,9 +118,10 @@ impl Engine {
     /// Gives a resting order another ClOrdID and takes it out of the state hash; the one that it
     /// loses is remembered. `report` tells of the order as it was.
     fn rename(&mut self, slot: u32, order: &Resting, report: &Execution, new: (&ClOrdId, u64)) {
+        let progress = self.orders.progress(slot, order.leaves_qty);
         let details = self.orders.get_mut(slot);
         let old_hash = details.name_hash();
-        let contribution = details.contribution(order, old_hash);
+        let contribution = details.contribution(order, &progress, old_hash);
         self.orders_hash = self.orders_hash.wrapping_sub(contribution);
         details.cl_ord_id = *new.0;
         let old = ClosedOrder::of(report, &report.cl_ord_id, report.ord_status, true);
@@ -130,17 +133,19 @@ impl Engine {
     /// is in no queue now.
     fn change(&mut self, slot: u32, order: &Resting, terms: &Terms, priority: Sequence) -> bool {
         let book = self.instrument_of(slot).book;
-        let details = self.orders.get_mut(slot);
-        let cum_qty = details.order_qty - order.leaves_qty;
+        let before = self.orders.progress(slot, order.leaves_qty);
+        let cum_qty = before.order_qty - order.leaves_qty;
         let leaves_qty = terms.order_qty - cum_qty;
         let moves = terms.ticks != order.ticks;
-        let keeps_place = !moves && terms.order_qty <= details.order_qty;
-        details.order_qty = terms.order_qty;
+        let keeps_place = !moves && terms.order_qty <= before.order_qty;
+        if cum_qty > 0 {
+            self.orders.keep_progress(slot, Progress { order_qty: terms.order_qty, ..before });
+        }
         if keeps_place {
             self.books.shrink(slot, leaves_qty);
             return false;
         }
-        details.priority = priority;
+        self.orders.get_mut(slot).priority = priority;
         if moves {
             self.books.remove(book, slot);
         } else {

@@ -10,7 +10,7 @@ use crate::{
     domain::ExecReason,
     event::{CancelRejected, Event, EventRecord, Execution, OrderRejected},
     instrument::{Instrument, Refusal},
-    order::{Details, RESTING_TYPE, time_in_force},
+    order::{Details, Progress, RESTING_TYPE, time_in_force},
     sink::EventSink,
 };
 
@@ -58,7 +58,9 @@ impl Engine {
     pub(super) fn report_of(&self, slot: u32) -> Execution {
         let (order, details) = (self.books.order(slot), self.orders.get(slot));
         let instrument = &self.instruments[details.instrument.0 as usize - 1];
-        resting_report(&order, details, instrument.price(order.ticks), Scales::of(instrument))
+        let (price, scales) = (instrument.price(order.ticks), Scales::of(instrument));
+        let progress = self.orders.progress(slot, order.leaves_qty);
+        resting_report(&order, details, &progress, price, scales)
     }
 
     /// The answer to a status request for a remembered order.
@@ -114,21 +116,22 @@ impl Scales {
 pub(super) fn resting_report(
     order: &Resting,
     details: &Details,
+    progress: &Progress,
     price: i64,
     scales: Scales,
 ) -> Execution {
-    let cum_qty = details.order_qty - order.leaves_qty;
+    let cum_qty = progress.order_qty - order.leaves_qty;
     Execution {
         order_id: OrderId(order.id),
         contra_order_id: OrderId::NONE,
         trade_id: TradeId(0),
         price,
-        order_qty: details.order_qty,
+        order_qty: progress.order_qty,
         leaves_qty: order.leaves_qty,
         cum_qty,
         last_px: 0,
         last_qty: 0,
-        cum_notional: details.cum_notional,
+        cum_notional: progress.cum_notional,
         session: details.session,
         instrument: details.instrument,
         exec_type: ExecType::OrderStatus,

@@ -33,7 +33,7 @@ use crate::{
     command::{DefineInstrument, DefineSession, MANTISSA_MAX, RiskLimits},
     domain::RejectReason,
     hash::{mix_bytes, mix_name},
-    order::{self, Details, RESTING_TYPE, time_in_force},
+    order::{self, Details, Progress, RESTING_TYPE, time_in_force},
 };
 
 /// Version of the layout.
@@ -280,13 +280,14 @@ impl Engine {
 
     fn saved_order(&self, slot: u32) -> SavedOrder {
         let (order, details) = (self.books.order(slot), self.orders.get(slot));
+        let progress = self.orders.progress(slot, order.leaves_qty);
         SavedOrder {
             order_id: OrderId(order.id),
             priority: details.priority,
             price: self.instrument_of(slot).price(order.ticks),
-            order_qty: details.order_qty,
+            order_qty: progress.order_qty,
             leaves_qty: order.leaves_qty,
-            cum_notional: details.cum_notional,
+            cum_notional: progress.cum_notional,
             session: details.session,
             instrument: details.instrument,
             account: details.account,
@@ -461,11 +462,18 @@ impl Engine {
                 tag: order.time_in_force.code(),
             };
             self.books.rest(instrument.book, slot, resting);
-            *self.orders.get_mut(slot) = details_of(order);
+            let &SavedOrder { priority, session, instrument, account, cl_ord_id, .. } = order;
+            *self.orders.get_mut(slot) =
+                Details::new(priority, session, instrument, account, cl_ord_id);
+            let progress =
+                Progress { order_qty: order.order_qty, cum_notional: order.cum_notional };
+            if order.order_qty > order.leaves_qty {
+                self.orders.keep_progress(slot, progress);
+            }
             let name_hash = mix_name(order.session, &order.cl_ord_id);
             must(!self.is_named(order.session, &order.cl_ord_id), "an order's name is its own")?;
             self.names.open(name_hash, slot);
-            let contribution = self.orders.get(slot).contribution(&resting, name_hash);
+            let contribution = self.orders.get(slot).contribution(&resting, &progress, name_hash);
             self.orders_hash = self.orders_hash.wrapping_add(contribution);
         }
         let mut by_acceptance: Vec<&SavedOrder> = orders.iter().collect();
@@ -561,21 +569,6 @@ fn saved_risk(record: &SessionRisk) -> SavedRisk {
             notional: words(bucket.notional),
             loss: words(bucket.loss),
         }),
-    }
-}
-
-/// What is kept of a saved order beside its book.
-fn details_of(order: &SavedOrder) -> Details {
-    Details {
-        priority: order.priority,
-        order_qty: order.order_qty,
-        cum_notional: order.cum_notional,
-        session: order.session,
-        instrument: order.instrument,
-        session_prev: NIL,
-        session_next: NIL,
-        account: order.account,
-        cl_ord_id: order.cl_ord_id,
     }
 }
 

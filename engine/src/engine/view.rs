@@ -222,7 +222,8 @@ impl Engine {
 
     fn order_view(&self, slot: u32) -> OrderView {
         let (order, details) = (self.books.order(slot), self.orders.get(slot));
-        let [low, high] = details.cum_notional;
+        let progress = self.orders.progress(slot, order.leaves_qty);
+        let [low, high] = progress.cum_notional;
         OrderView {
             order_id: OrderId(order.id),
             priority: details.priority,
@@ -232,9 +233,9 @@ impl Engine {
             ord_type: RESTING_TYPE,
             time_in_force: time_in_force(order.tag),
             price: self.instrument_of(slot).price(order.ticks),
-            order_qty: details.order_qty,
+            order_qty: progress.order_qty,
             leaves_qty: order.leaves_qty,
-            cum_qty: details.order_qty - order.leaves_qty,
+            cum_qty: progress.order_qty - order.leaves_qty,
             cum_notional: u128::from(high) << 64 | u128::from(low),
             account: details.account,
             cl_ord_id: details.cl_ord_id,
