@@ -148,14 +148,21 @@ fn print(what: &str, of: &Histogram<u64>) {
     );
 }
 
-/// What the machine takes by itself.
+/// What the machine takes by itself: a look at the clock, and as many dependent steps as take about as
+/// long as a command, as what interrupts a machine meets them as often.
 fn noise(count: usize) {
-    let mut found = latency_histogram();
-    for _ in 0..count {
-        let start = Instant::now();
-        found.saturating_record(std::hint::black_box(start.elapsed().as_nanos() as u64));
+    let spans: [(&str, u32); 2] = [("nothing (noise)", 0), ("250 steps (noise)", 250)];
+    for (what, steps) in spans {
+        let mut found = latency_histogram();
+        for _ in 0..count {
+            let start = Instant::now();
+            for step in 0..steps {
+                std::hint::black_box(step);
+            }
+            found.saturating_record(start.elapsed().as_nanos() as u64);
+        }
+        print(what, &found);
     }
-    print("nothing (noise)", &found);
 }
 
 /// An ITCH-like flow, cancels by OrigClOrdID.
