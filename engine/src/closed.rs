@@ -9,7 +9,7 @@ use crate::{
     Account, ClOrdId, InstrumentId, OrdStatus, OrdType, OrderId, SessionId, Side, TimeInForce,
     book::Books,
     event::Execution,
-    hash::{mix, mix_name},
+    hash::{NameKey, mix, mix_name},
     id_index::IdIndex,
     memory::touch_reserved,
     order::{Orders, account_word},
@@ -119,6 +119,15 @@ impl ClosedOrder {
     }
 }
 
+/// What a name goes by.
+#[derive(Clone, Copy)]
+pub(crate) struct Name {
+    /// In the state hash: the same in every engine.
+    pub hash: u64,
+    /// In [`Names`]: another in every engine.
+    pub tag: u32,
+}
+
 /// What a name means.
 pub(crate) enum Named<'a> {
     /// A live order, by slot.
@@ -132,6 +141,7 @@ pub(crate) enum Named<'a> {
 pub(crate) struct Names {
     /// (session, ClOrdID) of live and remembered orders.
     by_name: IdIndex,
+    key: NameKey,
     /// A ring: once full, the oldest gives its place to the next.
     closed: Vec<ClosedOrder>,
     kept_max: u32,
@@ -155,6 +165,7 @@ impl Names {
     pub(crate) fn new(orders_max: u32, kept_max: u32) -> Self {
         Self {
             by_name: IdIndex::new(orders_max as usize + kept_max as usize),
+            key: NameKey::random(),
             closed: Vec::with_capacity(kept_max as usize),
             kept_max,
             oldest: 0,
@@ -169,12 +180,26 @@ impl Names {
         grown.closed_total = self.closed_total;
         grown.hash = self.hash;
         for slot in books.resting_slots() {
-            grown.open(orders.get(slot).name_hash(), slot);
+            let details = orders.get(slot);
+            grown.open(grown.tag(details.session, &details.cl_ord_id), slot);
         }
         for &closed in self.remembered() {
-            grown.append(closed);
+            let name_tag = grown.tag(closed.session, &closed.cl_ord_id);
+            grown.append(ClosedOrder { name_tag, ..closed });
         }
         *self = grown;
+    }
+
+    /// What a name goes by in here.
+    #[inline(always)]
+    pub(crate) fn tag(&self, session: SessionId, cl_ord_id: &ClOrdId) -> u32 {
+        self.key.tag(session, cl_ord_id)
+    }
+
+    /// What a name goes by, here and in the state hash.
+    #[inline(always)]
+    pub(crate) fn name(&self, session: SessionId, cl_ord_id: &ClOrdId) -> Name {
+        Name { hash: mix_name(session, cl_ord_id), tag: self.tag(session, cl_ord_id) }
     }
 
     /// What the ClOrdID of a session means.
@@ -182,11 +207,11 @@ impl Names {
     pub(crate) fn find(
         &self,
         orders: &Orders,
-        name_hash: u64,
+        tag: u32,
         session: SessionId,
         cl_ord_id: &ClOrdId,
     ) -> Option<Named<'_>> {
-        let place = self.by_name.find(tag(name_hash), |place| {
+        let place = self.by_name.find(tag, |place| {
             if place & CLOSED == 0 {
                 let details = orders.get(place);
                 details.session == session && details.cl_ord_id == *cl_ord_id
@@ -203,37 +228,37 @@ impl Names {
 
     /// Names a new order.
     #[inline]
-    pub(crate) fn open(&mut self, name_hash: u64, slot: u32) {
-        self.by_name.insert(tag(name_hash), slot);
+    pub(crate) fn open(&mut self, tag: u32, slot: u32) {
+        self.by_name.insert(tag, slot);
     }
 
     /// Remembers an order that leaves its slot, or a name that it loses, and forgets the oldest if
     /// there is no room.
     #[inline(always)]
-    pub(crate) fn close(&mut self, name_hash: u64, slot: u32, closed: ClosedOrder) {
-        match self.remember(name_hash, closed) {
-            Some(place) => self.by_name.relocate(tag(name_hash), slot, place | CLOSED),
-            None => self.by_name.remove(tag(name_hash), slot),
+    pub(crate) fn close(&mut self, name: Name, slot: u32, closed: ClosedOrder) {
+        match self.remember(name, closed) {
+            Some(place) => self.by_name.relocate(name.tag, slot, place | CLOSED),
+            None => self.by_name.remove(name.tag, slot),
         }
     }
 
     /// Remembers an order that never rested, so that its name was never open.
     #[inline(always)]
-    pub(crate) fn close_unopened(&mut self, name_hash: u64, closed: ClosedOrder) {
-        if let Some(place) = self.remember(name_hash, closed) {
-            self.by_name.insert(tag(name_hash), place | CLOSED);
+    pub(crate) fn close_unopened(&mut self, name: Name, closed: ClosedOrder) {
+        if let Some(place) = self.remember(name, closed) {
+            self.by_name.insert(name.tag, place | CLOSED);
         }
     }
 
     /// Puts a closed order into the ring and returns its place, if any are kept.
     #[inline(always)]
-    fn remember(&mut self, name_hash: u64, mut closed: ClosedOrder) -> Option<u32> {
+    fn remember(&mut self, name: Name, mut closed: ClosedOrder) -> Option<u32> {
         self.closed_total += 1;
         if self.kept_max == 0 {
             return None;
         }
-        closed.name_tag = tag(name_hash);
-        closed.contribution = closed.hash(self.closed_total, name_hash);
+        closed.name_tag = name.tag;
+        closed.contribution = closed.hash(self.closed_total, name.hash);
         self.hash = self.hash.wrapping_add(closed.contribution);
         let place = self.make_room();
         self.keep(place, closed);
@@ -245,7 +270,7 @@ impl Names {
     /// room, and its name must be free.
     pub(crate) fn restore(&mut self, number: u64, mut closed: ClosedOrder) {
         let name_hash = mix_name(closed.session, &closed.cl_ord_id);
-        closed.name_tag = tag(name_hash);
+        closed.name_tag = self.tag(closed.session, &closed.cl_ord_id);
         closed.contribution = closed.hash(number, name_hash);
         self.hash = self.hash.wrapping_add(closed.contribution);
         self.append(closed);
@@ -273,15 +298,15 @@ impl Names {
 
     /// Asks the processor for where a name would be.
     #[inline]
-    pub(crate) fn prefetch(&self, name_hash: u64) {
-        self.by_name.prefetch(tag(name_hash));
+    pub(crate) fn prefetch(&self, session: SessionId, cl_ord_id: &ClOrdId) {
+        self.by_name.prefetch(self.tag(session, cl_ord_id));
     }
 
     /// The slot of the live order that seems to have this name: enough to ask for its memory, not
     /// to act on.
     #[inline]
-    pub(crate) fn guess(&self, name_hash: u64) -> Option<u32> {
-        let place = self.by_name.find(tag(name_hash), |_| true)?;
+    pub(crate) fn guess(&self, session: SessionId, cl_ord_id: &ClOrdId) -> Option<u32> {
+        let place = self.by_name.find(self.tag(session, cl_ord_id), |_| true)?;
         (place & CLOSED == 0).then_some(place)
     }
 
@@ -343,7 +368,40 @@ impl Names {
     }
 }
 
-#[inline]
-fn tag(name_hash: u64) -> u32 {
-    (name_hash >> 32) as u32
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::names_that_share_a_hash;
+
+    #[test]
+    fn names_in_a_row_are_spread_by_any_key() {
+        for seed in 0..200 {
+            let mut names = Names { key: NameKey::of_seed(seed), ..Names::new(2_500, 0) };
+            for slot in 0..2_500u32 {
+                let text = format!("ORDER-{slot}");
+                let cl_ord_id = ClOrdId::try_from(text.as_str()).unwrap();
+                names.open(names.tag(SessionId(1 + slot % 4), &cl_ord_id), slot);
+            }
+            assert!(names.by_name.longest_search() < 16, "{}", names.by_name.longest_search());
+        }
+    }
+
+    #[test]
+    fn names_that_share_a_hash_share_no_bucket() {
+        let (count, mut names) = (2_000, Names::new(2_000, 0));
+        let chosen: Vec<(SessionId, ClOrdId)> = names_that_share_a_hash().take(count).collect();
+        let hash = mix_name(chosen[0].0, &chosen[0].1);
+        let mut tags: Vec<u32> = Vec::new();
+        for (slot, (session, cl_ord_id)) in chosen.iter().enumerate() {
+            let name = names.name(*session, cl_ord_id);
+            assert_eq!(name.hash, hash, "chosen for what everybody knows");
+            tags.push(name.tag);
+            names.open(name.tag, slot as u32);
+        }
+        tags.sort_unstable();
+        tags.dedup();
+        assert!(tags.len() > count - 10, "{} of {count} tags", tags.len());
+        assert!(names.by_name.longest_search() < 8, "{}", names.by_name.longest_search());
+        assert_ne!(tags[0], Names::new(1, 0).tag(chosen[0].0, &chosen[0].1), "a key for each");
+    }
 }

@@ -163,6 +163,12 @@ impl IdIndex {
         self.len -= 1;
     }
 
+    /// Buckets in the longest run of those that are passed.
+    #[cfg(test)]
+    pub(crate) fn longest_search(&self) -> usize {
+        self.passed.split(|&passed| passed == 0).map(<[u32]>::len).max().unwrap_or(0)
+    }
+
     /// Asks the processor for where the search for a tag begins.
     #[inline]
     pub fn prefetch(&self, tag: u32) {

@@ -303,24 +303,45 @@ impl Books {
         qty: i64,
         mut on_fill: impl FnMut(Fill),
     ) -> i64 {
-        let limit = limit_key(maker_side, limit);
-        if self.side(book, maker_side).best_key() > limit {
+        if !self.crosses(book, maker_side, limit) {
             return qty;
         }
-        self.take_crossing(book, maker_side, limit, qty, &mut on_fill)
+        self.take_apart(book, maker_side, limit, qty, &mut on_fill)
     }
 
-    /// The same where there is something to take. By itself, so that orders which rest at once don't
-    /// carry along what the others need.
+    /// The same, by itself: so that orders which rest at once don't carry along what the others need.
     #[inline(never)]
-    fn take_crossing(
+    fn take_apart(
         &mut self,
         book: BookId,
         maker_side: Side,
-        limit: u64,
+        limit: Option<u64>,
         qty: i64,
         on_fill: &mut impl FnMut(Fill),
     ) -> i64 {
+        self.take_crossing(book, maker_side, limit, qty, on_fill)
+    }
+
+    /// Whether an order rests on a side at a price up to `limit`.
+    ///
+    /// # Panics
+    /// When `limit` is above [`TICKS_MAX`].
+    #[inline(always)]
+    pub fn crosses(&self, book: BookId, maker_side: Side, limit: Option<u64>) -> bool {
+        self.side(book, maker_side).best_key() <= limit_key(maker_side, limit)
+    }
+
+    /// [`Books::take`] for whoever knows that there is something to take.
+    #[inline(always)]
+    pub(crate) fn take_crossing(
+        &mut self,
+        book: BookId,
+        maker_side: Side,
+        limit: Option<u64>,
+        qty: i64,
+        on_fill: &mut impl FnMut(Fill),
+    ) -> i64 {
+        let limit = limit_key(maker_side, limit);
         let index = &mut self.books[book.0 as usize].sides[at(maker_side)];
         let mut left = qty;
         while left > 0 {

@@ -13,7 +13,6 @@ use crate::{
     command::{CancelOnDisconnect, CancelOrder, MassCancel},
     domain::{DisconnectScope, ExecReason, RejectReason},
     event::{CancelRejected, MassCanceled},
-    hash::mix_name,
     instrument::Refusal,
     order, session,
     sink::EventSink,
@@ -170,8 +169,8 @@ impl Engine {
         {
             return Some(Named::Live(slot));
         }
-        let name_hash = mix_name(session, cl_ord_id);
-        let named = self.names.find(&self.orders, name_hash, session, cl_ord_id)?;
+        let tag = self.names.tag(session, cl_ord_id);
+        let named = self.names.find(&self.orders, tag, session, cl_ord_id)?;
         match named {
             _ if order_id == OrderId::NONE => Some(named),
             Named::Closed(closed) if closed.order_id == order_id => Some(named),

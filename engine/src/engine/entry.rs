@@ -6,16 +6,15 @@ use super::{
 };
 use crate::{
     ExecType, LastLiquidity, OrdStatus, OrdType, OrderId, SessionId, TimeInForce, TradeId,
-    closed::ClosedOrder,
+    closed::{ClosedOrder, Name},
     command::NewOrder,
     domain::{ExecReason, RejectReason},
     event::Execution,
-    hash::mix_name,
     instrument::{Decimal, Refusal},
     sink::EventSink,
 };
 
-/// What the engine makes of an order's price and quantity, and the hash of its name.
+/// What the engine makes of an order's price, quantity and name.
 pub(super) struct Terms {
     /// Limit price in the instrument's scale; 0 for a market order.
     pub price: i64,
@@ -23,7 +22,7 @@ pub(super) struct Terms {
     pub ticks: u64,
     /// OrderQty in the instrument's scale.
     pub order_qty: i64,
-    pub name_hash: u64,
+    pub name: Name,
 }
 
 impl Engine {
@@ -58,8 +57,8 @@ impl Engine {
             .instrument_at(command.instrument)
             .ok_or(Refusal::plain(RejectReason::UnknownSymbol))?;
         instrument.must_trade()?;
-        let name_hash = mix_name(session, &command.cl_ord_id);
-        if self.names.find(&self.orders, name_hash, session, &command.cl_ord_id).is_some() {
+        let name = self.names.name(session, &command.cl_ord_id);
+        if self.names.find(&self.orders, name.tag, session, &command.cl_ord_id).is_some() {
             return Err(Refusal::plain(RejectReason::DuplicateClOrdId));
         }
         let order_qty = instrument
@@ -73,7 +72,7 @@ impl Engine {
             let max = u64::from(self.limits.orders_max);
             return Err(Refusal::count(RejectReason::TooManyOrders, max, max + 1));
         }
-        Ok(Terms { price, ticks: instrument.ticks(price), order_qty, name_hash })
+        Ok(Terms { price, ticks: instrument.ticks(price), order_qty, name })
     }
 
     /// A refusal unless the session is defined.
@@ -115,15 +114,15 @@ impl Engine {
         self.trade(limit, &mut report, out);
         if report.leaves_qty == 0 {
             let filled = ClosedOrder::of(&report, &report.cl_ord_id, OrdStatus::Filled, false);
-            self.names.close_unopened(terms.name_hash, filled);
+            self.names.close_unopened(terms.name, filled);
             return self.books.release(slot);
         }
         let reason = match (command.ord_type, command.time_in_force) {
             (OrdType::Market, _) => ExecReason::NoLiquidity,
             (OrdType::Limit, TimeInForce::Ioc | TimeInForce::Fok) => ExecReason::ImmediateOrCancel,
             (OrdType::Limit, TimeInForce::Day | TimeInForce::Gtc) => {
-                self.settle(slot, terms.name_hash, &report, priority);
-                return self.rest(slot, terms.ticks, terms.name_hash, &report);
+                self.settle(slot, terms.name.tag, &report, priority);
+                return self.rest(slot, terms.ticks, terms.name.hash, &report);
             }
         };
         self.end_unrested(slot, terms, reason, &mut report, out);
@@ -181,7 +180,7 @@ impl Engine {
         report.cancel(reason);
         out.emit(report);
         let canceled = ClosedOrder::of(report, &report.cl_ord_id, OrdStatus::Canceled, false);
-        self.names.close_unopened(terms.name_hash, canceled);
+        self.names.close_unopened(terms.name, canceled);
         self.books.release(slot);
     }
 }

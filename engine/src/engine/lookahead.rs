@@ -9,7 +9,6 @@ use super::Engine;
 use crate::{
     ClOrdId, Command, OrderId, SessionId,
     command::{CancelOrder, ReplaceOrder},
-    hash::mix_name,
 };
 
 /// Commands between asking for where a name stands and carrying the command out.
@@ -45,7 +44,7 @@ impl Engine {
     #[inline]
     fn prefetch_names(&self, command: &Command) {
         let prefetch = |session: SessionId, name: &ClOrdId| {
-            self.names.prefetch(mix_name(session, name));
+            self.names.prefetch(session, name);
         };
         match command {
             Command::NewOrder(new) => prefetch(new.origin.session, &new.cl_ord_id),
@@ -73,6 +72,6 @@ impl Engine {
         if order_id != OrderId::NONE {
             return Some(order_id.slot());
         }
-        self.names.guess(mix_name(session, name))
+        self.names.guess(session, name)
     }
 }

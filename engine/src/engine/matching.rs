@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     ClOrdId, ExecType, LastLiquidity, OrdStatus, OrderId, Sequence, TradeId,
-    book::Resting,
-    closed::ClosedOrder,
+    book::{Fill, Resting},
+    closed::{ClosedOrder, Name},
     event::Execution,
     order::{Details, Progress, add_notional},
     sink::EventSink,
@@ -18,8 +18,23 @@ impl Engine {
     /// served, until it is filled or no level is left at prices up to `limit` (in ticks).
     ///
     /// `report` is the aggressor's last one; each trade brings it up to date and sends it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn trade<S: EventSink>(
+        &mut self,
+        limit: Option<u64>,
+        report: &mut Execution,
+        out: &mut Out<'_, S>,
+    ) {
+        let book = self.instruments[report.instrument.0 as usize - 1].book;
+        if self.books.crosses(book, report.side.opposite(), limit) {
+            self.trade_crossing(limit, report, out);
+        }
+    }
+
+    /// The same where there is something to trade with. By itself, so that orders which rest at once
+    /// don't carry along what the others need.
+    #[inline(never)]
+    fn trade_crossing<S: EventSink>(
         &mut self,
         limit: Option<u64>,
         report: &mut Execution,
@@ -30,64 +45,71 @@ impl Engine {
         let instrument = &instruments[report.instrument.0 as usize - 1];
         let scales = Scales::of(instrument);
         let maker_side = report.side.opposite();
-        books.take(instrument.book, maker_side, limit, report.leaves_qty, |fill| {
-            *trades += 1;
-            let price = instrument.price(fill.ticks);
-            let mut progress = orders.progress(fill.maker, fill.qty + fill.maker_leaves_qty);
-            let details = orders.get(fill.maker);
-            let name_hash = details.name_hash();
-            let mut order = Resting {
-                id: fill.maker_id,
-                side: maker_side,
-                ticks: fill.ticks,
-                leaves_qty: fill.qty + fill.maker_leaves_qty,
-                tag: fill.maker_tag,
-            };
-            let contribution = details.contribution(&order, &progress, name_hash);
-            *orders_hash = orders_hash.wrapping_sub(contribution);
-            add_notional(&mut progress.cum_notional, price, fill.qty);
-            order.leaves_qty = fill.maker_leaves_qty;
-            let filled = order.leaves_qty == 0;
-
-            let maker = Execution {
-                contra_order_id: report.order_id,
-                trade_id: TradeId(*trades),
-                exec_type: ExecType::Trade,
-                ord_status: status_after(order.leaves_qty),
-                last_px: price,
-                last_qty: fill.qty,
-                last_liquidity: LastLiquidity::Added,
-                ..resting_report(&order, details, &progress, price, scales)
-            };
-            out.emit(&maker);
-
-            report.contra_order_id = OrderId(fill.maker_id);
-            report.trade_id = TradeId(*trades);
-            report.exec_type = ExecType::Trade;
-            report.leaves_qty -= fill.qty;
-            report.cum_qty += fill.qty;
-            report.ord_status = status_after(report.leaves_qty);
-            report.last_px = price;
-            report.last_qty = fill.qty;
-            report.last_liquidity = LastLiquidity::Removed;
-            add_notional(&mut report.cum_notional, price, fill.qty);
-            out.emit(report);
-            if risk.is_active() {
-                risk.count(sessions, &maker, report);
-            }
-
-            if filled {
-                sessions[maker.session.0 as usize - 1].unlink(orders, fill.maker);
-                orders.end_progress(fill.maker);
-                let status = OrdStatus::Filled;
-                let closed = ClosedOrder::of(&maker, &maker.cl_ord_id, status, false);
-                names.close(name_hash, fill.maker, closed);
-            } else {
+        books.take_crossing(
+            instrument.book,
+            maker_side,
+            limit,
+            report.leaves_qty,
+            &mut |fill: Fill| {
+                *trades += 1;
+                let price = instrument.price(fill.ticks);
+                let mut progress = orders.progress(fill.maker, fill.qty + fill.maker_leaves_qty);
+                let details = orders.get(fill.maker);
+                let name_hash = details.name_hash();
+                let mut order = Resting {
+                    id: fill.maker_id,
+                    side: maker_side,
+                    ticks: fill.ticks,
+                    leaves_qty: fill.qty + fill.maker_leaves_qty,
+                    tag: fill.maker_tag,
+                };
                 let contribution = details.contribution(&order, &progress, name_hash);
-                *orders_hash = orders_hash.wrapping_add(contribution);
-                orders.keep_progress(fill.maker, progress);
-            }
-        });
+                *orders_hash = orders_hash.wrapping_sub(contribution);
+                add_notional(&mut progress.cum_notional, price, fill.qty);
+                order.leaves_qty = fill.maker_leaves_qty;
+                let filled = order.leaves_qty == 0;
+
+                let maker = Execution {
+                    contra_order_id: report.order_id,
+                    trade_id: TradeId(*trades),
+                    exec_type: ExecType::Trade,
+                    ord_status: status_after(order.leaves_qty),
+                    last_px: price,
+                    last_qty: fill.qty,
+                    last_liquidity: LastLiquidity::Added,
+                    ..resting_report(&order, details, &progress, price, scales)
+                };
+                out.emit(&maker);
+
+                report.contra_order_id = OrderId(fill.maker_id);
+                report.trade_id = TradeId(*trades);
+                report.exec_type = ExecType::Trade;
+                report.leaves_qty -= fill.qty;
+                report.cum_qty += fill.qty;
+                report.ord_status = status_after(report.leaves_qty);
+                report.last_px = price;
+                report.last_qty = fill.qty;
+                report.last_liquidity = LastLiquidity::Removed;
+                add_notional(&mut report.cum_notional, price, fill.qty);
+                out.emit(report);
+                if risk.is_active() {
+                    risk.count(sessions, &maker, report);
+                }
+
+                if filled {
+                    sessions[maker.session.0 as usize - 1].unlink(orders, fill.maker);
+                    orders.end_progress(fill.maker);
+                    let status = OrdStatus::Filled;
+                    let closed = ClosedOrder::of(&maker, &maker.cl_ord_id, status, false);
+                    let tag = names.tag(closed.session, &closed.cl_ord_id);
+                    names.close(Name { hash: name_hash, tag }, fill.maker, closed);
+                } else {
+                    let contribution = details.contribution(&order, &progress, name_hash);
+                    *orders_hash = orders_hash.wrapping_add(contribution);
+                    orders.keep_progress(fill.maker, progress);
+                }
+            },
+        );
         assert!(
             report.order_qty == report.cum_qty + report.leaves_qty && report.leaves_qty >= 0,
             "an order traded more than it had left"
@@ -122,14 +144,14 @@ impl Engine {
     pub(super) fn settle(
         &mut self,
         slot: u32,
-        name_hash: u64,
+        name_tag: u32,
         report: &Execution,
         priority: Sequence,
     ) {
         let Execution { session, instrument, account, cl_ord_id, .. } = *report;
         *self.orders.get_mut(slot) =
             Details::new(priority, session, instrument, account, cl_ord_id);
-        self.names.open(name_hash, slot);
+        self.names.open(name_tag, slot);
         self.sessions[report.session.0 as usize - 1].link(&mut self.orders, slot);
     }
 
@@ -145,8 +167,8 @@ impl Engine {
     ) {
         let (details, progress) =
             (self.orders.get(slot), self.orders.progress(slot, order.leaves_qty));
-        let name_hash = details.name_hash();
-        let contribution = details.contribution(order, &progress, name_hash);
+        let name = self.names.name(details.session, &details.cl_ord_id);
+        let contribution = details.contribution(order, &progress, name.hash);
         self.orders_hash = self.orders_hash.wrapping_sub(contribution);
         self.orders.end_progress(slot);
         self.books.cancel(self.instruments[report.instrument.0 as usize - 1].book, slot);
@@ -156,7 +178,7 @@ impl Engine {
             self.risk.close(session, report, order.leaves_qty);
         }
         let closed = ClosedOrder::of(report, cl_ord_id, OrdStatus::Canceled, false);
-        self.names.close(name_hash, slot, closed);
+        self.names.close(name, slot, closed);
     }
 }
 

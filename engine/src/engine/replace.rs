@@ -23,7 +23,6 @@ use crate::{
     command::ReplaceOrder,
     domain::{ExecReason, RejectReason},
     event::Execution,
-    hash::mix_name,
     instrument::{Decimal, Refusal},
     order::{Progress, RESTING_TYPE},
     sink::EventSink,
@@ -59,15 +58,15 @@ impl Engine {
         let instrument = self.instrument_of(slot);
         instrument.must_trade()?;
         let session = command.origin.session;
-        let name_hash = mix_name(session, &command.cl_ord_id);
-        if self.names.find(&self.orders, name_hash, session, &command.cl_ord_id).is_some() {
+        let name = self.names.name(session, &command.cl_ord_id);
+        if self.names.find(&self.orders, name.tag, session, &command.cl_ord_id).is_some() {
             return Err(Refusal::plain(RejectReason::DuplicateClOrdId));
         }
         let order_qty = instrument
             .judge_qty(Decimal { mantissa: command.order_qty, scale: command.qty_scale })?;
         let price = instrument
             .judge_price(Decimal { mantissa: command.price, scale: command.price_scale })?;
-        Ok(Terms { price, ticks: instrument.ticks(price), order_qty, name_hash })
+        Ok(Terms { price, ticks: instrument.ticks(price), order_qty, name })
     }
 
     #[inline(always)]
@@ -87,7 +86,7 @@ impl Engine {
             out.emit(&report);
             return self.end_resting(slot, &order, &old_name, &report);
         }
-        self.rename(slot, &order, &report, (&command.cl_ord_id, terms.name_hash));
+        self.rename(slot, &order, &report, (&command.cl_ord_id, terms.name.tag));
         let moves = self.change(slot, &order, terms, out.last());
 
         report.exec_type = ExecType::Replaced;
@@ -100,32 +99,32 @@ impl Engine {
             let order = self.books.order(slot);
             let progress = self.orders.progress(slot, order.leaves_qty);
             let contribution =
-                self.orders.get(slot).contribution(&order, &progress, terms.name_hash);
+                self.orders.get(slot).contribution(&order, &progress, terms.name.hash);
             self.orders_hash = self.orders_hash.wrapping_add(contribution);
             return;
         }
         self.trade(Some(terms.ticks), &mut report, out);
         if report.leaves_qty > 0 {
-            return self.rest(slot, terms.ticks, terms.name_hash, &report);
+            return self.rest(slot, terms.ticks, terms.name.hash, &report);
         }
         self.sessions[report.session.0 as usize - 1].unlink(&mut self.orders, slot);
         self.orders.end_progress(slot);
         let filled = ClosedOrder::of(&report, &report.cl_ord_id, OrdStatus::Filled, false);
-        self.names.close(terms.name_hash, slot, filled);
+        self.names.close(terms.name, slot, filled);
         self.books.release(slot);
     }
 
     /// Gives a resting order another ClOrdID and takes it out of the state hash; the one that it
     /// loses is remembered. `report` tells of the order as it was.
-    fn rename(&mut self, slot: u32, order: &Resting, report: &Execution, new: (&ClOrdId, u64)) {
+    fn rename(&mut self, slot: u32, order: &Resting, report: &Execution, new: (&ClOrdId, u32)) {
         let progress = self.orders.progress(slot, order.leaves_qty);
         let details = self.orders.get_mut(slot);
-        let old_hash = details.name_hash();
-        let contribution = details.contribution(order, &progress, old_hash);
+        let old_name = self.names.name(details.session, &details.cl_ord_id);
+        let contribution = details.contribution(order, &progress, old_name.hash);
         self.orders_hash = self.orders_hash.wrapping_sub(contribution);
         details.cl_ord_id = *new.0;
         let old = ClosedOrder::of(report, &report.cl_ord_id, report.ord_status, true);
-        self.names.close(old_hash, slot, old);
+        self.names.close(old_name, slot, old);
         self.names.open(new.1, slot);
     }
 

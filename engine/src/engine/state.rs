@@ -32,7 +32,7 @@ use crate::{
     closed::ClosedOrder,
     command::{DefineInstrument, DefineSession, MANTISSA_MAX, RiskLimits},
     domain::RejectReason,
-    hash::{mix_bytes, mix_name},
+    hash::mix_bytes,
     order::{self, Details, Progress, RESTING_TYPE, time_in_force},
 };
 
@@ -470,10 +470,10 @@ impl Engine {
             if order.order_qty > order.leaves_qty {
                 self.orders.keep_progress(slot, progress);
             }
-            let name_hash = mix_name(order.session, &order.cl_ord_id);
+            let name = self.names.name(order.session, &order.cl_ord_id);
             must(!self.is_named(order.session, &order.cl_ord_id), "an order's name is its own")?;
-            self.names.open(name_hash, slot);
-            let contribution = self.orders.get(slot).contribution(&resting, &progress, name_hash);
+            self.names.open(name.tag, slot);
+            let contribution = self.orders.get(slot).contribution(&resting, &progress, name.hash);
             self.orders_hash = self.orders_hash.wrapping_add(contribution);
         }
         let mut by_acceptance: Vec<&SavedOrder> = orders.iter().collect();
@@ -517,8 +517,8 @@ impl Engine {
     }
 
     fn is_named(&self, session: SessionId, cl_ord_id: &ClOrdId) -> bool {
-        let name_hash = mix_name(session, cl_ord_id);
-        self.names.find(&self.orders, name_hash, session, cl_ord_id).is_some()
+        let tag = self.names.tag(session, cl_ord_id);
+        self.names.find(&self.orders, tag, session, cl_ord_id).is_some()
     }
 }
 
