@@ -11,12 +11,13 @@
 //! | value | what is inside |
 //! |---|---|
 //! | `book` (default) | the book as the engine uses it for prices below [`TICKS_BOUND`], order ids looked up in its index, reports |
-//! | `anywhere` | the same for prices anywhere: levels in a trie instead of an array |
+//! | `queued` | the same over the harness's own queue, as engines have it that bring none |
+//! | `anywhere` | as `book`, for prices anywhere: levels in a trie instead of an array |
 //! | `engine` | the whole engine: ClOrdIDs, sessions, state hash, complete execution reports; and a look-up more for each cancel and replace, because a request of FIX names its side and its total quantity, a message of the interface does not |
 //! | `null` | no book: each message is acknowledged. What the hand-off costs. Not valid |
-//! | `floor` | the same over the harness's own queue: its floor. Not valid |
+//! | `floor` | `null` over the harness's own queue: its floor. Not valid |
 //!
-//! But for `floor`, reports travel over [`ironbook_benches::report_ring`]. Messages are taken one
+//! But for `queued` and `floor`, reports travel over [`ironbook_benches::report_ring`]. Messages are taken one
 //! after the other, and none is looked at before its turn.
 #![allow(unsafe_code, missing_docs, reason = "a C interface, documented in its header")]
 
@@ -143,6 +144,7 @@ enum State {
     Engine(EngineMatcher, RingEnd),
     Null(Acknowledging, RingEnd),
     Floor(Acknowledging, HarnessQueue),
+    Queued(Desk<SlotIndex>, HarnessQueue),
 }
 
 /// The one engine of the process: the interface has no handle for it.
@@ -176,6 +178,7 @@ macro_rules! with_state {
                 $work
             }
             State::Floor($matcher, $out) => $work,
+            State::Queued($matcher, $out) => $work,
         }
     };
 }
@@ -512,24 +515,28 @@ fn book(ticks_max: u64) -> Desk<SlotIndex> {
 }
 
 /// Whether reports go over the harness's own queue.
-fn is_floor() -> bool {
-    std::env::var("IRONBOOK_ABI").as_deref() == Ok("floor")
+fn is_over_their_queue() -> bool {
+    matches!(std::env::var("IRONBOOK_ABI").as_deref(), Ok("floor" | "queued"))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn engine_init(_nonce: u64, transport: *const Transport, sink: *mut c_void) {
     let end = RingEnd(sink.cast());
+    let their_queue = || {
+        // SAFETY: the harness gives its own transport where it got none.
+        let push = unsafe { (*transport).push };
+        HarnessQueue { push, sink }
+    };
     let state = match std::env::var("IRONBOOK_ABI").as_deref() {
         Ok("book") | Err(_) => State::Book(book(TICKS_BOUND - 1), end),
         Ok("anywhere") => State::Book(book(TICKS_MAX as u64), end),
         Ok("engine") => State::Engine(EngineMatcher::new(), end),
         Ok("null") => State::Null(Acknowledging, end),
-        Ok("floor") => {
-            // SAFETY: the harness gives its own transport where it got none.
-            let push = unsafe { (*transport).push };
-            State::Floor(Acknowledging, HarnessQueue { push, sink })
+        Ok("floor") => State::Floor(Acknowledging, their_queue()),
+        Ok("queued") => State::Queued(book(TICKS_BOUND - 1), their_queue()),
+        Ok(other) => {
+            panic!("IRONBOOK_ABI is `{other}`: book, queued, anywhere, engine, null or floor")
         }
-        Ok(other) => panic!("IRONBOOK_ABI is `{other}`: book, anywhere, engine, null or floor"),
     };
     STATE.store(Box::into_raw(Box::new(state)), Ordering::Release);
 }
@@ -590,7 +597,9 @@ extern "C" fn engine_flush() {}
 fn best(side: Side) -> Option<i64> {
     // SAFETY: as above.
     match unsafe { state() } {
-        State::Book(desk, _) => desk.books().best(BookId(0), side).map(|ticks| ticks as i64),
+        State::Book(desk, _) | State::Queued(desk, _) => {
+            desk.books().best(BookId(0), side).map(|ticks| ticks as i64)
+        }
         State::Engine(matcher, _) => {
             let book = matcher.engine.book(InstrumentId(1))?;
             book.best(side).map(|level| level.price)
@@ -614,7 +623,9 @@ extern "C" fn engine_query_depth_at(ticks: i64, side: u8) -> u64 {
     let side = side_of(side);
     // SAFETY: as above.
     match unsafe { state() } {
-        State::Book(desk, _) => desk.books().qty_at(BookId(0), side, ticks as u64) as u64,
+        State::Book(desk, _) | State::Queued(desk, _) => {
+            desk.books().qty_at(BookId(0), side, ticks as u64) as u64
+        }
         State::Engine(matcher, _) => {
             let book = matcher.engine.book(InstrumentId(1)).expect("defined at the start");
             book.qty_at(side, ticks) as u64
@@ -626,7 +637,7 @@ extern "C" fn engine_query_depth_at(ticks: i64, side: u8) -> u64 {
 #[unsafe(no_mangle)]
 extern "C" fn engine_get_transport() -> *const Transport {
     static TRANSPORT: Transport = Transport { create, push, drain, flush, destroy };
-    if is_floor() { ptr::null() } else { &TRANSPORT }
+    if is_over_their_queue() { ptr::null() } else { &TRANSPORT }
 }
 
 unsafe extern "C" fn create(capacity: u32) -> *mut c_void {
