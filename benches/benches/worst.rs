@@ -148,8 +148,8 @@ fn print(what: &str, of: &Histogram<u64>) {
     );
 }
 
-/// What the machine takes by itself: a look at the clock, and as many dependent steps as take about as
-/// long as a command, as what interrupts a machine meets them as often.
+/// What the machine takes by itself: over a look at the clock, and over as many steps as take about as
+/// long as a command, since what interrupts a machine meets a longer stretch more often.
 fn noise(count: usize) {
     let spans: [(&str, u32); 2] = [("nothing (noise)", 0), ("250 steps (noise)", 250)];
     for (what, steps) in spans {

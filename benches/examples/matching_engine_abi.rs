@@ -17,8 +17,8 @@
 //! | `null` | no book: each message is acknowledged. What the hand-off costs. Not valid |
 //! | `floor` | `null` over the harness's own queue: its floor. Not valid |
 //!
-//! But for `queued` and `floor`, reports travel over [`ironbook_benches::report_ring`]. Messages are taken one
-//! after the other, and none is looked at before its turn.
+//! But for `queued` and `floor`, reports travel over [`ironbook_benches::report_ring`]. Messages are
+//! taken one after the other, and none is looked at before its turn.
 #![allow(unsafe_code, missing_docs, reason = "a C interface, documented in its header")]
 
 use std::{

@@ -45,71 +45,67 @@ impl Engine {
         let instrument = &instruments[report.instrument.0 as usize - 1];
         let scales = Scales::of(instrument);
         let maker_side = report.side.opposite();
-        books.take_crossing(
-            instrument.book,
-            maker_side,
-            limit,
-            report.leaves_qty,
-            &mut |fill: Fill| {
-                *trades += 1;
-                let price = instrument.price(fill.ticks);
-                let mut progress = orders.progress(fill.maker, fill.qty + fill.maker_leaves_qty);
-                let details = orders.get(fill.maker);
-                let name_hash = details.name_hash();
-                let mut order = Resting {
-                    id: fill.maker_id,
-                    side: maker_side,
-                    ticks: fill.ticks,
-                    leaves_qty: fill.qty + fill.maker_leaves_qty,
-                    tag: fill.maker_tag,
-                };
+        let (book, qty) = (instrument.book, report.leaves_qty);
+        let mut on_fill = |fill: Fill| {
+            *trades += 1;
+            let price = instrument.price(fill.ticks);
+            let mut progress = orders.progress(fill.maker, fill.qty + fill.maker_leaves_qty);
+            let details = orders.get(fill.maker);
+            let name_hash = details.name_hash();
+            let mut order = Resting {
+                id: fill.maker_id,
+                side: maker_side,
+                ticks: fill.ticks,
+                leaves_qty: fill.qty + fill.maker_leaves_qty,
+                tag: fill.maker_tag,
+            };
+            let contribution = details.contribution(&order, &progress, name_hash);
+            *orders_hash = orders_hash.wrapping_sub(contribution);
+            add_notional(&mut progress.cum_notional, price, fill.qty);
+            order.leaves_qty = fill.maker_leaves_qty;
+            let filled = order.leaves_qty == 0;
+
+            let maker = Execution {
+                contra_order_id: report.order_id,
+                trade_id: TradeId(*trades),
+                exec_type: ExecType::Trade,
+                ord_status: status_after(order.leaves_qty),
+                last_px: price,
+                last_qty: fill.qty,
+                last_liquidity: LastLiquidity::Added,
+                ..resting_report(&order, details, &progress, price, scales)
+            };
+            out.emit(&maker);
+
+            report.contra_order_id = OrderId(fill.maker_id);
+            report.trade_id = TradeId(*trades);
+            report.exec_type = ExecType::Trade;
+            report.leaves_qty -= fill.qty;
+            report.cum_qty += fill.qty;
+            report.ord_status = status_after(report.leaves_qty);
+            report.last_px = price;
+            report.last_qty = fill.qty;
+            report.last_liquidity = LastLiquidity::Removed;
+            add_notional(&mut report.cum_notional, price, fill.qty);
+            out.emit(report);
+            if risk.is_active() {
+                risk.count(sessions, &maker, report);
+            }
+
+            if filled {
+                sessions[maker.session.0 as usize - 1].unlink(orders, fill.maker);
+                orders.end_progress(fill.maker);
+                let status = OrdStatus::Filled;
+                let closed = ClosedOrder::of(&maker, &maker.cl_ord_id, status, false);
+                let tag = names.tag(closed.session, &closed.cl_ord_id);
+                names.close(Name { hash: name_hash, tag }, fill.maker, closed);
+            } else {
                 let contribution = details.contribution(&order, &progress, name_hash);
-                *orders_hash = orders_hash.wrapping_sub(contribution);
-                add_notional(&mut progress.cum_notional, price, fill.qty);
-                order.leaves_qty = fill.maker_leaves_qty;
-                let filled = order.leaves_qty == 0;
-
-                let maker = Execution {
-                    contra_order_id: report.order_id,
-                    trade_id: TradeId(*trades),
-                    exec_type: ExecType::Trade,
-                    ord_status: status_after(order.leaves_qty),
-                    last_px: price,
-                    last_qty: fill.qty,
-                    last_liquidity: LastLiquidity::Added,
-                    ..resting_report(&order, details, &progress, price, scales)
-                };
-                out.emit(&maker);
-
-                report.contra_order_id = OrderId(fill.maker_id);
-                report.trade_id = TradeId(*trades);
-                report.exec_type = ExecType::Trade;
-                report.leaves_qty -= fill.qty;
-                report.cum_qty += fill.qty;
-                report.ord_status = status_after(report.leaves_qty);
-                report.last_px = price;
-                report.last_qty = fill.qty;
-                report.last_liquidity = LastLiquidity::Removed;
-                add_notional(&mut report.cum_notional, price, fill.qty);
-                out.emit(report);
-                if risk.is_active() {
-                    risk.count(sessions, &maker, report);
-                }
-
-                if filled {
-                    sessions[maker.session.0 as usize - 1].unlink(orders, fill.maker);
-                    orders.end_progress(fill.maker);
-                    let status = OrdStatus::Filled;
-                    let closed = ClosedOrder::of(&maker, &maker.cl_ord_id, status, false);
-                    let tag = names.tag(closed.session, &closed.cl_ord_id);
-                    names.close(Name { hash: name_hash, tag }, fill.maker, closed);
-                } else {
-                    let contribution = details.contribution(&order, &progress, name_hash);
-                    *orders_hash = orders_hash.wrapping_add(contribution);
-                    orders.keep_progress(fill.maker, progress);
-                }
-            },
-        );
+                *orders_hash = orders_hash.wrapping_add(contribution);
+                orders.keep_progress(fill.maker, progress);
+            }
+        };
+        books.take_crossing(book, maker_side, limit, qty, &mut on_fill);
         assert!(
             report.order_qty == report.cum_qty + report.leaves_qty && report.leaves_qty >= 0,
             "an order traded more than it had left"
