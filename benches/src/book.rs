@@ -472,7 +472,21 @@ impl<S: Slots> Desk<S> {
 
     /// Trades an order and returns what is left of it.
     #[inline(always)]
-    fn trade(&mut self, book: BookId, request: &Request, mut on_fill: impl FnMut(&Fill)) -> i64 {
+    fn trade(&mut self, book: BookId, request: &Request, on_fill: impl FnMut(&Fill)) -> i64 {
+        if !self.books.crosses(book, request.side.opposite(), Some(request.ticks)) {
+            return request.qty.into();
+        }
+        self.trade_crossing(book, request, on_fill)
+    }
+
+    /// The same where there is something to trade with, by itself as in the engine.
+    #[inline(never)]
+    fn trade_crossing(
+        &mut self,
+        book: BookId,
+        request: &Request,
+        mut on_fill: impl FnMut(&Fill),
+    ) -> i64 {
         let slots = &mut self.slots;
         let (maker_side, qty) = (request.side.opposite(), i64::from(request.qty));
         self.books.take(book, maker_side, Some(request.ticks), qty, |fill| {

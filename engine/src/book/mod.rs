@@ -286,11 +286,23 @@ impl Books {
         level.push(number, &mut self.nodes, slot);
     }
 
+    /// Whether an order rests on a side at a price up to `limit` (in ticks; none is a market order's).
+    ///
+    /// # Panics
+    /// When `limit` is above [`TICKS_MAX`].
+    #[inline(always)]
+    pub fn crosses(&self, book: BookId, maker_side: Side, limit: Option<u64>) -> bool {
+        self.side(book, maker_side).best_key() <= limit_key(maker_side, limit)
+    }
+
     /// Fills resting orders of one side, best price first and at one price first come first
     /// served, until `qty` is used up or no level is left at prices up to `limit` (in ticks; none
     /// is a market order's). Returns what is left of `qty`.
     ///
     /// `on_fill` hears of each fill; an order that is filled has left its queue and its slot.
+    ///
+    /// It becomes a part of its caller. Most orders trade with nothing: whoever asks
+    /// [`Books::crosses`] first, and keeps this in a function apart, lets them carry nothing of it.
     ///
     /// # Panics
     /// When `limit` is above [`TICKS_MAX`].
@@ -303,44 +315,6 @@ impl Books {
         qty: i64,
         mut on_fill: impl FnMut(Fill),
     ) -> i64 {
-        if !self.crosses(book, maker_side, limit) {
-            return qty;
-        }
-        self.take_apart(book, maker_side, limit, qty, &mut on_fill)
-    }
-
-    /// The same, by itself: so that orders which rest at once don't carry along what the others need.
-    #[inline(never)]
-    fn take_apart(
-        &mut self,
-        book: BookId,
-        maker_side: Side,
-        limit: Option<u64>,
-        qty: i64,
-        on_fill: &mut impl FnMut(Fill),
-    ) -> i64 {
-        self.take_crossing(book, maker_side, limit, qty, on_fill)
-    }
-
-    /// Whether an order rests on a side at a price up to `limit`.
-    ///
-    /// # Panics
-    /// When `limit` is above [`TICKS_MAX`].
-    #[inline(always)]
-    pub fn crosses(&self, book: BookId, maker_side: Side, limit: Option<u64>) -> bool {
-        self.side(book, maker_side).best_key() <= limit_key(maker_side, limit)
-    }
-
-    /// [`Books::take`] for whoever knows that there is something to take.
-    #[inline(always)]
-    pub(crate) fn take_crossing(
-        &mut self,
-        book: BookId,
-        maker_side: Side,
-        limit: Option<u64>,
-        qty: i64,
-        on_fill: &mut impl FnMut(Fill),
-    ) -> i64 {
         let limit = limit_key(maker_side, limit);
         let index = &mut self.books[book.0 as usize].sides[at(maker_side)];
         let mut left = qty;
@@ -349,7 +323,7 @@ impl Books {
             let level = self.levels.get_mut(number);
             let (level_key, free) = (level.key, (&mut self.free, &mut self.taken));
             let ticks = key(maker_side, level_key);
-            left = fill_level(level, ticks, &mut self.nodes, free, left, on_fill);
+            left = fill_level(level, ticks, &mut self.nodes, free, left, &mut on_fill);
             if level.count == 0 {
                 index.remove(&mut self.pages, &self.levels, level_key);
                 self.levels.close(number);

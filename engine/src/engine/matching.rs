@@ -46,7 +46,7 @@ impl Engine {
         let scales = Scales::of(instrument);
         let maker_side = report.side.opposite();
         let (book, qty) = (instrument.book, report.leaves_qty);
-        let mut on_fill = |fill: Fill| {
+        let on_fill = |fill: Fill| {
             *trades += 1;
             let price = instrument.price(fill.ticks);
             let mut progress = orders.progress(fill.maker, fill.qty + fill.maker_leaves_qty);
@@ -105,7 +105,7 @@ impl Engine {
                 orders.keep_progress(fill.maker, progress);
             }
         };
-        books.take_crossing(book, maker_side, limit, qty, &mut on_fill);
+        books.take(book, maker_side, limit, qty, on_fill);
         assert!(
             report.order_qty == report.cum_qty + report.leaves_qty && report.leaves_qty >= 0,
             "an order traded more than it had left"
