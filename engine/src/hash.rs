@@ -152,6 +152,11 @@ mod tests {
     }
 
     #[test]
+    fn no_two_indexes_have_one_key() {
+        assert_ne!(NameKey::random().0, NameKey::random().0);
+    }
+
+    #[test]
     fn every_byte_of_a_name_counts() {
         let name: ClOrdId = "0123456789abcdefghijklmnopqrstuvwxyz".try_into().unwrap();
         let (hash, key) = (mix_name(SessionId(1), &name), NameKey::of_seed(1));
