@@ -2,9 +2,11 @@
 //! (github.com/flash1-dev/matching-engine-benchmark, `api/matching_engine_api.h`).
 //!
 //! ```text
-//! cargo build --release -p ironbook-benches --example matching_engine_abi
+//! RUSTFLAGS="-C target-cpu=native" cargo build --release -p ironbook-benches --example matching_engine_abi
 //! scripts/run_challenge.py --engine target/release/examples/libmatching_engine_abi.so
 //! ```
+//!
+//! The benchmark has every engine built for the processor that it runs on.
 //!
 //! `IRONBOOK_ABI` chooses what is measured:
 //!

@@ -40,7 +40,8 @@ const PROCESS_LOADS: [f64; 3] = [0.1, 0.5, 0.9];
 const FIX_LOADS: [f64; 5] = [0.1, 0.25, 0.5, 0.75, 0.9];
 /// Rates at which FIX is measured anyway, a second.
 const FIX_RATES: [f64; 2] = [1_000.0, 10_000.0];
-/// The knee is the last rate whose p99 is at most so many times that of the lowest rate.
+/// Behind the knee p99 is more than so many times the least one of the rates before. That needn't be the
+/// lowest rate's: who is asked seldom has everything out of the caches, and the machine's own pauses weigh more.
 const KNEE_TIMES: f64 = 10.0;
 /// Requests of a point at the most, for memory.
 pub const REQUESTS_MAX: f64 = 3_000_000.0;
@@ -352,11 +353,15 @@ impl Distance {
         shown
     }
 
-    /// The last rate before the latency goes up: see [`KNEE_TIMES`]. `None` without points.
+    /// The last rate before the latency goes up: see [`KNEE_TIMES`]. `None` where it never does.
     pub fn knee(&self) -> Option<&Point> {
-        let calm = self.points.first()?.quantile(0.99);
-        let below = |point: &&Point| point.quantile(0.99) <= KNEE_TIMES * calm;
-        self.points.iter().take_while(below).last()
+        let mut least = f64::INFINITY;
+        let behind = self.points.iter().position(|point| {
+            let p99 = point.quantile(0.99);
+            least = least.min(p99);
+            p99 > KNEE_TIMES * least
+        })?;
+        self.points[..behind].last()
     }
 
     /// Whether a point has too few samples for one of the [`QUANTILES`].
@@ -536,9 +541,14 @@ mod tests {
         let loads: Vec<_> = distance.points.iter().map(|point| (point.rate, point.load)).collect();
         assert_eq!(loads, [(10_000.0, Some(0.1)), (50_000.0, Some(0.5))]);
         assert_eq!((two_digits(37_607.0), two_digits(9.0)), (38_000.0, 9.0));
-        let measured = [(1.0, 10), (2.0, 100), (3.0, 101), (4.0, 20)];
-        distance.points = measured.map(|(rate, ns)| point(rate, &[ns], &[])).to_vec();
-        assert_eq!(distance.knee().unwrap().rate, 2.0);
+        let mut knee = |p99s: &[u64]| {
+            let points = (1..).zip(p99s).map(|(rate, &ns)| point(f64::from(rate), &[ns], &[]));
+            distance.points = points.collect();
+            distance.knee().map(|point| point.rate)
+        };
+        assert_eq!(knee(&[10, 100, 101, 20]), Some(2.0));
+        assert_eq!(knee(&[90, 10, 100, 101, 20]), Some(3.0), "the lowest rate may be a slow one");
+        assert_eq!(knee(&[10, 100]), None);
         assert_eq!(distance.points[0].ratio(0.5), None);
         assert!(Distance::new("none").knee().is_none());
     }
