@@ -35,7 +35,8 @@ use crate::{
 /// turns every 0.1 s, and the first tenth of a turn is not counted. Socket to socket is from when a
 /// request was due, encoded already, until the bytes of its answer were read; up to 10,000 requests a
 /// second the client encodes and decodes in blocks, when nothing is on its way. Where the time goes is
-/// measured in runs of their own.
+/// measured in runs of their own. The knee is the last rate before p99 is more than ten times the least
+/// of the rates so far.
 ///
 /// Writes percentile distributions (.hgrm), the figures as JSON and a report as HTML into --out.
 ///
