@@ -50,11 +50,11 @@ impl Band {
     pub(super) fn find_or_open(&mut self, levels: &mut Levels, key: u64) -> u32 {
         let at = place(key);
         self.levels[at].checked_sub(1).unwrap_or_else(|| {
-            let level = levels.open(key);
-            self.levels[at] = level + 1;
             self.bottom[at >> BITS] |= bit(at);
             self.middle[at >> (2 * BITS)] |= bit(at >> BITS);
             self.top |= bit(at >> (2 * BITS));
+            let level = levels.open(key);
+            self.levels[at] = level + 1;
             level
         })
     }
@@ -72,19 +72,30 @@ impl Band {
         self.top &= !(u64::from(*middle == 0) << (at >> (2 * BITS) & 63));
     }
 
-    /// The first level whose key is above `key`, and its key.
+    /// The level with the smallest key. No level's is below `bound`, so if its word has a bit, the
+    /// first one there is it.
     #[inline(always)]
-    pub(super) fn next_after(&self, key: u64) -> Option<(u32, u64)> {
+    pub(super) fn first(&self, bound: u64) -> Option<u32> {
+        let mut word = place(bound) >> BITS;
+        if self.bottom[word] == 0 {
+            let middle = (self.top != 0).then(|| first(self.top))?;
+            word = middle << BITS | first(self.middle[middle]);
+        }
+        let found = word << BITS | first(self.bottom[word]);
+        Some(self.levels[found] - 1)
+    }
+
+    /// The level with the smallest key above `key`.
+    pub(super) fn next_after(&self, key: u64) -> Option<u32> {
         let at = place(key);
         let found = match above(self.bottom[at >> BITS], at) {
             Some(place) => at >> BITS << BITS | place,
             None => self.next_word(at >> BITS)?,
         };
-        Some((self.levels[found] - 1, key & !(BAND_TICKS - 1) | found as u64))
+        Some(self.levels[found] - 1)
     }
 
     /// The first place in a word of the bottom behind this one.
-    #[inline(always)]
     fn next_word(&self, word: usize) -> Option<usize> {
         let word = match above(self.middle[word >> BITS], word) {
             Some(place) => word >> BITS << BITS | place,

@@ -12,12 +12,18 @@ use super::{
 };
 
 /// The levels of one side.
+///
+/// The best one is looked for when an order may trade with it, not when the one before goes: until
+/// then it is known that no level is better than that was, which is all that most orders ask.
 #[derive(Debug)]
 pub(super) struct PriceIndex {
-    /// The best level, or [`NIL`] when there is none.
-    best: u32,
-    /// Key of the best level; above every key when there is none.
-    best_key: u64,
+    /// No level has a smaller key; if one has this key, it is the best. Above every key only when there
+    /// is no level.
+    bound: u64,
+    /// Key of `found`; above every key since a level went.
+    found_key: u64,
+    /// The level that was the best when it was looked for last. It is as long as `bound` is its key.
+    found: u32,
     kind: Kind,
 }
 
@@ -36,33 +42,52 @@ impl PriceIndex {
             true => Kind::Band(Band::new()),
             false => Kind::Trie(Box::new(Trie::EMPTY)),
         };
-        Self { best: NIL, best_key: u64::MAX, kind }
+        Self { bound: u64::MAX, found_key: u64::MAX, found: NIL, kind }
     }
 
     /// The best level, if it is no worse than `limit`, which is below [`u64::MAX`].
-    #[inline]
-    pub(super) fn best_within(&self, limit: u64) -> Option<u32> {
-        (self.best_key <= limit).then_some(self.best)
+    #[inline(always)]
+    pub(super) fn best_within(
+        &mut self,
+        pages: &Pages,
+        levels: &Levels,
+        limit: u64,
+    ) -> Option<u32> {
+        if self.bound > limit {
+            return None;
+        }
+        if self.found_key != self.bound {
+            let best = self.best(pages).map(|level| (level, levels.get(level).key));
+            (self.found, self.found_key) = best.unwrap_or((NIL, u64::MAX));
+            self.bound = self.found_key;
+        }
+        (self.bound <= limit).then_some(self.found)
     }
 
-    /// Key of the best level; above every key when there is none.
+    /// The best level.
+    #[inline(always)]
+    pub(super) fn best(&self, pages: &Pages) -> Option<u32> {
+        match &self.kind {
+            Kind::Band(band) => band.first(self.bound),
+            Kind::Trie(trie) => trie.first(pages, self.bound),
+        }
+    }
+
+    /// A key that no level's is below; above every key only when there is no level.
     #[inline]
-    pub(super) fn best_key(&self) -> u64 {
-        self.best_key
+    pub(super) fn bound(&self) -> u64 {
+        self.bound
     }
 
     /// The level at a key, opened where there is none. The trie remembers where it stands.
     #[inline]
     pub(super) fn find_or_open(&mut self, pages: &mut Pages, levels: &mut Levels, key: u64) -> u32 {
-        let level = match &mut self.kind {
+        self.bound = self.bound.min(key);
+        match &mut self.kind {
             Kind::Band(band) => band.find_or_open(levels, key),
-            Kind::Trie(_) if key == self.best_key => return self.best,
+            Kind::Trie(_) if key == self.found_key => self.found,
             Kind::Trie(trie) => trie.find_or_open(pages, levels, key),
-        };
-        if key < self.best_key {
-            (self.best, self.best_key) = (level, key);
         }
-        level
     }
 
     /// The level at a key.
@@ -75,28 +100,18 @@ impl PriceIndex {
 
     /// Removes the level at a key that has one.
     #[inline]
-    pub(super) fn remove(&mut self, pages: &mut Pages, levels: &Levels, key: u64) {
-        // All other keys are larger than the best one.
-        let is_best = key == self.best_key;
-        let next = match &mut self.kind {
-            Kind::Band(band) => {
-                band.remove(key);
-                if is_best { band.next_after(key) } else { None }
-            }
-            Kind::Trie(trie) => {
-                let next = trie.remove(pages, key, is_best);
-                next.map(|level| (level, levels.get(level).key))
-            }
-        };
-        if is_best {
-            (self.best, self.best_key) = next.unwrap_or((NIL, u64::MAX));
+    pub(super) fn remove(&mut self, pages: &mut Pages, key: u64) {
+        self.found_key = u64::MAX;
+        match &mut self.kind {
+            Kind::Band(band) => band.remove(key),
+            Kind::Trie(trie) => trie.remove(pages, key),
         }
     }
 
-    /// The best level whose key is above `key`.
+    /// The best level whose key is above that of a level, `key`.
     pub(super) fn next_after(&self, pages: &Pages, levels: &Levels, key: u64) -> Option<u32> {
         match &self.kind {
-            Kind::Band(band) => band.next_after(key).map(|(level, _)| level),
+            Kind::Band(band) => band.next_after(key),
             Kind::Trie(trie) => trie.next_after(pages, levels, key),
         }
     }
@@ -117,10 +132,19 @@ mod tests {
     use super::*;
     use crate::{book::band::BAND_TICKS, command::TICKS_MAX};
 
-    fn check(index: &PriceIndex, naive: &BTreeMap<u64, u32>) {
-        let best = naive.first_key_value();
-        assert_eq!(index.best_within(u64::MAX - 1), best.map(|(_, &level)| level));
-        assert_eq!(index.best_key(), best.map_or(u64::MAX, |(&key, _)| key));
+    /// Levels are asked for up to `limit`: the best one stays unknown where it is beyond.
+    fn check(
+        (index, pages, levels): (&mut PriceIndex, &Pages, &Levels),
+        naive: &BTreeMap<u64, u32>,
+        limit: u64,
+    ) {
+        let best = naive.first_key_value().map(|(_, &level)| level);
+        let best_key = naive.first_key_value().map_or(u64::MAX, |(&key, _)| key);
+        assert!(index.bound() <= best_key, "a level is better than the bound");
+        assert_eq!(index.best(pages), best);
+        let is_within = best_key <= limit;
+        assert_eq!(index.best_within(pages, levels, limit), best.filter(|_| is_within));
+        assert!(index.bound() <= best_key && (!is_within || index.bound() == best_key));
     }
 
     /// Levels come and go at `spread` keys from `base` on, and those so far from there that `far`
@@ -131,7 +155,7 @@ mod tests {
         let (mut naive, mut random) = (BTreeMap::new(), 7u64);
         let remove =
             |index: &mut PriceIndex, pages: &mut Pages, levels: &mut Levels, key, level| {
-                index.remove(pages, levels, key);
+                index.remove(pages, key);
                 levels.close(level);
             };
         for _ in 0..30_000u32 {
@@ -156,11 +180,12 @@ mod tests {
             if naive.contains_key(&key) {
                 assert_eq!(index.next_after(&pages, &levels, key), next);
             }
-            check(&index, &naive);
+            let limit = base + (random >> 30) % spread + (random >> 7 & far);
+            check((&mut index, &pages, &levels), &naive, limit);
         }
         while let Some((key, level)) = naive.pop_last() {
             remove(&mut index, &mut pages, &mut levels, key, level);
-            check(&index, &naive);
+            check((&mut index, &pages, &levels), &naive, key);
         }
         assert!(pages.are_all_free(), "pages leak");
     }

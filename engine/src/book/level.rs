@@ -70,7 +70,7 @@ impl Level {
     pub(super) fn unlink(&mut self, nodes: &mut [Node], slot: u32) {
         let Node { prev, next, leaves_qty, .. } = nodes[slot as usize];
         *next_of(nodes, prev, &mut self.head) = next;
-        *nodes.get_mut(next as usize).map_or(&mut self.tail, |node| &mut node.prev) = prev;
+        *prev_of(nodes, next, &mut self.tail) = prev;
         self.count -= 1;
         self.subtract(leaves_qty);
     }
@@ -81,7 +81,14 @@ impl Level {
 /// [`NIL`] is no element of any slice.
 #[inline(always)]
 fn next_of<'a>(nodes: &'a mut [Node], slot: u32, head: &'a mut u32) -> &'a mut u32 {
-    nodes.get_mut(slot as usize).map_or(head, |node| &mut node.next)
+    // Not by `get_mut` and `map_or`, which choose twice.
+    if (slot as usize) < nodes.len() { &mut nodes[slot as usize].next } else { head }
+}
+
+/// The link from an order to the one before it, or `tail` when there is no such order.
+#[inline(always)]
+fn prev_of<'a>(nodes: &'a mut [Node], slot: u32, tail: &'a mut u32) -> &'a mut u32 {
+    if (slot as usize) < nodes.len() { &mut nodes[slot as usize].prev } else { tail }
 }
 
 /// The slab of levels of all books.
@@ -105,18 +112,21 @@ impl Levels {
     /// A new level without orders.
     #[inline]
     pub(super) fn open(&mut self, key: u64) -> u32 {
-        let level = Level { key, ..Level::EMPTY };
-        match self.free {
-            NIL => {
-                self.levels.push(level);
-                self.levels.len() as u32 - 1
-            }
-            slot => {
-                self.free = self.get(slot).head;
-                *self.get_mut(slot) = level;
-                slot
-            }
+        let slot = self.free;
+        if slot == NIL {
+            return self.open_another(key);
         }
+        self.free = self.get(slot).head;
+        *self.get_mut(slot) = Level { key, ..Level::EMPTY };
+        slot
+    }
+
+    /// A level in a slot that was never used.
+    #[cold]
+    #[inline(never)]
+    fn open_another(&mut self, key: u64) -> u32 {
+        self.levels.push(Level { key, ..Level::EMPTY });
+        self.levels.len() as u32 - 1
     }
 
     /// Frees a level that has lost its last order.

@@ -18,9 +18,9 @@
 //! ```
 //!
 //! # Bounds
-//! [`Books::rest`] and [`Books::remove`] walk a path of the index, which has six pages at the most,
-//! a few times, whatever the book holds; [`Books::best`] walks nowhere. [`Books::take`] costs what it
-//! fills.
+//! [`Books::rest`], [`Books::remove`] and [`Books::best`] walk a path of the index, which has six pages
+//! at the most, a few times, whatever the book holds. [`Books::crosses`] walks one where a level went
+//! that was the best, else nowhere. [`Books::take`] costs what it fills.
 
 mod band;
 mod index;
@@ -198,16 +198,20 @@ impl Books {
     pub fn reserve(&mut self) -> u32 {
         assert!(!self.is_full(), "no room for another order");
         self.taken += 1;
-        match self.free {
-            NIL => {
-                self.nodes.push(Node::BLANK);
-                self.nodes.len() as u32 - 1
-            }
-            slot => {
-                self.free = self.nodes[slot as usize].next;
-                slot
-            }
+        let slot = self.free;
+        if slot == NIL {
+            return self.reserve_another();
         }
+        self.free = self.nodes[slot as usize].next;
+        slot
+    }
+
+    /// A slot that was never used.
+    #[cold]
+    #[inline(never)]
+    fn reserve_another(&mut self) -> u32 {
+        self.nodes.push(Node::BLANK);
+        self.nodes.len() as u32 - 1
     }
 
     /// Frees the slot of an order that rests in no queue.
@@ -253,7 +257,7 @@ impl Books {
         if level.count == 0 {
             let key = level.key;
             let index = &mut self.books[book.0 as usize].sides[at(side)];
-            index.remove(&mut self.pages, &self.levels, key);
+            index.remove(&mut self.pages, key);
             self.levels.close(number);
         }
     }
@@ -291,8 +295,10 @@ impl Books {
     /// # Panics
     /// When `limit` is above [`TICKS_MAX`].
     #[inline(always)]
-    pub fn crosses(&self, book: BookId, maker_side: Side, limit: Option<u64>) -> bool {
-        self.side(book, maker_side).best_key() <= limit_key(maker_side, limit)
+    pub fn crosses(&mut self, book: BookId, maker_side: Side, limit: Option<u64>) -> bool {
+        let limit = limit_key(maker_side, limit);
+        let index = &mut self.books[book.0 as usize].sides[at(maker_side)];
+        index.best_within(&self.pages, &self.levels, limit).is_some()
     }
 
     /// Fills resting orders of one side, best price first and at one price first come first
@@ -319,13 +325,15 @@ impl Books {
         let index = &mut self.books[book.0 as usize].sides[at(maker_side)];
         let mut left = qty;
         while left > 0 {
-            let Some(number) = index.best_within(limit) else { break };
+            let Some(number) = index.best_within(&self.pages, &self.levels, limit) else {
+                break;
+            };
             let level = self.levels.get_mut(number);
             let (level_key, free) = (level.key, (&mut self.free, &mut self.taken));
             let ticks = key(maker_side, level_key);
             left = fill_level(level, ticks, &mut self.nodes, free, left, &mut on_fill);
             if level.count == 0 {
-                index.remove(&mut self.pages, &self.levels, level_key);
+                index.remove(&mut self.pages, level_key);
                 self.levels.close(number);
             }
         }
@@ -373,19 +381,26 @@ impl Books {
     /// The best price of a side in ticks.
     #[inline]
     pub fn best(&self, book: BookId, side: Side) -> Option<u64> {
-        match self.side(book, side).best_key() {
-            u64::MAX => None,
-            best => Some(key(side, best)),
-        }
+        let best = self.side(book, side).best(&self.pages)?;
+        Some(key(side, self.levels.get(best).key))
     }
 
     /// Whether the best buy is at or above the best sell.
     #[inline]
     pub fn is_crossed(&self, book: BookId) -> bool {
         let [sells, buys] = &self.books[book.0 as usize].sides;
-        // The key of an empty side is above all prices; flipped, it is below none, so it needs a
-        // look of its own.
-        buys.best_key() != u64::MAX && key(Side::Buy, buys.best_key()) >= sells.best_key()
+        // The bound of a side known to be empty is above all prices; flipped, it is below none, so it
+        // needs a look of its own. Bounds cross only where an order rests that nobody asked
+        // `crosses` for.
+        buys.bound() != u64::MAX
+            && key(Side::Buy, buys.bound()) >= sells.bound()
+            && self.best_prices_cross(book)
+    }
+
+    #[cold]
+    fn best_prices_cross(&self, book: BookId) -> bool {
+        let best = |side| self.best(book, side);
+        best(Side::Buy).zip(best(Side::Sell)).is_some_and(|(buy, sell)| buy >= sell)
     }
 
     /// Sum of what the orders at one price have left.
@@ -495,7 +510,8 @@ impl Books {
     fn walk(&self, book: BookId, side: Side) -> impl Iterator<Item = &Level> {
         let index = self.side(book, side);
         let level = |number: u32| self.levels.get(number);
-        std::iter::successors(index.best_within(NO_LIMIT).map(level), move |before| {
+        let best = index.best(&self.pages);
+        std::iter::successors(best.map(level), move |before| {
             index.next_after(&self.pages, &self.levels, before.key).map(level)
         })
     }

@@ -292,55 +292,53 @@ impl Trie {
         is_it.then(|| entry.number())
     }
 
-    /// Removes the level at a key that has one. If that is the first key, returns the level that is
-    /// first now.
+    /// Removes the level at a key that has one.
     #[inline(always)]
-    pub(super) fn remove(&mut self, pages: &mut Pages, key: u64, is_first: bool) -> Option<u32> {
+    pub(super) fn remove(&mut self, pages: &mut Pages, key: u64) {
         let leaf = self.leaves[leaf_at(key)];
         if leaf.prefix != key >> BITS {
-            return self.remove_from_root(pages, key, is_first);
+            return self.remove_from_root(pages, key);
         }
-        let page = pages.get_mut(leaf.page);
-        if page.clear(place(key, 0)) {
-            return self.prune(pages, (leaf.page, 0), key, is_first);
+        if pages.get_mut(leaf.page).clear(place(key, 0)) {
+            self.prune(pages, (leaf.page, 0), key);
         }
-        is_first.then(|| page.first().number())
     }
 
     #[inline(never)]
-    fn remove_from_root(&mut self, pages: &mut Pages, key: u64, is_first: bool) -> Option<u32> {
+    fn remove_from_root(&mut self, pages: &mut Pages, key: u64) {
         let (page, shift) = self.descend(pages, key);
         if pages.get_mut(page).clear(place(key, shift)) {
-            return self.prune(pages, (page, shift), key, is_first);
+            return self.prune(pages, (page, shift), key);
         }
         self.remember((page, shift), key);
-        is_first.then(|| pages.first_level(Entry::of_page(page)))
     }
 
     /// Frees a page on the way to a key, which is empty, and every page that is left without places.
-    /// If the key was the first one, returns the level that is first now.
     #[inline(never)]
-    fn prune(
-        &mut self,
-        pages: &mut Pages,
-        (mut page, mut shift): Reached,
-        key: u64,
-        is_first: bool,
-    ) -> Option<u32> {
+    fn prune(&mut self, pages: &mut Pages, (mut page, mut shift): Reached, key: u64) {
         self.forget(shift, key);
         loop {
             page = pages.close(page);
             shift += BITS;
             if page == NIL {
                 *self = Self::EMPTY;
-                return None;
+                return;
             }
             if !pages.get_mut(page).clear(place(key, shift)) {
-                break;
+                return;
             }
         }
-        // All other keys are larger: what is left of the lowest page comes first.
-        is_first.then(|| pages.first_level(Entry::of_page(page)))
+    }
+
+    /// The level with the smallest key. No level's is below `bound`, so if its leaf is remembered, the
+    /// first one there is it.
+    #[inline(always)]
+    pub(super) fn first(&self, pages: &Pages, bound: u64) -> Option<u32> {
+        let leaf = self.leaves[leaf_at(bound)];
+        if leaf.prefix == bound >> BITS {
+            return Some(pages.get(leaf.page).first().number());
+        }
+        (self.root != NIL).then(|| pages.first_level(Entry::of_page(self.root)))
     }
 
     /// The best level whose key is above `key`, which the root covers.
@@ -506,7 +504,7 @@ mod tests {
 
         fn close(&mut self, key: u64) {
             let level = self.trie.look_up(&self.pages, &self.levels, key).expect("it is there");
-            self.trie.remove(&mut self.pages, key, false);
+            self.trie.remove(&mut self.pages, key);
             self.levels.close(level);
         }
 
