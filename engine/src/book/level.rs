@@ -18,9 +18,9 @@ pub(super) struct Level {
     total_high: u32,
     /// Orders in the queue; above zero.
     pub count: u32,
-    /// The order that trades first; in a free slot, the next free slot.
+    /// The order that trades first, if there is one; in a free slot, the next free slot.
     pub head: u32,
-    /// The order that trades last.
+    /// The order that trades last, if there is one.
     pub tail: u32,
 }
 
@@ -52,23 +52,33 @@ impl Level {
         self.total_high -= u32::from(borrow);
     }
 
-    /// Puts an order, which is in this level's slot `level`, at the end of the queue.
+    /// Puts an order at the end of the queue of this level, whose number is `level`. Most orders are
+    /// the only ones of their levels, here and when they go, so that is a case of its own.
     #[inline(always)]
     pub(super) fn push(&mut self, level: u32, nodes: &mut [Node], slot: u32) {
-        let tail = std::mem::replace(&mut self.tail, slot);
-        *next_of(nodes, tail, &mut self.head) = slot;
         let node = &mut nodes[slot as usize];
-        node.level = level;
+        let leaves_qty = node.leaves_qty;
+        (node.level, node.prev, node.next) = (level, NIL, NIL);
+        let tail = std::mem::replace(&mut self.tail, slot);
+        if self.count == 0 {
+            (self.head, self.count, self.total_low) = (slot, 1, leaves_qty as u64);
+            return;
+        }
         node.prev = tail;
-        node.next = NIL;
+        nodes[tail as usize].next = slot;
         self.count += 1;
-        self.add(node.leaves_qty);
+        self.add(leaves_qty);
     }
 
     /// Takes an order out of the queue.
     #[inline(always)]
     pub(super) fn unlink(&mut self, nodes: &mut [Node], slot: u32) {
         let Node { prev, next, leaves_qty, .. } = nodes[slot as usize];
+        if self.count == 1 {
+            assert!(self.total() == leaves_qty as u128, "a level's total is not that of its order");
+            (self.count, self.total_low) = (0, 0);
+            return;
+        }
         *next_of(nodes, prev, &mut self.head) = next;
         *prev_of(nodes, next, &mut self.tail) = prev;
         self.count -= 1;
@@ -116,8 +126,9 @@ impl Levels {
         if slot == NIL {
             return self.open_another(key);
         }
-        self.free = self.get(slot).head;
-        *self.get_mut(slot) = Level { key, ..Level::EMPTY };
+        let level = self.get_mut(slot);
+        level.key = key;
+        self.free = level.head;
         slot
     }
 

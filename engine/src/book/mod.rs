@@ -561,9 +561,8 @@ fn fill_level(
     }
     level.subtract(before - left);
     level.head = slot;
-    match slot {
-        NIL => level.tail = NIL,
-        head => nodes[head as usize].prev = NIL,
+    if slot != NIL {
+        nodes[slot as usize].prev = NIL;
     }
     left
 }
