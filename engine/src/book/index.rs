@@ -13,8 +13,9 @@ use super::{
 
 /// The levels of one side.
 ///
-/// The best one is looked for when an order may trade with it, not when the one before goes: until
-/// then it is known that no level is better than that was, which is all that most orders ask.
+/// The best one is looked for when an order may trade with it, not when a cancel takes away the one
+/// before: until then it is known that no level is better than that was, which is all that most orders
+/// ask.
 #[derive(Debug)]
 pub(super) struct PriceIndex {
     /// No level has a smaller key; if one has this key, it is the best. Above every key only when there
@@ -57,11 +58,25 @@ impl PriceIndex {
             return None;
         }
         if self.found_key != self.bound {
-            let best = self.best(pages).map(|level| (level, levels.get(level).key));
-            (self.found, self.found_key) = best.unwrap_or((NIL, u64::MAX));
-            self.bound = self.found_key;
+            self.find_best(pages, levels);
         }
         (self.bound <= limit).then_some(self.found)
+    }
+
+    /// Looks for the best level.
+    #[inline]
+    fn find_best(&mut self, pages: &Pages, levels: &Levels) {
+        let best = self.best(pages).map(|level| (level, levels.get(level).key));
+        (self.found, self.found_key) = best.unwrap_or((NIL, u64::MAX));
+        self.bound = self.found_key;
+    }
+
+    /// Removes the best level, which has this key, and looks for the next one: where orders trade they
+    /// soon do so again, and what tells it is in the processor's cache.
+    #[inline(always)]
+    pub(super) fn remove_best(&mut self, pages: &mut Pages, levels: &Levels, key: u64) {
+        self.remove(pages, key);
+        self.find_best(pages, levels);
     }
 
     /// The best level.

@@ -333,7 +333,7 @@ impl Books {
             let ticks = key(maker_side, level_key);
             left = fill_level(level, ticks, &mut self.nodes, free, left, &mut on_fill);
             if level.count == 0 {
-                index.remove(&mut self.pages, level_key);
+                index.remove_best(&mut self.pages, &self.levels, level_key);
                 self.levels.close(number);
             }
         }
