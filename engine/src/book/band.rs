@@ -72,17 +72,17 @@ impl Band {
         self.top &= !(u64::from(*middle == 0) << (at >> (2 * BITS) & 63));
     }
 
-    /// The level with the smallest key. No level's is below `bound`, so if its word has a bit, the
-    /// first one there is it.
+    /// The level with the smallest key, and that key. No level's is below `bound`, so if its word has a
+    /// bit, the first one there is it.
     #[inline(always)]
-    pub(super) fn first(&self, bound: u64) -> Option<u32> {
+    pub(super) fn first(&self, bound: u64) -> Option<(u32, u64)> {
         let mut word = place(bound) >> BITS;
         if self.bottom[word] == 0 {
             let middle = (self.top != 0).then(|| first(self.top))?;
             word = middle << BITS | first(self.middle[middle]);
         }
         let found = word << BITS | first(self.bottom[word]);
-        Some(self.levels[found] - 1)
+        Some((self.levels[found] - 1, bound & !(BAND_TICKS - 1) | found as u64))
     }
 
     /// The level with the smallest key above `key`.

@@ -34,6 +34,16 @@ enum Kind {
     Band(Box<Band>),
 }
 
+impl Kind {
+    #[inline(always)]
+    fn remove(&mut self, pages: &mut Pages, key: u64) {
+        match self {
+            Self::Band(band) => band.remove(key),
+            Self::Trie(trie) => trie.remove(pages, key),
+        }
+    }
+}
+
 impl PriceIndex {
     /// An index without levels; `is_band` says that all prices are below [`BAND_TICKS`].
     ///
@@ -66,8 +76,7 @@ impl PriceIndex {
     /// Looks for the best level.
     #[inline]
     fn find_best(&mut self, pages: &Pages, levels: &Levels) {
-        let best = self.best(pages).map(|level| (level, levels.get(level).key));
-        (self.found, self.found_key) = best.unwrap_or((NIL, u64::MAX));
+        (self.found, self.found_key) = self.best(pages, levels).unwrap_or((NIL, u64::MAX));
         self.bound = self.found_key;
     }
 
@@ -75,16 +84,16 @@ impl PriceIndex {
     /// soon do so again, and what tells it is in the processor's cache.
     #[inline(always)]
     pub(super) fn remove_best(&mut self, pages: &mut Pages, levels: &Levels, key: u64) {
-        self.remove(pages, key);
+        self.kind.remove(pages, key);
         self.find_best(pages, levels);
     }
 
-    /// The best level.
+    /// The best level, and its key.
     #[inline(always)]
-    pub(super) fn best(&self, pages: &Pages) -> Option<u32> {
+    pub(super) fn best(&self, pages: &Pages, levels: &Levels) -> Option<(u32, u64)> {
         match &self.kind {
             Kind::Band(band) => band.first(self.bound),
-            Kind::Trie(trie) => trie.first(pages, self.bound),
+            Kind::Trie(trie) => trie.first(pages, levels, self.bound),
         }
     }
 
@@ -117,10 +126,7 @@ impl PriceIndex {
     #[inline]
     pub(super) fn remove(&mut self, pages: &mut Pages, key: u64) {
         self.found_key = u64::MAX;
-        match &mut self.kind {
-            Kind::Band(band) => band.remove(key),
-            Kind::Trie(trie) => trie.remove(pages, key),
-        }
+        self.kind.remove(pages, key);
     }
 
     /// The best level whose key is above that of a level, `key`.
@@ -156,7 +162,7 @@ mod tests {
         let best = naive.first_key_value().map(|(_, &level)| level);
         let best_key = naive.first_key_value().map_or(u64::MAX, |(&key, _)| key);
         assert!(index.bound() <= best_key, "a level is better than the bound");
-        assert_eq!(index.best(pages), best);
+        assert_eq!(index.best(pages, levels), best.map(|level| (level, best_key)));
         let is_within = best_key <= limit;
         assert_eq!(index.best_within(pages, levels, limit), best.filter(|_| is_within));
         assert!(index.bound() <= best_key && (!is_within || index.bound() == best_key));

@@ -16,7 +16,8 @@ pub(super) struct Level {
     /// Low half of the sum of leaves_qty of its orders. 2^24 orders of 10^18 need 84 bits.
     total_low: u64,
     total_high: u32,
-    /// Orders in the queue; above zero.
+    /// Orders in the queue. Without any, in a free slot and in a level that was just opened, the total
+    /// is zero as well.
     pub count: u32,
     /// The order that trades first, if there is one; in a free slot, the next free slot.
     pub head: u32,
@@ -119,7 +120,7 @@ impl Levels {
         self.levels.reserve_exact(max as usize - self.levels.len());
     }
 
-    /// A new level without orders.
+    /// A new level without orders. What was freed has none, and no total: see [`Levels::close`].
     #[inline]
     pub(super) fn open(&mut self, key: u64) -> u32 {
         let slot = self.free;

@@ -291,6 +291,7 @@ impl Books {
     }
 
     /// Whether an order rests on a side at a price up to `limit` (in ticks; none is a market order's).
+    /// Remembers the best level where it has to look for it.
     ///
     /// # Panics
     /// When `limit` is above [`TICKS_MAX`].
@@ -333,8 +334,8 @@ impl Books {
             let ticks = key(maker_side, level_key);
             left = fill_level(level, ticks, &mut self.nodes, free, left, &mut on_fill);
             if level.count == 0 {
-                index.remove_best(&mut self.pages, &self.levels, level_key);
                 self.levels.close(number);
+                index.remove_best(&mut self.pages, &self.levels, level_key);
             }
         }
         left
@@ -381,8 +382,8 @@ impl Books {
     /// The best price of a side in ticks.
     #[inline]
     pub fn best(&self, book: BookId, side: Side) -> Option<u64> {
-        let best = self.side(book, side).best(&self.pages)?;
-        Some(key(side, self.levels.get(best).key))
+        let (_, best_key) = self.side(book, side).best(&self.pages, &self.levels)?;
+        Some(key(side, best_key))
     }
 
     /// Whether the best buy is at or above the best sell.
@@ -510,8 +511,8 @@ impl Books {
     fn walk(&self, book: BookId, side: Side) -> impl Iterator<Item = &Level> {
         let index = self.side(book, side);
         let level = |number: u32| self.levels.get(number);
-        let best = index.best(&self.pages);
-        std::iter::successors(best.map(level), move |before| {
+        let best = index.best(&self.pages, &self.levels).map(|(number, _)| level(number));
+        std::iter::successors(best, move |before| {
             index.next_after(&self.pages, &self.levels, before.key).map(level)
         })
     }

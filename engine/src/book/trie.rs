@@ -330,15 +330,18 @@ impl Trie {
         }
     }
 
-    /// The level with the smallest key. No level's is below `bound`, so if its leaf is remembered, the
-    /// first one there is it.
+    /// The level with the smallest key, and that key. No level's is below `bound`, so if its leaf is
+    /// remembered, the first one there is it.
     #[inline(always)]
-    pub(super) fn first(&self, pages: &Pages, bound: u64) -> Option<u32> {
+    pub(super) fn first(&self, pages: &Pages, levels: &Levels, bound: u64) -> Option<(u32, u64)> {
         let leaf = self.leaves[leaf_at(bound)];
         if leaf.prefix == bound >> BITS {
-            return Some(pages.get(leaf.page).first().number());
+            let page = pages.get(leaf.page);
+            let key = bound & !63 | u64::from(page.bitmap.trailing_zeros());
+            return Some((page.first().number(), key));
         }
-        (self.root != NIL).then(|| pages.first_level(Entry::of_page(self.root)))
+        let level = (self.root != NIL).then(|| pages.first_level(Entry::of_page(self.root)))?;
+        Some((level, levels.get(level).key))
     }
 
     /// The best level whose key is above `key`, which the root covers.
