@@ -319,6 +319,11 @@ impl<'a> Load<'a> {
         ended
     }
 
+    /// The latencies recorded since this was asked last, which the report will not have.
+    pub fn take_latency(&mut self) -> Histogram<u64> {
+        std::mem::replace(&mut self.report.latency, latency_histogram())
+    }
+
     /// Takes what was read of a block and not decoded yet, before the load ends. The reason for which it ends is
     /// the venue's, where that has said one.
     fn last_words(&mut self, reason: ClientError) -> ClientError {

@@ -1,7 +1,7 @@
 //! Figures of an earlier run beside those of this one, and a place where they are kept.
 //!
 //! Two runs are compared by their ratios to the floors that each measured itself: a machine that was busier,
-//! or is another, has higher floors too.
+//! or is another, has higher floors too. What is within what chance does to such ratios is called so.
 
 use std::{
     fs, io,
@@ -11,26 +11,45 @@ use std::{
 use ironbook_incident::text::utc;
 use serde_json::{Value, json};
 
+/// A ratio of a run to one of its floors.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ratio {
+    /// The middle one of those that were measured.
+    pub median: f64,
+    /// Where the true one is with a probability of 95 %. Runs of before 2026-11-28 don't tell it.
+    pub likely: Option<(f64, f64)>,
+}
+
 /// A ratio that both runs have.
 #[derive(Debug, PartialEq)]
 pub struct Change {
     /// What it is of.
     pub what: String,
     /// In the earlier run.
-    pub before: f64,
+    pub before: Ratio,
     /// In this one.
-    pub now: f64,
+    pub now: Ratio,
 }
 
 impl Change {
     /// How much more it is now, as a share of what it was.
     pub fn share(&self) -> f64 {
-        self.now / self.before - 1.0
+        self.now.median / self.before.median - 1.0
+    }
+
+    /// Whether what is likely in both runs overlaps; `None` where one of them doesn't tell it.
+    pub fn may_be_chance(&self) -> Option<bool> {
+        let (before, now) = (self.before.likely?, self.now.likely?);
+        Some(before.0 <= now.1 && now.0 <= before.1)
     }
 
     /// The change in a machine's words.
     pub fn to_json(&self) -> Value {
-        json!({ "what": self.what, "before": self.before, "now": self.now, "change": self.share() })
+        let Self { what, before, now } = self;
+        json!({
+            "what": what, "before": before.median, "now": now.median, "change": self.share(),
+            "may_be_chance": self.may_be_chance(),
+        })
     }
 }
 
@@ -59,21 +78,16 @@ pub fn compare(before: &Value, now: &Value) -> Vec<Change> {
 }
 
 /// The ratios of a run to its own floors.
-fn ratios(figures: &Value) -> Vec<(String, f64)> {
+fn ratios(figures: &Value) -> Vec<(String, Ratio)> {
     let mut found = Vec::new();
-    let floors = &figures["floors"];
-    let (copy_ns, echo) = (floors["copy_ns"].as_f64(), floors["echo_per_second"].as_f64());
     for distance in figures["distances"].as_array().into_iter().flatten() {
         let Some(name) = distance["name"].as_str() else { continue };
         let points = distance["points"].as_array().map_or(&[][..], Vec::as_slice);
         let has_echo = points.iter().any(|point| point["ratio"]["p50"].is_number());
-        if let (Some(speed), Some(copy_ns), Some(echo)) =
-            (distance["full_speed"].as_f64(), copy_ns, echo)
-        {
-            found.push(match has_echo {
-                true => (format!("{name}, full speed, echoes each"), echo / speed),
-                false => (format!("{name}, full speed, copies each"), 1e9 / speed / copy_ns),
-            });
+        if let Some(median) = full_speed(distance, &figures["floors"], has_echo) {
+            let floor = if has_echo { "echoes" } else { "copies" };
+            let likely = range(&distance["likely_full_speed_ratio"]);
+            found.push((format!("{name}, full speed, {floor} each"), Ratio { median, likely }));
         }
         for point in points {
             // A rate chosen by the full speed is another in each run.
@@ -83,13 +97,31 @@ fn ratios(figures: &Value) -> Vec<(String, f64)> {
                 _ => continue,
             };
             for (quantile, ratio) in point["ratio"].as_object().into_iter().flatten() {
-                if let Some(ratio) = ratio.as_f64() {
-                    found.push((format!("{name}, {rate}, {quantile}, echoes"), ratio));
+                if let Some(median) = ratio.as_f64() {
+                    let likely = range(&point["likely_ratio"][quantile]);
+                    let what = format!("{name}, {rate}, {quantile}, echoes");
+                    found.push((what, Ratio { median, likely }));
                 }
             }
         }
     }
     found
+}
+
+/// How many times its floor a request takes at full speed: told, or as runs of before 2026-11-28 have it.
+fn full_speed(distance: &Value, floors: &Value, has_echo: bool) -> Option<f64> {
+    if let Some(ratio) = distance["full_speed_ratio"].as_f64() {
+        return Some(ratio);
+    }
+    let speed = distance["full_speed"].as_f64()?;
+    Some(match has_echo {
+        true => floors["echo_per_second"].as_f64()? / speed,
+        false => 1e9 / speed / floors["copy_ns"].as_f64()?,
+    })
+}
+
+fn range(value: &Value) -> Option<(f64, f64)> {
+    Some((value[0].as_f64()?, value[1].as_f64()?))
 }
 
 /// Which run figures are of, and how much was measured in it.
@@ -133,7 +165,8 @@ mod tests {
             "distances": [
                 { "name": "engine", "full_speed": 5e6, "points": [{ "rate": 1e5, "load": 0.1, "ratio": {} }] },
                 { "name": "FIX", "full_speed": speed, "points": [
-                    { "rate": 1000.0, "load": null, "ratio": { "p50": p50 } },
+                    { "rate": 1000.0, "load": null, "ratio": { "p50": p50 },
+                      "likely_ratio": { "p50": [p50 - 0.1, p50 + 0.1] } },
                     { "rate": 300000.0, "load": 0.5, "ratio": { "p50": 2.0, "p99": null } },
                 ] },
             ],
@@ -142,7 +175,13 @@ mod tests {
 
     #[test]
     fn what_both_runs_have_is_compared_by_ratios_to_floors() {
-        let change = |what: &str, before, now| Change { what: what.to_owned(), before, now };
+        let untold = |median| Ratio { median, likely: None };
+        let change = |what: &str, before, now| {
+            let (before, now) = (untold(before), untold(now));
+            Change { what: what.to_owned(), before, now }
+        };
+        let told = |median| Ratio { median, likely: Some((median - 0.1, median + 0.1)) };
+        let p50 = "FIX, 1000/s, p50, echoes".to_owned();
         let mut before = figures(400_000.0, 1.5);
         let changes = compare(&before, &figures(500_000.0, 1.2));
         assert_eq!(
@@ -150,7 +189,7 @@ mod tests {
             [
                 change("engine, full speed, copies each", 20.0, 20.0),
                 change("FIX, full speed, echoes each", 2.5, 2.0),
-                change("FIX, 1000/s, p50, echoes", 1.5, 1.2),
+                Change { what: p50, before: told(1.5), now: told(1.2) },
                 change("FIX, 50 % load, p50, echoes", 2.0, 2.0),
             ]
         );
@@ -159,6 +198,15 @@ mod tests {
             "no name, 2014-05-13T16:53:20.000000000Z, version 0.1.0, 5 runs of 0.3 s"
         );
         assert!((changes[2].share() + 0.2).abs() < 1e-9);
+        let may_be = |p50| compare(&before, &figures(400_000.0, p50))[2].may_be_chance();
+        let all = [1.2, 1.31, 1.5, 1.69, 1.8].map(may_be);
+        assert_eq!(all, [false, true, true, true, false].map(Some));
+        assert_eq!(changes[1].may_be_chance(), None);
+        // A run that tells its ratio at full speed is asked for that.
+        before["distances"][1]["full_speed_ratio"] = json!(2.25);
+        before["distances"][1]["likely_full_speed_ratio"] = json!([2.0, 2.5]);
+        let told = compare(&figures(400_000.0, 1.5), &before)[1].now;
+        assert_eq!(told, Ratio { median: 2.25, likely: Some((2.0, 2.5)) });
         before["distances"][1]["points"][0]["rate"] = json!(2000.0);
         assert_eq!(compare(&before, &figures(500_000.0, 1.2)).len(), 3);
     }

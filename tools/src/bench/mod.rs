@@ -2,6 +2,7 @@
 
 mod hgrm;
 mod history;
+mod pairs;
 mod report;
 mod suite;
 
@@ -18,8 +19,8 @@ use serde_json::{Value, json};
 
 use self::history::Change;
 use self::suite::{
-    Distance, Effort, Point, QUANTILES, SEED, Stages, Suite, TOO_FEW_NOTE, cell, is_enough, median,
-    spread,
+    Distance, Effort, Point, QUANTILES, SEED, Stages, Suite, TOO_FEW, TOO_FEW_NOTE, cell,
+    is_enough, median, spread,
 };
 use crate::{
     doctor::{Check, Facts, Verdict, judge},
@@ -30,18 +31,21 @@ use crate::{
 ///
 /// Requests are due at their own times, and latency counts from there: a pause can't hide the
 /// requests that waited for its end. Every point is measured --runs times in turn; figures are
-/// medians of the runs, `max` is that of all. The ratio is to an echo of the same sizes over
-/// loopback TCP at the same rate, which decodes, matches and journals nothing: venue and echo take
-/// turns every 0.1 s, and the first tenth of a turn is not counted. Socket to socket is from when a
-/// request was due, encoded already, until the bytes of its answer were read; up to 10,000 requests a
-/// second the client encodes and decodes in blocks, when nothing is on its way. Where the time goes is
-/// measured in runs of their own. The knee is the last rate before p99 is more than ten times the least
-/// of the rates so far.
+/// medians of the runs, `max` is that of all. Socket to socket is from when a request was due, encoded
+/// already, until the bytes of its answer were read; up to 10,000 requests a second the client encodes and
+/// decodes in blocks, when nothing is on its way. Where the time goes is measured in runs of their own. The
+/// knee is the last rate before p99 is more than ten times the least of the rates so far.
+///
+/// The ratio is to an echo of the same sizes over loopback TCP at the same rate, which decodes, matches and
+/// journals nothing: venue and echo take turns every 0.1 s, and the first tenth of a turn is not counted. It
+/// is the middle one of the ratios of turns side by side, of as few in a row as tell the quantile, so it is not
+/// what the two figures above it make: those are of whole runs, with what the host did to some of their turns.
+/// The true one is within what is called likely with a probability of 95 %.
 ///
 /// Writes percentile distributions (.hgrm), the figures as JSON and a report as HTML into --out.
 ///
-/// With --against the ratios to the floors are compared with those of an earlier run, --keep puts the figures
-/// where such runs are kept.
+/// With --against the ratios to the floors are compared with those of an earlier run; a change may be chance
+/// where what is likely in both overlaps. --keep puts the figures where such runs are kept.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Directory for the report; what an earlier run left there is replaced
@@ -262,9 +266,10 @@ fn print_changes(earlier: &Value, now: &Value, changes: &[Change]) {
     say!("    now {}; ratios to the floors of each", history::describe(now));
     say!("  {:width$}{:>10}{:>10}{:>9}", "", "before", "now", "change");
     for change in changes {
-        let Change { what, before, now } = change;
+        let (before, now) = (change.before.median, change.now.median);
         let percent = change.share() * 100.0;
-        say!("  {what:width$}{before:>10.2}{now:>10.2}{percent:>+8.1}%");
+        let chance = if change.may_be_chance() == Some(true) { "  may be chance" } else { "" };
+        say!("  {:width$}{before:>10.2}{now:>10.2}{percent:>+8.1}%{chance}", change.what);
     }
 }
 
@@ -285,12 +290,33 @@ fn print_point(point: &Point) {
         QUANTILES.iter().map(|&(_, at)| format!("{:>11}", cell(point.floor(at).map(us)))).collect();
     let ratios: String =
         QUANTILES.iter().map(|&(_, at)| format!("{:>10}x", cell(point.ratio(at)))).collect();
+    let likely = |at| match point.likely_ratio(at) {
+        Some((low, high)) => format!("{}-{}", three_digits(low), three_digits(high)),
+        None => TOO_FEW.to_owned(),
+    };
+    let likely: String = QUANTILES.iter().map(|&(_, at)| format!("{:>11}", likely(at))).collect();
     say!("  {:>18}{echo}", "echo");
     say!("  {:>18}{ratios}", "ratio");
+    say!("  {:>18}{likely}", "likely");
+}
+
+/// A ratio with three digits, where it has decimals at all: a range of them fits a column.
+fn three_digits(ratio: f64) -> String {
+    let decimals = match ratio {
+        ..9.995 => 2,
+        ..99.95 => 1,
+        _ => 0,
+    };
+    format!("{ratio:.decimals$}")
 }
 
 fn figures(suite: &Suite, effort: &Effort, machine: &Machine) -> Value {
     let quantiles = |of: &dyn Fn(f64) -> Option<f64>| -> Value {
+        let pairs =
+            QUANTILES.iter().filter_map(|&(name, at)| Some((name.to_owned(), json!(of(at)?))));
+        Value::Object(pairs.collect())
+    };
+    let likely = |of: &dyn Fn(f64) -> Option<(f64, f64)>| -> Value {
         let pairs =
             QUANTILES.iter().filter_map(|&(name, at)| Some((name.to_owned(), json!(of(at)?))));
         Value::Object(pairs.collect())
@@ -314,6 +340,7 @@ fn figures(suite: &Suite, effort: &Effort, machine: &Machine) -> Value {
             "max_ns": point.max(),
             "echo_ns": quantiles(&|at| point.floor(at)),
             "ratio": quantiles(&|at| point.ratio(at)),
+            "likely_ratio": likely(&|at| point.likely_ratio(at)),
             "stages": stages(&point.stages),
         })
     };
@@ -322,6 +349,8 @@ fn figures(suite: &Suite, effort: &Effort, machine: &Machine) -> Value {
             "name": distance.name,
             "full_speed": median(&distance.full_speed),
             "full_speed_runs": distance.full_speed,
+            "full_speed_ratio": distance.full_speed_ratios.median(),
+            "likely_full_speed_ratio": distance.full_speed_ratios.likely(),
             "full_speed_stages": stages(&distance.stages),
             "knee": distance.knee().map(|point| point.rate),
             "points": distance.points.iter().map(point).collect::<Vec<_>>(),
@@ -383,4 +412,15 @@ fn write(
     put("ring.hgrm".to_owned(), suite.floors.hop.clone())?;
     fs::write(out.join("figures.json"), text(figures))?;
     fs::write(out.join("report.html"), report::html(suite, effort, machine))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::three_digits;
+
+    #[test]
+    fn a_ratio_has_three_digits_or_no_decimals() {
+        let told = [0.049, 9.994, 9.996, 99.94, 99.96, 1234.5].map(three_digits);
+        assert_eq!(told, ["0.05", "9.99", "10.0", "99.9", "100", "1234"]);
+    }
 }

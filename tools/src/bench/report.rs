@@ -28,7 +28,7 @@ pub fn html(suite: &Suite, effort: &Effort, machine: &Machine) -> String {
         out,
         "<p>Medians of {} runs at each rate, each of as many requests as come in {} s, but of {} at least and {} \
          at the most; seed {SEED}. Open loop: latency counts from when a request was due. The echo sends and returns as many bytes over loopback TCP at the same \
-         rate; it and the venue take turns every {SLICE_SECONDS} s, of which the first tenth is not counted. Repeat it with <code>ironbook bench --runs {} --seconds {}</code>.</p>",
+         rate; it and the venue take turns every {SLICE_SECONDS} s, of which the first tenth is not counted. Times the          echo is the middle one of the ratios of turns side by side, of as few in a row as tell the quantile; the true          one is in the range below it with a probability of 95 %. Repeat it with <code>ironbook bench --runs {} --seconds {}</code>.</p>",
         effort.runs,
         effort.seconds,
         grouped(effort.requests_min as u64),
@@ -111,6 +111,9 @@ fn distance_table(out: &mut String, distance: &Distance) {
             out.push_str("<td><tr class=\"floor\"><td>times the echo");
             for (_, at) in QUANTILES {
                 let _ = write!(out, "<td>{}", cell(point.ratio(at)));
+                if let Some((low, high)) = point.likely_ratio(at) {
+                    let _ = write!(out, "<br><small>{low:.2} to {high:.2}</small>");
+                }
             }
             out.push_str("<td>");
         }

@@ -16,8 +16,12 @@ use ironbook_gateway::{
     venue::Venue,
 };
 use ironbook_journal::Options;
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
+use super::pairs::{Pairs, Ratios};
 use crate::output::grouped;
 
 /// Seed of the workload.
@@ -50,7 +54,9 @@ const ECHO_IN_FLIGHT: u64 = 512;
 /// Seconds for which the venue is measured before the echo has its turn again: the machine's own speed changes
 /// within seconds, when a host moves its processors.
 pub const SLICE_SECONDS: f64 = 0.1;
-/// Share of each of these parts that is not recorded: the other has left the caches, and threads wake up.
+/// Parts of a run at full speed, between which the echo has its turns.
+const FULL_SPEED_SLICES: usize = 10;
+/// Share of each part of a paced run that is not recorded: the other has left the caches, and threads wake up.
 const WARM_UP: f64 = 0.1;
 /// Bytes of the frame whose copy is a floor.
 const FRAME_BYTES: usize = 128;
@@ -81,6 +87,8 @@ pub struct Point {
     pub runs: Vec<OpenLoop>,
     /// The echo at the same rate in the same round, for FIX.
     pub floors: Vec<OpenLoop>,
+    /// Both, turn by turn.
+    pub pairs: Pairs,
     /// Longest latency of each slice of time in the last run, for FIX.
     pub slowest: Vec<u64>,
     /// Where the time went, for FIX.
@@ -103,6 +111,9 @@ pub struct Distance {
     pub name: &'static str,
     /// Full speed of each run.
     pub full_speed: Vec<f64>,
+    /// How many times the floor's time a request takes at full speed, in each run: a copy of a frame's for what is
+    /// within the process, an echo's for FIX.
+    pub full_speed_ratios: Ratios,
     /// Where the time went at full speed, for FIX.
     pub stages: Stages,
     /// Ascending by rate.
@@ -137,7 +148,7 @@ pub struct Suite {
 /// What could not be measured, and why.
 pub fn measure(effort: &Effort, mut tell: impl FnMut(&str)) -> Result<Suite, MeasureError> {
     tell("floors of the machine");
-    let floors = floors(effort)?;
+    let mut floors = floors(effort)?;
     let mut distances = [
         Distance::new("engine"),
         Distance::new("ring + engine + journal"),
@@ -146,14 +157,14 @@ pub fn measure(effort: &Effort, mut tell: impl FnMut(&str)) -> Result<Suite, Mea
     let commands = workload::commands(SEED, 1, effort.commands);
     for run in 1..=effort.runs {
         tell(&format!("full speed, run {run} of {}", effort.runs));
+        let [engine, pipelines, sockets] = &mut distances;
+        let copy_ns = floors.copy(effort);
         let (time, _) = distance::engine(1, &commands);
-        distances[0].full_speed.push(commands.len() as f64 / time.as_secs_f64());
+        engine.add_beside_copy(commands.len() as f64 / time.as_secs_f64(), copy_ns);
         let half = commands[..commands.len() / 2].to_vec();
-        distances[1].full_speed.push(pipeline(half, f64::INFINITY)?.rate());
-        let [.., sockets] = &mut distances;
-        let report = alone(Pace::Unlimited, effort.commands / 2, None)?;
-        let seconds = report.duration.as_secs_f64();
-        sockets.full_speed.push(report.requests() as f64 / seconds);
+        let copy_ns = floors.copy(effort);
+        pipelines.add_beside_copy(pipeline(half, f64::INFINITY)?.rate(), copy_ns);
+        floors.echo.push(full_speed_beside_echo(sockets, effort.commands / 2)?);
         alone(Pace::Unlimited, effort.commands / 2, Some(&mut sockets.stages))?;
     }
     for distance in &mut distances[..2] {
@@ -174,7 +185,7 @@ pub fn measure(effort: &Effort, mut tell: impl FnMut(&str)) -> Result<Suite, Mea
         }
         for point in &mut sockets.points {
             tell(&format!("FIX at {:.0}/s, run {run} of {}", point.rate, effort.runs));
-            beside_echo(point, requests(point.rate, effort))?;
+            run_beside_echo(point, requests(point.rate, effort))?;
         }
         for place in sockets.staged_points() {
             let point = &mut sockets.points[place];
@@ -191,14 +202,16 @@ fn floors(effort: &Effort) -> Result<Floors, MeasureError> {
     let noise = distance::noise(Duration::from_secs_f64(effort.seconds));
     let rounds = (effort.seconds * 200_000.0) as u64;
     let hop = distance::ring_hop(rounds.max(1))?;
-    let mut copy_ns = Vec::new();
-    let mut echo = Vec::new();
-    for _ in 0..effort.runs {
-        copy_ns.push(distance::copy(FRAME_BYTES, effort.commands));
-        let count = effort.commands as u64 / 2;
-        echo.push(open_loop::echo(count, f64::INFINITY, ECHO_IN_FLIGHT, 0)?.rate());
+    Ok(Floors { noise, copy_ns: Vec::new(), hop, echo: Vec::new() })
+}
+
+impl Floors {
+    /// Measures a copy, ns.
+    fn copy(&mut self, effort: &Effort) -> f64 {
+        let copy_ns = distance::copy(FRAME_BYTES, effort.commands);
+        self.copy_ns.push(copy_ns);
+        copy_ns
     }
-    Ok(Floors { noise, copy_ns, hop, echo })
 }
 
 fn pipeline(commands: Vec<ironbook_engine::Command>, rate: f64) -> Result<OpenLoop, MeasureError> {
@@ -238,43 +251,78 @@ fn alone(
     Ok(report?)
 }
 
-/// A run of a point of FIX: echo and venue in turn, a part of [`SLICE_SECONDS`] each, so that what the host does
-/// meanwhile meets both alike. The venue sleeps while the echo has the processors.
-fn beside_echo(point: &mut Point, count: usize) -> Result<(), MeasureError> {
+/// A run of FIX at full speed, echo and venue in turn. Returns the echo's full speed.
+fn full_speed_beside_echo(sockets: &mut Distance, count: usize) -> Result<f64, MeasureError> {
+    let slice = (count / FULL_SPEED_SLICES).max(1);
+    let ratios = &mut sockets.full_speed_ratios;
+    let run = beside_echo(Pace::Unlimited, count, slice, |venue, echo| {
+        ratios.add(echo.rate() / venue.rate());
+    })?;
+    sockets.full_speed.push(run.venue.rate());
+    Ok(run.echo.rate())
+}
+
+/// A run of a point of FIX, echo and venue in turn, a part of [`SLICE_SECONDS`] each.
+fn run_beside_echo(point: &mut Point, count: usize) -> Result<(), MeasureError> {
+    let slice = ((point.rate * SLICE_SECONDS) as usize).clamp(1, count);
+    let mut stretches = point.pairs.begin_run();
+    let run = beside_echo(Pace::PerSecond(point.rate), count, slice, |venue, echo| {
+        stretches.add(&venue.latency, &echo.latency);
+    })?;
+    point.slowest = run.slowest;
+    point.runs.push(run.venue);
+    point.floors.push(run.echo);
+    Ok(())
+}
+
+/// What came of echo and venue in turn.
+struct BesideEcho {
+    venue: OpenLoop,
+    echo: OpenLoop,
+    /// Longest latency of the venue in each slice of time.
+    slowest: Vec<u64>,
+}
+
+/// So many requests to an echo and to a venue, `slice` at a time, so that what the host does meanwhile meets both
+/// alike; `each` is told of every turn. The venue sleeps while the echo has the processors.
+fn beside_echo(
+    pace: Pace,
+    count: usize,
+    slice: usize,
+    mut each: impl FnMut(&OpenLoop, &OpenLoop),
+) -> Result<BesideEcho, MeasureError> {
     let dir = tempfile::tempdir()?;
     let config = distance::config(dir.path());
     let venue = distance::ready_venue(&config, false)?;
-    let options = options(&venue, Pace::PerSecond(point.rate));
+    let options = options(&venue, pace);
+    let (rate, warm_up) = match pace {
+        Pace::PerSecond(rate) => (rate, (slice as f64 * WARM_UP) as u64),
+        _ => (f64::INFINITY, 0),
+    };
     let mut load = Load::log_on(&options)?;
     let mut flow = flow();
-    let mut echoes: Option<OpenLoop> = None;
-    let each = ((point.rate * SLICE_SECONDS) as usize).clamp(1, count);
-    let warm_up = (each as f64 * WARM_UP) as u64;
+    let nothing = OpenLoop { done: 0, latency: latency_histogram(), duration: Duration::ZERO };
+    let (mut venues, mut echoes) = (nothing.clone(), nothing);
     let rest = time_to_sleep(&config);
-    let mut sent = 0;
     let mut sending = Ok(());
-    while sent < count && sending.is_ok() {
-        let slice = each.min(count - sent);
+    while (venues.done as usize) < count && sending.is_ok() {
+        let slice = slice.min(count - venues.done as usize);
         thread::sleep(rest);
-        let echo = open_loop::echo(slice as u64, point.rate, ECHO_IN_FLIGHT, warm_up)?;
-        match &mut echoes {
-            Some(echoes) => echoes.add(&echo),
-            None => echoes = Some(echo),
-        }
+        let echo = open_loop::echo(slice as u64, rate, ECHO_IN_FLIGHT, warm_up)?;
+        let begun = Instant::now();
         sending = load.send(flow.by_ref().take(slice), warm_up, |_| {});
-        sent += slice;
+        let duration = begun.elapsed();
+        let venue = OpenLoop { done: slice as u64, latency: load.take_latency(), duration };
+        each(&venue, &echo);
+        venues.add(&venue);
+        echoes.add(&echo);
     }
     let ended = match sending {
         Ok(()) => load.log_out(),
         Err(reason) => Err(load.stopped(reason)),
     };
     venue.stop();
-    let report = ended?;
-    point.floors.extend(echoes);
-    point.slowest.clone_from(&report.slowest);
-    let done = report.requests();
-    point.runs.push(OpenLoop { done, latency: report.latency, duration: report.duration });
-    Ok(())
+    Ok(BesideEcho { venue: venues, echo: echoes, slowest: ended?.slowest })
 }
 
 /// After how long without work the venue's thread sleeps, and a little more.
@@ -295,7 +343,19 @@ fn requests(rate: f64, effort: &Effort) -> usize {
 
 impl Distance {
     fn new(name: &'static str) -> Self {
-        Self { name, full_speed: Vec::new(), stages: Stages::default(), points: Vec::new() }
+        Self {
+            name,
+            full_speed: Vec::new(),
+            full_speed_ratios: Ratios::default(),
+            stages: Stages::default(),
+            points: Vec::new(),
+        }
+    }
+
+    /// Adds a full speed that was measured beside a copy.
+    fn add_beside_copy(&mut self, per_second: f64, copy_ns: f64) {
+        self.full_speed.push(per_second);
+        self.full_speed_ratios.add(1e9 / per_second / copy_ns);
     }
 
     /// Chooses the rates: shares of the full speed, and those of them that are given and below it.
@@ -318,6 +378,7 @@ impl Distance {
                 load,
                 runs: Vec::new(),
                 floors: Vec::new(),
+                pairs: Pairs::default(),
                 slowest: Vec::new(),
                 stages: Stages::default(),
             })
@@ -415,14 +476,20 @@ impl Point {
         are_enough(&self.floors, quantile).then(|| median_of(&self.floors, of))
     }
 
-    /// Median over the runs of a quantile as a multiple of the echo's in the same run; `None` where either has
-    /// too few samples.
+    /// A quantile as a multiple of the echo's, of turns side by side; `None` where a run has too few samples.
     pub fn ratio(&self, quantile: f64) -> Option<f64> {
-        let at = |run: &OpenLoop| run.latency.value_at_quantile(quantile).max(1) as f64;
-        let pairs = self.runs.iter().zip(&self.floors);
-        let ratios: Vec<_> = pairs.map(|(run, floor)| at(run) / at(floor)).collect();
+        self.told(quantile)?.median()
+    }
+
+    /// Where the true ratio is with a probability of 95 %.
+    pub fn likely_ratio(&self, quantile: f64) -> Option<(f64, f64)> {
+        self.told(quantile)?.likely()
+    }
+
+    /// Ratios of a quantile, where there are samples enough to tell it.
+    fn told(&self, quantile: f64) -> Option<&Ratios> {
         let are_enough = are_enough(&self.runs, quantile) && are_enough(&self.floors, quantile);
-        are_enough.then(|| median(&ratios))
+        are_enough.then(|| self.pairs.of(quantile))
     }
 
     /// All runs in one histogram.
@@ -500,16 +567,21 @@ mod tests {
             latency.record_n(ns, 1_000).unwrap();
             OpenLoop { done: 1_000, latency, duration: Duration::from_secs(1) }
         };
-        let runs = |values: &[u64]| values.iter().map(|&ns| run(ns)).collect();
+        let runs = |values: &[u64]| values.iter().map(|&ns| run(ns)).collect::<Vec<_>>();
         let (runs, floors) = (runs(latencies), runs(floor));
-        Point { rate, load: None, runs, floors, slowest: vec![], stages: Stages::default() }
+        let mut pairs = Pairs::default();
+        for (venue, echo) in runs.iter().zip(&floors) {
+            pairs.begin_run().add(&venue.latency, &echo.latency);
+        }
+        let (slowest, stages) = (Vec::new(), Stages::default());
+        Point { rate, load: None, runs, floors, pairs, slowest, stages }
     }
 
     #[test]
     fn figures_are_medians_of_runs_and_ratios_of_pairs() {
         let point = point(1_000.0, &[300, 100, 200], &[100, 100, 50]);
         assert_eq!(point.quantile(0.99), 200.0);
-        assert_eq!(point.ratio(0.99), Some(3.0));
+        assert_eq!((point.ratio(0.99), point.likely_ratio(0.99)), (Some(3.0), Some((1.0, 4.0))));
         assert_eq!(point.floor(0.5), Some(100.0));
         assert_eq!((point.max(), point.achieved()), (300, 1_000.0));
         assert_eq!(point.merged().len(), 3_000);
