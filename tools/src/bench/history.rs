@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 pub struct Ratio {
     /// The middle one of those that were measured.
     pub median: f64,
-    /// Where the true one is with a probability of 95 %. Runs of before 2026-11-28 don't tell it.
+    /// Where the true one is with a probability of about 95 %. Runs of before 2026-11-28 don't tell it.
     pub likely: Option<(f64, f64)>,
 }
 
@@ -89,7 +89,10 @@ fn ratios(figures: &Value) -> Vec<(String, Ratio)> {
             let likely = range(&distance["likely_full_speed_ratio"]);
             found.push((format!("{name}, full speed, {floor} each"), Ratio { median, likely }));
         }
-        for point in points {
+        // Behind the knee a queue grows, and it is no multiple of a floor.
+        let knee = distance["knee"].as_f64().unwrap_or(f64::INFINITY);
+        let is_before = |point: &&Value| point["rate"].as_f64().is_some_and(|rate| rate <= knee);
+        for point in points.iter().filter(is_before) {
             // A rate chosen by the full speed is another in each run.
             let rate = match (point["load"].as_f64(), point["rate"].as_f64()) {
                 (Some(load), _) => format!("{:.0} % load", load * 100.0),
@@ -202,6 +205,13 @@ mod tests {
         let all = [1.2, 1.31, 1.5, 1.69, 1.8].map(may_be);
         assert_eq!(all, [false, true, true, true, false].map(Some));
         assert_eq!(changes[1].may_be_chance(), None);
+        let knee = |rate| {
+            let mut figures = figures(400_000.0, 1.5);
+            figures["distances"][1]["knee"] = rate;
+            compare(&before, &figures).len()
+        };
+        let counts = [json!(300_000.0), json!(1_000.0), Value::Null].map(knee);
+        assert_eq!(counts, [4, 3, 4], "a point behind the knee of one run is left out");
         // A run that tells its ratio at full speed is asked for that.
         before["distances"][1]["full_speed_ratio"] = json!(2.25);
         before["distances"][1]["likely_full_speed_ratio"] = json!([2.0, 2.5]);

@@ -37,15 +37,18 @@ use crate::{
 /// knee is the last rate before p99 is more than ten times the least of the rates so far.
 ///
 /// The ratio is to an echo of the same sizes over loopback TCP at the same rate, which decodes, matches and
-/// journals nothing: venue and echo take turns every 0.1 s, and the first tenth of a turn is not counted. It
-/// is the middle one of the ratios of turns side by side, of as few in a row as tell the quantile, so it is not
-/// what the two figures above it make: those are of whole runs, with what the host did to some of their turns.
-/// The true one is within what is called likely with a probability of 95 %.
+/// journals nothing: venue and echo take turns every 0.1 s, and the first tenth of a turn is not counted. That
+/// of a run is the middle one of the ratios of turns side by side, of as few in a row as tell the quantile; so
+/// it is not what the figures above it make, which are of whole runs, with what the host did to some of their
+/// turns. The figure is the median of the runs; the true one is within what is called likely with a probability
+/// of about 95 %, by how far the runs are apart.
 ///
 /// Writes percentile distributions (.hgrm), the figures as JSON and a report as HTML into --out.
 ///
-/// With --against the ratios to the floors are compared with those of an earlier run; a change may be chance
-/// where what is likely in both overlaps. --keep puts the figures where such runs are kept.
+/// With --against the ratios to the floors are compared with those of an earlier run, up to the knee of both:
+/// behind it they tell how long a queue is. A change may be chance where what is likely in both overlaps. The
+/// hour may be another where it does not: whoever compares two programs runs them in turn, more than once.
+/// --keep puts the figures where such runs are kept.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Directory for the report; what an earlier run left there is replaced

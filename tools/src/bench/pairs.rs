@@ -1,8 +1,9 @@
 //! Ratios to a floor that was measured side by side.
 //!
 //! The host of a virtual machine changes its speed within seconds, and gives some of them to others. What was
-//! measured within the same tenth of a second met the same host, so each ratio is of turns side by side, and the
-//! figure is the middle one of many: what hits a few turns of either shows in latencies and maxima, not here.
+//! measured within the same tenth of a second met the same host, so the ratio of a run is the middle one of those of
+//! turns side by side: what hits a few turns of either shows in latencies and maxima, not there. What lasts longer
+//! is the same for all turns of a run, so how far the ratio can be trusted is told by how far the runs are apart.
 
 use hdrhistogram::Histogram;
 use ironbook_benches::load::latency_histogram;
@@ -12,14 +13,21 @@ use super::suite::{QUANTILES, is_enough, median};
 /// Half the width of a normal distribution's middle 95 %, in standard deviations.
 const LIKELY: f64 = 1.96;
 
-/// Ratios of the same thing, one after the other.
+/// Ratios of the same thing, one of each run.
 #[derive(Clone, Debug, Default)]
 pub struct Ratios(Vec<f64>);
 
 impl Ratios {
-    /// Adds one.
+    /// Adds that of a run.
     pub fn add(&mut self, ratio: f64) {
         self.0.push(ratio);
+    }
+
+    /// Adds that of a run which has one for each of its turns: the middle one, and nothing where there is none.
+    pub fn add_median(&mut self, turns: &[f64]) {
+        if !turns.is_empty() {
+            self.add(median(turns));
+        }
     }
 
     /// The middle one; `None` of none.
@@ -27,8 +35,9 @@ impl Ratios {
         (!self.0.is_empty()).then(|| median(&self.0))
     }
 
-    /// Between which of them the true median is with a probability of 95 %: by their ranks, whatever their
-    /// distribution is (a binomial one says how many are below it). Of ten or fewer all are within.
+    /// Between which of them the true median is with a probability of about 95 %, if there are five or more: by
+    /// their ranks, whatever their distribution is (a binomial one says how many are below it). Of ten or fewer all
+    /// are within.
     pub fn likely(&self) -> Option<(f64, f64)> {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
@@ -41,42 +50,58 @@ impl Ratios {
 /// Latencies of a venue and of its floor, turn by turn, as ratios of each of the [`QUANTILES`]: of as few turns in
 /// a row as have enough samples to tell it.
 #[derive(Clone, Debug, Default)]
-pub struct Pairs {
-    ratios: [Ratios; QUANTILES.len()],
-}
-
-/// Turns of a run that are not enough yet for a quantile.
-pub struct Stretches<'p> {
-    pairs: &'p mut Pairs,
-    begun: Vec<(Histogram<u64>, Histogram<u64>)>,
-}
+pub struct Pairs([Ratios; QUANTILES.len()]);
 
 impl Pairs {
-    /// A run begins: its turns are its own.
-    pub fn begin_run(&mut self) -> Stretches<'_> {
-        let begun = QUANTILES.map(|_| (latency_histogram(), latency_histogram()));
-        Stretches { pairs: self, begun: begun.into() }
+    /// Adds a run.
+    pub fn add(&mut self, run: &Turns) {
+        for (ratios, stretches) in self.0.iter_mut().zip(&run.0) {
+            ratios.add_median(&stretches.ratios);
+        }
     }
 
     /// Ratios of one of the [`QUANTILES`].
     pub fn of(&self, quantile: f64) -> &Ratios {
         let place = QUANTILES.iter().position(|&(_, at)| at == quantile);
-        &self.ratios[place.expect("one of the quantiles of every table")]
+        &self.0[place.expect("one of the quantiles of every table")]
     }
 }
 
-impl Stretches<'_> {
+/// The turns of a run.
+pub struct Turns([Stretches; QUANTILES.len()]);
+
+/// Turns in a row, which tell a quantile.
+struct Stretches {
+    quantile: f64,
+    ratios: Vec<f64>,
+    /// What isn't enough yet.
+    venue: Histogram<u64>,
+    floor: Histogram<u64>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(QUANTILES.map(|(_, quantile)| Stretches {
+            quantile,
+            ratios: Vec::new(),
+            venue: latency_histogram(),
+            floor: latency_histogram(),
+        }))
+    }
+}
+
+impl Turns {
     /// Adds a turn of both.
     pub fn add(&mut self, venue: &Histogram<u64>, floor: &Histogram<u64>) {
-        let of = QUANTILES.iter().zip(&mut self.begun).zip(&mut self.pairs.ratios);
-        for ((&(_, at), (venues, floors)), ratios) in of {
-            *venues += venue;
-            *floors += floor;
-            if is_enough(venues, at) && is_enough(floors, at) {
+        for stretches in &mut self.0 {
+            stretches.venue += venue;
+            stretches.floor += floor;
+            let at = stretches.quantile;
+            if is_enough(&stretches.venue, at) && is_enough(&stretches.floor, at) {
                 let ns = |latency: &Histogram<u64>| latency.value_at_quantile(at).max(1) as f64;
-                ratios.add(ns(venues) / ns(floors));
-                venues.reset();
-                floors.reset();
+                stretches.ratios.push(ns(&stretches.venue) / ns(&stretches.floor));
+                stretches.venue.reset();
+                stretches.floor.reset();
             }
         }
     }
@@ -93,32 +118,32 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_is_of_as_few_turns_as_tell_its_quantile_and_of_one_run() {
+    fn a_run_has_the_middle_one_of_ratios_of_as_few_turns_as_tell_the_quantile() {
         let mut pairs = Pairs::default();
-        for _ in 0..2 {
-            let mut run = pairs.begin_run();
+        for times in [1, 2, 3] {
+            let mut run = Turns::default();
             // The fifth turn is hit by something.
             for ns in [300, 300, 300, 300, 9_000] {
-                run.add(&turn(500, ns), &turn(500, 100));
+                run.add(&turn(500, times * ns), &turn(500, 100));
             }
+            let counts = run.0.each_ref().map(|stretches| stretches.ratios.len());
+            assert_eq!(
+                counts,
+                [5, 5, 2, 0, 0],
+                "1,000 samples tell p99; the fifth turn is left over"
+            );
+            assert!(run.0[0].ratios[4] > 80.0);
+            pairs.add(&run);
         }
-        let counts = QUANTILES.map(|(_, at)| pairs.of(at).0.len());
-        assert_eq!(
-            counts,
-            [10, 10, 4, 0, 0],
-            "1,000 samples tell p99; a run's fifth turn is left over"
-        );
-        assert_eq!(pairs.of(0.5).0.iter().filter(|&&ratio| ratio > 80.0).count(), 2);
-        assert_eq!(
-            [0.5, 0.99, 0.999].map(|at| pairs.of(at).median()),
-            [Some(3.0), Some(3.0), None]
-        );
+        let told = [0.5, 0.9, 0.99, 0.999].map(|at| pairs.of(at).median());
+        assert_eq!(told, [Some(6.0), Some(6.0), Some(6.0), None]);
+        assert_eq!(pairs.of(0.5).likely(), Some((3.0, 9.0)));
         // Turns in which either has too few samples wait for more.
-        let mut pairs = Pairs::default();
-        let mut run = pairs.begin_run();
+        let mut run = Turns::default();
         run.add(&turn(20, 200), &turn(10, 100));
+        assert!(run.0[0].ratios.is_empty());
         run.add(&turn(20, 200), &turn(10, 100));
-        assert_eq!(pairs.of(0.5).0, [2.0]);
+        assert_eq!(run.0[0].ratios, [2.0]);
     }
 
     #[test]

@@ -28,7 +28,10 @@ pub fn html(suite: &Suite, effort: &Effort, machine: &Machine) -> String {
         out,
         "<p>Medians of {} runs at each rate, each of as many requests as come in {} s, but of {} at least and {} \
          at the most; seed {SEED}. Open loop: latency counts from when a request was due. The echo sends and returns as many bytes over loopback TCP at the same \
-         rate; it and the venue take turns every {SLICE_SECONDS} s, of which the first tenth is not counted. Times the          echo is the middle one of the ratios of turns side by side, of as few in a row as tell the quantile; the true          one is in the range below it with a probability of 95 %. Repeat it with <code>ironbook bench --runs {} --seconds {}</code>.</p>",
+         rate; it and the venue take turns every {SLICE_SECONDS} s, of which the first tenth is not counted. Times the \
+         echo is, of a run, the middle one of the ratios of turns side by side, of as few in a row as tell the \
+         quantile, and then the median of the runs; the true one is in the range below it with a probability of about \
+         95 %, by how far the runs are apart. Repeat it with <code>ironbook bench --runs {} --seconds {}</code>.</p>",
         effort.runs,
         effort.seconds,
         grouped(effort.requests_min as u64),

@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::pairs::{Pairs, Ratios};
+use super::pairs::{Pairs, Ratios, Turns};
 use crate::output::grouped;
 
 /// Seed of the workload.
@@ -254,10 +254,11 @@ fn alone(
 /// A run of FIX at full speed, echo and venue in turn. Returns the echo's full speed.
 fn full_speed_beside_echo(sockets: &mut Distance, count: usize) -> Result<f64, MeasureError> {
     let slice = (count / FULL_SPEED_SLICES).max(1);
-    let ratios = &mut sockets.full_speed_ratios;
+    let mut ratios = Vec::new();
     let run = beside_echo(Pace::Unlimited, count, slice, |venue, echo| {
-        ratios.add(echo.rate() / venue.rate());
+        ratios.push(echo.rate() / venue.rate());
     })?;
+    sockets.full_speed_ratios.add_median(&ratios);
     sockets.full_speed.push(run.venue.rate());
     Ok(run.echo.rate())
 }
@@ -265,10 +266,11 @@ fn full_speed_beside_echo(sockets: &mut Distance, count: usize) -> Result<f64, M
 /// A run of a point of FIX, echo and venue in turn, a part of [`SLICE_SECONDS`] each.
 fn run_beside_echo(point: &mut Point, count: usize) -> Result<(), MeasureError> {
     let slice = ((point.rate * SLICE_SECONDS) as usize).clamp(1, count);
-    let mut stretches = point.pairs.begin_run();
+    let mut turns = Turns::default();
     let run = beside_echo(Pace::PerSecond(point.rate), count, slice, |venue, echo| {
-        stretches.add(&venue.latency, &echo.latency);
+        turns.add(&venue.latency, &echo.latency);
     })?;
+    point.pairs.add(&turns);
     point.slowest = run.slowest;
     point.runs.push(run.venue);
     point.floors.push(run.echo);
@@ -476,12 +478,13 @@ impl Point {
         are_enough(&self.floors, quantile).then(|| median_of(&self.floors, of))
     }
 
-    /// A quantile as a multiple of the echo's, of turns side by side; `None` where a run has too few samples.
+    /// A quantile as a multiple of the echo's, of turns side by side: median over the runs. `None` where a run has
+    /// too few samples.
     pub fn ratio(&self, quantile: f64) -> Option<f64> {
         self.told(quantile)?.median()
     }
 
-    /// Where the true ratio is with a probability of 95 %.
+    /// Where the true ratio is with a probability of about 95 %, by how far the runs are apart.
     pub fn likely_ratio(&self, quantile: f64) -> Option<(f64, f64)> {
         self.told(quantile)?.likely()
     }
@@ -571,7 +574,9 @@ mod tests {
         let (runs, floors) = (runs(latencies), runs(floor));
         let mut pairs = Pairs::default();
         for (venue, echo) in runs.iter().zip(&floors) {
-            pairs.begin_run().add(&venue.latency, &echo.latency);
+            let mut turns = Turns::default();
+            turns.add(&venue.latency, &echo.latency);
+            pairs.add(&turns);
         }
         let (slowest, stages) = (Vec::new(), Stages::default());
         Point { rate, load: None, runs, floors, pairs, slowest, stages }
