@@ -122,9 +122,9 @@ mod tests {
         let mut pairs = Pairs::default();
         for times in [1, 2, 3] {
             let mut run = Turns::default();
-            // The fifth turn is hit by something.
-            for ns in [300, 300, 300, 300, 9_000] {
-                run.add(&turn(500, times * ns), &turn(500, 100));
+            // The machine is slower in two turns, and the fifth is hit by something.
+            for (ns, floor_ns) in [(300, 100), (600, 200), (300, 100), (600, 200), (9_000, 100)] {
+                run.add(&turn(500, times * ns), &turn(500, floor_ns));
             }
             let counts = run.0.each_ref().map(|stretches| stretches.ratios.len());
             assert_eq!(
