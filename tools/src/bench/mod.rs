@@ -46,9 +46,9 @@ use crate::{
 /// Writes percentile distributions (.hgrm), the figures as JSON and a report as HTML into --out.
 ///
 /// With --against the ratios to the floors are compared with those of an earlier run, up to the knee of both:
-/// behind it they tell how long a queue is. A change may be chance where what is likely in both overlaps. The
-/// hour may be another where it does not: whoever compares two programs runs them in turn, more than once.
-/// --keep puts the figures where such runs are kept.
+/// behind it they tell how long a queue is. A change may be chance where what is likely in both overlaps,
+/// which five runs tell. The hour may be another where it does not: whoever compares two programs runs them in
+/// turn, more than once. --keep puts the figures where such runs are kept.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Directory for the report; what an earlier run left there is replaced
@@ -273,6 +273,9 @@ fn print_changes(earlier: &Value, now: &Value, changes: &[Change]) {
         let percent = change.share() * 100.0;
         let chance = if change.may_be_chance() == Some(true) { "  may be chance" } else { "" };
         say!("  {:width$}{before:>10.2}{now:>10.2}{percent:>+8.1}%{chance}", change.what);
+    }
+    if changes.iter().any(|change| change.may_be_chance().is_none()) {
+        say!("  which of them may be chance is told where both have five runs or more");
     }
 }
 

@@ -12,6 +12,8 @@ use super::suite::{QUANTILES, is_enough, median};
 
 /// Half the width of a normal distribution's middle 95 %, in standard deviations.
 const LIKELY: f64 = 1.96;
+/// Fewer runs than this tell no range: the true ratio is outside all of four as often as one time in eight.
+const LIKELY_RUNS_MIN: usize = 5;
 
 /// Ratios of the same thing, one of each run.
 #[derive(Clone, Debug, Default)]
@@ -35,10 +37,13 @@ impl Ratios {
         (!self.0.is_empty()).then(|| median(&self.0))
     }
 
-    /// Between which of them the true median is with a probability of about 95 %, if there are five or more: by
-    /// their ranks, whatever their distribution is (a binomial one says how many are below it). Of ten or fewer all
-    /// are within.
+    /// Between which of them the true median is with a probability of about 95 %: by their ranks, whatever their
+    /// distribution is (a binomial one says how many are below it). Of ten or fewer all are within; `None` of fewer
+    /// than five.
     pub fn likely(&self) -> Option<(f64, f64)> {
+        if self.0.len() < LIKELY_RUNS_MIN {
+            return None;
+        }
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
         let count = sorted.len() as f64;
@@ -120,7 +125,7 @@ mod tests {
     #[test]
     fn a_run_has_the_middle_one_of_ratios_of_as_few_turns_as_tell_the_quantile() {
         let mut pairs = Pairs::default();
-        for times in [1, 2, 3] {
+        for times in [1, 2, 3, 1, 3] {
             let mut run = Turns::default();
             // The machine is slower in two turns, and the fifth is hit by something.
             for (ns, floor_ns) in [(300, 100), (600, 200), (300, 100), (600, 200), (9_000, 100)] {
@@ -149,8 +154,8 @@ mod tests {
     #[test]
     fn the_likely_range_leaves_out_as_many_at_both_ends_as_chance_does() {
         let ratios = |count: i32| Ratios((1..=count).map(f64::from).collect());
-        assert_eq!(ratios(0).likely(), None);
-        assert_eq!(ratios(1).likely(), Some((1.0, 1.0)));
+        assert_eq!([0, 1, 4].map(|count| ratios(count).likely()), [None; 3]);
+        assert_eq!(ratios(5).likely(), Some((1.0, 5.0)));
         assert_eq!(ratios(10).likely(), Some((1.0, 10.0)));
         // As tables of the binomial distribution have it.
         assert_eq!(ratios(100).likely(), Some((40.0, 61.0)));
