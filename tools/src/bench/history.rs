@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 pub struct Ratio {
     /// The middle one of those that were measured.
     pub median: f64,
-    /// Where the true one is with a probability of about 95 %. Runs of before 2026-11-28 don't tell it.
+    /// Where the true one is with a probability of about 95 %. Fewer than five runs don't tell it, and figures of
+    /// before 2026-11-28 don't either.
     pub likely: Option<(f64, f64)>,
 }
 

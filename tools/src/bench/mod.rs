@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 
 use self::history::Change;
 use self::suite::{
-    Distance, Effort, Point, QUANTILES, SEED, Stages, Suite, TOO_FEW, TOO_FEW_NOTE, cell,
-    is_enough, median, spread,
+    Distance, Effort, Point, QUANTILES, SEED, Stages, Suite, TOO_FEW_NOTE, cell, is_enough, median,
+    range_cell,
 };
 use crate::{
     doctor::{Check, Facts, Verdict, judge},
@@ -37,11 +37,12 @@ use crate::{
 /// knee is the last rate before p99 is more than ten times the least of the rates so far.
 ///
 /// The ratio is to an echo of the same sizes over loopback TCP at the same rate, which decodes, matches and
-/// journals nothing: venue and echo take turns every 0.1 s, and the first tenth of a turn is not counted. That
-/// of a run is the middle one of the ratios of turns side by side, of as few in a row as tell the quantile; so
-/// it is not what the figures above it make, which are of whole runs, with what the host did to some of their
-/// turns. The figure is the median of the runs; the true one is within what is called likely with a probability
-/// of about 95 %, by how far the runs are apart.
+/// journals nothing: venue and echo take turns every 0.1 s, and the first tenth of a turn is not counted; at
+/// full speed a turn is a tenth of a run and counts whole. The ratio of a run is the middle one of those of
+/// turns side by side, of as few in a row as tell the quantile; so it is not what the figures above it make,
+/// which are of whole runs, with what the host did to some of their turns. The figure is the median of the
+/// runs; the true one is within what is called likely with a probability of about 95 %, by how far the runs
+/// are apart.
 ///
 /// Writes percentile distributions (.hgrm), the figures as JSON and a report as HTML into --out.
 ///
@@ -212,13 +213,7 @@ fn print(suite: &Suite) {
     say!("  ring, both ways    p50 {} ns, p99 {} ns", grouped(hop(0.5)), grouped(hop(0.99)));
     say!("  echo, full speed   {} requests/s", grouped(median(&floors.echo) as u64));
     for distance in &suite.distances {
-        let (full, spread) = (median(&distance.full_speed), spread(&distance.full_speed));
-        say!(
-            "\n{}: full speed {} requests/s (±{:.0} %)",
-            distance.name,
-            grouped(full as u64),
-            spread * 100.0
-        );
+        say!("\n{}: full speed {}", distance.name, distance.full_speed_words());
         let names = QUANTILES.iter().map(|(name, _)| format!("{name:>11}")).collect::<String>();
         say!("  {:>18}{names}{:>12}  µs", "rate", "max");
         for point in &distance.points {
@@ -296,37 +291,20 @@ fn print_point(point: &Point) {
         QUANTILES.iter().map(|&(_, at)| format!("{:>11}", cell(point.floor(at).map(us)))).collect();
     let ratios: String =
         QUANTILES.iter().map(|&(_, at)| format!("{:>10}x", cell(point.ratio(at)))).collect();
-    let likely = |at| match point.likely_ratio(at) {
-        Some((low, high)) => format!("{}-{}", three_digits(low), three_digits(high)),
-        None => TOO_FEW.to_owned(),
-    };
+    let likely = |at| range_cell(point.likely_ratio(at));
     let likely: String = QUANTILES.iter().map(|&(_, at)| format!("{:>11}", likely(at))).collect();
     say!("  {:>18}{echo}", "echo");
     say!("  {:>18}{ratios}", "ratio");
     say!("  {:>18}{likely}", "likely");
 }
 
-/// A ratio with three digits, where it has decimals at all: a range of them fits a column.
-fn three_digits(ratio: f64) -> String {
-    let decimals = match ratio {
-        ..9.995 => 2,
-        ..99.95 => 1,
-        _ => 0,
-    };
-    format!("{ratio:.decimals$}")
+/// What there is of each of the [`QUANTILES`], by its name.
+fn quantiles<T: Into<Value>>(of: impl Fn(f64) -> Option<T>) -> Value {
+    let pairs = QUANTILES.iter().filter_map(|&(name, at)| Some((name.to_owned(), of(at)?.into())));
+    Value::Object(pairs.collect())
 }
 
 fn figures(suite: &Suite, effort: &Effort, machine: &Machine) -> Value {
-    let quantiles = |of: &dyn Fn(f64) -> Option<f64>| -> Value {
-        let pairs =
-            QUANTILES.iter().filter_map(|&(name, at)| Some((name.to_owned(), json!(of(at)?))));
-        Value::Object(pairs.collect())
-    };
-    let likely = |of: &dyn Fn(f64) -> Option<(f64, f64)>| -> Value {
-        let pairs =
-            QUANTILES.iter().filter_map(|&(name, at)| Some((name.to_owned(), json!(of(at)?))));
-        Value::Object(pairs.collect())
-    };
     let stages = |stages: &Stages| -> Value {
         let told = stages.times.iter().map(|(stage, times)| {
             let quantile = |at| times.quantile_ns(at);
@@ -342,11 +320,11 @@ fn figures(suite: &Suite, effort: &Effort, machine: &Machine) -> Value {
             "rate": point.rate,
             "load": point.load,
             "achieved": point.achieved(),
-            "latency_ns": quantiles(&|at| point.shown(at)),
+            "latency_ns": quantiles(|at| point.shown(at)),
             "max_ns": point.max(),
-            "echo_ns": quantiles(&|at| point.floor(at)),
-            "ratio": quantiles(&|at| point.ratio(at)),
-            "likely_ratio": likely(&|at| point.likely_ratio(at)),
+            "echo_ns": quantiles(|at| point.floor(at)),
+            "ratio": quantiles(|at| point.ratio(at)),
+            "likely_ratio": quantiles(|at| point.likely_ratio(at).map(<[f64; 2]>::from)),
             "stages": stages(&point.stages),
         })
     };
@@ -377,10 +355,10 @@ fn figures(suite: &Suite, effort: &Effort, machine: &Machine) -> Value {
         "seconds": effort.seconds,
         "stages_measured": { "one_turn_in": every, "clock_reading_ns": reading_ns },
         "floors": {
-            "noise_ns": quantiles(&|at| of(&floors.noise, at)),
+            "noise_ns": quantiles(|at| of(&floors.noise, at)),
             "noise_max_ns": floors.noise.max(),
             "copy_ns": median(&floors.copy_ns),
-            "ring_ns": quantiles(&|at| of(&floors.hop, at)),
+            "ring_ns": quantiles(|at| of(&floors.hop, at)),
             "echo_per_second": median(&floors.echo),
         },
         "distances": suite.distances.iter().map(distance).collect::<Vec<_>>(),
@@ -418,15 +396,4 @@ fn write(
     put("ring.hgrm".to_owned(), suite.floors.hop.clone())?;
     fs::write(out.join("figures.json"), text(figures))?;
     fs::write(out.join("report.html"), report::html(suite, effort, machine))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::three_digits;
-
-    #[test]
-    fn a_ratio_has_three_digits_or_no_decimals() {
-        let told = [0.049, 9.994, 9.996, 99.94, 99.96, 1234.5].map(three_digits);
-        assert_eq!(told, ["0.05", "9.99", "10.0", "99.9", "100", "1234"]);
-    }
 }

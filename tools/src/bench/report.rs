@@ -8,7 +8,7 @@ use super::{
     Machine, STAGE_QUANTILES, measured,
     suite::{
         Distance, Effort, Point, QUANTILES, REQUESTS_MAX, SEED, SLICE_SECONDS, Suite, TOO_FEW,
-        TOO_FEW_NOTE, cell, is_enough, median, spread, timeline,
+        TOO_FEW_NOTE, cell, is_enough, median, range_cell, timeline,
     },
 };
 use crate::{
@@ -83,13 +83,7 @@ pub fn html(suite: &Suite, effort: &Effort, machine: &Machine) -> String {
 }
 
 fn distance_table(out: &mut String, distance: &Distance) {
-    let full = median(&distance.full_speed);
-    let _ = write!(
-        out,
-        "<p>Full speed <b>{} requests/s</b> (±{:.0} %)",
-        grouped(full as u64),
-        spread(&distance.full_speed) * 100.0
-    );
+    let _ = write!(out, "<p>Full speed <b>{}</b>", distance.full_speed_words());
     if let Some(knee) = distance.knee() {
         let _ = write!(out, "; p99 goes up behind <b>{}/s</b>", grouped(knee.rate as u64));
     }
@@ -114,9 +108,7 @@ fn distance_table(out: &mut String, distance: &Distance) {
             out.push_str("<td><tr class=\"floor\"><td>times the echo");
             for (_, at) in QUANTILES {
                 let _ = write!(out, "<td>{}", cell(point.ratio(at)));
-                if let Some((low, high)) = point.likely_ratio(at) {
-                    let _ = write!(out, "<br><small>{low:.2} to {high:.2}</small>");
-                }
+                let _ = write!(out, "<br><small>{}</small>", range_cell(point.likely_ratio(at)));
             }
             out.push_str("<td>");
         }

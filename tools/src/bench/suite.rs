@@ -5,7 +5,7 @@ use hdrhistogram::Histogram;
 use ironbook_benches::{
     distance::{self, MeasureError},
     flow::{FlowEvent, Mix, Synthetic},
-    load::{self, Load, LoadOptions, LoadReport, Pace, SLICE_NS, latency_histogram},
+    load::{self, Load, LoadOptions, Pace, SLICE_NS, latency_histogram},
     open_loop::{self, OpenLoop},
     workload,
 };
@@ -165,7 +165,7 @@ pub fn measure(effort: &Effort, mut tell: impl FnMut(&str)) -> Result<Suite, Mea
         let copy_ns = floors.copy(effort);
         pipelines.add_beside_copy(pipeline(half, f64::INFINITY)?.rate(), copy_ns);
         floors.echo.push(full_speed_beside_echo(sockets, effort.commands / 2)?);
-        alone(Pace::Unlimited, effort.commands / 2, Some(&mut sockets.stages))?;
+        add_stages(Pace::Unlimited, effort.commands / 2, &mut sockets.stages)?;
     }
     for distance in &mut distances[..2] {
         distance.plan(&PROCESS_LOADS, &[]);
@@ -191,7 +191,7 @@ pub fn measure(effort: &Effort, mut tell: impl FnMut(&str)) -> Result<Suite, Mea
             let point = &mut sockets.points[place];
             tell(&format!("stages at {:.0}/s, run {run} of {}", point.rate, effort.runs));
             let (pace, count) = (Pace::PerSecond(point.rate), requests(point.rate, effort));
-            alone(pace, count, Some(&mut point.stages))?;
+            add_stages(pace, count, &mut point.stages)?;
         }
     }
     Ok(Suite { floors, distances })
@@ -233,22 +233,16 @@ fn flow() -> impl Iterator<Item = FlowEvent> {
     Synthetic::new(SEED, 1, Mix::default(), workload::SCALES)
 }
 
-/// FIX without an echo beside it; with stages, which take a little of the time that they measure, where they are
-/// asked for.
-fn alone(
-    pace: Pace,
-    count: usize,
-    stages: Option<&mut Stages>,
-) -> Result<LoadReport, MeasureError> {
+/// FIX with its stages measured, which takes a little of the time that they measure: no echo is beside it.
+fn add_stages(pace: Pace, count: usize, stages: &mut Stages) -> Result<(), MeasureError> {
     let dir = tempfile::tempdir()?;
-    let venue = distance::ready_venue(&distance::config(dir.path()), stages.is_some())?;
+    let venue = distance::ready_venue(&distance::config(dir.path()), true)?;
     distance::pin(distance::NEAR_CPU);
-    let report = load::run(flow().take(count), &options(&venue, pace), |_| {});
-    if let Some(stages) = stages {
-        stages.add(venue.stages());
-    }
+    let sent = load::run(flow().take(count), &options(&venue, pace), |_| {});
+    stages.add(venue.stages());
     venue.stop();
-    Ok(report?)
+    sent?;
+    Ok(())
 }
 
 /// A run of FIX at full speed, echo and venue in turn. Returns the echo's full speed.
@@ -387,6 +381,22 @@ impl Distance {
             .collect();
     }
 
+    /// Full speed in words, and how many times its floor a request takes then.
+    pub fn full_speed_words(&self) -> String {
+        let (speed, spread) = (median(&self.full_speed), spread(&self.full_speed) * 100.0);
+        let floor = if self.points.iter().any(|point| !point.floors.is_empty()) {
+            "an echo's"
+        } else {
+            "a copy's"
+        };
+        let times = cell(self.full_speed_ratios.median());
+        let likely = range_cell(self.full_speed_ratios.likely());
+        let speed = grouped(speed as u64);
+        format!(
+            "{speed} requests/s (±{spread:.0} %), {times} times {floor} time each (likely {likely})"
+        )
+    }
+
     /// How stages were measured where they were measured least.
     pub fn measured(&self) -> Measured {
         let all = self.points.iter().map(|point| &point.stages).chain([&self.stages]);
@@ -522,6 +532,20 @@ pub fn cell(figure: Option<f64>) -> String {
     figure.map_or_else(|| TOO_FEW.to_owned(), |figure| format!("{figure:.2}"))
 }
 
+/// A range of ratios as a table has it. Each has three digits, where it has decimals at all, so that it fits a column.
+pub fn range_cell(range: Option<(f64, f64)>) -> String {
+    let ratio = |ratio: f64| {
+        let decimals = match ratio {
+            ..9.995 => 2,
+            ..99.95 => 1,
+            _ => 0,
+        };
+        format!("{ratio:.decimals$}")
+    };
+    range
+        .map_or_else(|| TOO_FEW.to_owned(), |(low, high)| format!("{}-{}", ratio(low), ratio(high)))
+}
+
 /// Seconds from the start and ms of the longest latency, slice by slice.
 pub fn timeline(slowest: &[u64]) -> Vec<(f64, f64)> {
     let at = |slice: usize| slice as f64 * SLICE_NS as f64 / 1e9;
@@ -597,6 +621,13 @@ mod tests {
         assert_eq!(rare.map(cell), ["–", "–", "–"]);
         assert_eq!(cell(point.ratio(0.99)), "3.00");
         assert_eq!(spread(&[90.0, 100.0, 110.0]), 0.1);
+    }
+
+    #[test]
+    fn a_range_fits_its_column() {
+        let told = [(0.049, 9.994), (9.996, 99.94), (99.96, 1234.5)].map(Some).map(range_cell);
+        assert_eq!(told, ["0.05-9.99", "10.0-99.9", "100-1234"]);
+        assert_eq!(range_cell(None), "–");
     }
 
     #[test]
