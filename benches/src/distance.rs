@@ -7,7 +7,7 @@
 //! | [`socket`] | FIX socket to FIX socket | [`echo`]: the same sizes, echoed without a thought |
 
 use std::{
-    io::{self, Read, Write},
+    io,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
     thread,
@@ -24,6 +24,7 @@ use ironbook_gateway::{
     client::{Access, Client, ClientError},
     clock::{Clock, SystemClock},
     config::{Config, Cpu},
+    network,
     venue::{StartError, Venue},
 };
 use ironbook_journal::{OpenError, Options, Writer};
@@ -265,7 +266,7 @@ pub(crate) fn connect_to_echo(
 
 /// What there is to read, which may be nothing.
 pub(crate) fn read_some(stream: &mut TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
-    match stream.read(bytes) {
+    match network::receive(stream, bytes) {
         Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
         Ok(read) => Ok(read),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
@@ -277,7 +278,7 @@ pub(crate) fn read_some(stream: &mut TcpStream, bytes: &mut [u8]) -> io::Result<
 /// the other for ever.
 pub(crate) fn write_spinning(stream: &mut TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
-        match stream.write(bytes) {
+        match network::send(stream, bytes) {
             Ok(written) => bytes = &bytes[written..],
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::hint::spin_loop(),
             Err(error) => return Err(error),

@@ -177,8 +177,12 @@ struct Line<S> {
     blocked: bool,
     /// The system was asked to say so.
     waits_for_room: bool,
+    /// The poll tells of it.
+    watched: bool,
     dirty: bool,
     hot: bool,
+    /// When it became hot, if it is.
+    hot_since: Timestamp,
     ready: bool,
 }
 
@@ -365,7 +369,10 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             let outcome = match outcome {
                 Ok(()) if waits != line.waits_for_room => {
                     line.waits_for_room = waits;
-                    let told = self.network.tell_of_room(line.io.stream_mut(), number, waits);
+                    let watched = line.watch(&mut self.network, number);
+                    let told = watched.and_then(|()| {
+                        self.network.tell_of_room(line.io.stream_mut(), number, waits)
+                    });
                     told.map_err(WriteFailure::Broken)
                 }
                 outcome => outcome,
@@ -390,6 +397,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
 
     /// Asks the system which sockets have something, and the other gateways.
     pub fn poll(&mut self, timeout: Duration, now: Timestamp) -> usize {
+        self.unwatch_hot();
         // Whoever is back has closed his connection before: the end of that is found first.
         let given = self.hand_over.waiting();
         let timeout = if self.hand_over.has_news() { Duration::ZERO } else { timeout };
@@ -419,13 +427,26 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
         if self.accepting && self.accept_after <= now { found + self.accept(now) } else { found }
     }
 
+    /// Lets the poll tell nothing of connections that go on having something while they are hot, as they are read
+    /// anyway: the system would note each of their messages for the poll before the read gets it.
+    fn unwatch_hot(&mut self) {
+        for &number in &self.lines.hot {
+            if let Some(line) = &mut self.lines.lines[number]
+                && line.last_read > line.hot_since
+                && !line.waits_for_room
+            {
+                line.unwatch(&mut self.network);
+            }
+        }
+    }
+
     /// Takes so many connections that another gateway has accepted; returns how many. Their Logons are handled
     /// when they are read.
     fn take_given(&mut self, most: usize, now: Timestamp) -> usize {
         for taken in 0..most {
             let Some((number, mut line)) = self.hand_over.take() else { return taken };
             assert!(self.lines.lines[number].is_none(), "numbers are of all gateways");
-            if let Err(error) = self.network.register(line.io.stream_mut(), number) {
+            if let Err(error) = line.watch(&mut self.network, number) {
                 let peer = line.io.peer();
                 self.guard.log(now, format_args!("{peer} can't be handed over: {error}"));
                 self.hand_over.tell_closed(number);
@@ -515,7 +536,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             if line.hold == Hold::Room || line.last_read.0 + HOT_NS > now.0 {
                 index += 1;
             } else {
-                self.lines.cool(index);
+                self.cool(sessions, index);
             }
         }
         // Each once, and who has to wait is before those that come later.
@@ -532,6 +553,25 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             }
         }
         done
+    }
+
+    /// Leaves a connection to the poll again.
+    fn cool(&mut self, sessions: &mut impl Sessions, index: usize) {
+        let number = self.lines.cool(index);
+        let Some(line) = &mut self.lines.lines[number] else { return };
+        if let Err(error) = line.watch(&mut self.network, number) {
+            self.close(sessions, number, &format!("the system can't tell of it: {error}"));
+        }
+    }
+
+    /// Leaves all connections to the poll, so that it ends a park when they have something; says whether there were
+    /// any, which are to be read once more before.
+    pub fn cool_all(&mut self, sessions: &mut impl Sessions) -> bool {
+        let any = self.has_hot();
+        while self.has_hot() {
+            self.cool(sessions, 0);
+        }
+        any
     }
 
     /// Reads a connection and handles its messages; returns how many, and whether there may be
@@ -561,7 +601,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
                     ReadOutcome::Bytes(_) => {
                         self.watch.lap(Stage::Read);
                         line.last_read = now;
-                        self.lines.heat(number);
+                        self.lines.heat(number, now);
                     }
                     ReadOutcome::Nothing => return (usize::from(goes_on), false),
                     ReadOutcome::Full => {}
@@ -744,7 +784,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
     /// Hands a connection over to a gateway that has room for it, with its Logon and what came behind that.
     fn hand_over(&mut self, number: usize, gateway: usize) {
         let Some(mut line) = self.lines.lines[number].take() else { return };
-        self.network.deregister(line.io.stream_mut());
+        line.unwatch(&mut self.network);
         self.lines.forget(number);
         let peer = line.io.peer();
         // The other gateway reads what is there before it asks the socket for more.
@@ -784,7 +824,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
 
     fn close(&mut self, sessions: &mut impl Sessions, number: usize, reason: &str) {
         let Some(mut line) = self.lines.lines[number].take() else { return };
-        self.network.deregister(line.io.stream_mut());
+        line.unwatch(&mut self.network);
         let peer = line.io.peer();
         if !self.hand_over.tell_closed(number) {
             self.guard.closed(peer.ip());
@@ -877,7 +917,7 @@ fn describe(failure: &WriteFailure, bound: OutputBound) -> String {
     }
 }
 
-impl<S> Line<S> {
+impl<S: Read + Write> Line<S> {
     fn new(io: Connection<S>, ticket: u64, now: Timestamp) -> Self {
         Self {
             io,
@@ -890,32 +930,52 @@ impl<S> Line<S> {
             ending: None,
             blocked: false,
             waits_for_room: false,
+            watched: true,
             dirty: false,
             hot: false,
+            hot_since: now,
             ready: false,
+        }
+    }
+
+    /// Lets the poll tell of it, if it does not yet.
+    fn watch(&mut self, network: &mut impl Network<Stream = S>, number: usize) -> io::Result<()> {
+        if !self.watched {
+            network.register(self.io.stream_mut(), number)?;
+            self.watched = true;
+        }
+        Ok(())
+    }
+
+    /// Lets the poll tell nothing of it.
+    fn unwatch(&mut self, network: &mut impl Network<Stream = S>) {
+        if self.watched {
+            network.deregister(self.io.stream_mut());
+            self.watched = false;
         }
     }
 }
 
 impl<S> Lines<S> {
     #[inline]
-    fn heat(&mut self, number: usize) {
+    fn heat(&mut self, number: usize, now: Timestamp) {
         if let Some(line) = &mut self.lines[number]
             && !line.hot
             && self.hot.len() < HOT_MAX
         {
-            line.hot = true;
+            (line.hot, line.hot_since) = (true, now);
             self.hot.push(number);
         }
     }
 
-    fn cool(&mut self, index: usize) {
+    fn cool(&mut self, index: usize) -> usize {
         let number = self.hot.swap_remove(index);
         if let Some(line) = &mut self.lines[number] {
             line.hot = false;
         }
         // Bytes may have come since the last look; the poll tells of new ones only.
         self.make_ready(number);
+        number
     }
 
     fn make_ready(&mut self, number: usize) {

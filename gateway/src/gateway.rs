@@ -252,6 +252,9 @@ impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
     }
 
     fn park(&mut self, limit: Duration) {
+        if self.acceptor.cool_all(&mut self.desk) {
+            return;
+        }
         let now = self.acceptor.now();
         let until_due =
             self.next_deadline().map(|due| Duration::from_nanos(due.0.saturating_sub(now.0)));

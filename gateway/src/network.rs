@@ -8,6 +8,7 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr},
+    os::fd::AsFd,
     sync::Arc,
     time::Duration,
 };
@@ -17,7 +18,10 @@ use mio::{
     net::{TcpListener, TcpStream},
 };
 
-use rustix::process::{Resource, getrlimit};
+use rustix::{
+    net::{self, RecvFlags, SendFlags},
+    process::{Resource, getrlimit},
+};
 use rustls::ServerConfig;
 
 use crate::{
@@ -247,11 +251,31 @@ impl Socket {
     }
 }
 
+/// Reads what a socket has, by the system call itself: around the C library's, which is what [`Read`] calls, a
+/// thread says that it may be canceled meanwhile, and then that it may not, in two locked instructions.
+///
+/// # Errors
+/// As for [`Read::read`].
+#[inline]
+pub fn receive(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    let (count, _) = net::recv(socket, buffer, RecvFlags::empty())?;
+    Ok(count)
+}
+
+/// Writes what a socket takes, by the system call itself, as [`receive`] reads.
+///
+/// # Errors
+/// As for [`Write::write`].
+#[inline]
+pub fn send(socket: &impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    Ok(net::send(socket, bytes, SendFlags::NOSIGNAL)?)
+}
+
 impl Read for Socket {
     #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(socket) => socket.read(buffer),
+            Self::Plain(socket) => receive(socket, buffer),
             Self::Tls(stream) => stream.read(buffer),
         }
     }
@@ -261,7 +285,7 @@ impl Write for Socket {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(socket) => socket.write(bytes),
+            Self::Plain(socket) => send(socket, bytes),
             Self::Tls(stream) => stream.write(bytes),
         }
     }

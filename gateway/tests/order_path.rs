@@ -24,6 +24,8 @@ use ironbook_engine::Timestamp;
 use ironbook_gateway::{
     agent::Agent,
     clock::ManualClock,
+    core::CoreAgent,
+    gateway::GatewayAgent,
     network::{Network, Ready, TcpNetwork},
 };
 
@@ -37,11 +39,13 @@ struct Calls {
     writes: AtomicU64,
     /// Changes of what the system is to tell of.
     interests: AtomicU64,
+    /// Connections that it told of.
+    told: AtomicU64,
 }
 
 impl Calls {
-    fn get(&self) -> [u64; 4] {
-        [&self.reads, &self.looks, &self.writes, &self.interests]
+    fn get(&self) -> [u64; 5] {
+        [&self.reads, &self.looks, &self.writes, &self.interests, &self.told]
             .map(|count| count.load(Ordering::Relaxed))
     }
 }
@@ -84,8 +88,14 @@ impl Network for Counted<TcpNetwork> {
         self.inner.address()
     }
 
-    fn poll(&mut self, limit: Duration, ready: impl FnMut(Ready)) -> io::Result<()> {
-        self.inner.poll(limit, ready)
+    fn poll(&mut self, limit: Duration, mut ready: impl FnMut(Ready)) -> io::Result<()> {
+        let calls = self.calls.clone();
+        self.inner.poll(limit, |what| {
+            if let Ready::Connection { .. } = what {
+                count(&calls.told);
+            }
+            ready(what);
+        })
     }
 
     fn accept(&mut self) -> io::Result<(Self::Stream, SocketAddr)> {
@@ -94,6 +104,7 @@ impl Network for Counted<TcpNetwork> {
     }
 
     fn register(&mut self, stream: &mut Self::Stream, number: usize) -> io::Result<()> {
+        count(&self.calls.interests);
         self.inner.register(&mut stream.inner, number)
     }
 
@@ -108,6 +119,7 @@ impl Network for Counted<TcpNetwork> {
     }
 
     fn deregister(&mut self, stream: &mut Self::Stream) {
+        count(&self.calls.interests);
         self.inner.deregister(&mut stream.inner);
     }
 }
@@ -147,6 +159,86 @@ fn batch(client: &FixClient, number: u64, mut seq: u64) -> (Vec<u8>, u64) {
     (bytes, seq)
 }
 
+/// Gateways and a core that are stepped by hand, with a client of the last gateway's.
+struct Venue {
+    gateways: Vec<GatewayAgent<ManualClock, Counted<TcpNetwork>>>,
+    core: CoreAgent<ManualClock>,
+    clock: ManualClock,
+    now: u64,
+    calls: Arc<Calls>,
+    client: FixClient,
+    /// Number of the client's next message.
+    seq: u64,
+    /// Batches that were sent.
+    batches: u64,
+    _dir: tempfile::TempDir,
+}
+
+impl Venue {
+    fn start(gateways: usize) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut config = small_config(&dir.path().join("journal"));
+        config.threads.gateways = gateways;
+        // No segment is begun meanwhile: that takes memory, once in many thousands of orders.
+        config.journal.segment_bytes = 64 << 20;
+        let clock = ManualClock::default();
+        clock.set(Timestamp(START));
+        let calls = Arc::new(Calls::default());
+        let (parts, _stages) = open(&config, &clock, |port| {
+            let inner = TcpNetwork::listen_as(&config, port)?;
+            Ok(Counted { inner, calls: calls.clone() })
+        });
+        let client = FixClient::connect(parts.gateways[0].address(), "A");
+        let (gateways, core) = (parts.gateways, parts.core);
+        let (now, seq, batches) = (START, 1, 0);
+        let mut venue = Self { gateways, core, clock, now, calls, client, seq, batches, _dir: dir };
+        venue.pass(0);
+        venue.client.send("A", "98=0|108=30");
+        venue.seq += 1;
+        wait_for("the logon is answered", || {
+            venue.turn();
+            venue.client.pending().iter().any(|message| message.kind() == "A")
+        });
+        venue
+    }
+
+    /// Two turns of each gateway and one of the core between them; returns the allocations in them.
+    fn turn(&mut self) -> u64 {
+        let before = allocations();
+        for core_too in [true, false] {
+            for gateway in &mut self.gateways {
+                gateway.do_work();
+            }
+            if core_too {
+                self.core.do_work();
+            }
+        }
+        allocations() - before
+    }
+
+    /// So much time passes.
+    fn pass(&mut self, ns: u64) {
+        self.now += ns;
+        self.clock.set(Timestamp(self.now));
+        self.client.sending_time = Some(fix_time(Duration::from_nanos(self.now)));
+    }
+
+    /// Sends a batch; `turned` hears how many allocations each turn made until it is answered. Returns the answers.
+    fn send(&mut self, mut turned: impl FnMut(u64)) -> u64 {
+        let (bytes, next) = batch(&self.client, self.batches, self.seq);
+        (self.seq, self.batches) = (next, self.batches + 1);
+        self.client.send_raw(&bytes);
+        // The system may take its time to bring the bytes.
+        let mut answers = 0;
+        wait_for("all is answered", || {
+            turned(self.turn());
+            answers += self.client.pending().len() as u64;
+            answers >= ANSWERS
+        });
+        answers
+    }
+}
+
 #[test]
 fn what_comes_together_takes_one_read_one_write_and_no_memory() {
     what_comes_together_takes_little(1);
@@ -160,71 +252,61 @@ fn who_was_handed_over_takes_no_more() {
 /// The client's session is with the last of so many gateways.
 #[track_caller]
 fn what_comes_together_takes_little(gateways: usize) {
-    let dir = tempfile::tempdir().expect("a directory");
-    let mut config = small_config(&dir.path().join("journal"));
-    config.threads.gateways = gateways;
-    // No segment is begun meanwhile: that takes memory, once in many thousands of orders.
-    config.journal.segment_bytes = 64 << 20;
-    let clock = ManualClock::default();
-    clock.set(Timestamp(START));
-    let calls = Arc::new(Calls::default());
-    let (parts, _stages) = open(&config, &clock, |port| {
-        let inner = TcpNetwork::listen_as(&config, port)?;
-        Ok(Counted { inner, calls: calls.clone() })
-    });
-    let (mut gateways, mut core) = (parts.gateways, parts.core);
-    let address = gateways[0].address();
-    let mut turn = || {
-        let before = allocations();
-        for core_too in [true, false] {
-            for gateway in &mut gateways {
-                gateway.do_work();
-            }
-            if core_too {
-                core.do_work();
-            }
-        }
-        allocations() - before
-    };
-
-    let mut client = FixClient::connect(address, "A");
-    client.sending_time = Some(fix_time(Duration::from_nanos(START)));
-    client.send("A", "98=0|108=30");
-    wait_for("the logon is answered", || {
-        turn();
-        client.pending().iter().any(|message| message.kind() == "A")
-    });
-    let mut seq = 2;
-    let mut before = [0; 4];
+    let mut venue = Venue::start(gateways);
+    let mut before = [0; 5];
     let (mut turns, mut reports) = (0, 0);
     for number in 0..WARM_UP + BATCHES {
         if number == WARM_UP {
-            (before, turns, reports) = (calls.get(), 0, 0);
+            (before, turns, reports) = (venue.calls.get(), 0, 0);
         }
-        let now = START + number * SECOND / 1_000;
-        clock.set(Timestamp(now));
-        client.sending_time = Some(fix_time(Duration::from_nanos(now)));
-        let (bytes, next) = batch(&client, number, seq);
-        seq = next;
-        client.send_raw(&bytes);
-        // The system may take its time to bring the bytes.
-        let mut answers = 0;
-        wait_for("all is answered", || {
-            let allocated = turn();
+        reports += venue.send(|allocated| {
             turns += 1;
             assert!(
                 number < WARM_UP || allocated == 0,
                 "{allocated} allocations in batch {number}"
             );
-            answers += client.pending().len() as u64;
-            answers >= ANSWERS
         });
-        reports += answers;
+        venue.pass(SECOND / 1_000);
     }
     assert_eq!(reports, BATCHES * ANSWERS);
-    let after = calls.get();
-    let [reads, looks, writes, interests] = std::array::from_fn(|at| after[at] - before[at]);
+    let after = venue.calls.get();
+    let [reads, looks, writes, interests, told] = std::array::from_fn(|at| after[at] - before[at]);
     // Two turns of the gateway each.
     assert!(reads + looks <= 2 * turns, "{reads} reads and {looks} looks in {turns} turns");
-    assert_eq!((reads, writes, interests), (BATCHES, BATCHES, 0), "one each for a batch");
+    assert_eq!((reads, writes), (BATCHES, BATCHES), "one each for a batch");
+    assert_eq!((interests, told), (0, 0), "the poll has nothing to do with it");
+}
+
+#[test]
+fn the_poll_tells_of_a_busy_connection_when_it_pauses_or_nobody_reads() {
+    /// Longer than a connection stays hot.
+    const PAUSE: u64 = SECOND / 100;
+    /// Turns among which the gateway polls, though connections are hot.
+    const POLLED: u32 = 100;
+    let mut venue = Venue::start(1);
+    for parks in [false, true] {
+        venue.pass(PAUSE);
+        venue.turn();
+        let [.., interests, told] = venue.calls.get();
+        // Who has something once and no more stays where he is.
+        assert_eq!(venue.send(|_| {}), ANSWERS);
+        for _ in 0..POLLED {
+            venue.turn();
+        }
+        let [.., now_interests, now_told] = venue.calls.get();
+        assert_eq!((now_interests, now_told), (interests, told + 1));
+        venue.pass(SECOND / 1_000);
+        assert_eq!(venue.send(|_| {}), ANSWERS);
+        for _ in 0..POLLED {
+            venue.turn();
+        }
+        assert_eq!(venue.calls.get()[3], interests + 1, "it is left to the reads");
+        if parks {
+            venue.gateways[0].park(Duration::ZERO);
+        } else {
+            venue.pass(PAUSE);
+            venue.turn();
+        }
+        assert_eq!(venue.calls.get()[3], interests + 2, "it is left to the poll");
+    }
 }

@@ -200,7 +200,7 @@ impl<C: Clock, N: Network> Agent for MarketDataAgent<C, N> {
 
     /// Until a socket has something, or the next publication.
     fn park(&mut self, limit: Duration) {
-        if self.acceptor.has_ready() {
+        if self.acceptor.cool_all(&mut self.desk) || self.acceptor.has_ready() {
             return;
         }
         let now = self.acceptor.now();

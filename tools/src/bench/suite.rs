@@ -52,7 +52,8 @@ pub const REQUESTS_MAX: f64 = 3_000_000.0;
 /// Requests that wait for their answers at full speed of the echo, whose ends must never wait for each other with full sockets.
 const ECHO_IN_FLIGHT: u64 = 512;
 /// Seconds for which the venue is measured before the echo has its turn again: the machine's own speed changes
-/// within seconds, when a host moves its processors.
+/// within seconds, when a host moves its processors. It is long beside the time between two looks of the follower, and
+/// the pause before an echo is longer than that: else its work would fall into the echo's turns.
 pub const SLICE_SECONDS: f64 = 0.1;
 /// Parts of a run at full speed, between which the echo has its turns.
 const FULL_SPEED_SLICES: usize = 10;
