@@ -348,7 +348,9 @@ impl World {
                 let is_lost = matches!(
                     error,
                     StartError::Journal(
-                        OpenError::Corrupt { .. } | OpenError::VersionMismatch { .. }
+                        OpenError::Corrupt { .. }
+                            | OpenError::MissingSegment { .. }
+                            | OpenError::VersionMismatch { .. }
                     )
                 );
                 let oracle = if is_lost { Oracle::Acknowledged } else { Oracle::Liveness };
