@@ -29,7 +29,7 @@ use crate::{
 
 /// Time between two looks at the journal when there was nothing, at the least and, when there is
 /// nothing for longer, at the most.
-const INTERVAL: Duration = Duration::from_millis(10);
+pub const INTERVAL: Duration = Duration::from_millis(10);
 /// See `INTERVAL`; also what a stop may have to wait for.
 pub const INTERVAL_MAX: Duration = Duration::from_millis(50);
 

@@ -11,6 +11,7 @@ use ironbook_benches::{
 };
 use ironbook_gateway::{
     config::Config,
+    follower,
     histogram::Distribution,
     stages::{Pace as Measured, Stage, StageTimes},
     venue::Venue,
@@ -52,9 +53,10 @@ pub const REQUESTS_MAX: f64 = 3_000_000.0;
 /// Requests that wait for their answers at full speed of the echo, whose ends must never wait for each other with full sockets.
 const ECHO_IN_FLIGHT: u64 = 512;
 /// Seconds for which the venue is measured before the echo has its turn again: the machine's own speed changes
-/// within seconds, when a host moves its processors. It is long beside the time between two looks of the follower, and
-/// the pause before an echo is longer than that: else its work would fall into the echo's turns.
+/// within seconds, when a host moves its processors. Long beside the time between two looks of the follower, so that
+/// what it does for a turn is done in the turn.
 pub const SLICE_SECONDS: f64 = 0.1;
+const _: () = assert!(SLICE_SECONDS * 1e3 >= 10.0 * follower::INTERVAL.as_millis() as f64);
 /// Parts of a run at full speed, between which the echo has its turns.
 const FULL_SPEED_SLICES: usize = 10;
 /// Share of each part of a paced run that is not recorded: the other has left the caches, and threads wake up.
@@ -301,6 +303,7 @@ fn beside_echo(
     let nothing = OpenLoop { done: 0, latency: latency_histogram(), duration: Duration::ZERO };
     let (mut venues, mut echoes) = (nothing.clone(), nothing);
     let rest = time_to_sleep(&config);
+    assert!(rest > follower::INTERVAL, "the follower would work for the venue in the echo's turn");
     let mut sending = Ok(());
     while (venues.done as usize) < count && sending.is_ok() {
         let slice = slice.min(count - venues.done as usize);
