@@ -1,7 +1,8 @@
 //! Accepts connections, reads messages for sessions, writes what these have to say.
 //!
-//! It reads sockets without waiting. Connections that were busy a moment ago are read directly; all
-//! others are looked at through the system's poll, which costs the same for one as for a thousand.
+//! It reads sockets without waiting. Connections that were busy a moment ago are hot: they are read directly, and
+//! the system's poll need not know of them. All others are looked at through it, which costs the same for one as
+//! for a thousand; while the gateway [waits](Acceptor::wait) these are all.
 
 use std::{
     collections::VecDeque,
@@ -178,10 +179,10 @@ struct Line<S> {
     /// The system was asked to say so.
     waits_for_room: bool,
     /// The poll tells of it.
-    watched: bool,
+    registered: bool,
     dirty: bool,
     hot: bool,
-    /// When it became hot, if it is.
+    /// When it became hot the last time.
     hot_since: Timestamp,
     ready: bool,
 }
@@ -369,8 +370,8 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
             let outcome = match outcome {
                 Ok(()) if waits != line.waits_for_room => {
                     line.waits_for_room = waits;
-                    let watched = line.watch(&mut self.network, number);
-                    let told = watched.and_then(|()| {
+                    let registered = line.register(&mut self.network, number);
+                    let told = registered.and_then(|()| {
                         self.network.tell_of_room(line.io.stream_mut(), number, waits)
                     });
                     told.map_err(WriteFailure::Broken)
@@ -396,8 +397,24 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
     }
 
     /// Asks the system which sockets have something, and the other gateways.
-    pub fn poll(&mut self, timeout: Duration, now: Timestamp) -> usize {
-        self.unwatch_hot();
+    pub fn poll(&mut self, now: Timestamp) -> usize {
+        self.deregister_hot();
+        self.poll_within(Duration::ZERO, now)
+    }
+
+    /// Waits until a socket has something, or another gateway, for at most `limit`. Nobody reads meanwhile, so all
+    /// connections are left to the poll; where some were not, it does not wait, as they are to be read once more.
+    pub fn wait(&mut self, sessions: &mut impl Sessions, limit: Duration, now: Timestamp) {
+        if !self.has_hot() {
+            self.poll_within(limit, now);
+            return;
+        }
+        while self.has_hot() {
+            self.cool(sessions, 0);
+        }
+    }
+
+    fn poll_within(&mut self, timeout: Duration, now: Timestamp) -> usize {
         // Whoever is back has closed his connection before: the end of that is found first.
         let given = self.hand_over.waiting();
         let timeout = if self.hand_over.has_news() { Duration::ZERO } else { timeout };
@@ -429,13 +446,13 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
 
     /// Lets the poll tell nothing of connections that go on having something while they are hot, as they are read
     /// anyway: the system would note each of their messages for the poll before the read gets it.
-    fn unwatch_hot(&mut self) {
+    fn deregister_hot(&mut self) {
         for &number in &self.lines.hot {
             if let Some(line) = &mut self.lines.lines[number]
                 && line.last_read > line.hot_since
                 && !line.waits_for_room
             {
-                line.unwatch(&mut self.network);
+                line.deregister(&mut self.network);
             }
         }
     }
@@ -446,7 +463,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
         for taken in 0..most {
             let Some((number, mut line)) = self.hand_over.take() else { return taken };
             assert!(self.lines.lines[number].is_none(), "numbers are of all gateways");
-            if let Err(error) = line.watch(&mut self.network, number) {
+            if let Err(error) = line.register(&mut self.network, number) {
                 let peer = line.io.peer();
                 self.guard.log(now, format_args!("{peer} can't be handed over: {error}"));
                 self.hand_over.tell_closed(number);
@@ -559,19 +576,9 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
     fn cool(&mut self, sessions: &mut impl Sessions, index: usize) {
         let number = self.lines.cool(index);
         let Some(line) = &mut self.lines.lines[number] else { return };
-        if let Err(error) = line.watch(&mut self.network, number) {
+        if let Err(error) = line.register(&mut self.network, number) {
             self.close(sessions, number, &format!("the system can't tell of it: {error}"));
         }
-    }
-
-    /// Leaves all connections to the poll, so that it ends a park when they have something; says whether there were
-    /// any, which are to be read once more before.
-    pub fn cool_all(&mut self, sessions: &mut impl Sessions) -> bool {
-        let any = self.has_hot();
-        while self.has_hot() {
-            self.cool(sessions, 0);
-        }
-        any
     }
 
     /// Reads a connection and handles its messages; returns how many, and whether there may be
@@ -784,7 +791,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
     /// Hands a connection over to a gateway that has room for it, with its Logon and what came behind that.
     fn hand_over(&mut self, number: usize, gateway: usize) {
         let Some(mut line) = self.lines.lines[number].take() else { return };
-        line.unwatch(&mut self.network);
+        line.deregister(&mut self.network);
         self.lines.forget(number);
         let peer = line.io.peer();
         // The other gateway reads what is there before it asks the socket for more.
@@ -824,7 +831,7 @@ impl<C: Clock, N: Network> Acceptor<C, N> {
 
     fn close(&mut self, sessions: &mut impl Sessions, number: usize, reason: &str) {
         let Some(mut line) = self.lines.lines[number].take() else { return };
-        line.unwatch(&mut self.network);
+        line.deregister(&mut self.network);
         let peer = line.io.peer();
         if !self.hand_over.tell_closed(number) {
             self.guard.closed(peer.ip());
@@ -930,7 +937,7 @@ impl<S: Read + Write> Line<S> {
             ending: None,
             blocked: false,
             waits_for_room: false,
-            watched: true,
+            registered: true,
             dirty: false,
             hot: false,
             hot_since: now,
@@ -939,19 +946,23 @@ impl<S: Read + Write> Line<S> {
     }
 
     /// Lets the poll tell of it, if it does not yet.
-    fn watch(&mut self, network: &mut impl Network<Stream = S>, number: usize) -> io::Result<()> {
-        if !self.watched {
+    fn register(
+        &mut self,
+        network: &mut impl Network<Stream = S>,
+        number: usize,
+    ) -> io::Result<()> {
+        if !self.registered {
             network.register(self.io.stream_mut(), number)?;
-            self.watched = true;
+            self.registered = true;
         }
         Ok(())
     }
 
     /// Lets the poll tell nothing of it.
-    fn unwatch(&mut self, network: &mut impl Network<Stream = S>) {
-        if self.watched {
+    fn deregister(&mut self, network: &mut impl Network<Stream = S>) {
+        if self.registered {
             network.deregister(self.io.stream_mut());
-            self.watched = false;
+            self.registered = false;
         }
     }
 }
@@ -1168,7 +1179,7 @@ mod tests {
         let mut acceptor = Acceptor::new(&config, bound, ManualClock::default(), network);
         acceptor.watch = watches.gateways.remove(0).turns;
         acceptor.watch.begin_turn();
-        acceptor.poll(Duration::ZERO, Timestamp(1));
+        acceptor.poll(Timestamp(1));
         let tell = |acceptor: &mut Acceptor<_, _>| {
             let mut tell = |number| acceptor.lines.output(number).map(|output| output.push(b'x'));
             (0..pipes.len()).filter_map(&mut tell).count()

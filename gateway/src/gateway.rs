@@ -240,7 +240,7 @@ impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
         self.turns = self.turns.wrapping_add(1);
         let poll = !self.acceptor.has_hot() || self.turns.is_multiple_of(TURNS_PER_POLL);
         if poll {
-            done += self.acceptor.poll(Duration::ZERO, now);
+            done += self.acceptor.poll(now);
             done += self.acceptor.take_verdicts();
             done += self.keep_time(now);
             let half = self.output_max / 2;
@@ -252,13 +252,11 @@ impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
     }
 
     fn park(&mut self, limit: Duration) {
-        if self.acceptor.cool_all(&mut self.desk) {
-            return;
-        }
         let now = self.acceptor.now();
         let until_due =
             self.next_deadline().map(|due| Duration::from_nanos(due.0.saturating_sub(now.0)));
-        self.acceptor.poll(until_due.map_or(limit, |due| due.min(limit)), now);
+        let limit = until_due.map_or(limit, |due| due.min(limit));
+        self.acceptor.wait(&mut self.desk, limit, now);
     }
 
     /// The core's frames end no park: they are no matter only where the core is on the same thread.
@@ -271,7 +269,7 @@ impl<C: Clock, N: Network> Agent for GatewayAgent<C, N> {
         let now = self.acceptor.now();
         if !self.acceptor.is_winding_up() {
             // Whoever is gone already is not logged out, which would take a number of his session.
-            self.acceptor.poll(Duration::ZERO, now);
+            self.acceptor.poll(now);
             self.acceptor.read_all(&mut self.desk, now);
         }
         let late = self.acceptor.wind_up(&mut self.desk, now);

@@ -9,13 +9,13 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use common::{
-    FixClient, Flaw, cancel, fix_time, limit, replace, small_config,
+    FixClient, Flaw, Msg, cancel, fix_time, limit, replace, small_config,
     stepped::{SECOND, START, open},
     wait_for,
 };
@@ -41,6 +41,8 @@ struct Calls {
     interests: AtomicU64,
     /// Connections that it told of.
     told: AtomicU64,
+    /// Whether the system refuses to tell of any more.
+    refuses: AtomicBool,
 }
 
 impl Calls {
@@ -105,6 +107,9 @@ impl Network for Counted<TcpNetwork> {
 
     fn register(&mut self, stream: &mut Self::Stream, number: usize) -> io::Result<()> {
         count(&self.calls.interests);
+        if self.calls.refuses.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         self.inner.register(&mut stream.inner, number)
     }
 
@@ -169,6 +174,8 @@ struct Venue {
     client: FixClient,
     /// Number of the client's next message.
     seq: u64,
+    /// Number of the last message that the client got.
+    received: u64,
     /// Batches that were sent.
     batches: u64,
     _dir: tempfile::TempDir,
@@ -190,16 +197,39 @@ impl Venue {
         });
         let client = FixClient::connect(parts.gateways[0].address(), "A");
         let (gateways, core) = (parts.gateways, parts.core);
-        let (now, seq, batches) = (START, 1, 0);
-        let mut venue = Self { gateways, core, clock, now, calls, client, seq, batches, _dir: dir };
+        let mut venue = Self {
+            gateways,
+            core,
+            clock,
+            now: START,
+            calls,
+            client,
+            seq: 1,
+            received: 0,
+            batches: 0,
+            _dir: dir,
+        };
         venue.pass(0);
-        venue.client.send("A", "98=0|108=30");
-        venue.seq += 1;
-        wait_for("the logon is answered", || {
-            venue.turn();
-            venue.client.pending().iter().any(|message| message.kind() == "A")
-        });
+        venue.log_on();
         venue
+    }
+
+    /// Logs the client on, who goes on with his numbers.
+    fn log_on(&mut self) {
+        self.client.next_out = self.seq;
+        self.client.send("A", "98=0|108=30");
+        self.seq += 1;
+        wait_for("the logon is answered", || {
+            self.turn();
+            self.pending().iter().any(|message| message.kind() == "A")
+        });
+    }
+
+    /// What the client got since he looked last.
+    fn pending(&mut self) -> Vec<Msg> {
+        let pending = self.client.pending();
+        self.received = pending.last().map_or(self.received, Msg::seq);
+        pending
     }
 
     /// Two turns of each gateway and one of the core between them; returns the allocations in them.
@@ -214,6 +244,12 @@ impl Venue {
             }
         }
         allocations() - before
+    }
+
+    /// Changes of what the system is to tell of, and connections that it told of.
+    fn polled(&self) -> (u64, u64) {
+        let [.., interests, told] = self.calls.get();
+        (interests, told)
     }
 
     /// So much time passes.
@@ -232,7 +268,7 @@ impl Venue {
         let mut answers = 0;
         wait_for("all is answered", || {
             turned(self.turn());
-            answers += self.client.pending().len() as u64;
+            answers += self.pending().len() as u64;
             answers >= ANSWERS
         });
         answers
@@ -287,26 +323,46 @@ fn the_poll_tells_of_a_busy_connection_when_it_pauses_or_nobody_reads() {
     for parks in [false, true] {
         venue.pass(PAUSE);
         venue.turn();
-        let [.., interests, told] = venue.calls.get();
+        let (interests, told) = venue.polled();
         // Who has something once and no more stays where he is.
         assert_eq!(venue.send(|_| {}), ANSWERS);
         for _ in 0..POLLED {
             venue.turn();
         }
-        let [.., now_interests, now_told] = venue.calls.get();
-        assert_eq!((now_interests, now_told), (interests, told + 1));
+        assert_eq!(venue.polled(), (interests, told + 1));
         venue.pass(SECOND / 1_000);
         assert_eq!(venue.send(|_| {}), ANSWERS);
         for _ in 0..POLLED {
             venue.turn();
         }
-        assert_eq!(venue.calls.get()[3], interests + 1, "it is left to the reads");
+        assert_eq!(venue.polled(), (interests + 1, told + 1), "it is left to the reads");
         if parks {
             venue.gateways[0].park(Duration::ZERO);
         } else {
             venue.pass(PAUSE);
             venue.turn();
         }
-        assert_eq!(venue.calls.get()[3], interests + 2, "it is left to the poll");
+        assert_eq!(venue.polled().0, interests + 2, "it is left to the poll");
     }
+}
+
+#[test]
+fn a_connection_that_the_system_cannot_tell_of_any_more_is_closed_and_loses_nothing() {
+    let mut venue = Venue::start(1);
+    let (interests, _) = venue.polled();
+    for _ in 0..WARM_UP {
+        venue.pass(SECOND / 1_000);
+        assert_eq!(venue.send(|_| {}), ANSWERS);
+    }
+    assert_eq!(venue.polled().0, interests + 1, "it is left to the reads");
+    venue.calls.refuses.store(true, Ordering::Relaxed);
+    venue.gateways[0].park(Duration::ZERO);
+    assert!(venue.client.is_closed());
+    venue.calls.refuses.store(false, Ordering::Relaxed);
+    venue.client = FixClient::connect(venue.gateways[0].address(), "A");
+    let received = venue.received;
+    venue.pass(SECOND);
+    venue.log_on();
+    assert_eq!(venue.received, received + 1, "the answer to the Logon comes next");
+    assert_eq!(venue.send(|_| {}), ANSWERS);
 }

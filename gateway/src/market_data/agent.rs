@@ -183,7 +183,7 @@ impl<C: Clock, N: Network> Agent for MarketDataAgent<C, N> {
     fn do_work(&mut self) -> usize {
         let more = self.follow();
         let now = self.acceptor.now();
-        let mut done = usize::from(more) + self.acceptor.poll(Duration::ZERO, now);
+        let mut done = usize::from(more) + self.acceptor.poll(now);
         done += self.acceptor.take_verdicts();
         done += self.acceptor.read_all(&mut self.desk, now);
         if now >= self.next_look {
@@ -200,7 +200,7 @@ impl<C: Clock, N: Network> Agent for MarketDataAgent<C, N> {
 
     /// Until a socket has something, or the next publication.
     fn park(&mut self, limit: Duration) {
-        if self.acceptor.cool_all(&mut self.desk) || self.acceptor.has_ready() {
+        if self.acceptor.has_ready() {
             return;
         }
         let now = self.acceptor.now();
@@ -208,7 +208,7 @@ impl<C: Clock, N: Network> Agent for MarketDataAgent<C, N> {
             true => Duration::from_nanos(self.next_publication.0.saturating_sub(now.0)),
             false => PARK_MAX,
         };
-        self.acceptor.poll(limit.max(due).min(PARK_MAX), now);
+        self.acceptor.wait(&mut self.desk, limit.max(due).min(PARK_MAX), now);
     }
 
     /// The journal wakes nobody.
