@@ -3,9 +3,9 @@
 //! Open loop: each request has an intended time, and its latency counts from there, whether or not
 //! it could be sent then; a venue that stalls can't hide it. It ends when the bytes of the answer have
 //! been read off the socket. What is due soon is encoded ahead, and where requests are far apart a block
-//! of them, with the answers to the last block decoded before, when nothing is waited for. So between the
-//! two are sockets and the venue, and neither the client's own work on its messages nor what that leaves
-//! in the caches.
+//! of them, or all of a flow, with the answers to the last block decoded before, when nothing is waited
+//! for. So between the two are sockets and the venue, and neither the client's own work on its messages
+//! nor what that leaves in the caches, but for the first request of a block.
 
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
@@ -94,6 +94,11 @@ impl Pace {
             _ => 1,
         }
     }
+
+    /// How long ahead of its time a request is encoded, ns.
+    fn ahead_ns(self) -> u64 {
+        if self.held_max() > 1 { BLOCK_NS } else { ENCODED_AHEAD_NS }
+    }
 }
 
 /// What came of it.
@@ -141,6 +146,12 @@ const BLOCK_NS: u64 = 20_000_000;
 
 /// Most requests of a block: they and the answers to as many take 20 to 40 µs.
 const BLOCK_MAX: usize = 64;
+
+/// Longest time that encoding a request of a flow takes that is encoded whole, ns: its time begins so much later.
+const ENCODING_NS_MAX: u64 = 2_000;
+
+/// Room for the answers to a request of such a flow, bytes; with less they are decoded between two requests.
+const ANSWERS_BYTES: usize = 1_024;
 
 /// How long before its first request is due a block is encoded at the latest, ns, though nothing has come back.
 const BLOCK_LATEST_NS: u64 = 50_000;
@@ -259,6 +270,8 @@ pub struct Load<'a> {
     held: VecDeque<Held>,
     /// Most of them.
     held_max: usize,
+    /// How long ahead of its time one is encoded, ns.
+    ahead_ns: u64,
     /// Whether anything has been read since a request was sent.
     has_read: bool,
     answered: u64,
@@ -290,6 +303,7 @@ impl<'a> Load<'a> {
             intended: Vec::new(),
             held: VecDeque::new(),
             held_max: options.pace.held_max(),
+            ahead_ns: options.pace.ahead_ns(),
             has_read: false,
             answered: 0,
             report: LoadReport::new(),
@@ -306,13 +320,50 @@ impl<'a> Load<'a> {
         &mut self,
         flow: impl Iterator<Item = FlowEvent>,
         warm_up: u64,
+        progress: impl FnMut(u64),
+    ) -> Result<(), ClientError> {
+        self.send_from(SystemClock.now().0, flow, warm_up, progress)
+    }
+
+    /// The same, with all of the flow encoded before its time begins, and its answers decoded when it is over,
+    /// where requests are so far apart that they would be encoded by blocks. There are no first requests of a
+    /// block then, which take longer: there would be more than one in a hundred. As nothing is decoded meanwhile,
+    /// the flow must be over within a heartbeat interval, and within [`LoadOptions::silence_max`].
+    ///
+    /// # Errors
+    /// As for [`Load::send`].
+    pub fn send_encoded(
+        &mut self,
+        flow: impl Iterator<Item = FlowEvent>,
+        warm_up: u64,
+        progress: impl FnMut(u64),
+    ) -> Result<(), ClientError> {
+        let pace = self.options.pace;
+        if pace.held_max() == 1 {
+            return self.send(flow, warm_up, progress);
+        }
+        let flow: Vec<_> = flow.collect();
+        self.clients.iter_mut().for_each(|client| client.make_room(flow.len() * ANSWERS_BYTES));
+        (self.held_max, self.ahead_ns) = (flow.len().max(1), u64::MAX);
+        let start = SystemClock.now().0 + flow.len() as u64 * ENCODING_NS_MAX;
+        let ended = self.send_from(start, flow.into_iter(), warm_up, progress);
+        (self.held_max, self.ahead_ns) = (pace.held_max(), pace.ahead_ns());
+        ended
+    }
+
+    /// Sends a flow whose time begins at `start`, ns since 1970.
+    fn send_from(
+        &mut self,
+        start: u64,
+        flow: impl Iterator<Item = FlowEvent>,
+        warm_up: u64,
         mut progress: impl FnMut(u64),
     ) -> Result<(), ClientError> {
-        self.start = SystemClock.now().0;
+        self.start = start;
         self.numbered_before = self.intended.len() as u64;
         self.warm_up_to = self.numbered_before + warm_up;
         let ended = self.send_all(flow, &mut progress).map_err(|reason| self.last_words(reason));
-        self.took_before += SystemClock.now().0 - self.start;
+        self.took_before += SystemClock.now().0.saturating_sub(start);
         self.report.duration = Duration::from_nanos(self.took_before);
         self.report.unanswered = self.waiting();
         progress(self.report.requests());
@@ -420,13 +471,12 @@ impl<'a> Load<'a> {
         flow: &mut std::iter::Peekable<impl Iterator<Item = FlowEvent>>,
         now: u64,
     ) {
-        let ahead = if self.held_max > 1 { BLOCK_NS } else { ENCODED_AHEAD_NS };
         let mut is_any_late = false;
         while let Some(event) = flow.peek() {
             let client = self.client_of(event);
-            if self.clients[client].queued_bytes() >= QUEUED_BYTES_MAX
-                || self.held.len() >= self.held_max
-            {
+            let is_full =
+                self.held.is_empty() && self.clients[client].queued_bytes() >= QUEUED_BYTES_MAX;
+            if is_full || self.held.len() >= self.held_max {
                 break;
             }
             let number = self.intended.len() as u64 - self.numbered_before;
@@ -437,7 +487,7 @@ impl<'a> Load<'a> {
                 Pace::Recorded(speed) => self.start + (event.at_ns as f64 / speed) as u64,
             };
             let is_late = intended <= now;
-            if intended > now + ahead
+            if intended > now.saturating_add(self.ahead_ns)
                 || (!is_late && is_any_late)
                 || self.is_too_early_for_a_block(intended, now)
             {
@@ -542,13 +592,13 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// Reads what came. Answers to all of a block but the last are decoded when that one's have come.
+    /// Reads what came. Answers to a block are decoded when something has come after the last of it was sent.
     #[inline]
     fn receive(&mut self) -> Result<(), ClientError> {
         for client in &mut self.clients {
             self.has_read |= client.read()? > 0;
         }
-        let is_quiet = self.held.is_empty() || self.held_max == 1;
+        let is_quiet = self.held_max == 1 || (self.held.is_empty() && self.has_read);
         self.decode(|client| is_quiet || client.must_decode())
     }
 
@@ -618,5 +668,7 @@ mod tests {
         assert_eq!([0.5, 50.0, 100.0, 1_000.0].map(per_second), [1, 1, 2, 20]);
         assert_eq!([3_200.0, 10_000.0, 10_001.0, 1e6].map(per_second), [64, 64, 1, 1]);
         assert_eq!((Pace::Unlimited.held_max(), Pace::Recorded(1.0).held_max()), (1, 1));
+        let ahead = [10_000.0, 10_001.0].map(|rate| Pace::PerSecond(rate).ahead_ns());
+        assert_eq!(ahead, [BLOCK_NS, ENCODED_AHEAD_NS]);
     }
 }

@@ -127,6 +127,19 @@ fn socket_and_load_answer_every_request() {
     assert!(report.duration + pause <= elapsed, "a pause between flows is no part of them");
     let longest = Duration::from_nanos(report.latency.max());
     assert!(longest <= report.duration + report.duration / 100, "each flow has its own time");
+
+    let encoded = LoadOptions { prefix: "encoded-".into(), ..blocks };
+    let mut load = Load::log_on(&encoded).expect("a session");
+    let mut flow = Synthetic::new(4, 1, Mix::default(), SCALES);
+    let begun = Instant::now();
+    load.send_encoded(flow.by_ref().take(700), 0, |_| {}).expect("answers");
+    load.send(flow.by_ref().take(100), 0, |_| {}).expect("answers");
+    load.send_encoded(flow.take(0), 0, |_| {}).expect("nothing to wait for");
+    let elapsed = begun.elapsed();
+    let report = load.log_out().expect("a load");
+    assert_eq!((report.requests(), report.unanswered, report.latency.len()), (800, 0, 800));
+    let even = Duration::from_micros((699 + 99) * 200);
+    assert!(report.latency.min() > 1 && (even..=elapsed).contains(&report.duration));
     let ended = venue.stop().expect("it ends in order");
     let replayed = replay(dir.path());
     assert_eq!(replayed.engine.expect("an engine").state_hash(), ended.state_hash);

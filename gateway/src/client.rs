@@ -253,8 +253,10 @@ impl Client {
                 Err(error) => return Err(error.into()),
             }
         }
-        // What is held back moves to the front where it is worth it.
-        if self.written == self.output.len() || self.written >= OUT_BYTES / 2 {
+        // What is left moves to the front where it is worth it, but not what is held back: it goes out soon, and
+        // whoever holds it back has better things to do between two requests.
+        let is_all = self.written == self.output.len();
+        if is_all || (self.held_from.is_none() && self.written >= OUT_BYTES / 2) {
             self.output.drain(..self.written);
             self.queued_before += self.written as u64;
             self.written = 0;
@@ -318,6 +320,15 @@ impl Client {
     #[inline]
     pub fn has_read(&self) -> bool {
         !self.reads.is_empty() || self.is_closed
+    }
+
+    /// Makes room for so many bytes that are [read](Client::read) before any of them [must](Client::must_decode) be
+    /// decoded.
+    pub fn make_room(&mut self, bytes: usize) {
+        let room = self.filled + bytes + READ_BYTES_MIN;
+        if self.input.len() < room {
+            self.input.resize(room, 0);
+        }
     }
 
     /// Whether what was read should be decoded before more is: there is little room left, or no more will come.

@@ -310,7 +310,7 @@ fn beside_echo(
         thread::sleep(rest);
         let echo = open_loop::echo(slice as u64, rate, ECHO_IN_FLIGHT, warm_up)?;
         let begun = Instant::now();
-        sending = load.send(flow.by_ref().take(slice), warm_up, |_| {});
+        sending = load.send_encoded(flow.by_ref().take(slice), warm_up, |_| {});
         let duration = begun.elapsed();
         let venue = OpenLoop { done: slice as u64, latency: load.take_latency(), duration };
         each(&venue, &echo);
