@@ -32,9 +32,9 @@ use crate::{
 /// Requests are due at their own times, and latency counts from there: a pause can't hide the
 /// requests that waited for its end. Every point is measured --runs times in turn; figures are
 /// medians of the runs, `max` is that of all. Socket to socket is from when a request was due, encoded
-/// already, until the bytes of its answer were read; up to 10,000 requests a second the client encodes and
-/// decodes in blocks, when nothing is on its way. Where the time goes is measured in runs of their own. The
-/// knee is the last rate before p99 is more than ten times the least of the rates so far.
+/// already, until the bytes of its answer were read; up to 10,000 requests a second the client encodes all of
+/// a turn before it begins, and decodes it when it is over. Where the time goes is measured in runs of their
+/// own. The knee is the last rate before p99 is more than ten times the least of the rates so far.
 ///
 /// The ratio is to an echo of the same sizes over loopback TCP at the same rate, which decodes, matches and
 /// journals nothing: venue and echo take turns every 0.1 s, and the first tenth of a turn is not counted; at
