@@ -207,6 +207,41 @@ pub fn noise(duration: Duration) -> Histogram<u64> {
     gaps
 }
 
+/// Pages that [`pages_in_use`] touches in a round: those of a busy venue are of this order.
+pub const PAGES: usize = 1_000;
+
+/// Bytes of a page, and of what is read of it.
+const PAGE_BYTES: usize = 4_096;
+const LINE_BYTES: usize = 64;
+
+/// Time between two of its rounds.
+const ROUND: Duration = Duration::from_micros(100);
+
+/// Nanoseconds for a word of each of [`PAGES`] pages, again and again. A host that puts memory of its guests away, or
+/// moves it, shows here and nowhere else: the guest sees no fault, and an empty loop needs no memory.
+pub fn pages_in_use(duration: Duration) -> Histogram<u64> {
+    let mut rounds = latency_histogram();
+    // Written, so that the system gives a page for each.
+    let mut pages = vec![[1_u8; PAGE_BYTES]; PAGES];
+    let start = Instant::now();
+    let mut due = start;
+    while due - start < duration {
+        let begun = Instant::now();
+        if begun < due {
+            std::hint::spin_loop();
+            continue;
+        }
+        // Not all in the same lines of the cache.
+        for (page, line) in pages.iter_mut().zip((0..PAGE_BYTES / LINE_BYTES).cycle()) {
+            page[line * LINE_BYTES] = page[line * LINE_BYTES].wrapping_add(1);
+        }
+        std::hint::black_box(&pages);
+        rounds.saturating_record(begun.elapsed().as_nanos() as u64);
+        due = (due + ROUND).max(begun);
+    }
+    rounds
+}
+
 /// Bytes of the workload's NewOrderSingle and of its report, which the echo takes over.
 pub const REQUEST_BYTES: usize = 160;
 /// See [`REQUEST_BYTES`].

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, fs, path::Path, path::PathBuf, time::Duration};
 
 use ironbook_benches::{
-    distance::{MeasureError, NEAR_CPU, noise, pin},
+    distance::{MeasureError, NEAR_CPU, PAGES, noise, pages_in_use, pin},
     durability::sync_of_a_page,
 };
 use rustix::{
@@ -18,7 +18,7 @@ use crate::output::{Exit, Failure, Outcome, grouped, mib, say};
 
 /// Check whether this machine is fit for a venue, and say what to change.
 ///
-/// Changes nothing. Measures for about two seconds; what runs beside it is part of the answer. Exit
+/// Changes nothing. Measures for about three seconds; what runs beside it is part of the answer. Exit
 /// status: 0 fit, 1 something should be changed.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -32,6 +32,8 @@ pub struct Arguments {
 
 /// How long a loop that does nothing is watched.
 const NOISE: Duration = Duration::from_secs(1);
+/// How long pages in use are touched.
+const PAGES_TOUCHED: Duration = Duration::from_secs(1);
 /// Pages that are synced one by one.
 const SYNCS: u64 = 100;
 /// Oldest kernel that makes pages writable ahead of need (MADV_POPULATE_WRITE).
@@ -42,6 +44,8 @@ const PROCESSORS_MIN: usize = 4;
 const NOISE_P999_NS_MAX: u64 = 2_000;
 /// A longer pause is seen by clients.
 const NOISE_MAX_NS: u64 = 1_000_000;
+/// Pages in use that take longer than caches and translations do, in one of a hundred rounds, are waited for.
+const PAGES_P99_NS_MAX: u64 = 50_000;
 /// A disk whose sync takes longer makes durable acknowledgements slow.
 const SYNC_P50_US_MAX: f64 = 1_000.0;
 /// Room for a day of a busy venue.
@@ -68,6 +72,9 @@ pub struct Facts {
     free_bytes: u64,
     noise_p999_ns: u64,
     noise_max_ns: u64,
+    /// What pages in use take, median and p99.
+    pages_p50_ns: u64,
+    pages_p99_ns: u64,
     /// Median sync of a page in the directory, or why there is none.
     sync_p50_us: Result<f64, String>,
     /// Interrupts of devices that the core's processor had meanwhile, each with its number and its device.
@@ -126,7 +133,7 @@ impl Facts {
         let interrupts = || device_interrupts(&word("/proc/interrupts"), core_cpu);
         let interrupts_before = interrupts();
         // Threads of their own are pinned; this one may go on anywhere.
-        let gaps = on_processor(core_cpu, || noise(NOISE))?;
+        let (gaps, pages) = on_processor(core_cpu, || (noise(NOISE), pages_in_use(PAGES_TOUCHED)))?;
         // Not beside the core, as the venue has it: some disks interrupt whoever asked.
         let sync = on_processor(NEAR_CPU, || {
             tempfile::TempDir::new_in(place)
@@ -151,6 +158,8 @@ impl Facts {
             free_bytes: room.f_bavail.saturating_mul(room.f_frsize),
             noise_p999_ns: gaps.value_at_quantile(0.999),
             noise_max_ns: gaps.max(),
+            pages_p50_ns: pages.value_at_quantile(0.5),
+            pages_p99_ns: pages.value_at_quantile(0.99),
             sync_p50_us: sync
                 .map(|sync| sync.value_at_quantile(0.5) as f64 / 1e3)
                 .map_err(|error| format!("{}: {error}", place.display())),
@@ -261,6 +270,18 @@ pub fn judge(facts: &Facts) -> Vec<Check> {
         ),
         unless(facts.noise_p999_ns <= NOISE_P999_NS_MAX && facts.noise_max_ns <= NOISE_MAX_NS, Bad),
         "an empty loop was interrupted for so long; no venue can be steadier than that",
+    );
+    check(
+        "memory",
+        format!(
+            "{} pages in use: p50 {} ns, p99 {} ns",
+            grouped(PAGES as u64),
+            grouped(facts.pages_p50_ns),
+            grouped(facts.pages_p99_ns)
+        ),
+        unless(facts.pages_p99_ns <= PAGES_P99_NS_MAX, Bad),
+        "pages that were in use 0.1 ms ago were waited for: ask the host for memory that it neither shares nor moves; \
+         on a machine of your own sysctl kernel.numa_balancing=0",
     );
     let interrupts: Vec<_> = facts
         .core_interrupts
@@ -405,6 +426,8 @@ mod tests {
             free_bytes: 1 << 40,
             noise_p999_ns: 100,
             noise_max_ns: 40_000,
+            pages_p50_ns: 4_000,
+            pages_p99_ns: 9_000,
             sync_p50_us: Ok(90.0),
             core_interrupts: Vec::new(),
         }
@@ -432,7 +455,7 @@ mod tests {
     fn each_weakness_is_found_by_itself() {
         use Verdict::{Bad, Note};
         type Change = fn(&mut Facts);
-        let cases: [(&str, Verdict, Change); 14] = [
+        let cases: [(&str, Verdict, Change); 15] = [
             ("processors", Note, |facts| facts.processors = 2),
             ("kernel", Bad, |facts| facts.kernel = "5.10.0".to_owned()),
             ("clock source", Bad, |facts| facts.clock_source = "hpet".to_owned()),
@@ -445,6 +468,7 @@ mod tests {
             ("open files", Note, |facts| facts.open_files_max = 1_024),
             ("free space", Note, |facts| facts.free_bytes = 1 << 30),
             ("noise", Bad, |facts| facts.noise_max_ns = 5_000_000),
+            ("memory", Bad, |facts| facts.pages_p99_ns = 90_000),
             ("interrupts", Note, |facts| facts.core_interrupts.push(("36 disk".to_owned(), 1))),
             ("disk", Bad, |facts| facts.sync_p50_us = Err("EIO".to_owned())),
         ];
