@@ -207,11 +207,13 @@ pub fn noise(duration: Duration) -> Histogram<u64> {
     gaps
 }
 
-/// Pages that [`pages_in_use`] touches in a round: those of a busy venue are of this order.
+/// Pages that [`pages_in_use`] touches in a round, which takes some microseconds where all of them are there.
 pub const PAGES: usize = 1_000;
 
-/// Bytes of a page, and of what is read of it.
+/// Bytes of a page of memory.
 const PAGE_BYTES: usize = 4_096;
+
+/// Bytes of a line of the caches.
 const LINE_BYTES: usize = 64;
 
 /// Time between two of its rounds.

@@ -83,21 +83,31 @@ pub enum Pace {
     Recorded(f64),
 }
 
-impl Pace {
-    /// Most requests that are encoded ahead of their time: a block, where there is time for one between two of
-    /// them.
-    fn held_max(self) -> usize {
-        match self {
-            Self::PerSecond(rate) if 1e9 / rate >= BLOCK_GAP_MIN_NS => {
-                ((rate * BLOCK_NS as f64 / 1e9) as usize).clamp(1, BLOCK_MAX)
+/// How far ahead of their time requests are encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ahead {
+    /// Requests at the most.
+    requests: usize,
+    /// Time at the most, ns.
+    ns: u64,
+}
+
+impl Ahead {
+    /// A block, where there is time for one between two requests.
+    fn of(pace: Pace) -> Self {
+        match pace {
+            Pace::PerSecond(rate) if 1e9 / rate >= BLOCK_GAP_MIN_NS => {
+                let requests = (rate * BLOCK_NS as f64 / 1e9) as usize;
+                Self { requests: requests.clamp(1, BLOCK_MAX), ns: BLOCK_NS }
             }
-            _ => 1,
+            _ => Self { requests: 1, ns: ENCODED_AHEAD_NS },
         }
     }
 
-    /// How long ahead of its time a request is encoded, ns.
-    fn ahead_ns(self) -> u64 {
-        if self.held_max() > 1 { BLOCK_NS } else { ENCODED_AHEAD_NS }
+    /// Whether requests are encoded, and answers decoded, more than one at a time.
+    #[inline]
+    fn is_block(self) -> bool {
+        self.requests > 1
     }
 }
 
@@ -268,10 +278,8 @@ pub struct Load<'a> {
     intended: Vec<u64>,
     /// Requests that are encoded and held back until they are due, earliest first.
     held: VecDeque<Held>,
-    /// Most of them.
-    held_max: usize,
-    /// How long ahead of its time one is encoded, ns.
-    ahead_ns: u64,
+    /// Which these may be.
+    ahead: Ahead,
     /// Whether anything has been read since a request was sent.
     has_read: bool,
     answered: u64,
@@ -302,8 +310,7 @@ impl<'a> Load<'a> {
             warm_up_to: 0,
             intended: Vec::new(),
             held: VecDeque::new(),
-            held_max: options.pace.held_max(),
-            ahead_ns: options.pace.ahead_ns(),
+            ahead: Ahead::of(options.pace),
             has_read: false,
             answered: 0,
             report: LoadReport::new(),
@@ -327,27 +334,37 @@ impl<'a> Load<'a> {
 
     /// The same, with all of the flow encoded before its time begins, and its answers decoded when it is over,
     /// where requests are so far apart that they would be encoded by blocks. There are no first requests of a
-    /// block then, which take longer: there would be more than one in a hundred. As nothing is decoded meanwhile,
-    /// the flow must be over within a heartbeat interval, and within [`LoadOptions::silence_max`].
+    /// block then, which take longer: there would be more than one in a hundred.
     ///
     /// # Errors
     /// As for [`Load::send`].
+    ///
+    /// # Panics
+    /// When such a flow takes [`LoadOptions::silence_max`] or longer: as nothing is decoded meanwhile, the venue would
+    /// seem to be silent.
     pub fn send_encoded(
         &mut self,
         flow: impl Iterator<Item = FlowEvent>,
         warm_up: u64,
         progress: impl FnMut(u64),
     ) -> Result<(), ClientError> {
-        let pace = self.options.pace;
-        if pace.held_max() == 1 {
-            return self.send(flow, warm_up, progress);
-        }
+        let block = self.ahead;
+        let rate = match self.options.pace {
+            Pace::PerSecond(rate) if block.is_block() => rate,
+            _ => return self.send(flow, warm_up, progress),
+        };
         let flow: Vec<_> = flow.collect();
+        let (takes, silence_max) = (flow.len() as f64 / rate, self.options.silence_max);
+        assert!(
+            takes < silence_max.as_secs_f64(),
+            "{takes} s without a word, {silence_max:?} at the most"
+        );
         self.clients.iter_mut().for_each(|client| client.make_room(flow.len() * ANSWERS_BYTES));
-        (self.held_max, self.ahead_ns) = (flow.len().max(1), u64::MAX);
+        // At least two, as with a block.
+        self.ahead = Ahead { requests: flow.len().max(2), ns: u64::MAX };
         let start = SystemClock.now().0 + flow.len() as u64 * ENCODING_NS_MAX;
         let ended = self.send_from(start, flow.into_iter(), warm_up, progress);
-        (self.held_max, self.ahead_ns) = (pace.held_max(), pace.ahead_ns());
+        self.ahead = block;
         ended
     }
 
@@ -476,7 +493,7 @@ impl<'a> Load<'a> {
             let client = self.client_of(event);
             let is_full =
                 self.held.is_empty() && self.clients[client].queued_bytes() >= QUEUED_BYTES_MAX;
-            if is_full || self.held.len() >= self.held_max {
+            if is_full || self.held.len() >= self.ahead.requests {
                 break;
             }
             let number = self.intended.len() as u64 - self.numbered_before;
@@ -487,7 +504,7 @@ impl<'a> Load<'a> {
                 Pace::Recorded(speed) => self.start + (event.at_ns as f64 / speed) as u64,
             };
             let is_late = intended <= now;
-            if intended > now.saturating_add(self.ahead_ns)
+            if intended > now.saturating_add(self.ahead.ns)
                 || (!is_late && is_any_late)
                 || self.is_too_early_for_a_block(intended, now)
             {
@@ -512,7 +529,7 @@ impl<'a> Load<'a> {
     /// Whether a block has to wait: nothing has come back since a request was sent, and its own first one is not
     /// due soon.
     fn is_too_early_for_a_block(&self, due: u64, now: u64) -> bool {
-        self.held_max > 1
+        self.ahead.is_block()
             && self.held.is_empty()
             && self.waiting() > 0
             && !self.has_read
@@ -598,8 +615,14 @@ impl<'a> Load<'a> {
         for client in &mut self.clients {
             self.has_read |= client.read()? > 0;
         }
-        let is_quiet = self.held_max == 1 || (self.held.is_empty() && self.has_read);
-        self.decode(|client| is_quiet || client.must_decode())
+        let is_time = self.is_time_to_decode();
+        self.decode(|client| is_time || client.must_decode())
+    }
+
+    /// Whether nothing is waited for that decoding would hold up.
+    #[inline]
+    fn is_time_to_decode(&self) -> bool {
+        !self.ahead.is_block() || (self.held.is_empty() && self.has_read)
     }
 
     /// Takes what was read by those that it is time for.
@@ -661,14 +684,48 @@ fn count_outcome(message: &Message<'_>, report: &mut LoadReport) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        distance,
+        flow::{Mix, Synthetic},
+        workload::SCALES,
+    };
 
     #[test]
     fn blocks_are_for_rates_that_leave_time_for_them() {
-        let per_second = |rate| Pace::PerSecond(rate).held_max();
+        let per_second = |rate| Ahead::of(Pace::PerSecond(rate)).requests;
         assert_eq!([0.5, 50.0, 100.0, 1_000.0].map(per_second), [1, 1, 2, 20]);
         assert_eq!([3_200.0, 10_000.0, 10_001.0, 1e6].map(per_second), [64, 64, 1, 1]);
-        assert_eq!((Pace::Unlimited.held_max(), Pace::Recorded(1.0).held_max()), (1, 1));
-        let ahead = [10_000.0, 10_001.0].map(|rate| Pace::PerSecond(rate).ahead_ns());
-        assert_eq!(ahead, [BLOCK_NS, ENCODED_AHEAD_NS]);
+        let one = Ahead { requests: 1, ns: ENCODED_AHEAD_NS };
+        assert_eq!([Pace::Unlimited, Pace::Recorded(1.0)].map(Ahead::of), [one; 2]);
+    }
+
+    #[test]
+    fn answers_to_a_block_wait_for_that_to_its_last_request() {
+        let dir = tempfile::tempdir().unwrap();
+        let venue = distance::venue(dir.path()).expect("a venue");
+        let options = LoadOptions::new(venue.address(), Pace::PerSecond(1_000.0), "block-");
+        let mut load = Load::log_on(&options).expect("a session");
+        load.ahead = Ahead { requests: 3, ns: u64::MAX };
+        let flow = Synthetic::new(1, 1, Mix::default(), SCALES);
+        // Long before any of them is due.
+        load.start = SystemClock.now().0 + 60_000_000_000;
+        load.encode_due(&mut flow.take(9).peekable(), load.start - 59_000_000_000);
+        let due: Vec<_> = load.held.iter().map(|held| held.due).collect();
+        assert_eq!(due.len(), 3, "so many as there may be");
+        for now in due {
+            assert!(load.release_due(now));
+            load.clients[0].flush().expect("a connection");
+            assert!(!load.is_time_to_decode(), "nothing came back since");
+            while !load.has_read {
+                load.has_read |= load.clients[0].read().expect("a connection") > 0;
+            }
+            assert_eq!(load.is_time_to_decode(), load.held.is_empty());
+        }
+        while load.waiting() > 0 {
+            load.receive().expect("answers");
+        }
+        assert_eq!(load.answered, 3);
+        load.log_out().expect("it ends in order");
+        venue.stop().expect("it ends in order");
     }
 }

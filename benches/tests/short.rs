@@ -76,6 +76,8 @@ fn floors() {
     let ns = distance::copy(250, 1_000);
     assert!(ns.is_finite() && ns >= 0.0);
     assert!(!distance::noise(Duration::from_millis(5)).is_empty());
+    let rounds = distance::pages_in_use(Duration::from_millis(5));
+    assert!((1..=50).contains(&rounds.len()), "one every 0.1 ms: {}", rounds.len());
 }
 
 #[test]
@@ -144,6 +146,19 @@ fn socket_and_load_answer_every_request() {
     let replayed = replay(dir.path());
     assert_eq!(replayed.engine.expect("an engine").state_hash(), ended.state_hash);
     assert!(replayed.counts.commands > 1_400);
+}
+
+#[test]
+#[should_panic = "0.02 s without a word"]
+fn a_flow_that_is_encoded_whole_is_shorter_than_a_silence() {
+    let dir = tempfile::tempdir().unwrap();
+    let venue = distance::venue(dir.path()).expect("a venue");
+    let silence_max = Duration::from_millis(20);
+    let options = load_options(venue.address(), Pace::PerSecond(1_000.0), "long-");
+    let options = LoadOptions { silence_max, ..options };
+    let mut load = Load::log_on(&options).expect("a session");
+    let flow = Synthetic::new(1, 1, Mix::default(), SCALES);
+    let _ = load.send_encoded(flow.take(20), 0, |_| {});
 }
 
 #[test]
