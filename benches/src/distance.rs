@@ -272,7 +272,8 @@ pub fn echo(rounds: u64) -> Result<Histogram<u64>, MeasureError> {
 /// Requests that the echo answers at once at the most.
 pub(crate) const ECHO_BATCH: usize = 64;
 
-/// Starts the other end of an echo on the far processor, for so many requests, and connects to it.
+/// Starts the other end of an echo on the far processor, for so many requests, and connects to it. It has answered
+/// a request more by then: a host may take tens of milliseconds to wake a processor that was idle.
 pub(crate) fn connect_to_echo(
     count: u64,
 ) -> Result<(TcpStream, thread::JoinHandle<io::Result<()>>), MeasureError> {
@@ -286,7 +287,7 @@ pub(crate) fn connect_to_echo(
         let mut bytes = vec![0; REQUEST_BYTES * ECHO_BATCH];
         let reports = [7; REPORT_BYTES * ECHO_BATCH];
         let (mut got, mut answered) = (0, 0);
-        while answered < count {
+        while answered < count + 1 {
             got += read_some(&mut stream, &mut bytes)?;
             let whole = (got / REQUEST_BYTES) as u64 - answered;
             write_spinning(&mut stream, &reports[..whole as usize * REPORT_BYTES])?;
@@ -295,9 +296,11 @@ pub(crate) fn connect_to_echo(
         Ok(())
     });
     pin(NEAR_CPU);
-    let stream = TcpStream::connect(address)?;
+    let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
+    write_spinning(&mut stream, &[7; REQUEST_BYTES])?;
+    read_spinning(&mut stream, &mut [0; REPORT_BYTES], REPORT_BYTES)?;
     Ok((stream, far))
 }
 

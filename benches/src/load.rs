@@ -317,6 +317,24 @@ impl<'a> Load<'a> {
         })
     }
 
+    /// Waits until the venue has answered each session, so that it is awake for what is sent next: a thread that sleeps
+    /// takes long to wake up, and where its processor was idle a host may take tens of milliseconds.
+    ///
+    /// # Errors
+    /// As for [`Load::send`].
+    pub fn wake_venue(&mut self) -> Result<(), ClientError> {
+        let begun = SystemClock.now().0;
+        self.clients.iter_mut().try_for_each(|client| client.test(begun))?;
+        while self.clients.iter().any(Client::is_tested) {
+            self.clients.iter_mut().try_for_each(Client::flush)?;
+            self.receive().map_err(|reason| self.last_words(reason))?;
+            if SystemClock.now().0 - begun > self.options.silence_max.as_nanos() as u64 {
+                return Err(ClientError::Timeout(self.options.silence_max));
+            }
+        }
+        Ok(())
+    }
+
     /// Sends a flow, whose time begins now, and waits for all answers. Its first `warm_up` requests count, but
     /// their latencies are not recorded: where the venue slept, or the caches hold something else, they say how
     /// long waking up takes. `progress` hears now and then how many requests are sent, of all flows together.

@@ -5,7 +5,10 @@
 use std::{
     io,
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -146,11 +149,13 @@ pub fn pipeline(
     }
     let count = commands.len() as u64;
     let begun = Arc::new(OnceLock::<Schedule>::new());
-    let core_begun = begun.clone();
+    let is_awake = Arc::new(AtomicBool::new(false));
+    let (core_begun, core_is_awake) = (begun.clone(), is_awake.clone());
     let core = thread::Builder::new().name("core".to_owned()).spawn(move || {
         pin(FAR_CPU);
         let (mut idle, mut since) = (0_u64, Instant::now());
         let mut latency = latency_histogram();
+        core_is_awake.store(true, Ordering::Release);
         let schedule = loop {
             match core_begun.get() {
                 Some(schedule) => break *schedule,
@@ -182,6 +187,10 @@ pub fn pipeline(
         drop(core.into_journal());
         Ok(OpenLoop { done: count, latency, duration })
     })?;
+    // It has a processor of its own, which may have to wake up.
+    while !is_awake.load(Ordering::Acquire) && !core.is_finished() {
+        std::hint::spin_loop();
+    }
     let schedule = *begun.get_or_init(|| Schedule::per_second(rate));
     for (number, command) in (0..).zip(commands) {
         if schedule.is_paced() && schedule.now_ns() < schedule.due_ns(number) {

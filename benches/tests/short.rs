@@ -17,7 +17,10 @@ use ironbook_benches::{
     workload::{self, SCALES},
 };
 use ironbook_engine::command::TICKS_MAX;
-use ironbook_gateway::replay::{Replayed, play};
+use ironbook_gateway::{
+    client::ClientError,
+    replay::{Replayed, play},
+};
 use ironbook_journal::{Options, Reader};
 
 fn options() -> Options {
@@ -120,6 +123,7 @@ fn socket_and_load_answer_every_request() {
     load.send(flow.by_ref().take(100), 0, |_| {}).expect("answers");
     let pause = Duration::from_millis(50);
     std::thread::sleep(pause);
+    load.wake_venue().expect("an answer");
     let mut sent = 0;
     load.send(flow.take(100), 30, |count| sent = count).expect("answers");
     let elapsed = begun.elapsed();
@@ -228,6 +232,39 @@ fn what_was_read_counts_when_the_connection_breaks() {
     };
     between.join().expect("a thread that ends in order");
     assert!(report.reports >= 3 && report.requests() - report.unanswered >= 3, "{report:?}");
+    venue.stop().expect("it ends in order");
+}
+
+#[test]
+fn a_venue_that_does_not_wake_up_is_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let venue = distance::venue(dir.path()).expect("a venue");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let silence_max = Duration::from_millis(20);
+    let options = load_options(listener.local_addr().unwrap(), Pace::Unlimited, "sleeps-");
+    let options = LoadOptions { silence_max, ..options };
+    let address = venue.address();
+    let between = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut server = TcpStream::connect(address).unwrap();
+        let mut bytes = [0; 4_096];
+        let mut pass_on = |from: &mut TcpStream, to: &mut TcpStream| {
+            let count = from.read(&mut bytes).unwrap();
+            to.write_all(&bytes[..count]).unwrap();
+        };
+        // The Logon and its answer.
+        pass_on(&mut client, &mut server);
+        pass_on(&mut server, &mut client);
+        let mut asked = Vec::new();
+        client.read_to_end(&mut asked).unwrap();
+        asked
+    });
+    let mut load = Load::log_on(&options).expect("a session");
+    let reason = load.wake_venue().expect_err("nobody answers");
+    assert!(matches!(reason, ClientError::Timeout(longest) if longest == silence_max), "{reason}");
+    drop(load);
+    let asked = between.join().expect("a thread that ends in order");
+    assert!(asked.windows(6).any(|text| text == b"\x0135=1\x01"), "a TestRequest");
     venue.stop().expect("it ends in order");
 }
 

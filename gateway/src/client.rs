@@ -36,6 +36,9 @@ const OUT_BYTES: usize = 64 * 1024;
 /// Room that a client wants before it reads on: with less it should decode what has come.
 const READ_BYTES_MIN: usize = IN_BYTES / 4;
 
+/// TestReqID (112) of [`Client::test`].
+const TEST_REQ_ID: &[u8] = b"TEST";
+
 /// How a client reaches a venue, and proves who it is: as it is and by its name alone, if nothing is said.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
@@ -146,6 +149,8 @@ pub struct Client {
     logout_text: String,
     ended: Option<DisconnectReason>,
     was_logged_on: bool,
+    /// Whether a TestRequest of [`Client::test`] waits for its Heartbeat.
+    is_tested: bool,
 }
 
 impl Client {
@@ -191,6 +196,7 @@ impl Client {
             logout_text: String::new(),
             ended: None,
             was_logged_on: false,
+            is_tested: false,
         };
         let now = SystemClock.now().0;
         client.session.handle_connected(now);
@@ -358,6 +364,9 @@ impl Client {
                                 let text = message.get(58).unwrap_or_default();
                                 self.logout_text = String::from_utf8_lossy(text).into_owned();
                             }
+                            let answers_test = message.msg_type() == Some(MsgType::HEARTBEAT)
+                                && message.get(112) == Some(TEST_REQ_ID);
+                            self.is_tested &= !answers_test;
                             match self.session.handle_message(now, &message) {
                                 Handled::Application(_) => on_message(&message, now),
                                 Handled::Consumed
@@ -399,6 +408,22 @@ impl Client {
             self.flush()?;
         }
         Ok(())
+    }
+
+    /// Sends a TestRequest at a time, ns since 1970, whose Heartbeat shows that the venue is awake.
+    ///
+    /// # Errors
+    /// [`ClientError::Broken`].
+    pub fn test(&mut self, now: u64) -> Result<(), ClientError> {
+        let test_req_id = [b"112=", TEST_REQ_ID, b"\x01"].concat();
+        self.session.transmit(now, MsgType::TEST_REQUEST, &test_req_id, &mut self.output);
+        self.is_tested = true;
+        self.flush()
+    }
+
+    /// Whether a [test](Client::test) waits for its Heartbeat, as far as messages are decoded.
+    pub fn is_tested(&self) -> bool {
+        self.is_tested
     }
 
     fn drain(&mut self, now: u64) {

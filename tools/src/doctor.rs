@@ -14,7 +14,10 @@ use rustix::{
 };
 use serde_json::json;
 
-use crate::output::{Exit, Failure, Outcome, grouped, mib, say};
+use crate::{
+    others::{Accounts, Taken, total, words},
+    output::{Exit, Failure, Outcome, grouped, mib, say},
+};
 
 /// Check whether this machine is fit for a venue, and say what to change.
 ///
@@ -46,6 +49,8 @@ const NOISE_P999_NS_MAX: u64 = 2_000;
 const NOISE_MAX_NS: u64 = 1_000_000;
 /// Pages in use that take longer than caches and translations do, in one of a hundred rounds, are waited for.
 const PAGES_P99_NS_MAX: u64 = 50_000;
+/// What other programs may take of the core's processor while it is watched: more is seen in one order of a thousand.
+const PROGRAMS_MAX: Duration = Duration::from_millis(2);
 /// A disk whose sync takes longer makes durable acknowledgements slow.
 const SYNC_P50_US_MAX: f64 = 1_000.0;
 /// Room for a day of a busy venue.
@@ -79,6 +84,8 @@ pub struct Facts {
     sync_p50_us: Result<f64, String>,
     /// Interrupts of devices that the core's processor had meanwhile, each with its number and its device.
     core_interrupts: Vec<(String, u64)>,
+    /// What other programs took of the core's processor meanwhile.
+    core_programs: Vec<Taken>,
 }
 
 /// How serious a finding is.
@@ -131,9 +138,10 @@ impl Facts {
         // The last one is the core's, where the configuration says nothing.
         let core_cpu = processors - 1;
         let interrupts = || device_interrupts(&word("/proc/interrupts"), core_cpu);
-        let interrupts_before = interrupts();
+        let (interrupts_before, accounts_before) = (interrupts(), Accounts::read());
         // Threads of their own are pinned; this one may go on anywhere.
         let (gaps, pages) = on_processor(core_cpu, || (noise(NOISE), pages_in_use(PAGES_TOUCHED)))?;
+        let core_programs = Accounts::read().since(&accounts_before, Some(core_cpu));
         // Not beside the core, as the venue has it: some disks interrupt whoever asked.
         let sync = on_processor(NEAR_CPU, || {
             tempfile::TempDir::new_in(place)
@@ -164,6 +172,7 @@ impl Facts {
                 .map(|sync| sync.value_at_quantile(0.5) as f64 / 1e3)
                 .map_err(|error| format!("{}: {error}", place.display())),
             core_interrupts: grown(&interrupts_before, &interrupts()),
+            core_programs,
         })
     }
 }
@@ -299,6 +308,13 @@ pub fn judge(facts: &Facts) -> Vec<Check> {
         "each stops the core for microseconds: stop irqbalance, then for each number \
          echo 0 > /proc/irq/NUMBER/smp_affinity_list (or another processor)",
     );
+    check(
+        "programs",
+        format!("on the core's processor meanwhile: {}", words(&facts.core_programs)),
+        unless(total(&facts.core_programs) <= PROGRAMS_MAX, Note),
+        "the core waits for each: boot with isolcpus=, and stop what scans memory: kdamond (echo off > \
+         /sys/kernel/mm/damon/admin/kdamonds/NUMBER/state), ksmd (echo 0 > /sys/kernel/mm/ksm/run)",
+    );
     match &facts.sync_p50_us {
         Ok(us) => check(
             "disk",
@@ -430,6 +446,7 @@ mod tests {
             pages_p99_ns: 9_000,
             sync_p50_us: Ok(90.0),
             core_interrupts: Vec::new(),
+            core_programs: Vec::new(),
         }
     }
 
@@ -455,7 +472,7 @@ mod tests {
     fn each_weakness_is_found_by_itself() {
         use Verdict::{Bad, Note};
         type Change = fn(&mut Facts);
-        let cases: [(&str, Verdict, Change); 15] = [
+        let cases: [(&str, Verdict, Change); 16] = [
             ("processors", Note, |facts| facts.processors = 2),
             ("kernel", Bad, |facts| facts.kernel = "5.10.0".to_owned()),
             ("clock source", Bad, |facts| facts.clock_source = "hpet".to_owned()),
@@ -470,6 +487,10 @@ mod tests {
             ("noise", Bad, |facts| facts.noise_max_ns = 5_000_000),
             ("memory", Bad, |facts| facts.pages_p99_ns = 90_000),
             ("interrupts", Note, |facts| facts.core_interrupts.push(("36 disk".to_owned(), 1))),
+            ("programs", Note, |facts| {
+                let time = Duration::from_millis(3);
+                facts.core_programs.push(Taken { program: "scanner".to_owned(), time });
+            }),
             ("disk", Bad, |facts| facts.sync_p50_us = Err("EIO".to_owned())),
         ];
         for (what, verdict, change) in cases {

@@ -19,6 +19,7 @@ mod latency;
 mod load;
 mod operator;
 mod order;
+mod others;
 mod output;
 mod page;
 mod password;

@@ -24,6 +24,7 @@ use self::suite::{
 };
 use crate::{
     doctor::{Check, Facts, Verdict, judge},
+    others::{Accounts, Taken, words},
     output::{Exit, Failure, Outcome, grouped, say},
 };
 
@@ -37,14 +38,15 @@ use crate::{
 /// own. The knee is the last rate before p99 is more than ten times the least of the rates so far.
 ///
 /// The ratio is to an echo of the same sizes over loopback TCP at the same rate, which decodes, matches and
-/// journals nothing: venue and echo take turns every 0.1 s, and the first tenth of a turn is not counted; at
-/// full speed a turn is a tenth of a run and counts whole. The ratio of a run is the middle one of those of
+/// journals nothing: venue and echo take turns every 0.1 s, each awake before its turn begins, and the first tenth
+/// of a turn is not counted; at full speed a turn is a tenth of a run and counts whole. The ratio of a run is the middle one of those of
 /// turns side by side, of as few in a row as tell the quantile; so it is not what the figures above it make,
 /// which are of whole runs, with what the host did to some of their turns. The figure is the median of the
 /// runs; the true one is within what is called likely with a probability of about 95 %, by how far the runs
 /// are apart.
 ///
-/// Writes percentile distributions (.hgrm), the figures as JSON and a report as HTML into --out.
+/// Writes percentile distributions (.hgrm), the figures as JSON and a report as HTML into --out. What other programs
+/// took of the processors meanwhile is told, too, those of the system itself included.
 ///
 /// With --against the ratios to the floors are compared with those of an earlier run, up to the knee of both:
 /// behind it they tell how long a queue is. A change may be chance where what is likely in both overlaps,
@@ -125,7 +127,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let keep = arguments.keep.as_deref().map(|dir| history::place(dir, name, time_ns));
     let keep = keep.transpose().map_err(not_kept)?;
     let facts = Facts::read(&std::env::temp_dir())?;
-    let machine = Machine { checks: judge(&facts), time_ns };
+    let mut machine = Machine { checks: judge(&facts), time_ns, others: Vec::new() };
     if !arguments.json {
         machine.print();
     }
@@ -133,12 +135,14 @@ pub fn run(arguments: &Arguments) -> Outcome {
     if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
         bar.set_style(style);
     }
+    let accounts = Accounts::read();
     let suite = suite::measure(&effort, |what| {
         bar.set_message(what.to_owned());
         bar.tick();
     })
     .map_err(|error: MeasureError| Failure::new(Exit::Finding, format!("bench: {error}")))?;
     bar.finish_and_clear();
+    machine.others = Accounts::read().since(&accounts, None);
     let mut figures = figures(&suite, &effort, &machine);
     if let Some(name) = &arguments.name {
         figures["name"] = json!(name);
@@ -154,6 +158,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         say!("{told:#}");
     } else {
         print(&suite);
+        say!("\nOthers       took of the processors meanwhile: {}", words(&machine.others));
         if let (Some(earlier), Some(changes)) = (&earlier, &changes) {
             print_changes(earlier, &figures, changes);
         }
@@ -175,6 +180,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
 struct Machine {
     checks: Vec<Check>,
     time_ns: u64,
+    /// What other programs took of all processors while it was measured.
+    others: Vec<Taken>,
 }
 
 impl Machine {
@@ -350,6 +357,7 @@ fn figures(suite: &Suite, effort: &Effort, machine: &Machine) -> Value {
         "build": env!("CARGO_PKG_VERSION"),
         "machine": machine.checks.iter().map(Check::to_json).collect::<Vec<_>>(),
         "fit": machine.unfit().next().is_none(),
+        "others": machine.others.iter().map(Taken::to_json).collect::<Vec<_>>(),
         "seed": SEED,
         "runs": effort.runs,
         "seconds": effort.seconds,

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     chart::{Axis, Line, Scale, draw, escape},
+    others::words,
     output::grouped,
     page::{begin, figure},
 };
@@ -78,6 +79,8 @@ pub fn html(suite: &Suite, effort: &Effort, machine: &Machine) -> String {
     for (what, found) in machine.found() {
         let _ = write!(out, "<tr><td>{}<td>{}", escape(what), escape(found));
     }
+    let others = words(&machine.others);
+    let _ = write!(out, "<tr><td>others, while all was measured<td>{}", escape(&others));
     out.push_str("</table></html>\n");
     out
 }

@@ -59,7 +59,7 @@ pub const SLICE_SECONDS: f64 = 0.1;
 const _: () = assert!(SLICE_SECONDS * 1e3 >= 10.0 * follower::INTERVAL.as_millis() as f64);
 /// Parts of a run at full speed, between which the echo has its turns.
 const FULL_SPEED_SLICES: usize = 10;
-/// Share of each part of a paced run that is not recorded: the other has left the caches, and threads wake up.
+/// Share of each part of a paced run that is not recorded: the caches hold what the other left.
 const WARM_UP: f64 = 0.1;
 /// Bytes of the frame whose copy is a floor.
 const FRAME_BYTES: usize = 128;
@@ -309,8 +309,11 @@ fn beside_echo(
         let slice = slice.min(count - venues.done as usize);
         thread::sleep(rest);
         let echo = open_loop::echo(slice as u64, rate, ECHO_IN_FLIGHT, warm_up)?;
-        let begun = Instant::now();
-        sending = load.send_encoded(flow.by_ref().take(slice), warm_up, |_| {});
+        let mut begun = Instant::now();
+        sending = load.wake_venue().and_then(|()| {
+            begun = Instant::now();
+            load.send_encoded(flow.by_ref().take(slice), warm_up, |_| {})
+        });
         let duration = begun.elapsed();
         let venue = OpenLoop { done: slice as u64, latency: load.take_latency(), duration };
         each(&venue, &echo);
