@@ -153,9 +153,18 @@ pub fn run(arguments: &Arguments) -> Outcome {
         print_json(&report, stopped.as_deref());
     } else {
         print(&report, stopped.as_deref());
-        say!("\nNext: {}", replay_of(arguments.fix));
+        let options = if is_tripped(&report) { TO_THE_TRIP } else { "" };
+        say!("\nNext: {}", replay_of(arguments.fix, options));
     }
     Ok(if stopped.is_none() { Exit::Fine } else { Exit::Finding })
+}
+
+/// Options of a replay that ends at the trade beyond a risk limit.
+const TO_THE_TRIP: &str = " --break tripped";
+
+/// Whether orders were refused because a risk limit had tripped a session.
+fn is_tripped(report: &LoadReport) -> bool {
+    report.rejects.counts().keys().any(|text| text.starts_with("the session is tripped"))
 }
 
 fn why_stopped(reason: &ClientError) -> String {

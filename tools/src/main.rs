@@ -16,6 +16,7 @@ mod export;
 mod indexed;
 mod inspect;
 mod latency;
+mod listener;
 mod load;
 mod operator;
 mod order;

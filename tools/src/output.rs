@@ -20,6 +20,8 @@ use ironbook_journal::{FileStorage, OpenError, ReadError, Storage};
 
 pub use ironbook_incident::text::{build, decimal, grouped, hash, mib};
 
+use crate::listener::listens;
+
 /// Prints a line to standard output. Unlike `println!` it does not end the program when nobody
 /// reads any more: a venue must not stop because of its terminal.
 macro_rules! say {
@@ -33,14 +35,15 @@ pub fn say_line(line: std::fmt::Arguments<'_>) {
 }
 
 /// How to look at what a client's command did: by the journal of the venue at this address. A client
-/// is not told where that is; on the same machine a venue that runs on the default directory is
-/// taken for it.
-pub fn replay_of(fix: SocketAddr) -> String {
+/// is not told where that is; on the same machine it is the default directory where the venue that has that open
+/// listens at the address.
+pub fn replay_of(fix: SocketAddr, options: &str) -> String {
     let dir = VenueConfig::default().data_dir;
-    if fix.ip().is_loopback() && FileStorage::new(&dir).lock_holder().is_some() {
-        return format!("ironbook replay {}", dir.display());
+    let process = FileStorage::new(&dir).lock_holder().and_then(|holder| holder.parse().ok());
+    if fix.ip().is_loopback() && process.is_some_and(|process| listens(process, fix.port())) {
+        return format!("ironbook replay {}{options}", dir.display());
     }
-    "ironbook replay DIR, with the directory that the venue's first lines name".to_owned()
+    format!("ironbook replay DIR{options}, with the directory that the venue's first lines name")
 }
 
 /// Exit status; scripts rely on the numbers, of which the greatest is the gravest.

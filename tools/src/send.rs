@@ -102,7 +102,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     client.flush()?;
     let exit = print_reports(&mut client, Duration::from_millis(arguments.wait_ms))?;
     client.log_out(ANSWER_MAX)?;
-    say!("\nNext: {}", replay_of(*fix));
+    say!("\nNext: {}", replay_of(*fix, ""));
     Ok(exit)
 }
 

@@ -657,15 +657,16 @@ fn send_tells_by_its_status_what_became_of_the_order() {
         stderr(&expect_exit(&["send", "--fix", &address, "--as", "ME", "buy", "1", "AAPL"], 1));
     assert!(stranger.contains("check the comp id (--as"), "{stranger}");
     // What can be pasted next: beside the data directory of a running venue it is known.
-    for (place, next) in [
-        (place.data().parent().unwrap(), "\nNext: ironbook replay data\n"),
-        (
-            Path::new("/"),
-            "\nNext: ironbook replay DIR, with the directory that the venue's first lines",
-        ),
+    let beside = place.data().parent().unwrap().to_owned();
+    let unknown = "\nNext: ironbook replay DIR, with the directory that the venue's first lines";
+    let elsewhere = Valve::with_edit(venue.address, str::to_owned);
+    for (dir, address, next) in [
+        (&*beside, &*address, "\nNext: ironbook replay data\n"),
+        (Path::new("/"), &address, unknown),
+        (&beside, &elsewhere.address().to_string(), unknown),
     ] {
         let mut send = Command::new(env!("CARGO_BIN_EXE_ironbook"));
-        send.args(["send", "--fix", &address, "buy", "1", "AAPL", "1.00"]).current_dir(place);
+        send.args(["send", "--fix", address, "buy", "1", "AAPL", "1.00"]).current_dir(dir);
         let shown = stdout(&send.output().unwrap());
         assert!(shown.contains(next), "{shown}");
     }

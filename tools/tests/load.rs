@@ -64,6 +64,28 @@ fn what_was_sent_before_the_end_is_told() {
 }
 
 #[test]
+fn a_load_that_trips_its_session_tells_how_to_find_where() {
+    let mut venue = TestVenue::start_with(|config| {
+        config.sessions = vec![session("LOADGEN")];
+        config.risk.traded_notional = "1000".to_owned();
+        config.risk.window_ms = 60_000;
+    });
+    let address = venue.address().to_string();
+    let load = ["load", "--fix", &address, "--orders", "500"];
+    let text = stdout(&expect_exit(&load, 0));
+    assert!(text.contains("  the session is tripped: it traded _ in its window"), "{text}");
+    assert!(
+        text.contains("\nNext: ironbook replay DIR --break tripped, with the directory"),
+        "{text}"
+    );
+    venue.stop();
+    let dir = venue.journal();
+    let found =
+        stdout(&expect_exit(&["replay", dir.to_str().expect("a path"), "--break", "tripped"], 0));
+    assert!(found.contains("tripped"), "{found}");
+}
+
+#[test]
 fn what_is_said_of_a_runaway_needs_one() {
     let nobody = "127.0.0.1:1";
     for said in [["--parents", "5"], ["--share", "40"], ["--after", "0"]] {
