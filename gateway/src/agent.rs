@@ -229,7 +229,8 @@ fn lowest_priority(name: &str) {
 /// Pins this thread to a processor, if one is given.
 pub(crate) fn pin(name: &str, cpu: Option<usize>) {
     let Some(id) = cpu else { return };
-    if !core_affinity::set_for_current(core_affinity::CoreId { id }) {
+    let can_be = id < rustix::thread::CpuSet::MAX_CPU;
+    if !can_be || !core_affinity::set_for_current(core_affinity::CoreId { id }) {
         log::warn!(
             "thread {name} can't be pinned to processor {id}; it runs where the system puts it"
         );

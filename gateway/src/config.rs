@@ -736,7 +736,7 @@ impl Config {
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
             path: path.to_owned(),
-            message: error.to_string().trim_end().to_owned(),
+            message: without_text(&error, text),
         })?;
         config.check()?;
         Ok(config)
@@ -1441,7 +1441,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     (
         "risk",
         "traded_notional",
-        "What it may trade in window_ms, as aggressor or not, a decimal in quotes. The trade that goes beyond it trips the session: its orders are canceled, and it may only cancel until the venue opens it again.",
+        "What it may trade in window_ms, as aggressor or not, a decimal in quotes. The trade that goes beyond it trips the session: its orders are canceled, and it may only cancel until an operator opens it again.",
     ),
     (
         "risk",
@@ -1524,7 +1524,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "enabled",
         "Whether ironbook operator may halt instruments and suspend sessions while the venue runs, over a socket in venue.data_dir that only its owner may use.",
     ),
-    ("engine", "orders_max", "Most live orders; one more is rejected."),
+    (
+        "engine",
+        "orders_max",
+        "Most live orders; one more is rejected. Limits of the engine only grow while their journal lasts: where it has a higher one, that one stays.",
+    ),
     ("engine", "instruments_max", "Most instruments."),
     ("engine", "sessions_max", "Most sessions."),
     (
@@ -1545,7 +1549,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     (
         "instrument",
         "status",
-        "Status at the start of the venue: \"open\", \"halted\" or \"closed\".",
+        "Status at the start of the venue: \"open\", \"halted\" or \"closed\". An instrument of the journal that is left out here keeps its status, and may be traded.",
     ),
     ("firm", "name", "Name that sessions have as their firm."),
     (
@@ -1556,7 +1560,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ("firm", "orders_burst", "As of a session."),
     ("firm", "throttle", "As of a session."),
     ("session", "comp_id", "Comp id of the client: his SenderCompID (49)."),
-    ("session", "allow_from", "Addresses and ranges that he may connect from."),
+    (
+        "session",
+        "allow_from",
+        "Addresses and ranges that he may connect from; an empty list lets nobody in.",
+    ),
     ("session", "reset_on_logon", "Whether each Logon starts both sequence numbers at 1."),
     (
         "session",
@@ -1571,7 +1579,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     (
         "session",
         "versions",
-        "Versions of FIX that he may log on with, such as [\"FIX.4.2\", \"FIX.5.0SP2\"]; default: all.",
+        "Versions of FIX that he may log on with, such as [\"FIX.4.2\", \"FIX.5.0SP2\"]; an empty list is all. Default: all.",
     ),
     (
         "session",
@@ -1597,9 +1605,13 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     (
         "session",
         "symbols",
-        "Instruments in which it may send orders and whose market data it may see, such as [\"AAPL\", \"MSFT\"]; default: all.",
+        "Instruments in which it may send orders and whose market data it may see, such as [\"AAPL\", \"MSFT\"]; an empty list is all. Default: all.",
     ),
-    ("session", "accounts", "Accounts (1) that its orders may be for; default: any, and none."),
+    (
+        "session",
+        "accounts",
+        "Accounts (1) that its orders may be for; an empty list is any. Default: any, and none.",
+    ),
     ("session", "firm", "Firm that it belongs to. Default: none."),
     (
         "session",
@@ -1652,6 +1664,17 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "Sessions whose reports a drop copy gets instead, such as [\"TRADER1\"].",
     ),
 ];
+
+/// Where something is wrong in a text, and what; not the line itself, which may have a password in it.
+fn without_text(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message();
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return message.to_owned();
+    };
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+    format!("line {line}, column {column}: {message}")
+}
 
 /// Sections that may be there several times.
 const LISTS: [&str; 3] = ["instrument", "firm", "session"];

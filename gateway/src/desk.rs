@@ -71,8 +71,9 @@ pub const INPUTS_PER_TURN: usize = 3 + ironbook_fix::session::OUTPUTS_MAX + abse
 /// Sessions that one look is at: a thousand of them are looked at once in eight milliseconds.
 const SESSIONS_PER_LOOK: usize = 128;
 
-/// ResendRequests of one session that may wait for the one in progress.
+/// ResendRequests of one session that may wait, that in progress included; one more joins the last.
 const RESENDS_MAX: usize = 8;
+const _: () = assert!(RESENDS_MAX > 1, "that in progress is joined by none");
 
 /// Messages of lists that one session gets in one turn, so that others get their turn.
 const LIST_MESSAGES_PER_TURN: usize = 4;
@@ -355,6 +356,9 @@ impl Desk {
         msg_seq_num: MsgSeqNum,
         now: Timestamp,
     ) {
+        if message.msg_type() == Some(MsgType::BUSINESS_MESSAGE_REJECT) {
+            return log::debug!("{} refused a message of the venue", self.comp_id(index));
+        }
         if let Some(request) = ReferenceRequest::parse(message) {
             self.answer_reference(index, message, request, now);
             return;
@@ -536,12 +540,20 @@ impl Desk {
                 let session = slot.setup.id;
                 self.put(Input::Session(Box::new(SessionRecord::Reset { session })));
             }
+            // Numbers that begin anew have nothing yet to be sent again, and `end` is one of those before.
+            Output::Resend { .. } if slot.resets_ahead > 0 => {}
             Output::Resend { begin, end } => {
-                let resend = Resend::new(begin.get(), end.get());
-                if slot.resends.len() < RESENDS_MAX && resend.next <= resend.end {
-                    slot.resends.push_back(resend);
-                    self.take_turns(index);
+                let mut resend = Resend::new(begin.get(), end.get());
+                if resend.next > resend.end {
+                    return;
                 }
+                if slot.resends.len() >= RESENDS_MAX
+                    && let Some(last) = slot.resends.pop_back()
+                {
+                    resend = Resend::new(last.next.min(resend.next), last.end.max(resend.end));
+                }
+                slot.resends.push_back(resend);
+                self.take_turns(index);
             }
             Output::ResendThroughLogon { begin } => slot.resend_through_logon = Some(begin.get()),
             Output::LoggedOn => {
@@ -786,7 +798,7 @@ impl Desk {
             self.come_alive(index, frame);
         }
         let slot = &mut self.slots[index];
-        if !slot.live {
+        if !slot.live || (slot.has_said_all() && !SessionRecord::is_kind(frame.kind)) {
             return false;
         }
         let Some(output) = slot.connection.and_then(|connection| outputs.output(connection)) else {
@@ -1046,7 +1058,7 @@ impl Sessions for Desk {
 
     fn wants_close(&self, index: usize) -> Option<DisconnectReason> {
         let slot = &self.slots[index];
-        slot.closing.filter(|_| slot.sends_ahead == 0)
+        slot.closing.filter(|_| slot.has_said_all())
     }
 
     fn comp_id(&self, index: usize) -> &str {
@@ -1175,6 +1187,12 @@ impl ResendRun<'_> {
 }
 
 impl Slot {
+    /// Whether its connection ends, and all that was to be said before is out: what the journal has for the session
+    /// from there on is sent again when somebody has logged on. He may be none of its own whose Logon was refused.
+    fn has_said_all(&self) -> bool {
+        self.closing.is_some() && self.sends_ahead == 0
+    }
+
     /// What its client has asked for is not sent any more: he is about to go, or gone.
     fn ask_no_more(&mut self) {
         self.lists.clear();

@@ -148,6 +148,9 @@ pub fn command<'a>(
     }
 }
 
+/// An instrument that no order has; `NONE` would be any.
+const NO_ORDERS_INSTRUMENT: InstrumentId = InstrumentId(u32::MAX);
+
 /// The refusal of what a session may not send at all.
 #[cold]
 fn may_not_trade<'a>() -> Refusal<'a> {
@@ -192,6 +195,7 @@ fn replace<'a>(
     if !rights.may_trade_in(instrument) {
         return Err(unserved(Unsupported::Symbol));
     }
+    let instrument = instrument_of_order(order.symbol, order.side, symbols);
     // The order keeps its account; one that is named must be a right one all the same.
     if order.account.is_some() && !rights.may_trade_for(&account(order.account)) {
         return Err(unserved(Unsupported::Account));
@@ -204,8 +208,7 @@ fn cancel(request: &OrderCancelRequest<'_>, origin: Origin, symbols: &SymbolTabl
     CancelOrder::new(
         origin,
         order_id(request.order_id),
-        instrument(request.symbol, symbols).0,
-        // A side that no order here has matches none: the engine answers with a mismatch.
+        instrument_of_order(request.symbol, request.side, symbols),
         side(request.side).unwrap_or(Side::Buy),
         cl_ord_id(request.cl_ord_id),
         cl_ord_id(request.orig_cl_ord_id),
@@ -301,6 +304,15 @@ fn instrument(symbol: &[u8], symbols: &SymbolTable) -> (InstrumentId, Symbol) {
     match symbols.instrument(&symbol) {
         Some(instrument) => (instrument, Symbol::EMPTY),
         None => (InstrumentId::NONE, symbol),
+    }
+}
+
+/// The instrument that a request says its order has: [`NO_ORDERS_INSTRUMENT`] for an unknown symbol or a side that no
+/// order here has, so that the engine answers with a mismatch.
+fn instrument_of_order(symbol: &[u8], of_side: fix::Side, symbols: &SymbolTable) -> InstrumentId {
+    match instrument(symbol, symbols).0 {
+        known if known != InstrumentId::NONE && side(of_side).is_some() => known,
+        _ => NO_ORDERS_INSTRUMENT,
     }
 }
 

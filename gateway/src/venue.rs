@@ -18,6 +18,7 @@ use ironbook_engine::{
     command::{DefineInstrument, DefineSession, Origin, SetInstrumentStatus, SetRiskLimits},
     domain::DisconnectCause,
 };
+use ironbook_fix::field::Decimal;
 use ironbook_journal::{
     DurablePosition, FileStorage, OpenError, Position, Reader, Recovery, SnapshotError, Storage,
     Tail, Writer,
@@ -28,7 +29,7 @@ use crate::{
     agent::{Agent, AgentThread, Composed, IdleStrategy, keep_off, spawn, spawn_lowest},
     audit::Audit,
     clock::{Clock, SystemClock},
-    config::{Acknowledge, Config, Cpu, Layout, SessionConfig, StatusConfig},
+    config::{Acknowledge, Config, Cpu, InstrumentConfig, Layout, SessionConfig, StatusConfig},
     core::CoreAgent,
     credentials::Checker,
     dealing::deal,
@@ -207,6 +208,7 @@ impl Venue {
         core_cpu.into_iter().for_each(keep_off);
         let storage: Arc<dyn Storage> = Arc::new(FileStorage::new(&config.venue.data_dir));
         let metrics_network = config.metrics.listen.map(TcpNetwork::listen).transpose()?;
+        try_listening(config)?;
         let playback = Playback::Beside(core_cpu);
         let opened = open_journal(config, &storage, playback, ironbook_journal::open_in)?;
         let (watches, stages) = StageWatches::new(stages, config.threads.gateways);
@@ -383,6 +385,15 @@ impl Venue {
         }
         self.ended.lock().ok()?.take()
     }
+}
+
+/// Listens on all ports for a moment, before there is a journal: a start that can't have one of them, or has no good
+/// certificate, makes nothing known. Clients are let in when all else is ready.
+fn try_listening(config: &Config) -> Result<(), StartError> {
+    let _orders = TcpNetwork::listen_as(config, Port::Orders)?;
+    let market = config.market_data.listen.map(Port::MarketData);
+    let _market = market.map(|port| TcpNetwork::listen_as(config, port)).transpose()?;
+    Ok(())
 }
 
 /// Where a venue is put together: the machine, or a simulation of one.
@@ -645,15 +656,42 @@ fn announce<C: Clock>(
     if fresh || grown != known {
         apply_now(core, grown)?;
     }
+    for (key, configured, stays) in [
+        ("orders_max", limits.orders_max, grown.orders_max),
+        ("instruments_max", limits.instruments_max, grown.instruments_max),
+        ("sessions_max", limits.sessions_max, grown.sessions_max),
+        ("closed_orders_kept", limits.closed_orders_kept, grown.closed_orders_kept),
+    ] {
+        if configured < stays {
+            log::warn!(
+                "engine.{key} = {configured}: the journal has {stays}, which stays; limits only grow while a journal lasts"
+            );
+        }
+    }
     for instrument in &config.instruments {
         announce_instrument(core, instrument, now)?;
+    }
+    let is_configured = |symbol: &Symbol| {
+        config
+            .instruments
+            .iter()
+            .any(|instrument| instrument.symbol.as_bytes() == symbol.as_bytes())
+    };
+    for known in
+        core.engine().instruments().filter(|known| !is_configured(&known.definition.symbol))
+    {
+        log::warn!(
+            "instrument {} is of the journal, not of the configuration: it stays {:?} and goes on; to end its trading give it status = \"closed\"",
+            known.definition.symbol,
+            known.status
+        );
     }
     Ok(())
 }
 
 fn announce_instrument<C: Clock>(
     core: &mut CoreAgent<C>,
-    config: &crate::config::InstrumentConfig,
+    config: &InstrumentConfig,
     now: Timestamp,
 ) -> Result<(), StartError> {
     let terms = config.terms()?;
@@ -676,10 +714,11 @@ fn announce_instrument<C: Clock>(
     match known {
         None => apply_now(core, definition)?,
         Some(known) if known != definition => {
+            let (configured, journaled) = differing(config, &definition, &known);
             return Err(StartError::Contradiction {
                 key: format!("instrument {}", config.symbol),
-                configured: format!("{terms:?}"),
-                journaled: format!("{known:?}"),
+                configured,
+                journaled,
                 advice: "an instrument keeps its terms while its journal lasts: use the old terms, another symbol, or another data directory",
             });
         }
@@ -695,6 +734,35 @@ fn announce_instrument<C: Clock>(
         apply_now(core, SetInstrumentStatus::new(origin, id, status))?;
     }
     Ok(())
+}
+
+/// Terms that differ, as the configuration has them: its own, and those of the journal.
+fn differing(
+    config: &InstrumentConfig,
+    configured: &DefineInstrument,
+    journaled: &DefineInstrument,
+) -> (String, String) {
+    let price = |of: &DefineInstrument, price| Decimal::new(price, of.price_scale);
+    let qty = |of: &DefineInstrument, qty| Decimal::new(qty, of.qty_scale);
+    let terms = |of: &DefineInstrument| {
+        [
+            ("tick", price(of, of.tick)),
+            ("lot", qty(of, of.lot)),
+            ("price_max", price(of, of.price_max)),
+            ("order_qty_max", qty(of, of.order_qty_max)),
+        ]
+    };
+    let (ours, theirs) = (terms(configured), terms(journaled));
+    // A bound that is not configured follows from its step.
+    let is_told = [true, true, config.price_max.is_some(), config.order_qty_max.is_some()];
+    let differ: Vec<_> = (0..ours.len()).filter(|&place| ours[place] != theirs[place]).collect();
+    let told: Vec<_> = differ.iter().copied().filter(|&place| is_told[place]).collect();
+    let told = if told.is_empty() { differ } else { told };
+    let words = |terms: [(&str, Decimal); 4]| {
+        let words = told.iter().map(|&place| format!("{} {}", terms[place].0, terms[place].1));
+        words.collect::<Vec<_>>().join(", ")
+    };
+    (words(ours), words(theirs))
 }
 
 /// Journals sessions, risk limits, roles and throttles that the journal does not know yet, and whose connection was

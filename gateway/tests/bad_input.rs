@@ -288,6 +288,24 @@ fn request_rows() -> Vec<Row> {
             "35=9|434=1|102=99|39=0|58=the order has another symbol or side",
         ),
         row(
+            "cancel with an unknown symbol",
+            "F",
+            cancel("c", "live", "NOSUCH", "2"),
+            "35=9|434=1|102=99|39=0|58=the order has another symbol or side",
+        ),
+        row(
+            "cancel on a side that no order has",
+            "F",
+            cancel("c", "live", "AAPL", "5"),
+            "35=9|434=1|102=99|39=0|58=the order has another symbol or side",
+        ),
+        row(
+            "replace with an unknown symbol",
+            "G",
+            replace("g", "live", ("NOSUCH", "2"), "5", "301.00"),
+            "35=9|434=2|102=99|39=0|58=the order has another symbol or side",
+        ),
+        row(
             "replace of an unknown order",
             "G",
             replace("g", "nobody", aapl, "5", "301.00"),

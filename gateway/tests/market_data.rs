@@ -734,6 +734,17 @@ fn numbers_are_those_of_the_connection() {
     venue.ask(&mut a, "A", "98=0|108=30|141=Y", "35=A|34=1|141=Y");
     venue.ask(&mut a, "5", "", "35=5|34=2");
     venue.expect_closed(&mut a);
+    // Numbers that begin anew after a Logon with a higher one.
+    let mut a = FixClient::connect(venue.market_data.as_ref().expect("it").address(), "A");
+    a.next_out = 57;
+    venue.send(&mut a, "A", "98=0|108=30");
+    assert_eq!(venue.receive(&mut a, 2)[1].kind(), "2");
+    (a.next_out, a.next_in) = (1, 1);
+    venue.ask(&mut a, "A", "98=0|108=30|141=Y", "35=A|34=1|141=Y");
+    venue.ask(&mut a, "e", "324=s|55=AAPL|263=0", "35=f|34=2|324=s|55=AAPL");
+    // A refusal of what the venue said is taken, and not refused in turn.
+    venue.send(&mut a, "j", "45=2|372=f|380=0");
+    venue.ask(&mut a, "1", "112=z", "35=0|34=3|112=z");
 }
 
 /// Messages of market data are strictly those of each version.

@@ -127,6 +127,61 @@ fn a_logon_that_expects_what_was_never_sent_is_refused() {
 }
 
 #[test]
+fn nothing_of_before_a_reset_is_sent_again() {
+    for wanted in ["7=2|16=0", "7=1|16=0"] {
+        let mut venue = Stepped::start(|_| {});
+        let mut a = venue.log_on("A", 30);
+        for number in 0..5 {
+            let order = limit(&format!("a{number}"), "AAPL", "1", "1", "1.00");
+            venue.ask(&mut a, "D", &order, "35=8|150=0");
+        }
+        (a.next_out, a.next_in) = (1, 1);
+        venue.send(&mut a, "A", "98=0|108=30|141=Y");
+        venue.send(&mut a, "2", wanted);
+        let got = venue.receive(&mut a, 1);
+        assert!(got[0].matches("35=A|34=1|141=Y"), "{wanted}: {got:?}");
+        venue.ask(&mut a, "D", &limit("anew", "AAPL", "1", "1", "1.00"), "35=8|34=2|150=0");
+        venue.send(&mut a, "2", "7=2|16=2");
+        let got = venue.receive(&mut a, 1);
+        assert!(got[0].matches("35=8|34=2|43=Y|11=anew"), "{got:?}");
+    }
+}
+
+#[test]
+fn requests_for_more_than_may_wait_are_all_answered() {
+    let mut venue = Stepped::start(|_| {});
+    let mut a = venue.log_on("A", 30);
+    for number in 0..20 {
+        let order = limit(&format!("a{number}"), "AAPL", "1", "1", "1.00");
+        venue.ask(&mut a, "D", &order, "35=8|150=0");
+    }
+    for number in 2..=21 {
+        venue.send(&mut a, "2", &format!("7={number}|16={number}"));
+    }
+    let got = venue.receive(&mut a, 20);
+    let numbers: Vec<_> = got.iter().map(Msg::seq).collect();
+    assert_eq!(numbers, (2..=21).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_held_past_a_gap_is_as_punctual_as_when_it_came() {
+    let mut venue = Stepped::start(|config| config.fix.sending_time_tolerance_s = 2);
+    let mut a = venue.log_on("A", 30);
+    let missing = a.next_out;
+    a.next_out += 1;
+    venue.send(&mut a, "D", &limit("late", "AAPL", "1", "1", "1.00"));
+    let got = venue.receive(&mut a, 1);
+    assert!(got[0].matches(&format!("35=2|7={missing}|16=0")), "{got:?}");
+    venue.advance(4 * SECOND);
+    let next = std::mem::replace(&mut a.next_out, missing);
+    venue.send(&mut a, "4", &format!("43=Y|36={}|123=Y", missing + 1));
+    let got = venue.receive(&mut a, 1);
+    assert!(got[0].matches("35=8|150=0|11=late"), "{got:?}");
+    a.next_out = next;
+    ping(&mut venue, &mut a);
+}
+
+#[test]
 fn headers_say_what_the_journal_has_counted() {
     let mut venue = Stepped::start(|config| {
         config.sessions[0].last_msg_seq_num_processed = true;

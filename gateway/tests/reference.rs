@@ -107,6 +107,9 @@ fn status_is_that_of_the_journal() {
     venue.ask(&mut a, "e", "324=s6|55=AAPL", "35=3|372=e|371=263|373=1");
     let long = "x".repeat(65);
     venue.ask(&mut a, "e", &format!("324={long}|55=AAPL|263=0"), "35=3|372=e|371=324|373=5");
+    let long = "x".repeat(25);
+    venue.ask(&mut a, "e", &format!("324=s7|55={long}|263=0"), "35=3|372=e|371=55|373=5");
+    venue.ask(&mut a, "x", &format!("320=l1|559=0|55={long}"), "35=3|372=x|371=55|373=5");
 }
 
 #[test]

@@ -372,6 +372,34 @@ fn a_stepped_venue_checks_passwords_at_once() {
 }
 
 #[test]
+fn whoever_is_refused_hears_nothing_behind_the_refusal() {
+    let mut venue = Stepped::start(|config| config.sessions[0].password = Some(SECRET_HASH.into()));
+    let mut a = FixClient::connect(venue.gateway.address(), "A");
+    venue.ask(&mut a, "A", "98=0|108=30|554=secret", "35=A");
+    venue.ask(&mut a, "D", &limit("a1", "AAPL", "1", "1", "1.00"), "35=8|150=0");
+    let next_out = a.next_out;
+    drop(a);
+    venue.advance(LOOK);
+    let mut b = venue.log_on("B", 30);
+    // The core takes the refusal and a trade of A's at once.
+    let mut stranger = FixClient::connect(venue.gateway.address(), "A");
+    stranger.next_out = next_out;
+    venue.send(&mut stranger, "A", "98=0|108=30|554=wrong");
+    (0..200).for_each(|_| venue.turn_gateways());
+    venue.send(&mut b, "D", &limit("b1", "AAPL", "2", "1", "1.00"));
+    (0..200).for_each(|_| venue.turn_gateways());
+    let got = venue.receive(&mut b, 2);
+    assert!(got[1].matches("35=8|150=F"), "{got:?}");
+    let got = venue.receive(&mut stranger, 1);
+    assert!(got[0].matches("35=5"), "{got:?}");
+    venue.expect_closed(&mut stranger);
+    // Whoever A is gets it.
+    let mut a = venue.come_back(("A", 30), (next_out, 3), "|554=secret");
+    let got = venue.receive(&mut a, 1);
+    assert!(got[0].matches("35=A|34=5"), "{got:?}");
+}
+
+#[test]
 fn nobody_waits_for_a_password_but_its_connection() {
     let mut venue = Stepped::start(|config| config.sessions[0].password = Some(SECRET_HASH.into()));
     let (claims, handed) = bounded(1);

@@ -7,6 +7,7 @@ use crate::field::{Decimal, TimestampText, parse_u64};
 use crate::message::{
     BusinessReject, BusinessRejectReason, Message, MsgType, Refusal, Reject, SessionRejectReason,
 };
+use crate::order::SYMBOL_MAX;
 use crate::version::ApplVerId;
 
 /// The version that holds every field of the answers here.
@@ -101,7 +102,7 @@ impl<'a> ReferenceRequest<'a> {
 
 fn list<'a>(message: &Message<'a>) -> Result<SecurityListRequest<'a>, Refusal<'a>> {
     let req_id = req_id(message, 320)?;
-    let scope = match (message.get(559), message.get(55)) {
+    let scope = match (message.get(559), symbol(message)?) {
         _ if SubscriptionRequestType::of(message) != SubscriptionRequestType::Snapshot => None,
         (Some(b"0"), Some(symbol)) => Some(ListScope::Symbol(symbol)),
         (Some(b"4"), _) => Some(ListScope::All),
@@ -112,7 +113,7 @@ fn list<'a>(message: &Message<'a>) -> Result<SecurityListRequest<'a>, Refusal<'a
 
 fn status<'a>(message: &Message<'a>) -> Result<SecurityStatusRequest<'a>, Refusal<'a>> {
     let req_id = req_id(message, 324)?;
-    let symbol = message.get(55).ok_or(Refusal::Business(BusinessReject {
+    let symbol = symbol(message)?.ok_or(Refusal::Business(BusinessReject {
         reason: BusinessRejectReason::ConditionallyRequiredFieldMissing,
         ref_id: Some(req_id),
         text: "Symbol(55) is missing",
@@ -130,6 +131,17 @@ impl<'a> SecurityStatusRequest<'a> {
             ref_id: Some(self.req_id),
             text: "SubscriptionRequestType(263) is not supported here but for 0: ask again",
         })
+    }
+}
+
+/// Symbol(55), which is sent back, too.
+fn symbol<'a>(message: &Message<'a>) -> Result<Option<&'a [u8]>, Refusal<'a>> {
+    match message.get(55) {
+        Some(symbol) if symbol.len() > SYMBOL_MAX => {
+            let reject = Reject::new(SessionRejectReason::ValueIncorrect, Some(55));
+            Err(reject.with_text("a symbol has at most 24 characters here").into())
+        }
+        symbol => Ok(symbol),
     }
 }
 

@@ -10,7 +10,7 @@ use ironbook_fix::{
         Change, ENTRIES_MAX, Entry, IncrementalRefresh, MarketDataRequest, Refused, RejectReason,
         RequestReject, Snapshot, UpdateType,
     },
-    message::{BusinessReject, BusinessRejectReason, Fields, Message, Refusal},
+    message::{BusinessReject, BusinessRejectReason, Fields, Message, MsgType, Refusal},
     reference::{
         ReferenceRequest, SecurityListRequest, SecurityStatus, SecurityStatusRequest,
         SubscriptionRequestType, TradingStatus,
@@ -133,9 +133,13 @@ impl Desk {
     }
 
     fn take(&mut self, index: usize, message: &Message<'_>, now: Timestamp) {
-        let fix = &mut self.slots[index].fix;
+        let Slot { fix, logon, .. } = &mut self.slots[index];
         let handled = fix.handle_message(now.0, message);
         fix.note_processed(fix.next_in().previous());
+        // One that starts the numbers anew amid the session.
+        if message.msg_type() == Some(MsgType::LOGON) && message.get(141) == Some(b"Y") {
+            *logon = message.msg_seq_num().unwrap_or(MsgSeqNum::FIRST);
+        }
         // What stands before the Logon was asked on another connection, whose requests have ended with it.
         if let Handled::Application(seq) = handled
             && seq > self.slots[index].logon
@@ -146,6 +150,10 @@ impl Desk {
     }
 
     fn take_application(&mut self, index: usize, message: &Message<'_>, now: Timestamp) {
+        if message.msg_type() == Some(MsgType::BUSINESS_MESSAGE_REJECT) {
+            let comp_id = &self.slots[index].config.comp_id;
+            return log::debug!("{comp_id} refused a message of the venue");
+        }
         let Err(refused) = self.answer(index, message, now) else { return };
         self.counters.unserved.add(1);
         let slot = &mut self.slots[index];

@@ -206,6 +206,8 @@ pub struct Session {
     recovered: Option<Recovered>,
     gap: Option<Gap>,
     held: Held,
+    /// Whether the next message to be handled was held: its envelope was looked at when it came.
+    is_released: bool,
     outputs: Outputs,
 }
 
@@ -234,6 +236,7 @@ impl Session {
             recovered: None,
             gap: None,
             held: Held::default(),
+            is_released: false,
             outputs: Outputs::default(),
         }
     }
@@ -344,7 +347,10 @@ impl Session {
         loop {
             match self.held.take(self.next_in, out) {
                 held::Taken::None => return false,
-                held::Taken::Message => return true,
+                held::Taken::Message => {
+                    self.is_released = true;
+                    return true;
+                }
                 // Its purpose was served when it came; only its number was still to be counted.
                 held::Taken::Number => self.advance(self.next_in.next()),
             }
@@ -760,6 +766,7 @@ impl Session {
 
     fn message(&mut self, now_ns: u64, message: &Message<'_>) -> Handled {
         let msg_type = message.msg_type();
+        let is_released = std::mem::take(&mut self.is_released);
         if msg_type == Some(MsgType::LOGOUT) && self.state == State::AwaitingLogout {
             self.count(message);
             self.outputs.push(Output::LoggedOut);
@@ -777,7 +784,8 @@ impl Session {
             self.end(now_ns, "Received message without MsgSeqNum", DisconnectReason::BadMessage);
             return Handled::Consumed;
         };
-        if let Some(reason) = self.envelope_fault(now_ns, message) {
+        // What was held is as punctual as it was when it came.
+        if !is_released && let Some(reason) = self.envelope_fault(now_ns, message) {
             self.count(message);
             self.send_reject(now_ns, message, &Reject::new(reason, None));
             self.fault(now_ns, "");
