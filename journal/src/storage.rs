@@ -256,7 +256,7 @@ impl Storage for FileStorage {
     }
 
     fn lock(&self) -> Result<Lock, LockError> {
-        fs::create_dir_all(&self.dir).map_err(LockError::NotWritable)?;
+        create_dirs(&self.dir, &mut sync_dir_at).map_err(LockError::NotWritable)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -358,7 +358,7 @@ impl Storage for FileStorage {
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        File::open(&self.dir)?.sync_all()
+        sync_dir_at(&self.dir)
     }
 
     fn map_writable(&self, name: &str, len: usize) -> io::Result<Map> {
@@ -384,9 +384,76 @@ impl Storage for FileStorage {
     }
 }
 
+/// Makes the names in a directory durable.
+fn sync_dir_at(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Creates a directory, and those above it, where there is none. Each that was made gets its name synced in the one
+/// above: what is durable in a directory is of no use where that is gone.
+fn create_dirs(dir: &Path, sync: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let above = match dir.parent() {
+        None => return fs::create_dir(dir),
+        Some(above) if above.as_os_str().is_empty() => Path::new("."),
+        Some(above) => above,
+    };
+    create_dirs(above, sync)?;
+    match fs::create_dir(dir) {
+        // Somebody else was faster.
+        Err(_) if dir.is_dir() => {}
+        made => made?,
+    }
+    sync(above)
+}
+
 /// What the lock's holder wrote into its file: a help for the reader of the message, no more.
 fn holder(file: &mut File) -> String {
     let mut pid = String::new();
     let _ = file.take(20).read_to_string(&mut pid);
     if pid.is_empty() { "of unknown id".into() } else { pid }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Creates a directory; those in which a name was synced, in turn.
+    fn create(dir: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut synced = Vec::new();
+        create_dirs(dir, &mut |above| {
+            synced.push(above.to_owned());
+            sync_dir_at(above)
+        })?;
+        assert!(dir.is_dir());
+        Ok(synced)
+    }
+
+    #[test]
+    fn each_directory_that_is_made_gets_a_durable_name() {
+        let scratch = tempfile::tempdir().unwrap();
+        let above = scratch.path().to_owned();
+        let (first, second, third) = (above.join("a"), above.join("a/b"), above.join("a/b/c"));
+        let synced = create(&third).unwrap();
+        assert_eq!(synced, [above.clone(), first, second.clone()], "from above");
+        assert_eq!(create(&third).unwrap(), [""; 0].map(PathBuf::from), "it is there");
+        assert_eq!(create(&above.join("a/b/d/")).unwrap(), [second]);
+
+        // What stands in the way is no directory, and a link to one is.
+        fs::write(above.join("file"), b"").unwrap();
+        create(&above.join("file")).expect_err("a file");
+        create(&above.join("file/e")).expect_err("a file above");
+        std::os::unix::fs::symlink(&third, above.join("link")).unwrap();
+        create(&above.join("link/f")).unwrap();
+        assert!(third.join("f").is_dir());
+    }
+
+    #[test]
+    fn a_directory_whose_name_is_not_durable_is_refused() {
+        let scratch = tempfile::tempdir().unwrap();
+        let refuse = &mut |_: &Path| Err(io::ErrorKind::Other.into());
+        create_dirs(&scratch.path().join("a"), refuse).expect_err("not synced");
+    }
 }
