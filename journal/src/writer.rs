@@ -289,8 +289,8 @@ impl Writer {
     /// Appends a frame to the open group, or opens one. Nobody sees it before
     /// [`commit`](Self::commit). `time_ns` is the caller's clock and never decreases.
     ///
-    /// Waits when the segment is full and no other is prepared: ask [`has_room`](Self::has_room)
-    /// first.
+    /// Waits when the segment is full and no other is prepared, until one is or the journal is
+    /// [taken over](Self::taken_over): ask [`has_room`](Self::has_room) first.
     ///
     /// # Panics
     /// When `sequence` isn't [`next_sequence`](Self::next_sequence), `time_ns` is less than in the
@@ -304,8 +304,8 @@ impl Writer {
             return self.refuse(sequence, time_ns);
         }
         let bytes = frame_bytes(payload.len());
-        if bytes > self.room() {
-            self.roll();
+        if bytes > self.room() && !self.roll() {
+            return self.refuse(sequence, time_ns);
         }
         let head = FrameHead { sequence, time_ns, kind, flags: 0, group_frames: 0 };
         let words = head.words();
@@ -514,10 +514,10 @@ impl Writer {
     }
 
     /// Ends this segment and goes on in the next. The new header is there before the END that
-    /// sends readers to it.
+    /// sends readers to it. False: the journal is not ours any more, and this segment is as it was.
     #[cold]
-    fn roll(&mut self) {
-        let next = self.wait_for_next();
+    fn roll(&mut self) -> bool {
+        let Some(next) = self.wait_for_next() else { return false };
         let full = std::mem::replace(&mut self.map, next);
         let end_offset = std::mem::replace(&mut self.offset, HEADER_BYTES);
         self.index += 1;
@@ -527,13 +527,18 @@ impl Writer {
         if self.group.frames > 0 && self.group.first_map.is_none() {
             self.group.first_map = Some(full);
         }
+        true
     }
 
-    /// The next prepared segment. Spins, yields, sleeps: until space is freed if it must.
-    fn wait_for_next(&self) -> Arc<Map> {
+    /// The next prepared segment. Spins, yields, sleeps: until space is freed if it must. `None` when another writer
+    /// has taken over: then nobody prepares one.
+    fn wait_for_next(&self) -> Option<Arc<Map>> {
         for attempt in 0u32.. {
             if let Some(map) = self.shared.map(self.index + 1) {
-                return map;
+                return Some(map);
+            }
+            if !self.is_ours() {
+                return None;
             }
             match &self.helping {
                 Helping::Threads { preparer, .. } if attempt == 0 => preparer.thread().unpark(),

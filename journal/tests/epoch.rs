@@ -5,6 +5,9 @@ mod common;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use common::*;
 use ironbook_journal::snapshot::Checkpoint;
@@ -12,6 +15,9 @@ use ironbook_journal::{
     Crash, FileStorage, Options, Placement, Reader, SimulatedStorage, Writer, open, open_stepped,
     verify,
 };
+
+/// Longest that a writer takes to see that it was taken over.
+const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// A second writer where somebody has deleted the first one's lock.
 fn open_past_the_lock(dir: &Path) -> Writer {
@@ -127,6 +133,32 @@ fn a_group_that_has_rolled_into_segments_of_its_own_is_cut_with_them() {
     assert!(second.position().get() > 2 * SEGMENT_BYTES);
     assert_stopped(first, dir.path());
     assert_only_from_the_second(dir.path(), second, 2_000);
+}
+
+#[test]
+fn a_writer_that_waits_for_a_segment_amid_a_group_stops_when_it_is_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut first, _) = open(dir.path(), small()).unwrap();
+    fill(&mut first, 100, 1);
+    let durable = first.durable();
+    wait_for("segments to be ready", || durable.prepared_ahead() == small().prepared_ahead.into());
+    // There is none behind those: as if the disk had no room, which only the helpers see.
+    let ready = u64::from(small().prepared_ahead);
+    fs::create_dir(dir.path().join(format!("{:010}.seg.tmp", ready + 1))).unwrap();
+    let (say, told) = channel();
+    thread::spawn(move || {
+        while first.taken_over().is_none() {
+            first.append(9, first.next_sequence(), 5_000, &[9; 1_000]);
+        }
+        say.send(first).unwrap();
+    });
+    wait_for("the writer to wait", || durable.prepared_ahead() == 0 && durable.status().is_some());
+    let mut second = open_past_the_lock(dir.path());
+    let first = told.recv_timeout(WAIT_MAX).expect("it waits no longer");
+    assert_stopped(first, dir.path());
+    fs::remove_dir(dir.path().join(format!("{:010}.seg.tmp", ready + 1))).unwrap();
+    fill(&mut second, 110, 1);
+    assert_only_from_the_second(dir.path(), second, 110);
 }
 
 #[test]
