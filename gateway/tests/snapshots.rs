@@ -16,7 +16,7 @@ use ironbook_gateway::{
     snapshot::oldest_usable,
     venue::{StartError, Started, Venue},
 };
-use ironbook_journal::{Reader, segment_files, snapshot};
+use ironbook_journal::{Options, Reader, open, segment_files, snapshot};
 
 /// Snapshots often, and soon durable.
 fn often(config: &mut Config) {
@@ -215,6 +215,79 @@ fn a_snapshot_beyond_the_end_is_not_used() {
     assert!(refused.len() == 1 && refused[0].contains("no good frames lead to it"), "{refused:?}");
     started.stop().unwrap();
     common::replay(&early);
+}
+
+/// Names and bytes of all files of a directory but the lock, which has who looked last.
+fn contents(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    let named = files.map(|file| (file.file_name().into_string().unwrap(), file.path()));
+    let mut contents: Vec<_> = named
+        .filter(|(name, _)| name != "LOCK")
+        .map(|(name, path)| (name, fs::read(path).unwrap()))
+        .collect();
+    contents.sort();
+    contents
+}
+
+#[test]
+fn a_venue_whose_frames_are_gone_does_not_begin_anew_beside_its_snapshots() {
+    let mut venue = TestVenue::start_with(tiny_segments);
+    let mut a = venue.client("A");
+    trade(&mut a, "a", 40);
+    drop(a);
+    let ended = venue.stop();
+    let newest = *snapshots(&venue).last().expect("a snapshot");
+    let segments = segment_files(&venue.storage()).unwrap();
+    assert!(segments.len() > 2, "several are lost");
+    let whole = venue.scratch().join("whole");
+    copy_dir(&venue.journal(), &whole, |_| true);
+    // What a program leaves that began a journal and was killed before it had a frame.
+    let begun = venue.scratch().join("begun");
+    let options = Options { segment_bytes: 1 << 16, ..Options::default() };
+    open(&begun, options).unwrap().0.close().unwrap();
+    let begun = fs::read(begun.join("0000000000.seg")).unwrap();
+
+    let all: [(&str, &dyn Fn(usize) -> Option<Vec<u8>>); 4] = [
+        ("removed", &|_| None),
+        ("zeroed", &|_| Some(vec![0; 1 << 16])),
+        ("emptied", &|_| Some(Vec::new())),
+        ("begun", &|index| (index == 0).then(|| begun.clone())),
+    ];
+    for (case, bytes) in all {
+        for (index, (_, name)) in segments.iter().enumerate() {
+            let file = venue.journal().join(name);
+            let _ = fs::remove_file(&file);
+            bytes(index).iter().for_each(|bytes| fs::write(&file, bytes).unwrap());
+        }
+        let before = contents(&venue.journal());
+        let error = start_at(&venue, venue.journal()).err().expect(case).to_string();
+        let snapshot = snapshot::path(&venue.journal(), newest);
+        for expected in [
+            &format!("journal {} has no frames", venue.journal().display()),
+            &format!("{} is good and tells of frames up to sequence {newest}", snapshot.display()),
+            "nothing was changed; put them back from a copy",
+            "use another directory or move the snapshots (*.snap) away",
+        ] {
+            assert!(error.contains(expected), "{case}: {expected:?} is missing in {error}");
+        }
+        assert!(contents(&venue.journal()) == before, "{case}: nothing is changed");
+    }
+
+    // As it says: segments put back from a copy, or snapshots that are away; a damaged one proves nothing.
+    for (_, name) in &segments {
+        fs::copy(whole.join(name), venue.journal().join(name)).unwrap();
+    }
+    let started = start_at(&venue, venue.journal()).unwrap();
+    assert_eq!(started.started().state_hash, ended.state_hash);
+    started.stop().unwrap();
+    let anew = venue.scratch().join("anew");
+    copy_dir(&venue.journal(), &anew, |name| name.ends_with(".snap"));
+    for entry in fs::read_dir(&anew).unwrap() {
+        fs::write(entry.unwrap().path(), b"IRONSNAP").unwrap();
+    }
+    let started = start_at(&venue, anew).unwrap();
+    assert_eq!((started.started().snapshot, started.started().counts.frames), (None, 0));
+    started.stop().unwrap();
 }
 
 #[test]

@@ -93,6 +93,21 @@ pub enum OpenError {
         /// The last sequence before the gap, 0 for none.
         last_good_sequence: u64,
     },
+    /// There are no frames, and a snapshot of some.
+    #[error(
+        "journal {dir} has no frames, but {snapshot} is good and tells of frames up to sequence {sequence}: its \
+         segments (*.seg) are gone, or nothing is in them; nothing was changed; put them back from a copy, or, to \
+         begin anew, use another directory or move the snapshots (*.snap) away",
+        dir = dir.display(), snapshot = snapshot.display()
+    )]
+    FramesGone {
+        /// The journal's directory.
+        dir: PathBuf,
+        /// The newest good snapshot.
+        snapshot: PathBuf,
+        /// Sequence of the last frame that it covers.
+        sequence: u64,
+    },
     /// The place to start from is not of this journal, or the journal ends before it.
     #[error(
         "a snapshot up to sequence {sequence} doesn't fit the journal {dir}: {what}",

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::checking::Checking;
 use crate::epoch;
-use crate::error::OpenError;
+use crate::error::{OpenError, SnapshotError};
 use crate::format::{
     CUT_LEN, DURABLE_OFFSET, HEADER_BYTES, HeaderFault, Position, SECTOR_BYTES, SegmentHeader,
     durable_word, segment_bytes_valid,
@@ -12,7 +12,7 @@ use crate::format::{
 use crate::map::Map;
 use crate::scan::{Chain, Scan, StopAt, Verdict, Walk, is_zero};
 use crate::segment;
-use crate::snapshot::Checkpoint;
+use crate::snapshot::{self, Checkpoint};
 use crate::storage::{Blocks, Placement, Storage};
 
 /// A writer past the lock stops when it sees the new epoch, so the second scan finds it stopped. One
@@ -82,6 +82,7 @@ pub(crate) fn recover(
         let segments = segment::list(storage)?;
         let from = start.map_or(Ok(0), |start| locate(storage, &segments, start))?;
         let Some(found) = examine(storage, &segments[from..], checking)? else {
+            refuse_lost_frames(storage, 0)?;
             remove_all(storage, &segments)?;
             return create(storage, new_segment_bytes, blocks);
         };
@@ -92,6 +93,9 @@ pub(crate) fn recover(
         let verdict = found.scan.verdict();
         if verdict == Verdict::Corrupt {
             return Err(found.corrupt(storage));
+        }
+        if found.has_no_frames() {
+            refuse_lost_frames(storage, found.scan.walk.tail.chain.last_sequence())?;
         }
         let epoch = next_epoch(storage, &found.scan, &segments[..from]);
         if !take_over(storage, &found, &segments, epoch)? {
@@ -108,6 +112,27 @@ pub(crate) fn recover(
         return Ok(state);
     }
     Err(OpenError::InUse { dir: storage.dir().into(), pid: "of unknown id".into() })
+}
+
+/// Refuses a journal without frames beside a good snapshot of frames behind this one. A snapshot is written when what
+/// it covers is durable, so those frames were there, and are lost.
+fn refuse_lost_frames(storage: &dyn Storage, last_sequence: u64) -> Result<(), OpenError> {
+    let names = storage.names().map_err(OpenError::io("list", storage.dir()))?;
+    let newest_first = snapshot::sequences(&names).into_iter().rev();
+    for sequence in newest_first.take_while(|&sequence| sequence > last_sequence) {
+        match snapshot::read(storage, sequence) {
+            Ok(_) => {
+                let (dir, snapshot) = (storage.dir(), snapshot::path(storage.dir(), sequence));
+                return Err(OpenError::FramesGone { dir: dir.into(), snapshot, sequence });
+            }
+            Err(SnapshotError::Io { what, file, source }) => {
+                return Err(OpenError::Io { what, path: file, source });
+            }
+            // What is damaged proves nothing.
+            Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// One more than the highest of all headers, also of the segments that are not read otherwise. One of
@@ -250,6 +275,10 @@ pub(crate) fn examine(
 }
 
 impl Found {
+    fn has_no_frames(&self) -> bool {
+        self.scan.walk.tail.chain.next_sequence == self.first_sequence
+    }
+
     pub fn corrupt(&self, storage: &dyn Storage) -> OpenError {
         let at = self.scan.stop.expect("a verdict needs a stop");
         let last = self.scan.walk.chain.last_sequence();

@@ -145,8 +145,9 @@ pub fn read(storage: &dyn Storage, sequence: u64) -> Result<Snapshot, SnapshotEr
     })
 }
 
-/// Writes a snapshot; on return it survives a power failure. The frames before the checkpoint should
-/// do so as well, or a power failure leaves a snapshot that nobody can use.
+/// Writes a snapshot; on return it survives a power failure. The frames before the checkpoint must do
+/// so already, or a power failure leaves a snapshot that nobody can use, and where it takes all frames
+/// [`open`](crate::open) refuses the journal as lost.
 ///
 /// # Errors
 /// When the system refuses; a snapshot that was there before is as it was.

@@ -316,6 +316,33 @@ fn checkpoint_inside_a_group(dir: &Path) -> Checkpoint {
 }
 
 #[test]
+fn a_journal_without_frames_is_refused_beside_a_good_snapshot_of_some() {
+    let dir = memory_dir();
+    journal(dir.path());
+    let (early, late) = (checkpoints(dir.path())[5], checkpoints_of_last_segment(dir.path()));
+    for start in [early, late] {
+        snapshot::write(&FileStorage::new(dir.path()), &start, 1_000, PAYLOAD).unwrap();
+    }
+    // The newest one proves nothing when it is damaged; the one before does.
+    fs::write(snapshot::path(dir.path(), late.sequence), b"IRONSNAP").unwrap();
+    let nothing = vec![0; SEGMENT_BYTES as usize];
+    (0..=late.segment() + 3).for_each(|index| {
+        let file = segment(dir.path(), index);
+        if file.exists() {
+            fs::write(file, &nothing).unwrap();
+        }
+    });
+    let before = contents(dir.path());
+    match open(dir.path(), small()).err().expect("refused") {
+        OpenError::FramesGone { sequence, .. } => assert_eq!(sequence, early.sequence),
+        other => panic!("{other}"),
+    }
+    assert_eq!(contents(dir.path()), before);
+    snapshot::remove(&FileStorage::new(dir.path()), early.sequence).unwrap();
+    assert_eq!(open(dir.path(), small()).unwrap().1.frames, 0);
+}
+
+#[test]
 fn a_journal_cut_before_the_start_refuses_it_unchanged() {
     let dir = memory_dir();
     let (mut writer, _) = open(dir.path(), small_unsynced()).unwrap();
