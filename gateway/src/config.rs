@@ -4,6 +4,7 @@
 //! meaning, unit and default of every key; [`KEYS`] is the one place where these are written.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::RangeInclusive,
@@ -30,6 +31,7 @@ use crate::{
     credentials::PasswordHash,
     market_data::TRADES_KEPT,
     schedule::Schedule,
+    session_record::COPIES_MAX,
     session_throttles::FIRM_NAME_BYTES_MAX,
     stage_log,
     throttle::{ThrottleAction, ThrottleTerms},
@@ -805,9 +807,10 @@ impl Config {
         Ok(())
     }
 
-    /// Copies are of sessions that trade, and go to one that does not.
+    /// Copies are of sessions that trade, and go to one that does not; of named ones or those of a firm, they are of no
+    /// more than the journal can say.
     fn check_copies(&self, session: &SessionConfig) -> Result<(), ConfigError> {
-        let Some(first) = session.copies.first() else { return Ok(()) };
+        let Some(first) = session.copies.first() else { return self.check_copies_of_firm(session) };
         let key = format!("session {}: copies", session.comp_id);
         if !session.read_only {
             return Err(value(&key, first, &"needs read_only = true"));
@@ -818,8 +821,17 @@ impl Config {
         };
         match session.copies.iter().find(|comp_id| !trades(comp_id)) {
             Some(unknown) => Err(value(&key, unknown, &"is no [[session]] that sends orders")),
-            None => Ok(()),
+            None => check_copied(&key, session.copies.iter().collect::<BTreeSet<_>>().len()),
         }
+    }
+
+    fn check_copies_of_firm(&self, session: &SessionConfig) -> Result<(), ConfigError> {
+        if !session.read_only || session.firm.is_none() {
+            return Ok(());
+        }
+        let of_firm =
+            self.sessions.iter().filter(|other| !other.read_only && other.firm == session.firm);
+        check_copied(&format!("session {}: firm", session.comp_id), of_firm.count())
     }
 
     /// Its TLS is that of the other port, and of no use without its own plain one.
@@ -1286,6 +1298,18 @@ impl InstrumentConfig {
     }
 }
 
+/// Refuses copies of more sessions than a drop copy may have.
+fn check_copied(key: &str, sessions: usize) -> Result<(), ConfigError> {
+    if sessions <= COPIES_MAX {
+        return Ok(());
+    }
+    let reason = format!(
+        "at most {COPIES_MAX} sessions are allowed behind a drop copy that names them or is of their firm; share them \
+         out to several drop copies, or let one get those of all sessions, by no copies and no firm"
+    );
+    Err(value(key, &format!("{sessions} sessions"), &reason))
+}
+
 fn comp_id(key: &str, text: &str) -> Result<CompId, ConfigError> {
     match CompId::try_from(text) {
         Ok(id) if !id.is_empty() && !text.contains(['=', '\u{1}']) => Ok(id),
@@ -1727,8 +1751,6 @@ fn render_list(text: &mut String, section: &str, values: &toml::Table) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     fn parse(text: &str) -> Result<Config, ConfigError> {
@@ -1938,6 +1960,34 @@ mod tests {
         ] {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_drop_copy_is_of_no_more_sessions_than_its_record_has_room_for() {
+        let session = |comp_id: String, read_only| SessionConfig {
+            comp_id,
+            read_only,
+            firm: Some("FIRM".to_owned()),
+            ..default_sessions().remove(0)
+        };
+        let check = |sessions: usize, times: usize| {
+            let mut config = Config { sessions: Vec::new(), ..Config::default() };
+            let names = (0..sessions).map(|number| format!("S{number}"));
+            config.engine.sessions_max = 1 << 20;
+            config.sessions.extend(names.clone().map(|name| session(name, false)));
+            let mut copy = session("COPY".to_owned(), true);
+            copy.copies = names.flat_map(|name| vec![name; times]).collect();
+            config.sessions.push(copy);
+            config.check().map_err(|error| error.to_string())
+        };
+        // By its firm, by name, and by names that are listed twice.
+        for (times, key) in [(0, "firm"), (1, "copies"), (2, "copies")] {
+            assert_eq!(check(COPIES_MAX, times), Ok(()), "{times} times");
+            let error = check(COPIES_MAX + 1, times).unwrap_err();
+            let (found, most) = (COPIES_MAX + 1, COPIES_MAX);
+            let expected = format!("session COPY: {key} = {found} sessions: at most {most}");
+            assert!(error.contains(&expected), "{error}");
         }
     }
 

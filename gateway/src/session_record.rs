@@ -39,6 +39,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use ironbook_engine::{SessionId, Timestamp, domain::DisconnectCause};
 use ironbook_fix::{codec::SOH, field::parse_timestamp};
+use ironbook_journal::PAYLOAD_MAX;
 
 use crate::{
     operator::OperatorRecord,
@@ -164,6 +165,12 @@ const REFUSALS: [u8; 5] = *b"389jr";
 
 /// Text (58) of the Logout by which a venue that stops ends its sessions.
 pub const VENUE_STOPS: &str = "the venue stops";
+
+/// Bytes of the payload of a [`Role`](SessionRecord::Role) before the sessions that it lists.
+const ROLE_HEAD_BYTES: usize = 8;
+
+/// Most sessions that a drop copy may follow by name or by its firm: a frame has room for no more.
+pub const COPIES_MAX: usize = (PAYLOAD_MAX - ROLE_HEAD_BYTES) / size_of::<SessionId>();
 
 /// Longest MsgType.
 const MSG_TYPE_MAX: usize = 16;
@@ -370,6 +377,18 @@ impl SessionRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_most_copies_fill_a_frame() {
+        let role = |sessions: usize| {
+            let copies = Copies::of((1..=sessions as u32).map(SessionId));
+            SessionRecord::Role { session: SessionId(7), copies }
+        };
+        let most = role(COPIES_MAX);
+        assert_eq!(SessionRecord::decode(most.kind(), &most.payload()), Some(most.clone()));
+        assert!(most.payload().len() <= PAYLOAD_MAX);
+        assert!(role(COPIES_MAX + 1).payload().len() > PAYLOAD_MAX);
+    }
 
     #[test]
     fn reads_back_what_it_writes() {

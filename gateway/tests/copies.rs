@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{FixClient, Msg, TestVenue, assert_same, limit, resend, session};
-use ironbook_gateway::config::Config;
+use ironbook_gateway::{config::Config, session_record::COPIES_MAX};
 
 /// A and B trade, A for a firm. COPY is for that firm, SOME for B and C, ALL for everybody.
 fn copies(config: &mut Config) {
@@ -128,4 +128,23 @@ fn who_listens_now_and_has_orders_from_before_is_told_once() {
     let again: BTreeMap<_, _> = again.into_iter().filter(|(_, again)| again.is_some()).collect();
     assert_eq!(again.len(), 3);
     assert_same(&again, &told);
+}
+
+#[test]
+fn a_drop_copy_of_as_many_sessions_as_may_be_is_journaled() {
+    let many = |config: &mut Config| {
+        config.engine.sessions_max = 1 << 14;
+        let of_firm = (0..COPIES_MAX).map(|number| session(&format!("S{number}")));
+        config.sessions = of_firm.chain([session("COPY")]).collect();
+        config.sessions.iter_mut().for_each(|session| session.firm = Some("FIRM".to_owned()));
+        config.sessions[COPIES_MAX].read_only = true;
+    };
+    let mut venue = TestVenue::start_with(many);
+    let (mut last, mut copy) =
+        (venue.client(&format!("S{}", COPIES_MAX - 1)), venue.client("COPY"));
+    last.rest("a", "AAPL", "1", "5", "1.00");
+    copy.expect("35=8|11=a");
+    drop((last, copy));
+    venue.stop();
+    venue.restart();
 }
