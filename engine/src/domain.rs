@@ -66,13 +66,16 @@ impl InstrumentId {
 impl OrderId {
     /// No order.
     pub const NONE: Self = Self(0);
-    /// Bits of the slot: at most 16,777,216 live orders, and 2^40 orders over a venue's life.
+    /// Bits of the slot: at most 16,777,216 live orders.
     pub const SLOT_BITS: u32 = 24;
+    /// Most orders over a venue's life, as the bits above the slot have room for: 2^40 - 1. At a
+    /// million a second they last for twelve days, at a thousand for 34 years.
+    pub const COUNT_MAX: u64 = u64::MAX >> Self::SLOT_BITS;
 
     /// The id of the `count`-th accepted order, which lives in `slot`.
     #[inline]
     pub fn new(count: u64, slot: u32) -> Self {
-        debug_assert!(slot < 1 << Self::SLOT_BITS);
+        debug_assert!(slot < 1 << Self::SLOT_BITS && count <= Self::COUNT_MAX);
         Self(count << Self::SLOT_BITS | u64::from(slot))
     }
 
@@ -297,7 +300,8 @@ code! {
         TooLateToCancel = 12,
         /// The request names another instrument or side than the order has.
         OrderMismatch = 13,
-        /// The venue holds as many live orders as it has room for.
+        /// The venue holds as many live orders as it has room for, or has accepted as many as
+        /// there are OrderIDs ([`OrderId::COUNT_MAX`]); the limit says which.
         TooManyOrders = 14,
         /// A replace may not change OrdType or TimeInForce.
         ReplaceChangesType = 15,

@@ -513,6 +513,9 @@ fn reason_text(reason: RejectReason, limit: Decimal, observed: Decimal) -> Reaso
         RejectReason::OrderMismatch => {
             ReasonText::new(format_args!("the order has another symbol or side"))
         }
+        RejectReason::TooManyOrders if limit.0.mantissa as u64 == OrderId::COUNT_MAX => {
+            ReasonText::new(format_args!("the venue has given out all of its {limit} OrderIDs"))
+        }
         RejectReason::TooManyOrders => {
             ReasonText::new(format_args!("the venue holds its limit of {limit} live orders"))
         }

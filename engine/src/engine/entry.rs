@@ -46,9 +46,10 @@ impl Engine {
     /// | 5 | the quantity is allowed                   | QtyNotPositive, QtyOffLot, QtyTooLarge |
     /// | 6 | a limit order's price is allowed          | PriceNotPositive, PriceOffTick, PriceTooHigh |
     /// | 7 | there is room for another live order      | TooManyOrders     | orders_max, one more |
+    /// | 8 | there is an OrderID left                  | TooManyOrders     | [`OrderId::COUNT_MAX`], one more |
     ///
-    /// A replace is judged by rules 3 to 6, too. The last rule covers orders that would not rest:
-    /// an order has a slot while it trades. The rules of risk come after these (`risk.rs`).
+    /// A replace is judged by rules 3 to 6, too. Rule 7 covers orders that would not rest: an order
+    /// has a slot while it trades. The rules of risk come after these (`risk.rs`).
     #[inline]
     pub(super) fn judge_new(&self, command: &NewOrder) -> Result<Terms, Refusal> {
         let session = command.origin.session;
@@ -70,6 +71,10 @@ impl Engine {
         };
         if self.books.is_full() {
             let max = u64::from(self.limits.orders_max);
+            return Err(Refusal::count(RejectReason::TooManyOrders, max, max + 1));
+        }
+        if self.orders_accepted >= OrderId::COUNT_MAX {
+            let max = OrderId::COUNT_MAX;
             return Err(Refusal::count(RejectReason::TooManyOrders, max, max + 1));
         }
         Ok(Terms { price, ticks: instrument.ticks(price), order_qty, name })

@@ -309,7 +309,7 @@ impl Engine {
         must(last < 1 << 62, "the sequence has a future")?;
         must(header.commands <= last, "every command has a sequence")?;
         must(header.orders_accepted <= header.commands, "every order came with a command")?;
-        must(header.orders_accepted < 1 << 39, "OrderIDs have a future")?;
+        must(header.orders_accepted <= OrderId::COUNT_MAX, "every order has an OrderID")?;
         must(header.trades <= last, "every trade has a sequence")?;
         must(header.closed_total <= last, "every end of an order has a sequence")?;
         must(header.closed <= header.closed_total, "what is remembered has happened")?;
@@ -665,11 +665,12 @@ mod tests {
     use super::*;
     use crate::{
         Command, Stamp, Symbol, Timestamp,
-        command::{NewOrder, OrderTerms, Origin, ReplaceOrder, SetRiskLimits},
-        sink::CountingSink,
+        command::{CancelOrder, NewOrder, OrderTerms, Origin, ReplaceOrder, SetRiskLimits},
+        event::Event,
+        sink::{CountingSink, VecSink},
     };
 
-    fn state() -> Vec<u8> {
+    fn engine() -> Engine {
         let limits = EngineLimits { orders_max: 8, closed_orders_kept: 4, ..Default::default() };
         let mut engine = Engine::new(limits);
         let instrument = InstrumentId(1);
@@ -710,9 +711,17 @@ mod tests {
             next = engine.apply(stamp, command, &mut CountingSink::default());
         }
         assert!(engine.books.taken() > 2 && engine.names.remembered_count() == 4);
+        engine
+    }
+
+    fn written(engine: &Engine) -> Vec<u8> {
         let mut bytes = Vec::new();
         engine.write_state(&mut bytes);
         bytes
+    }
+
+    fn state() -> Vec<u8> {
+        written(&engine())
     }
 
     /// Gives bytes the hash that they would have had if they had been written so.
@@ -737,6 +746,49 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_last_order_id_is_given_out_and_every_state_up_to_there_and_behind_is_read() {
+        let mut engine = engine();
+        engine.orders_accepted = OrderId::COUNT_MAX - 1;
+        engine.commands = OrderId::COUNT_MAX;
+        engine.last_sequence = Sequence(1 << 41);
+        let origin = Origin::new(SessionId(1), 0, Timestamp(0));
+        let name = |text: &str| ClOrdId::try_from(text).unwrap();
+        let order = |id| -> Command {
+            let terms = OrderTerms {
+                side: Side::Buy,
+                ord_type: OrdType::Limit,
+                time_in_force: TimeInForce::Day,
+                price: (1, 2),
+                order_qty: (1, 0),
+            };
+            NewOrder::new(origin, InstrumentId(1), terms, Account::EMPTY, name(id)).into()
+        };
+        // Each command meets an engine that is read from the state behind the one before.
+        let mut first_event = |command: &Command| {
+            engine = Engine::read_state(&written(&engine)).unwrap();
+            let stamp =
+                Stamp { sequence: Sequence(engine.last_sequence.0 + 1), time: Timestamp(0) };
+            let mut sink = VecSink::default();
+            engine.apply(stamp, command, &mut sink);
+            sink.events[0].1
+        };
+        let Event::Execution(accepted) = first_event(&order("LAST")) else { panic!("a report") };
+        assert_eq!(accepted.order_id.count(), OrderId::COUNT_MAX);
+        for id in ["BEYOND", "AGAIN"] {
+            let Event::OrderRejected(refused) = first_event(&order(id)) else {
+                panic!("a refusal")
+            };
+            assert_eq!(refused.reason, RejectReason::TooManyOrders);
+            assert_eq!(refused.limit as u64, OrderId::COUNT_MAX);
+        }
+        let (none, one) = (OrderId::NONE, InstrumentId(1));
+        let cancel = CancelOrder::new(origin, none, one, Side::Buy, name("C"), name("LAST"));
+        let Event::Execution(canceled) = first_event(&cancel.into()) else { panic!("a report") };
+        assert_eq!(canceled.order_id, accepted.order_id);
+        assert!(Engine::read_state(&written(&engine)).is_ok());
     }
 
     #[test]
