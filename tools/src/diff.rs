@@ -12,8 +12,9 @@ use crate::{
 /// Say where two journals first differ, or where this program first decides otherwise than a journal says.
 ///
 /// Exit status: 0 they are the same, 1 they differ. Which program wrote a journal makes no difference.
-/// With one directory every event is computed again, from the first frame, so that it tells whether a new
-/// program can take over a journal.
+/// With one directory every event is computed again, from the first frame, or from the oldest good snapshot
+/// where the first segments are gone, so that it tells whether a new program can take over a journal. Of two
+/// journals what both have is compared.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]

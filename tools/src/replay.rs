@@ -255,13 +255,17 @@ impl Summary {
         say!("Journal      {}", arguments.source.dir.display());
         if let Some(sequence) = self.snapshot {
             say!(
-                "Snapshot     sequence {}; what came before was not computed again",
+                "Snapshot     sequence {}; what came before is counted as it says, and was not computed again",
                 grouped(sequence)
             );
         }
         say!("Frames       {} up to sequence {}", grouped(frames), grouped(self.last_sequence));
         say!("Commands     {}", grouped(commands));
-        say!("Events       {}, each computed again and identical", grouped(events));
+        let computed = match self.snapshot {
+            None => "each".to_owned(),
+            Some(sequence) => format!("those after sequence {}", grouped(sequence)),
+        };
+        say!("Events       {}, {computed} computed again and identical", grouped(events));
         say!("Trades       {}", grouped(trades));
         say!("Rejects      {}", grouped(rejects));
         say!("Sessions     {} records", grouped(session_records));

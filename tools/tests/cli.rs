@@ -920,7 +920,38 @@ fn tools_work_where_the_first_segments_are_gone() {
     }
     let replayed = expect_exit(&["replay", &data], 0);
     assert_eq!(state_in(&stdout(&replayed)), state);
-    assert!(stdout(&replayed).contains("Snapshot     sequence"), "{}", stdout(&replayed));
+    let told = json(&expect_exit(&["replay", &data, "--json"], 0));
+    let [snapshot, last, events] = ["snapshot_sequence", "last_sequence", "events"]
+        .map(|name| told[name].as_u64().expect("a number"));
+    for expected in [
+        format!(
+            "Snapshot     sequence {}; what came before is counted as it says",
+            grouped(snapshot)
+        ),
+        format!(
+            "Events       {}, those after sequence {} computed again and identical",
+            grouped(events),
+            grouped(snapshot)
+        ),
+    ] {
+        let printed = stdout(&replayed);
+        assert!(printed.contains(&expected), "{expected}\n{printed}");
+    }
+    // What is told of frames is told of those that were looked at.
+    let compared = stdout(&expect_exit(&["diff", &data], 0));
+    let same = format!(
+        "Same         {} frames from sequence {} up to sequence {}\n",
+        grouped(last - snapshot),
+        grouped(snapshot + 1),
+        grouped(last)
+    );
+    assert!(compared.contains(&same), "{same}\n{compared}");
+    let compared = stdout(&expect_exit(&["diff", &data, &data], 0));
+    assert!(compared.contains(" frames from sequence "), "{compared}");
+    let client = stdout(&expect_exit(&["client", &data, "LOADGEN"], 0));
+    let own = client.lines().find(|line| line.contains("self-trade")).expect("it trades alone");
+    let since = own.split_once("; before, none since sequence ").expect("what was looked at").1;
+    assert!(since.parse::<u64>().expect("a sequence") > 1, "{own}");
     let said = stderr(&replayed);
     assert!(said.contains("frames 1 to") && said.contains("begins at the snapshot"), "{said}");
     let before = expect_exit(&["replay", &data, "--until", "5"], 2);
@@ -953,6 +984,13 @@ fn tools_work_where_the_first_segments_are_gone() {
     let verified = stdout(&expect_exit(&["verify", &data], 1));
     assert!(verified.contains("payload fails its CRC; a start passes it over"), "{verified}");
     let mut venue = place.start();
+/// A number as people read it.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    groups.collect::<Vec<_>>().join(",")
+}
+
     assert_eq!(state_in(&venue.printed()), state);
     let logged = venue.logged();
     assert!(logged.contains("WARN") && logged.contains(&text(&newest)), "{logged}");

@@ -101,7 +101,9 @@ pub struct Difference {
 /// What a comparison came to.
 #[derive(Debug)]
 pub struct Compared {
-    /// Frames that are the same.
+    /// The first sequence that both have.
+    pub first: u64,
+    /// Frames that are the same, from there on.
     pub frames: u64,
     /// The last of them; 0 when there is none.
     pub last_same: u64,
@@ -185,13 +187,15 @@ pub fn compare(
             Err(Ended::Stopped) => return Err(Fault::Stopped),
             Err(Ended::Damaged(side, error)) => {
                 let damage = Some((side, error));
-                return Ok(Compared { frames: 0, last_same: 0, builds, difference: None, damage });
+                let (frames, last_same, difference) = (0, 0, None);
+                return Ok(Compared { first, frames, last_same, builds, difference, damage });
             }
         }
     }
     let mut same = Same { frames: 0, last: 0, recent: VecDeque::new(), input: first };
     let found = same.go(&mut readers, how, looks);
     let mut compared = Compared {
+        first,
         frames: same.frames,
         last_same: same.last,
         builds,
@@ -704,12 +708,7 @@ impl Compared {
 impl fmt::Display for Compared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Builds       A {}, B {}", self.builds[0], self.builds[1])?;
-        write!(
-            f,
-            "Same         {} frames up to sequence {}",
-            grouped(self.frames),
-            grouped(self.last_same)
-        )?;
+        write_same(f, self.frames, self.first, self.last_same)?;
         if let Some((side, error)) = &self.damage {
             return write!(f, "\nDamaged      {} from there on: {error}", side.word());
         }
@@ -734,6 +733,15 @@ impl fmt::Display for Compared {
             _ => Ok(()),
         }
     }
+}
+
+/// The frames that are the same; from which sequence on, where that is not the first.
+fn write_same(f: &mut fmt::Formatter<'_>, frames: u64, first: u64, last: u64) -> fmt::Result {
+    write!(f, "Same         {} frames", grouped(frames))?;
+    if first > 1 {
+        write!(f, " from sequence {}", grouped(first))?;
+    }
+    write!(f, " up to sequence {}", grouped(last))
 }
 
 fn print_states(
@@ -772,7 +780,7 @@ pub struct Divergence {
 /// What a journal says and this program computes.
 #[derive(Clone, Debug)]
 pub struct Computed {
-    /// Frames that are the same.
+    /// Frames that are the same, from the first or behind the snapshot.
     pub frames: u64,
     /// The last of them.
     pub last_same: u64,
@@ -794,6 +802,7 @@ pub struct Computed {
 pub fn compute(dir: &Path, context: usize, goes_on: GoesOn<'_>) -> Result<Computed, Fault> {
     let looks = &mut Looks::new(goes_on);
     let (from, reader, snapshot) = begin(dir)?;
+    let frames_before = from.counts.frames;
     let build = build_of(&reader);
     let frames = Recent { reader, positions: VecDeque::new(), context, input: 0 };
     let mut player = Player::new(from, frames, None);
@@ -809,7 +818,7 @@ pub fn compute(dir: &Path, context: usize, goes_on: GoesOn<'_>) -> Result<Comput
     };
     let (counts, last) = (player.replayed().counts, player.replayed().last_sequence.0);
     let mut computed = Computed {
-        frames: counts.frames,
+        frames: counts.frames - frames_before,
         last_same: last,
         build,
         state: player.engine().map(Engine::state_hash),
@@ -923,12 +932,7 @@ impl fmt::Display for Computed {
         if let Some(sequence) = self.snapshot {
             writeln!(f, "Snapshot     sequence {sequence}; what came before was not computed")?;
         }
-        write!(
-            f,
-            "Same         {} frames up to sequence {}",
-            grouped(self.frames),
-            grouped(self.last_same)
-        )?;
+        write_same(f, self.frames, self.snapshot.map_or(1, |before| before + 1), self.last_same)?;
         let Some(found) = &self.divergence else {
             write!(f, "\nDiffers      nowhere")?;
             return match self.state {

@@ -281,8 +281,15 @@ impl Watch {
         fills.side(event.side, here);
     }
 
-    /// What was found; `symbol` has the symbols, and `comp_id` is the client's.
-    pub(super) fn end(self, comp_id: &str, symbol: impl Fn(InstrumentId) -> String) -> Anomalies {
+    /// What was found from the sequence `from` on; `symbol` has the symbols, and `comp_id` is the client's.
+    pub(super) fn end(
+        self,
+        comp_id: &str,
+        from: u64,
+        symbol: impl Fn(InstrumentId) -> String,
+    ) -> Anomalies {
+        // What came before was not looked at.
+        let since = if from > 1 { format!(" since sequence {from}") } else { String::new() };
         let mut found = Vec::new();
         let named =
             [("requests", self.requests), ("cancels", self.cancels), ("refusals", self.refusals)];
@@ -299,7 +306,7 @@ impl Watch {
                 place,
                 seen: format!("{} fills in {symbol} in a row, all {side:?}", grouped(count)),
                 usual: match longest {
-                    0 => "none of the other side".to_owned(),
+                    0 => format!("none of the other side{since}"),
                     longest => format!("{} in a row at most", grouped(longest)),
                 },
                 more: ("trades", format!("--client {comp_id} --symbol {symbol}")),
@@ -309,14 +316,14 @@ impl Watch {
             rule: "first refusal",
             place: hit.place,
             seen: format!("{}: {}", hit.rule, hit.text),
-            usual: format!("none of {} requests was refused by that", grouped(asked)),
+            usual: format!("none of {} requests{since} was refused by that", grouped(asked)),
             more: ("why", format!("seq:{}", hit.place.sequence)),
         }));
         found.extend(self.self_trade.map(|(place, trade)| Anomaly {
             rule: "self-trade",
             place,
             seen: format!("trade {trade} with itself"),
-            usual: "none".to_owned(),
+            usual: format!("none{since}"),
             more: ("replay", format!("--at trade:{trade}")),
         }));
         // One journal, one answer: what shows with the same frame is in the sequence of the rules.

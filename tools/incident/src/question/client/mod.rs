@@ -115,7 +115,8 @@ pub fn client(index: &Index, wanted: &str, span: Span) -> Result<Client, Fault> 
     client.comp_id = wanted.to_owned();
     let limits = names.session(id).map_or(RiskLimits::NONE, |view| view.risk.limits);
     client.head_room = found.head_room.end(span.first, names.limits().orders_max, &limits);
-    client.anomalies = found.anomaly.end(wanted, |instrument| symbol(names, instrument));
+    client.anomalies =
+        found.anomaly.end(wanted, span.first, |instrument| symbol(names, instrument));
     client.live_orders = names.session(id).map_or(0, |view| view.live_orders);
     let position = |(instrument, (sums, last_px)): (&InstrumentId, &(Sums, i64))| {
         position(names, wanted, *instrument, sums, *last_px)
