@@ -6,11 +6,13 @@ use crate::{indexed::Source, output::Outcome};
 
 /// Say why a request was refused - the rule, its limit, what was seen and what would have passed - or
 /// why an order was not filled: its price never reached, others ahead, halted, canceled by a trip or an operator.
+///
+/// At the sequence of a trip, or of what an operator did to a session, it says why that was.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
     source: Source,
-    /// OrderID, ClOrdID ([clordid:[COMPID/]]X) or sequence (seq:N) of a request, a report or an order
+    /// OrderID, ClOrdID ([clordid:[COMPID/]]X) or sequence (seq:N) of a request, a report, an order or a trip
     #[arg(value_name = "WHAT")]
     what: String,
 }

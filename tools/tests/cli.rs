@@ -1251,7 +1251,23 @@ fn an_operator_acts_on_a_running_venue_and_the_journal_says_who_and_why() {
     assert_eq!(venue.end("TERM"), Some(0), "{}", venue.logged());
     assert!(!socket.exists());
 
-    let phases = stdout(&expect_exit(&["inspect", &text(&place.data()), "--phases"], 0));
+    let data = text(&place.data());
+    // At the action, and at what came of it.
+    let acts = json(&expect_exit(&["client", &data, "TRADER1", "--json"], 0));
+    let asked = |at: usize| acts["operators"][at]["sequence"].as_u64().expect("a sequence");
+    for (at, more) in [
+        (0, "status                CancelOnly\n  canceled              1 order: "),
+        (1, "status                Open\n"),
+    ] {
+        let said =
+            ["operator ann suspended TRADER1: x\n", "operator bob opened TRADER1: looked at\n"][at];
+        for behind in [0, 1, 2] {
+            let at = format!("seq:{}", asked(at) + behind);
+            let why = stdout(&expect_exit(&["why", &data, &at], 0));
+            assert!(why.contains(said) && why.contains(more), "{at}: {why}");
+        }
+    }
+    let phases = stdout(&expect_exit(&["inspect", &data, "--phases"], 0));
     assert!(phases.contains("1 instrument halted, by operator ann: news is out"), "{phases}");
     let from = sequence.to_string();
     let frames = ["inspect", &text(&place.data()), "--from", &from, "--limit", "1"];

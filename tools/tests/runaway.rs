@@ -401,6 +401,17 @@ fn knight(dir: &Path, limits: RiskLimits) -> (u64, SessionTripped) {
     ] {
         assert!(why.contains(&expected), "{expected}\n{why}");
     }
+    let why = ask(dir, &["why", &format!("seq:{tripped}")]);
+    for expected in [
+        format!("Sequence     {tripped} at "),
+        format!("Why          KNIGHT was tripped by {rule}: the session is tripped"),
+        format!("  limit                 {}\n", whole(trip.limit)),
+        format!("  observed              {}\n", whole(trip.observed)),
+        format!("  trade                 {} of order {}\n", trip.trade_id, trip.order_id),
+        format!("  canceled              {} orders: ", trip.affected),
+    ] {
+        assert!(why.contains(&expected), "{expected}\n{why}");
+    }
     let why = ask(dir, &["why", &first.to_string()]);
     assert!(why.contains("it was canceled when its session was tripped"), "{why}");
     assert!(why.contains(&format!("tripped               sequence {tripped}, ")), "{why}");

@@ -61,10 +61,11 @@ pub(crate) fn by(acted: &Acted) -> String {
     format!(", by operator {}: {}", acted.record.name, acted.record.reason)
 }
 
-/// What an operator did to the orders of a session.
+/// What an operator did to a session.
 pub(crate) fn did(record: &OperatorRecord, whose: &str) -> String {
     match record.action {
         Action::Suspend => format!("suspended {whose}"),
+        Action::Open => format!("opened {whose}"),
         _ => format!("canceled the orders of {whose}"),
     }
 }

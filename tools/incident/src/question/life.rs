@@ -315,7 +315,11 @@ fn canceled(entry: &Entry, event: &Execution, acted: &Acted, whose: &str) -> Str
 }
 
 /// The operator's action that a command about a session carries out, if one does.
-fn operator_of(index: &Index, session: SessionId, input: u64) -> Result<Option<Acted>, Fault> {
+pub(super) fn operator_of(
+    index: &Index,
+    session: SessionId,
+    input: u64,
+) -> Result<Option<Acted>, Fault> {
     let before = Span { first: index.first_sequence(), last: input };
     let (mut operators, mut found) = (Operators::default(), None);
     scan(index, &[Key::Session(session)], before, |frame| {

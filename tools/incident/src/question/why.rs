@@ -1,4 +1,4 @@
-//! Why something was refused, or not filled.
+//! Why something was refused, or not filled, and why a session may not trade.
 
 use std::fmt;
 
@@ -7,20 +7,22 @@ use ironbook_engine::{
     SessionId, Side, TimeInForce,
     command::DefineInstrument,
     domain::{ExecReason, RejectReason},
-    event::Execution,
+    event::{Execution, SessionTripped},
 };
 use ironbook_fix::field::Decimal;
 use ironbook_gateway::{
-    operator::OperatorRecord, session_record::SessionRecord, translate::reject_text,
+    operator::{Action, OperatorRecord},
+    session_record::SessionRecord,
+    translate::reject_text,
 };
 use serde_json::{Map, Value};
 
 use super::{
     Span, find_order, input_at,
-    life::{Life, life},
+    life::{Life, life, operator_of},
     place_json,
     queue::{Ahead, ahead},
-    scan,
+    scan, scan_while,
 };
 use crate::{
     Fault,
@@ -29,7 +31,7 @@ use crate::{
     operators::{Acted, Operators, by, did},
     place::{self, What, requests},
     show::{Content, Entry, Judged, comp_id, number},
-    text::utc,
+    text::{grouped, utc},
 };
 
 /// A name and what it says.
@@ -62,6 +64,11 @@ pub fn why(index: &Index, word: &str) -> Result<Why, Fault> {
     }
     let sequence = What::parse(word, index)?.find(index)?;
     let entries = input_at(index, sequence)?;
+    if let Some(entry) = entries.iter().find(|entry| entry.sequence == sequence)
+        && let Some(why) = of_session(index, &entries, entry)?
+    {
+        return Ok(why);
+    }
     let refusal = entries.iter().find(|entry| judged(entry).is_some());
     match (refusal, entries.first()) {
         (Some(refusal), Some(input)) => of_refusal(index, input, refusal),
@@ -69,6 +76,148 @@ pub fn why(index: &Index, word: &str) -> Result<Why, Fault> {
             of_answer(index, &entries[0], record)
         }
         _ => of_order(index, find_order(index, word)?),
+    }
+}
+
+/// Why a session may not trade, or may again, where a frame says so: its trip, its status, or what an operator asked
+/// for.
+fn of_session(index: &Index, entries: &[Entry], entry: &Entry) -> Result<Option<Why>, Fault> {
+    match &entry.content {
+        Content::Event(event) => match &**event {
+            Event::SessionTripped(trip) => of_trip(index, entries, entry, trip).map(Some),
+            Event::TradingStatusChanged(event) => {
+                of_status(index, entries, entry, event.session).map(Some)
+            }
+            _ => Ok(None),
+        },
+        Content::Command(command) => match &**command {
+            Command::SetTradingStatus(command) => {
+                of_status(index, entries, entry, command.session).map(Some)
+            }
+            _ => Ok(None),
+        },
+        Content::Session(SessionRecord::Operator(record)) if record.session != SessionId::VENUE => {
+            let Entry { sequence, time_ns, .. } = *entry;
+            let acted = Acted { sequence, time_ns, record: record.clone() };
+            of_operator(index, entry, &acted).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Why a session was tripped.
+fn of_trip(
+    index: &Index,
+    entries: &[Entry],
+    entry: &Entry,
+    trip: &SessionTripped,
+) -> Result<Why, Fault> {
+    let moment = Moment::before(index, entries[0].sequence)?;
+    let engine = super::engine(&moment)?;
+    let whose = comp_id(engine, trip.session);
+    let text = reject_text(trip.rule, trip.limit(), trip.observed());
+    let canceled: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| match &entry.content {
+            Content::Event(event) => match &**event {
+                Event::Execution(event) => Some(*event),
+                _ => None,
+            },
+            _ => None,
+        })
+        .filter(|event| event.reason == ExecReason::SessionTripped)
+        .map(|event| event.order_id)
+        .collect();
+    let facts = vec![
+        ("asked", entries[0].text(engine)),
+        ("rule", format!("{:?}", trip.rule)),
+        ("limit", number(trip.limit, trip.scale)),
+        ("observed", number(trip.observed, trip.scale)),
+        ("trade", format!("{} of order {}", trip.trade_id, trip.order_id)),
+        ("canceled", listed(&canceled)),
+    ];
+    let verdict = format!("{whose} was tripped by {:?}: {text}", trip.rule);
+    let Entry { sequence, time_ns, .. } = *entry;
+    Ok(Why { sequence, time_ns, verdict, facts, cause: None })
+}
+
+/// Why a session's status is another.
+fn of_status(
+    index: &Index,
+    entries: &[Entry],
+    entry: &Entry,
+    session: SessionId,
+) -> Result<Why, Fault> {
+    match operator_of(index, session, entries[0].sequence)? {
+        Some(acted) => of_operator(index, entry, &acted),
+        None => {
+            let moment = Moment::before(index, entries[0].sequence)?;
+            let text = entry.text(super::engine(&moment)?);
+            let verdict = format!("the venue decided so, and no operator is known: {text}");
+            let Entry { sequence, time_ns, .. } = *entry;
+            Ok(Why { sequence, time_ns, verdict, facts: Vec::new(), cause: None })
+        }
+    }
+}
+
+/// Why an operator did something to a session, as a frame of that says, and what came of it.
+fn of_operator(index: &Index, entry: &Entry, acted: &Acted) -> Result<Why, Fault> {
+    let Acted { sequence: asked, record, .. } = acted;
+    let moment = Moment::before(index, *asked)?;
+    let whose = comp_id(super::engine(&moment)?, record.session);
+    let (mut status, mut orders) = (None, Vec::new());
+    let (mut operators, mut is_its, mut left) = (Operators::default(), false, record.commands);
+    let behind = Span { first: *asked, last: index.last_sequence() };
+    scan_while(index, &[Key::Session(record.session)], behind, |frame| {
+        if !Event::is_kind(frame.kind) {
+            if left == 0 {
+                return false;
+            }
+            operators.take(frame);
+            let command = Command::decode(frame.kind, frame.payload).ok();
+            let origin = command.as_ref().and_then(Command::origin);
+            let of = origin.and_then(|origin| operators.of(origin));
+            is_its = of.is_some_and(|of| of.sequence == *asked);
+            left -= u32::from(is_its);
+        }
+        match place::event(frame).filter(|_| is_its) {
+            Some(Event::TradingStatusChanged(event)) => status = Some(event.status),
+            Some(Event::Execution(event)) if event.reason == ExecReason::MassCancel => {
+                orders.push(event.order_id);
+            }
+            _ => {}
+        }
+        true
+    })?;
+    let OperatorRecord { action, name, reason, .. } = record;
+    let mut facts = vec![("operator", name.clone()), ("reason", reason.clone())];
+    if *action != Action::Cancel {
+        let status = status.map_or("as before".to_owned(), |status| format!("{status:?}"));
+        facts.push(("status", status));
+    }
+    if *action != Action::Open {
+        facts.push(("canceled", listed(&orders)));
+    }
+    let verdict = format!("operator {name} {}: {reason}", did(record, &whose));
+    let Entry { sequence, time_ns, .. } = *entry;
+    let cause = (sequence != *asked).then_some(*asked);
+    Ok(Why { sequence, time_ns, verdict, facts, cause })
+}
+
+/// Orders that are named at the most.
+const ORDERS_LISTED_MAX: usize = 10;
+
+/// How many orders, and which.
+fn listed(orders: &[OrderId]) -> String {
+    let named: Vec<_> = orders.iter().take(ORDERS_LISTED_MAX).map(OrderId::to_string).collect();
+    let more = match orders.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {} more", grouped(more as u64)),
+    };
+    match orders.len() {
+        0 => "no order".to_owned(),
+        1 => format!("1 order: {}", named[0]),
+        count => format!("{} orders: {}{more}", grouped(count as u64), named.join(" ")),
     }
 }
 
