@@ -42,8 +42,9 @@ fn more() -> String {
     format!(
         "--phases reads all of the journal once, and needs no index. No frame says that a venue starts: a start is \
          seen by limits, instruments, sessions, risk limits, roles and throttles that are new, by sessions that were logged on when the \
-         venue before it died, or by a session that begins behind a stop. A status outside of a start is an \
-         operator's, who is named, or the audit's, which halts all instruments when an event differs. A configuration or program that is another shows with \
+         venue before it died, by a status that no operator asked for, or by a session that begins behind a stop. A \
+         status outside of a start is an operator's, who is named, or the audit's, which halts all instruments when an \
+         event differs; a start that sets nothing but such a halt of all can't be told from it. A configuration or program that is another shows with \
          the first segment that it begins. Times without a frame are told from {} s on.\n\nKept for --json, and \
          counted beyond that: {RUNS_MAX} starts, {SILENCES_MAX} silences (the longest), {ACTIONS_MAX} actions of the \
          venue, {WRITERS_MAX} programs and configurations, {STATUSES_MAX} statuses of each instrument.",

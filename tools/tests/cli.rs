@@ -818,6 +818,40 @@ fn phases_tell_starts_stops_and_deaths() {
 #[test]
 fn load_plays_a_file_of_market_data() {
     let place = Place::new();
+#[test]
+fn a_status_that_nobody_asked_for_is_of_a_start() {
+    let place = Place::new();
+    let data = text(&place.data());
+    let mut venue = place.start_with("[operator]\nenabled = true\n");
+    operator(&place, "halt AAPL --as ann --reason x", 0);
+    assert_eq!(venue.end("INT"), Some(0), "{}", venue.logged());
+    // It opens the instrument, as the configuration has it open, and journals nothing else.
+    let mut venue = place.start();
+    assert_eq!(venue.end("INT"), Some(0), "{}", venue.logged());
+    let phases = || json(&expect_exit(&["inspect", &data, "--phases", "--json"], 0));
+    let found = phases();
+    assert_eq!((&found["opened_to_be_written"], &found["starts"]["count"]), (&2.into(), &2.into()));
+    let start = &found["starts"]["listed"][1];
+    assert_eq!((&start["statuses"], &start["seen_by"]), (&1.into(), &"announced".into()));
+    let actions = found["venue_actions"]["listed"].as_array().unwrap();
+    assert!(actions.iter().all(|action| action["by"]["operator"] == "ann"), "{found:#}");
+    assert_eq!(actions.len(), 1, "{found:#}");
+    // The next one halts one of several: the audit would halt all. The one behind it opens that again.
+    let config = fs::read_to_string(place.config()).unwrap();
+    let halted =
+        "[[instrument]]\nsymbol = \"AAPL\"\ntick = \"0.01\"\nlot = \"1\"\nstatus = \"halted\"\n";
+    let mut venue = place.start_with(halted);
+    assert_eq!(venue.end("INT"), Some(0), "{}", venue.logged());
+    fs::write(place.config(), config).unwrap();
+    let mut venue = place.start();
+    assert_eq!(venue.end("INT"), Some(0), "{}", venue.logged());
+    let found = phases();
+    assert_eq!((&found["opened_to_be_written"], &found["starts"]["count"]), (&4.into(), &4.into()));
+    assert_eq!(found["venue_actions"]["count"], 1, "{found:#}");
+    let statuses = found["starts"]["listed"].as_array().unwrap().iter().map(|run| &run["statuses"]);
+    assert_eq!(statuses.collect::<Vec<_>>(), [0, 1, 1, 1]);
+}
+
     let file = place.dir.path().join("events.csv");
     let mut csv = "id,timestamp,exchange.timestamp,price,volume,action,direction\n".to_owned();
     let mut line = |id: u64, price: &str, volume: u64, action: &str, direction: &str| {

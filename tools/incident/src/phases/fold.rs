@@ -43,6 +43,8 @@ pub(super) struct Fold {
     comp_ids: HashMap<SessionId, String>,
     /// Where the start is that is being journaled.
     step: Option<Step>,
+    /// How often the journal was opened to be written, where that is known: there were no more starts.
+    opened: Option<u32>,
     /// Statuses that the venue sets one after the other: it may be about to start.
     action: Option<Action>,
     /// Sessions that were told that the venue stops, and have not lost their connection since.
@@ -53,6 +55,11 @@ pub(super) struct Fold {
 }
 
 impl Fold {
+    /// From the first frame of a journal that was opened so often.
+    pub(super) fn new(opened: Option<u32>) -> Self {
+        Self { opened, ..Self::default() }
+    }
+
     /// Goes on from a state of before the first frame.
     pub(super) fn from_state(engine: &Engine) -> Self {
         let instrument = |view: ironbook_engine::engine::InstrumentView| {
@@ -134,9 +141,13 @@ impl Fold {
                     return self.other();
                 }
                 let operator = self.operator_of(&command.origin);
-                // One that has stopped sets a status when it starts again.
-                let starts =
-                    self.is_stopped() || self.step.is_some_and(|step| step <= Step::Instruments);
+                if operator.is_none() && self.is_set_again(command.instrument) {
+                    self.other();
+                }
+                // One that has stopped sets a status when it starts again. The audit only halts.
+                let starts = self.is_stopped()
+                    || self.step.is_some_and(|step| step <= Step::Instruments)
+                    || (command.status != InstrumentStatus::Halted && self.may_be_start());
                 if operator.is_none() && starts {
                     self.by = By::Start;
                     self.step(Step::Instruments, here, before).statuses += 1;
@@ -207,6 +218,22 @@ impl Fold {
         self.runs.last().is_some_and(|run| run.stop.is_some())
     }
 
+    /// Whether there may be a start that is not seen yet.
+    fn may_be_start(&self) -> bool {
+        self.opened.is_none_or(|opened| self.runs.count() < opened.into())
+    }
+
+    /// Whether the start or action at hand has set an instrument's status already, which none does twice.
+    fn is_set_again(&self, instrument: InstrumentId) -> bool {
+        let action = self.action.as_ref().filter(|action| action.by == By::Venue);
+        let start = self.runs.last().filter(|_| self.step.is_some());
+        let begun = action.map(|action| action.first).or(start.map(|run| run.first));
+        let status = self.instruments.get(&instrument).and_then(|of| of.statuses.last());
+        let own = status.filter(|status| matches!(status.by, By::Start | By::Venue));
+        let from = own.and_then(|status| status.from);
+        begun.zip(from).is_some_and(|(begun, from)| from.sequence >= begun.sequence)
+    }
+
     /// A frame of a start, which begins with it if it is not in one; gives the run.
     fn step(&mut self, step: Step, here: Place, before: Option<Place>) -> &mut Run {
         match self.step {
@@ -220,10 +247,7 @@ impl Fold {
                 if !is_begun {
                     let first = statuses.as_ref().map_or(here, |action| action.first);
                     let before = statuses.as_ref().map_or(before, |action| action.before);
-                    if let (Some(run), Some(before)) = (self.runs.last_mut(), before) {
-                        run.last = before;
-                    }
-                    self.begin_run(first, Sign::Announced, before);
+                    self.begin_announced(first, before);
                 }
                 if let Some(action) = statuses {
                     self.give_to_start(&action);
@@ -267,11 +291,27 @@ impl Fold {
         self.end_action();
     }
 
-    /// What the venue set was not part of a start.
+    /// What the venue set ends there. It was the audit's doing if no instrument is open behind it; else a start's that
+    /// journaled nothing more.
     pub(super) fn end_action(&mut self) {
-        if let Some(action) = self.action.take() {
-            self.actions.push(action);
+        let Some(action) = self.action.take() else { return };
+        let is_audit = self.instruments.values().all(Instrument::is_not_open);
+        if action.by != By::Venue || is_audit || !self.may_be_start() {
+            return self.actions.push(action);
         }
+        self.begin_announced(action.first, action.before);
+        self.give_to_start(&action);
+        if let Some(run) = self.runs.last_mut() {
+            run.last = self.last;
+        }
+    }
+
+    /// A start that is seen by what it journaled, behind the last frame of the run before it.
+    fn begin_announced(&mut self, first: Place, before: Option<Place>) {
+        if let (Some(run), Some(before)) = (self.runs.last_mut(), before) {
+            run.last = before;
+        }
+        self.begin_run(first, Sign::Announced, before);
     }
 
     fn begin_run(&mut self, first: Place, sign: Sign, before: Option<Place>) {

@@ -5,7 +5,9 @@
 //! the damage. One pass; the bounds of what is kept are constants here.
 //!
 //! No frame says that a venue starts. A start is seen by what it journals: limits, instruments, sessions,
-//! risk limits, roles and throttles that are new, sessions that were logged on when the venue before it died; or by a session that begins behind a stop.
+//! risk limits, roles and throttles that are new, sessions that were logged on when the venue before it died; by a
+//! status that no operator asked for, unless it is of a halt of all instruments, as the audit does it; or by a session
+//! that begins behind a stop.
 //! One that had nothing to say leaves no frame, but an epoch in the header of a segment.
 
 mod fold;
@@ -237,7 +239,8 @@ pub struct Phases {
 pub fn phases(dir: &Path) -> Result<(Phases, Option<Damage>), Fault> {
     let mut reader = Reader::open(dir)?;
     let segments = reader.segments()?;
-    let mut fold = begin(dir, &mut reader);
+    let opened = opened(&segments);
+    let mut fold = begin(dir, &mut reader, opened);
     let error = loop {
         match reader.next() {
             Ok(Some(frame)) => fold.take(&frame),
@@ -253,7 +256,7 @@ pub fn phases(dir: &Path) -> Result<(Phases, Option<Damage>), Fault> {
         frames: fold.frames,
         requests: fold.requests,
         runs: fold.runs,
-        opened: opened(&segments),
+        opened,
         silences: (fold.silences, fold.silences_left),
         actions: fold.actions,
         instruments: fold.instruments.into_values().collect(),
@@ -264,9 +267,9 @@ pub fn phases(dir: &Path) -> Result<(Phases, Option<Damage>), Fault> {
 }
 
 /// Nothing, or where the first frames are gone the oldest snapshot, behind which the reader goes on.
-fn begin(dir: &Path, reader: &mut Reader) -> Fold {
+fn begin(dir: &Path, reader: &mut Reader, opened: Option<u32>) -> Fold {
     if reader.first_sequence() <= 1 {
-        return Fold::default();
+        return Fold::new(opened);
     }
     // Without a good one statuses are known from their first change on.
     let oldest = oldest_usable(&FileStorage::new(dir), Sequence(u64::MAX)).ok().flatten();
