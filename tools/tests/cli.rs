@@ -891,6 +891,29 @@ fn a_status_that_nobody_asked_for_is_of_a_start() {
 /// Lines for [`Place::with`] that make snapshots often.
 fn snapshots_often(old_segments: &str, every_commands: u32) -> String {
     format!(
+#[test]
+fn a_file_without_events_is_refused_before_a_venue_is_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let header = "id,timestamp,exchange.timestamp,price,volume,action,direction\n";
+    let mut xz = b"\xfd7zXZ\0".to_vec();
+    xz.extend([0; 20]);
+    for (name, bytes, format, expected) in [
+        ("empty.csv", &b""[..], "bitstamp", "holds no events: orders created, changed or deleted"),
+        ("header.csv", header.as_bytes(), "bitstamp", "holds no events"),
+        ("empty.lob", b"", "lobster", "holds no events: messages of type 1 to 4 are expected"),
+        ("hidden.lob", b"34200.3,5,0,10,5853300,1\n", "lobster", "holds no events"),
+        ("other.csv", b"name,age\nann,7\n", "bitstamp", "line 1: it is neither an event nor the"),
+        ("no.csv.xz", header.as_bytes(), "bitstamp", "no.csv.xz ends in .xz, but is no xz file"),
+        ("cut.csv.xz", &xz, "bitstamp", "cut.csv.xz ends in .xz, but is damaged or cut short ("),
+    ] {
+        let file = dir.path().join(name);
+        fs::write(&file, bytes).unwrap();
+        let load = ["load", "--fix", "127.0.0.1:1", "--format", format, "--file", &text(&file)];
+        let said = stderr(&expect_exit(&load, 2));
+        assert!(said.contains(expected), "{name}: {said}");
+    }
+}
+
         "sync_interval_ms = 5\nold_segments = \"{old_segments}\"\n\
          [snapshot]\nevery_commands = {every_commands}"
     )

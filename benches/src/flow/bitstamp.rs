@@ -10,6 +10,10 @@ use super::{FlowAction, FlowEvent, LineError, Scaled, number, records};
 /// Decimals of a volume: it counts units of 0.00000001.
 const VOLUME_SCALE: u8 = 8;
 
+/// Names of the fields, as the header has them.
+const HEADER: [&str; 7] =
+    ["id", "timestamp", "exchange.timestamp", "price", "volume", "action", "direction"];
+
 /// What is known of an order that was created.
 #[derive(Clone, Copy)]
 struct Known {
@@ -22,9 +26,12 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<FlowEvent>, LineError> {
     let mut orders: HashMap<u64, Known> = HashMap::new();
     let mut first_ms = None;
     let mut events = Vec::new();
-    for record in records(text, true) {
+    for (at, record) in records(text).enumerate() {
         let record = record?;
         let (line, ref fields) = record;
+        if at == 0 && is_header(line, fields)? {
+            continue;
+        }
         let order: u64 = number(&record, 0, "id")?;
         let time_ms: u64 = number(&record, 1, "timestamp")?;
         let since_ms = time_ms.saturating_sub(*first_ms.get_or_insert(time_ms));
@@ -60,6 +67,20 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<FlowEvent>, LineError> {
     Ok(events)
 }
 
+/// Whether the first line is the header: without one it is an event, which begins with a number.
+fn is_header(line: u64, fields: &csv::StringRecord) -> Result<bool, LineError> {
+    let names = fields.iter().map(str::trim);
+    if names.take(HEADER.len()).eq(HEADER) {
+        return Ok(true);
+    }
+    let first = fields.get(0).unwrap_or_default().trim();
+    if first.parse::<u64>().is_ok() {
+        return Ok(false);
+    }
+    let expected = HEADER.join(",");
+    Err((line, format!("it is neither an event nor the header, which is {expected}")))
+}
+
 fn decimal(line: u64, text: &str) -> Result<Scaled, LineError> {
     match Decimal::parse(text.as_bytes()) {
         Ok(decimal) => Ok((decimal.mantissa, decimal.scale)),
@@ -87,6 +108,16 @@ id,timestamp,exchange.timestamp,price,volume,action,direction
             events[1].action,
             FlowAction::Replace { price: (23_647, 2), order_qty: (178_855_669, 8) }
         );
+    }
+
+    #[test]
+    fn a_header_is_known_by_its_names() {
+        let (header, lines) = TEXT.split_once('\n').unwrap();
+        assert_eq!(parse(lines.as_bytes()), parse(TEXT.as_bytes()));
+        assert_eq!(parse(format!("{header}\n").as_bytes()).unwrap(), []);
+        let (line, reason) = parse(TEXT.replace("volume", "qty").as_bytes()).unwrap_err();
+        assert_eq!(line, 1);
+        assert!(reason.contains("which is id,timestamp,exchange.timestamp,price,"), "{reason}");
     }
 
     #[test]

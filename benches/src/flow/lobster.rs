@@ -27,7 +27,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<FlowEvent>, LineError> {
     let mut first_time = None;
     let mut aggressors = AGGRESSORS_FROM;
     let mut events = Vec::new();
-    for record in records(text, false) {
+    for record in records(text) {
         let record = record?;
         let line = record.0;
         let time: f64 = number(&record, 0, "time")?;

@@ -8,7 +8,7 @@ mod lobster;
 mod runaway;
 mod synthetic;
 
-use std::{fs::File, io::Read, path::Path};
+use std::{fs, io::Read, path::Path};
 
 use ironbook_engine::{OrdType, Side, TimeInForce};
 use thiserror::Error;
@@ -66,7 +66,7 @@ pub enum FlowAction {
 /// Formats of files with real market data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileFormat {
-    /// CSV with a header: id, timestamp, exchange.timestamp, price, volume, action, direction
+    /// CSV, with or without a header: id, timestamp, exchange.timestamp, price, volume, action, direction
     /// (level-3 events of Bitstamp).
     Bitstamp,
     /// Message file of LOBSTER: time, type, order id, size, price in 1/10,000, direction.
@@ -84,6 +84,22 @@ pub enum FlowError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A file that is no xz file, or not a whole one.
+    #[error("{path} ends in .xz, but {problem}")]
+    Packed {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A file without events.
+    #[error("{path} holds no events: {expected} are expected")]
+    Empty {
+        /// The file.
+        path: String,
+        /// What would be events.
+        expected: &'static str,
+    },
     /// A line that can't be understood.
     #[error("{path}: line {line}: {reason}")]
     Line {
@@ -96,36 +112,50 @@ pub enum FlowError {
     },
 }
 
+/// How an xz file begins.
+const XZ_MAGIC: &[u8] = b"\xfd7zXZ\0";
+
 /// Reads a file of market data; a name that ends in `.xz` is unpacked on the way.
 ///
 /// # Errors
-/// [`FlowError`] with the line.
+/// [`FlowError`] with the line; [`FlowError::Empty`] where nothing is left to send.
 pub fn read_file(path: &Path, format: FileFormat) -> Result<Vec<FlowEvent>, FlowError> {
     let name = path.display().to_string();
     let failed = |source| FlowError::Read { path: name.clone(), source };
-    let file = File::open(path).map_err(failed)?;
-    let mut text = Vec::new();
+    let mut text = fs::read(path).map_err(failed)?;
     if path.extension().is_some_and(|extension| extension == "xz") {
-        lzma_rust2::XzReader::new(file, true).read_to_end(&mut text).map_err(failed)?;
-    } else {
-        std::io::BufReader::new(file).read_to_end(&mut text).map_err(failed)?;
+        text =
+            unpacked(&text).map_err(|problem| FlowError::Packed { path: name.clone(), problem })?;
     }
-    match format {
-        FileFormat::Bitstamp => bitstamp::parse(&text),
-        FileFormat::Lobster => lobster::parse(&text),
+    let (events, expected) = match format {
+        FileFormat::Bitstamp => (bitstamp::parse(&text), "orders created, changed or deleted"),
+        FileFormat::Lobster => (lobster::parse(&text), "messages of type 1 to 4"),
+    };
+    match events {
+        Ok(events) if events.is_empty() => Err(FlowError::Empty { path: name, expected }),
+        Ok(events) => Ok(events),
+        Err((line, reason)) => Err(FlowError::Line { path: name, line, reason }),
     }
-    .map_err(|(line, reason)| FlowError::Line { path: name, line, reason })
+}
+
+/// What an xz file holds, or what is wrong with it.
+fn unpacked(packed: &[u8]) -> Result<Vec<u8>, String> {
+    if !packed.starts_with(XZ_MAGIC) {
+        return Err("is no xz file: unpack it, or name it as what it is".to_owned());
+    }
+    let mut text = Vec::new();
+    match lzma_rust2::XzReader::new(packed, true).read_to_end(&mut text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(format!("is damaged or cut short ({error}): get it again")),
+    }
 }
 
 /// A line that can't be understood, and why.
 type LineError = (u64, String);
 
-/// Records of a CSV text with the number of their line.
-fn records(
-    text: &[u8],
-    header: bool,
-) -> impl Iterator<Item = Result<(u64, csv::StringRecord), LineError>> {
-    let reader = csv::ReaderBuilder::new().has_headers(header).flexible(true).from_reader(text);
+/// Records of a CSV text with the number of their line, a header among them.
+fn records(text: &[u8]) -> impl Iterator<Item = Result<(u64, csv::StringRecord), LineError>> {
+    let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
     reader.into_records().map(|record| match record {
         Ok(record) => Ok((record.position().map_or(0, csv::Position::line), record)),
         Err(error) => Err((error.position().map_or(0, csv::Position::line), error.to_string())),
