@@ -276,6 +276,11 @@ fn rate(report: &LoadReport) -> f64 {
 fn print(report: &LoadReport, stopped: Option<&str>) {
     say!(
         "Requests     {} ({} orders, {} replaces, {} cancels)",
+/// A quantile of the latencies, ns; none where nothing was answered.
+fn latency_ns(report: &LoadReport, quantile: f64) -> Option<u64> {
+    (!report.latency.is_empty()).then(|| report.latency.value_at_quantile(quantile))
+}
+
         grouped(report.requests()),
         grouped(report.orders),
         grouped(report.replaces),
@@ -298,8 +303,11 @@ fn print(report: &LoadReport, stopped: Option<&str>) {
     say!("Throughput   {} requests/s", grouped(rate(report) as u64));
     say!("Latency      from the intended time of a request to its first report, µs");
     for (name, quantile) in QUANTILES {
-        let latency = report.latency.value_at_quantile(quantile) as f64 / 1e3;
-        say!("             {name:>6} {latency:>12.1}");
+        let latency = match latency_ns(report, quantile) {
+            Some(ns) => format!("{:.1}", ns as f64 / 1e3),
+            None => "–".to_owned(),
+        };
+        say!("             {name:>6} {latency:>12}");
     }
     if let Some(stopped) = stopped {
         say!("Stopped      {stopped}");
@@ -309,9 +317,7 @@ fn print(report: &LoadReport, stopped: Option<&str>) {
 fn print_json(report: &LoadReport, stopped: Option<&str>) {
     let latency: serde_json::Map<_, _> = QUANTILES
         .iter()
-        .map(|(name, quantile)| {
-            ((*name).to_owned(), json!(report.latency.value_at_quantile(*quantile)))
-        })
+        .map(|(name, quantile)| ((*name).to_owned(), json!(latency_ns(report, *quantile))))
         .collect();
     let value = json!({
         "orders": report.orders,

@@ -64,6 +64,33 @@ fn what_was_sent_before_the_end_is_told() {
 }
 
 #[test]
+fn a_refusal_that_names_no_order_is_an_answer() {
+    let venue = TestVenue::start_with(|config| {
+        config.sessions = ["LOADGEN", "DROPCOPY"].map(session).into();
+        config.sessions[1].read_only = true;
+    });
+    let address = venue.address().to_string();
+    let load = ["load", "--fix", &address, "--orders", "100", "--json", "--as"];
+    for (comp_ids, refused) in [("DROPCOPY", 100), ("LOADGEN,DROPCOPY", 0)] {
+        let told = json(&expect_exit(&[&load[..], &[comp_ids]].concat(), 0));
+        assert_eq!(told["unanswered"], 0, "{told}");
+        let text = "this session is read-only: it gets copies of reports and sends no requests";
+        assert_eq!(told["rejects"][text].as_u64().unwrap_or(0), refused, "{told}");
+        assert!(told["latency_ns"]["p50"].as_u64() > Some(0), "{told}");
+    }
+}
+
+#[test]
+fn without_an_answer_there_is_no_latency() {
+    let venue = venue();
+    let valve = Valve::after(1, Then::Close, venue.address());
+    let address = valve.address().to_string();
+    let load = ["load", "--fix", &address, "--orders", "100"];
+    let text = stdout(&expect_exit(&load, 1));
+    assert!(text.contains("\n                p50            –\n"), "{text}");
+}
+
+#[test]
 fn a_load_that_trips_its_session_tells_how_to_find_where() {
     let mut venue = TestVenue::start_with(|config| {
         config.sessions = vec![session("LOADGEN")];
