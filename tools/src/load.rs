@@ -63,8 +63,11 @@ pub struct Arguments {
         help = format!("Requests before the runaway begins [default: {}]", RunawayTerms::default().after),
     )]
     after: Option<u64>,
-    /// Requests of the synthetic flow; with --file, the first so many events
-    #[arg(long, value_name = "N")]
+    #[arg(
+        long,
+        value_name = "N",
+        help = format!("Requests of the synthetic flow [default: {}]; with --file, the first so many events", grouped(ORDERS as u64)),
+    )]
     orders: Option<usize>,
     /// Seed of the synthetic flow
     #[arg(long, value_name = "SEED", default_value_t = 1)]
@@ -273,14 +276,14 @@ fn rate(report: &LoadReport) -> f64 {
     report.requests() as f64 / report.duration.as_secs_f64().max(f64::EPSILON)
 }
 
-fn print(report: &LoadReport, stopped: Option<&str>) {
-    say!(
-        "Requests     {} ({} orders, {} replaces, {} cancels)",
 /// A quantile of the latencies, ns; none where nothing was answered.
 fn latency_ns(report: &LoadReport, quantile: f64) -> Option<u64> {
     (!report.latency.is_empty()).then(|| report.latency.value_at_quantile(quantile))
 }
 
+fn print(report: &LoadReport, stopped: Option<&str>) {
+    say!(
+        "Requests     {} ({} orders, {} replaces, {} cancels)",
         grouped(report.requests()),
         grouped(report.orders),
         grouped(report.replaces),

@@ -32,7 +32,7 @@ pub struct Arguments {
     /// Why, at most 60 characters, for who reads the journal; all but status need it
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Who asks, at most 32 bytes; without it, the user
+    /// Who asks, at most 32 bytes; without it, the user: USER, LOGNAME, else the number as "uid 1000"
     #[arg(long = "as", value_name = "NAME")]
     name: Option<String>,
     /// Print the answer as JSON
@@ -107,13 +107,20 @@ fn request(arguments: &Arguments) -> Result<Request, Failure> {
     let target = target.clone().ok_or_else(|| usage(format!("{action} needs {what}")))?;
     let reason = reason.clone();
     let reason = reason.ok_or_else(|| usage(format!("{action} needs --reason TEXT, say why")))?;
-    let user = || NAME_VARIABLES.into_iter().find_map(|name| env::var(name).ok());
-    let by = name.clone().or_else(user).filter(|name| !name.is_empty());
-    let by =
-        by.ok_or_else(|| usage("nobody knows who you are: say it with --as NAME".to_owned()))?;
+    let by = name.clone().unwrap_or_else(user);
+    if by.is_empty() {
+        return Err(usage("--as \"\" names nobody: say who asks, or leave it out".to_owned()));
+    }
     let request = Request { action: action.to_owned(), target, by, reason };
     request.check().map_err(usage)?;
     Ok(request)
+}
+
+/// The user's name, or the number where the environment has none.
+fn user() -> String {
+    let names = NAME_VARIABLES.into_iter().filter_map(|name| env::var(name).ok());
+    let name = names.into_iter().find(|name| !name.is_empty());
+    name.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
 /// What to tell when there is no answer.
@@ -125,7 +132,7 @@ fn failure(arguments: &Arguments, error: &AskError) -> Failure {
             "the venue on {dir}, process {holder}, hears no operators: set operator.enabled = true and start it again"
         ),
         (AskError::Nobody(_), None) => {
-            format!("no venue runs on {dir}; name its data directory with --data")
+            format!("no venue runs on {dir}: start it, or name another data directory with --data")
         }
         _ => format!("{dir}: {error}"),
     };

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use ironbook_journal::{Diagnosis, Repair, RepairError, diagnose, repair};
 
-use crate::output::{Exit, Failure, Outcome, grouped, say};
+use crate::{
+    output::{Exit, Failure, Outcome, grouped, say},
+    verify::LAST_WHOLE,
+};
 
 /// Say what is wrong with a damaged journal, what can be kept and what is lost without the rest; with
 /// --to and --yes, put the rest aside so that the venue starts.
@@ -93,7 +96,7 @@ fn print(plan: &Repair) {
         say!("Kept         nothing: the damage is in the first frames");
     } else {
         say!(
-            "Kept         {} frames, sequence {} to {last}, the last of {} ns since 1970",
+            "Kept         {} frames, sequence {} to {last}{LAST_WHOLE}, the last of {} ns since 1970",
             grouped(last + 1 - plan.first_sequence),
             plan.first_sequence,
             plan.last_time_ns

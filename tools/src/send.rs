@@ -22,7 +22,8 @@ use crate::{
 
 /// Send one order and print what becomes of it.
 ///
-/// The session starts its sequence numbers at 1; the order stays in the book when the command ends.
+/// The session starts its sequence numbers at 1; the order stays in the book when the command ends, unless its
+/// session cancels on disconnect.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// buy or sell

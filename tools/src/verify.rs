@@ -79,7 +79,9 @@ fn print(
     let dir = arguments.dir.display();
     say!("Journal      {dir}{}", if report.live { " (a venue is writing it)" } else { "" });
     say!("Frames       {} in {} segments", grouped(report.frames), grouped(report.segments));
-    say!("Sequence     {} to {}", report.first_sequence, report.last_sequence);
+    let is_damaged = report.findings.iter().any(|of| matches!(of, Finding::Corrupt { .. }));
+    let end = if is_damaged { LAST_WHOLE } else { "" };
+    say!("Sequence     {} to {}{end}", report.first_sequence, report.last_sequence);
     say!("Time         {} to {} ns since 1970", report.first_time_ns, report.last_time_ns);
     say!("Size         {}", mib(report.bytes));
     say!("Hash         {:016x}", report.running_hash);
@@ -111,6 +113,9 @@ fn print(
         ),
     }
 }
+
+/// Behind the last sequence of a damaged journal: frames that are good may follow, of a group that is not whole.
+pub const LAST_WHOLE: &str = ", where the last whole group ends";
 
 /// The last sequence that a replay reaches.
 fn last_before_damage(report: &Report) -> u64 {

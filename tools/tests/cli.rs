@@ -11,7 +11,7 @@ use std::{
     fs::Permissions,
     io::{Read as _, Write as _},
     net::TcpStream,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
@@ -21,7 +21,7 @@ use std::{
 use fixtures::{
     Mount, Place, Running, Unprivileged, common,
     common::{FixClient, limit, valve::Valve, wait_for},
-    expect_exit, json, seeded, stderr, stdout, text, tool,
+    expect_exit, ironbook, json, seeded, stderr, stdout, text, tool,
 };
 use serde_json::Value;
 
@@ -414,6 +414,9 @@ fn damage_is_found_named_and_left_alone() {
     let message = stdout(&verified);
     assert!(message.contains("0000000000.seg is corrupt at offset "), "{message}");
     assert!(message.contains(&format!("Next: ironbook repair {data}")), "{message}");
+    let sequence = message.lines().find(|line| line.starts_with("Sequence     1 to "));
+    let sequence = sequence.expect("what can be read");
+    assert!(sequence.ends_with(", where the last whole group ends"), "{message}");
     let report = json(&expect_exit(&["verify", "--json", &data], 3));
     assert_eq!(report["exit"], 3);
     let last_good = message.split("after sequence ").nth(1).unwrap().split(':').next().unwrap();
@@ -465,7 +468,7 @@ fn repair_says_what_is_lost_and_does_it_only_when_told() {
     assert!(kept > 20 && kept < last, "{said}");
     for expected in [
         "0000000000.seg at offset ",
-        &format!("sequence 1 to {kept}, the last of "),
+        &format!("sequence 1 to {kept}, where the last whole group ends, the last of "),
         &format!("Lost         sequence {} to {last} or later; ", kept + 1),
         " ns since 1970",
         "WARNING      Clients may have been told what is lost, and the disk had confirmed it",
@@ -816,9 +819,6 @@ fn phases_tell_starts_stops_and_deaths() {
 }
 
 #[test]
-fn load_plays_a_file_of_market_data() {
-    let place = Place::new();
-#[test]
 fn a_status_that_nobody_asked_for_is_of_a_start() {
     let place = Place::new();
     let data = text(&place.data());
@@ -852,6 +852,9 @@ fn a_status_that_nobody_asked_for_is_of_a_start() {
     assert_eq!(statuses.collect::<Vec<_>>(), [0, 1, 1, 1]);
 }
 
+#[test]
+fn load_plays_a_file_of_market_data() {
+    let place = Place::new();
     let file = place.dir.path().join("events.csv");
     let mut csv = "id,timestamp,exchange.timestamp,price,volume,action,direction\n".to_owned();
     let mut line = |id: u64, price: &str, volume: u64, action: &str, direction: &str| {
@@ -888,9 +891,6 @@ fn a_status_that_nobody_asked_for_is_of_a_start() {
     assert!(wrong.contains("line 2"), "{wrong}");
 }
 
-/// Lines for [`Place::with`] that make snapshots often.
-fn snapshots_often(old_segments: &str, every_commands: u32) -> String {
-    format!(
 #[test]
 fn a_file_without_events_is_refused_before_a_venue_is_asked() {
     let dir = tempfile::tempdir().unwrap();
@@ -914,6 +914,9 @@ fn a_file_without_events_is_refused_before_a_venue_is_asked() {
     }
 }
 
+/// Lines for [`Place::with`] that make snapshots often.
+fn snapshots_often(old_segments: &str, every_commands: u32) -> String {
+    format!(
         "sync_interval_ms = 5\nold_segments = \"{old_segments}\"\n\
          [snapshot]\nevery_commands = {every_commands}"
     )
@@ -948,6 +951,13 @@ fn without_first_segment(old_segments: &str) -> (Place, Running) {
         !segment(&place).exists()
     });
     (place, venue)
+}
+
+/// A number as people read it.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    groups.collect::<Vec<_>>().join(",")
 }
 
 /// The state in a text, behind this word.
@@ -1041,13 +1051,6 @@ fn tools_work_where_the_first_segments_are_gone() {
     let verified = stdout(&expect_exit(&["verify", &data], 1));
     assert!(verified.contains("payload fails its CRC; a start passes it over"), "{verified}");
     let mut venue = place.start();
-/// A number as people read it.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
-    groups.collect::<Vec<_>>().join(",")
-}
-
     assert_eq!(state_in(&venue.printed()), state);
     let logged = venue.logged();
     assert!(logged.contains("WARN") && logged.contains(&text(&newest)), "{logged}");
@@ -1278,6 +1281,18 @@ fn an_operator_acts_on_a_running_venue_and_the_journal_says_who_and_why() {
     let shown = operator(&place, "cancel TRADER1 --as bob --reason y", 0);
     assert!(stdout(&shown).starts_with("TRADER1: without orders, as before."));
 
+    // Who has no name has a number.
+    let mut nameless = ironbook();
+    nameless.env_remove("USER").env_remove("LOGNAME");
+    nameless.args(["operator", "cancel", "TRADER1", "--reason", "z", "--json", "--data"]);
+    let output = nameless.arg(place.data()).output().expect("the program runs");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let at = json(&output)["sequence"].as_u64().expect("a sequence").to_string();
+    let frames = ["inspect", &text(&place.data()), "--from", &at, "--limit", "1"];
+    let frame = stdout(&expect_exit(&frames, 0));
+    let uid = fs::metadata("/proc/self").expect("a process").uid();
+    assert!(frame.contains(&format!("name: \"uid {uid}\"")), "{frame}");
+
     // What is refused, and what is no request.
     for (arguments, status, expected) in [
         ("halt NOSUCH --as ann --reason x", 1, "symbol \"NOSUCH\" is unknown; nothing was done"),
@@ -1301,7 +1316,8 @@ fn an_operator_acts_on_a_running_venue_and_the_journal_says_who_and_why() {
     assert_eq!(venue.end("KILL"), None);
     assert!(socket.exists());
     let said = stderr(&operator(&place, "status", 1));
-    assert!(said.contains("no venue runs on ") && said.contains("--data"), "{said}");
+    let expected = ": start it, or name another data directory with --data";
+    assert!(said.contains("no venue runs on ") && said.contains(expected), "{said}");
     let mut venue = place.start();
     let status = stdout(&operator(&place, "status", 0));
     assert!(status.contains("Instruments not open: 0\n"), "as configured: {status}");
