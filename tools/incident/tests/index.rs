@@ -405,11 +405,19 @@ fn where_the_first_segments_are_gone_it_begins_at_the_oldest_snapshot() {
         fs::remove_file(dir.join(format!("{segment:010}.seg"))).unwrap();
     }
     assert!(covered.checkpoint.segment() > 0, "some are gone");
-    // An index that knew them still knows where things were; a new one begins at the snapshot.
-    assert_eq!(index(&dir).first_sequence(), 1);
-    fs::remove_dir_all(default_dir(&dir)).unwrap();
+    // An index that knew them is of no use for what they held; a new one begins at the snapshot.
     let rest = index(&dir);
+    assert!(rest.notes()[0].contains("it begins at sequence 1,"), "{:?}", rest.notes());
     assert_eq!(rest.first_sequence(), middle + 1);
+    assert_eq!(rest.blocks().next().unwrap().first_sequence, middle + 1);
+    let start = Moment::at(&rest, middle + 1).unwrap();
+    assert_eq!(start.input_sequence(), middle + 1);
+    let mut all = Moment::before(&rest, middle + 1).unwrap();
+    while all.step().unwrap() {}
+    assert_eq!(all.sequence(), rest.last_sequence());
+    drop(rest);
+    let rest = index(&dir);
+    assert!(rest.notes().is_empty() && rest.frames_read() == 0, "{:?}", rest.notes());
     let end = Moment::end(&rest).unwrap();
     assert_eq!(end.engine().unwrap().state_hash(), engine.state_hash());
     let found = Moment::at(&rest, middle + 10).unwrap().engine().unwrap().state_hash();
@@ -421,4 +429,23 @@ fn where_the_first_segments_are_gone_it_begins_at_the_oldest_snapshot() {
     let kept = index(&dir);
     assert!(kept.notes().is_empty(), "{:?}", kept.notes());
     assert_eq!(Moment::at(&kept, middle + 10).unwrap().engine().unwrap().state_hash(), wanted);
+}
+
+#[test]
+fn an_index_that_begins_before_its_journal_gives_its_checkpoints_to_the_next_one() {
+    let (_place, dir) = journal();
+    let mut script = Script::new(&dir);
+    churn(&mut script, 400);
+    let middle = script.next_sequence() - 1;
+    drop(index(&dir));
+    churn_from(&mut script, 400, 400);
+    script.close();
+    let stored = ironbook_journal::snapshot::read(&FileStorage::new(&default_dir(&dir)), middle);
+    for segment in 0..stored.unwrap().checkpoint.segment() {
+        fs::remove_file(dir.join(format!("{segment:010}.seg"))).unwrap();
+    }
+    // The venue's snapshots did not come along.
+    let rest = index(&dir);
+    assert_eq!(rest.first_sequence(), middle + 1);
+    assert!(Moment::at(&rest, middle + 1).is_ok());
 }

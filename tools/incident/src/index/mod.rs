@@ -27,12 +27,12 @@ use std::{
     sync::Arc,
 };
 
-use ironbook_engine::{Event, Sequence};
+use ironbook_engine::Event;
 use ironbook_gateway::{
     replay::{PlayError, Replayed},
     retention::describe_gone,
     sessions::SessionTable,
-    snapshot::{self as state, Restored, oldest_usable},
+    snapshot::{self as state, Restored},
 };
 use ironbook_journal::{
     FileStorage, Frame, Lock, LockError, Position, Reader, SegmentInfo, Storage, segment_files,
@@ -130,7 +130,7 @@ impl Index {
         let found = find(&journal, &on_disk, reader.first_sequence(), &mut notes);
         let Found { runs, mut checkpoints, begin, resumed, first_state } = match found {
             Some(found) => found,
-            None => from_scratch(dir, &reader, &journal)?,
+            None => from_scratch(dir, &reader, [&journal, &on_disk])?,
         };
         let from = begin.draft.end();
         let bytes = Bytes::of(&reader, &*journal)?;
@@ -465,6 +465,11 @@ fn try_find(
     let mut runs: Vec<Run> = Vec::new();
     for &first in firsts {
         let run = Run::read(on_disk, first)?;
+        if first < first_sequence && runs.is_empty() {
+            return Err(format!(
+                "it begins at sequence {first}, and the journal at {first_sequence} by now"
+            ));
+        }
         let fits = match runs.last() {
             None => first == 1 || first_sequence > 1,
             Some(before) => before.end.sequence + 1 == first && before.is_full(),
@@ -519,23 +524,41 @@ fn end_of(restored: &Restored) -> End {
     }
 }
 
-/// Where an index begins: at the first frame, or at the oldest snapshot where that is gone.
-fn from_scratch(dir: &Path, reader: &Reader, journal: &Arc<dyn Storage>) -> Result<Found, Fault> {
+/// Where an index begins: at the first frame, or at the oldest snapshot where that is gone, of the
+/// journal or of the index of before.
+fn from_scratch(
+    dir: &Path,
+    reader: &Reader,
+    kept_in: [&Arc<dyn Storage>; 2],
+) -> Result<Found, Fault> {
     let start = End { sequence: 0, position: Position::START, running_hash: 0, time_ns: 0 };
     let Some(gone) = describe_gone(dir, reader.first_sequence()) else {
         let (replayed, sessions) = (Replayed::default(), SessionTable::default());
         let begin = Begin { replayed, sessions, draft: Draft::behind(start), checkpoint: 0 };
         return Ok(Found::of(begin, None));
     };
-    let oldest = oldest_usable(&**journal, Sequence(u64::MAX));
-    let oldest = oldest.map_err(|error| Fault::Gone(error.to_string()))?;
-    let oldest = oldest
+    let oldest = oldest_good(kept_in)
         .ok_or_else(|| Fault::Gone(format!("{gone}; there is no good snapshot to begin at")))?;
     let first_state = State::of(&oldest);
     let draft = Draft::behind(end_of(&oldest));
     let Restored { checkpoint, replayed, sessions } = oldest;
     let begin = Begin { replayed, sessions, draft, checkpoint: checkpoint.sequence };
     Ok(Found::of(begin, first_state))
+}
+
+/// The oldest snapshot of a journal that can be gone on from, of those in these directories.
+fn oldest_good([journal, index]: [&Arc<dyn Storage>; 2]) -> Option<Restored> {
+    let stored = |storage: &Arc<dyn Storage>| -> Vec<Stored> {
+        let sequences = snapshot::list(&**storage).unwrap_or_default();
+        sequences.into_iter().map(|sequence| (sequence, storage.clone())).collect()
+    };
+    let mut all = [stored(journal), stored(index)].concat();
+    all.sort_by_key(|(sequence, _)| *sequence);
+    all.into_iter().find_map(|(sequence, storage)| {
+        restore_from(&*storage, sequence, &**journal)
+            .inspect_err(|reason| log::info!("{reason}; a newer snapshot is tried"))
+            .ok()
+    })
 }
 
 impl Found {
