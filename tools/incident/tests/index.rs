@@ -268,6 +268,7 @@ fn a_damaged_journal_is_indexed_up_to_the_damage_which_is_named() {
             for attempt in ["anew", "again"] {
                 let index = index(&dir);
                 assert_eq!(index.last_sequence(), sequence - 1, "{attempt}, byte {at}");
+                assert!(index.notes().is_empty(), "{attempt}, byte {at}: {:?}", index.notes());
                 let damage = index.damage().expect("damage");
                 assert_eq!(damage.last_good, sequence - 1);
                 assert!(matches!(damage.error, PlayError::Read(_)), "{damage}");

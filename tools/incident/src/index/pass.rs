@@ -149,7 +149,7 @@ pub(super) fn pass(
         buffer: RecordBuffer::default(),
     };
     let mut walk = Walk {
-        player: Player::new(replayed, Grouped { reader, group_left: 0 }, None),
+        player: Player::new(replayed, Grouped { reader, group_left: 0, last_given: 0 }, None),
         marks,
         told,
         target,
@@ -189,6 +189,8 @@ struct Grouped {
     reader: Reader,
     /// Frames that the group at hand still has.
     group_left: u32,
+    /// Sequence of the last frame.
+    last_given: u64,
 }
 
 impl Frames for Grouped {
@@ -199,6 +201,7 @@ impl Frames for Grouped {
             self.group_left = frame.group_frames;
         }
         self.group_left = self.group_left.saturating_sub(1);
+        self.last_given = frame.sequence;
         Ok(Some(frame))
     }
 }
@@ -246,7 +249,9 @@ impl Walk<'_> {
         let mark = Mark { until: replayed.last_sequence.0, tell: true };
         self.marks.send(mark).ok()?;
         let (sessions, end) = self.told.recv().ok()?;
-        if self.player.frames().group_left > 0 {
+        // A frame that was given and not taken is one that differs.
+        let Grouped { group_left, last_given, .. } = *self.player.frames();
+        if group_left > 0 || last_given > end.sequence {
             return None;
         }
         let checkpoint = Checkpoint {
