@@ -1,7 +1,7 @@
 //! Why there is no answer, or only a part of one.
 
 use ironbook_gateway::replay::PlayError;
-use ironbook_journal::OpenError;
+use ironbook_journal::{OpenError, ReadError};
 use thiserror::Error;
 
 use crate::condition::ConditionError;
@@ -51,6 +51,16 @@ pub struct Damage {
     pub error: PlayError,
     /// The last frame that is good.
     pub last_good: u64,
+}
+
+impl Damage {
+    /// What is wrong behind a frame. A reader that began there has not read it, and takes none for good.
+    pub(crate) fn behind(last_good: u64, mut error: PlayError) -> Self {
+        if let PlayError::Read(ReadError::Corrupt { last_good_sequence, .. }) = &mut error {
+            *last_good_sequence = last_good.max(*last_good_sequence);
+        }
+        Self { error, last_good }
+    }
 }
 
 impl From<ConditionError> for Fault {

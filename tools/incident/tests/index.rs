@@ -298,6 +298,36 @@ fn damage_behind_an_index_that_was_whole_is_found_where_it_can_matter() {
 }
 
 #[test]
+fn whoever_goes_on_at_the_damage_names_the_same_last_frame() {
+    let (_place, dir) = journal();
+    let last = churned(&dir, 300);
+    let path = dir.join("0000000000.seg");
+    // The segment is longer than what is durable: its frames are gone as a loss of power leaves it.
+    let kept = (1..last).rev().find(|&sequence| is_whole_before(&dir, sequence)).unwrap() - 1;
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[frame_at(&dir, kept + 1).0..].fill(0);
+    fs::write(&path, bytes).unwrap();
+    for attempt in ["anew", "again"] {
+        let index = index(&dir);
+        let text = index.damage().expect("damage").to_string();
+        assert!(text.contains(&format!("the last good sequence is {kept};")), "{attempt}: {text}");
+        assert!(text.contains(&format!("up to sequence {kept} ")), "{attempt}: {text}");
+        assert_eq!(index.frames_read() == 0, attempt == "again", "{attempt}");
+    }
+}
+
+/// Whether a group begins with a frame.
+fn is_whole_before(dir: &Path, sequence: u64) -> bool {
+    let mut reader = Reader::open(dir).unwrap();
+    while let Some(frame) = reader.next().unwrap() {
+        if frame.sequence == sequence {
+            return frame.group_frames > 0;
+        }
+    }
+    false
+}
+
+#[test]
 fn an_event_that_differs_ends_the_index_there() {
     let (_place, dir) = journal();
     let mut script = Script::new(&dir);

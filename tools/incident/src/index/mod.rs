@@ -179,8 +179,7 @@ impl Index {
                 self.checkpoints.push(target.write_state(&state));
             }
         }
-        let last_good = self.end.sequence;
-        self.damage = damage.map(|error| Damage { error, last_good });
+        self.damage = damage.map(|error| Damage::behind(self.end.sequence, error));
         self.notes.extend(target.failure.take());
     }
 
