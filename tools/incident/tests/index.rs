@@ -374,6 +374,34 @@ fn no_directory_with_a_journal_becomes_an_index() {
 }
 
 #[test]
+fn no_directory_with_the_snapshots_of_a_venue_becomes_an_index() {
+    let (place, dir) = journal();
+    churned(&dir, 10);
+    drop(index(&dir));
+    let snapshot = files(&dir).pop().unwrap();
+    let name = snapshot.file_name().unwrap().to_owned();
+    // Alone, or beside what else a venue leaves in its directory.
+    for (other, is_taken) in [(None, false), (Some("stages"), false), (Some("LOCK"), true)] {
+        let aside = place.path().join(other.unwrap_or("aside"));
+        fs::create_dir(&aside).unwrap();
+        fs::copy(&snapshot, aside.join(&name)).unwrap();
+        if let Some(other) = other {
+            fs::write(aside.join(other), b"").unwrap();
+        }
+        let opened = Index::open(&dir, Some(&aside), &mut |_| {}).map(drop);
+        match opened {
+            Err(Fault::Question(message)) => {
+                assert!(message.contains("holds snapshots that are of no index"), "{message}");
+                assert!(!is_taken);
+            }
+            // As a pass leaves it that was killed.
+            opened => assert!(opened.is_ok() && is_taken, "{other:?}: {opened:?}"),
+        }
+        assert!(aside.join(&name).exists(), "{other:?}");
+    }
+}
+
+#[test]
 fn the_default_place_is_beside_the_journal() {
     for (journal, expected) in
         [("data", "data.index"), ("/var/x/data/", "/var/x/data.index"), ("./a/", "./a.index")]

@@ -124,6 +124,13 @@ impl Index {
             let what = format!("{dir} holds a journal; an index needs a directory of its own");
             return Err(Fault::Question(what));
         }
+        if holds_snapshots_of_others(&*on_disk) {
+            let dir = index_dir.display();
+            let what = format!(
+                "{dir} holds snapshots that are of no index; an index needs a directory of its own"
+            );
+            return Err(Fault::Question(what));
+        }
         let mut notes = Vec::new();
         let lock = lock(&*on_disk, &mut notes);
         let storage = if lock.is_some() { on_disk.clone() } else { memory() };
@@ -407,6 +414,17 @@ fn open_at(dir: &Path, position: Position, verify: bool) -> Result<Reader, Fault
     reader.set_verify(verify);
     reader.seek(position);
     Ok(reader)
+}
+
+/// Whether a directory has snapshots that no index wrote. One that was not finished may have no runs yet:
+/// its checkpoints are beside a lock, and nothing else is.
+fn holds_snapshots_of_others(dir: &dyn Storage) -> bool {
+    let names = dir.names().unwrap_or_default();
+    let is_snapshot = |name: &String| name.ends_with(".snap");
+    let is_index = Run::list(dir).is_ok_and(|runs| !runs.is_empty());
+    let is_of_index = |name: &String| is_snapshot(name) || name.ends_with(".tmp") || name == "LOCK";
+    let is_unfinished = names.iter().all(is_of_index) && names.iter().any(|name| name == "LOCK");
+    names.iter().any(is_snapshot) && !is_index && !is_unfinished
 }
 
 /// The right to write in the index's directory, which is created; without it a note why not.
