@@ -21,7 +21,7 @@ use ironbook_journal::{FileStorage, Position, Reader};
 use serde_json::{Value, json};
 
 use crate::{
-    indexed::{Source, note_damage},
+    indexed::{Source, exit, note_damage},
     output::{Exit, Failure, Outcome, grouped, hash, say},
 };
 
@@ -100,7 +100,7 @@ fn show_moment(arguments: &Arguments) -> Outcome {
         print_next(arguments, &index, &view);
     }
     source.tell_cost(moment.cost());
-    Ok(Exit::Fine)
+    Ok(exit(&index))
 }
 
 /// The frame that is asked for: at a place, or from there on or back where a condition holds.

@@ -198,11 +198,12 @@ fn a_damaged_journal_answers_up_to_the_damage() {
     let at = bytes.windows(3).position(|window| window == b"fat").unwrap();
     bytes[at] ^= 1;
     fs::write(&path, bytes).unwrap();
-    let before = story.output("replay --at 20", 0);
+    let before = story.output("replay --at 20", 3);
     assert!(stderr(&before).contains("up to sequence"), "{}", stderr(&before));
-    let last = story.ask("replay --at end", 0);
+    story.output("replay --break trade.px>0", 3);
+    let last = story.ask("replay --at end", 3);
     assert!(last.starts_with("Sequence     28 "), "{last}");
-    // What was asked of all of it ends as what is wrong with it does.
+    // Whatever was asked ends as what is wrong with the journal does.
     assert!(story.ask("top", 3).contains("Sequence     1 to 28"));
     assert!(story.ask("inspect --phases", 3).contains("Sequence     1 to 28, 28 frames"));
     assert!(story.ask("order clordid:C1/a2", 3).contains("lives at the end of the journal"));
