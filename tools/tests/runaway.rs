@@ -174,7 +174,20 @@ fn a_runaway_trips_and_is_explained() {
     let sum = |name: &str| rows.iter().map(|row| row[name].as_u64().expect("a count")).sum::<u64>();
     let all = whole["requests"].as_object().expect("requests").values();
     let all: u64 = all.map(|count| count.as_u64().expect("a count")).sum();
-    assert_eq!(sum("requests"), all + refused_then, "{whole:#}");
+    assert_eq!(sum("requests"), all, "{whole:#}");
+    assert_eq!(whole["requests"]["refused by the gateway"], refused_then, "{whole:#}");
+    let count = |list: &Value, name: &str, wanted: &str, field: &str| {
+        let rows = list.as_array().expect("rows");
+        rows.iter().find(|row| row[name] == wanted).expect(wanted)[field].clone()
+    };
+    let throttle = "throttle of the session";
+    assert_eq!(count(&whole["rejects"], "rule", throttle, "count"), refused_then, "{whole:#}");
+    // And for all at a glance alike.
+    let top = ask_json(&dir, &["top"]);
+    assert_eq!(count(&top["clients"], "comp_id", "RUNAWAY", "requests"), all, "{top:#}");
+    assert_eq!(count(&top["clients"], "comp_id", "RUNAWAY", "rejects"), sum("refused"), "{top:#}");
+    assert_eq!(count(&top["rules"], "rule", throttle, "count"), refused_then, "{top:#}");
+    assert_eq!(count(&top["rules"], "rule", throttle, "first_sequence"), tripped, "{top:#}");
     let found = &whole["anomalies"];
     let limit = found["first_limit"]["at"]["sequence"].as_u64().expect("a limit");
     assert_eq!(limit, tripped.min(full_of(&dir)), "{found:#}");

@@ -668,6 +668,26 @@ fn execution_json(event: &Execution, engine: &Engine) -> Value {
     })
 }
 
+/// How the gateway begins to tell a session that it has no right to what it asks for.
+const NO_RIGHT: [&str; 2] = ["this session may not trade", "this session is read-only"];
+
+/// The rule by which the gateway refused something before the engine saw it, where a record is the answer to that: a
+/// throttle, a right of the session, or the gateway for all else.
+pub fn gateway_rule(record: &SessionRecord) -> Option<&'static str> {
+    if !record.refuses() {
+        return None;
+    }
+    let text = record.text().unwrap_or_default();
+    Some(match ThrottleScope::of_refusal(text) {
+        Some(ThrottleScope::Session) => "throttle of the session",
+        Some(ThrottleScope::Firm) => "throttle of the firm",
+        None if NO_RIGHT.iter().any(|begins| text.starts_with(begins.as_bytes())) => {
+            "right of the session"
+        }
+        None => "the gateway",
+    })
+}
+
 /// The numbers of a reject or a trip.
 pub trait Judged {
     /// What the rule allows.
@@ -709,4 +729,33 @@ impl Judged for CancelRejected {
 /// A quantity of a level or an account, which may be larger than an order's.
 pub fn qty(mantissa: u128, scale: u8) -> String {
     decimal(mantissa, scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use ironbook_gateway::{throttle::Throttled, translate::Unsupported};
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_the_gateway_is_by_a_rule() {
+        let rule = |msg_type: &[u8], text: &[u8]| {
+            let body = [b"58=", text, b"\x01"].concat();
+            let session = SessionId(1);
+            gateway_rule(&SessionRecord::Outbound { session, msg_type: msg_type.to_vec(), body })
+        };
+        for right in [Unsupported::Symbol, Unsupported::Account] {
+            assert_eq!(rule(b"8", right.text().as_bytes()), Some("right of the session"));
+        }
+        for (scope, expected) in [
+            (ThrottleScope::Session, "throttle of the session"),
+            (ThrottleScope::Firm, "throttle of the firm"),
+        ] {
+            let terms = ThrottleTerms { per_second: 1, burst: 1, action: ThrottleAction::Reject };
+            let text = Throttled { scope, terms, early_ns: 5_000 }.to_string();
+            assert_eq!(rule(b"9", text.as_bytes()), Some(expected));
+        }
+        assert_eq!(rule(b"8", Unsupported::Side.text().as_bytes()), Some("the gateway"));
+        assert_eq!(rule(b"0", b""), None, "it refuses nothing");
+    }
 }

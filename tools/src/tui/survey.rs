@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use ironbook_engine::{
     Command, Event, ExecType, InstrumentId, InstrumentStatus, LastLiquidity, SessionId,
 };
+use ironbook_gateway::session_record::SessionRecord;
 use ironbook_incident::{
     Fault,
     index::Index,
@@ -38,7 +39,7 @@ const _: () = assert!(CELLS_MAX.is_multiple_of(2));
 /// What happened in a cell of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cell {
-    /// Commands of clients.
+    /// Requests of clients, those too that the gateway refused.
     pub messages: u64,
     /// Requests that were refused.
     pub rejects: u64,
@@ -88,9 +89,9 @@ pub struct Silence {
 pub struct Survey {
     /// Frames read.
     pub frames: u64,
-    /// Of these commands of clients.
+    /// Of these commands of clients, and answers of the gateway to requests that it refused.
     pub messages: u64,
-    /// And events of refusal.
+    /// And refusals, by gateway or engine.
     pub rejects: u64,
     /// And trades.
     pub trades: u64,
@@ -264,6 +265,12 @@ impl Survey {
             && let Ok(event) = Event::decode(frame.kind, frame.payload)
         {
             self.event(&event, here, names);
+        } else if SessionRecord::is_refusal(frame.kind, frame.payload) {
+            self.messages += 1;
+            self.rejects += 1;
+            let cell = self.cell(frame.time_ns);
+            cell.messages += 1;
+            cell.rejects += 1;
         }
     }
 

@@ -196,6 +196,21 @@ fn every_screen_of_a_day() {
 }
 
 #[test]
+fn triage_counts_what_the_gateway_refused() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    day.order((C1, "a"), script::AAPL, Side::Buy, (10, 10_000));
+    for _ in 0..3 {
+        let (msg_type, body) = (b"8".to_vec(), b"58=too many\x01".to_vec());
+        day.record(&SessionRecord::Outbound { session: C1, msg_type, body });
+    }
+    day.close();
+    let index = index(&dir);
+    Session::new(&index, None).expect(&["Counts    4 messages, 3 rejects, 0 trades"]);
+}
+
+#[test]
 fn stage_times_that_a_venue_kept_are_beside_the_waits() {
     let (_place, dir) = day();
     let index = index(&dir);

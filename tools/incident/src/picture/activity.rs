@@ -5,6 +5,7 @@ use ironbook_engine::{
     event::{CancelRejected, Execution, OrderRejected},
     record::Record,
 };
+use ironbook_gateway::session_record::SessionRecord;
 use ironbook_journal::Frame;
 
 use super::Columns;
@@ -22,9 +23,9 @@ const GAP_NS_MIN: u64 = 1_000_000_000;
 /// What happened in a column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rates {
-    /// Requests of clients.
+    /// Requests of clients, those too that the gateway refused.
     pub requests: u64,
-    /// Refusals.
+    /// Refusals, by gateway or engine.
     pub rejects: u64,
     /// Trades.
     pub trades: u64,
@@ -94,6 +95,10 @@ impl Activity {
                 let command = Command::decode(kind, frame.payload);
                 let is_request = command.is_ok_and(|command| command.client().is_some());
                 rates.requests += u64::from(is_request);
+            }
+            kind if SessionRecord::is_refusal(kind, frame.payload) => {
+                rates.requests += 1;
+                rates.rejects += 1;
             }
             _ => {}
         }

@@ -15,7 +15,7 @@ use crate::{
     Fault,
     index::Index,
     moment::Moment,
-    show::{comp_id, number, symbol, target},
+    show::{comp_id, gateway_rule, number, symbol, target},
     text::{grouped, signed_decimal, utc},
 };
 
@@ -58,9 +58,9 @@ pub struct OperatorRow {
 /// What happened in a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Second {
-    /// Requests of clients.
+    /// Requests of clients, those too that the gateway refused.
     pub requests: u64,
-    /// Refusals.
+    /// Refusals, by gateway or engine.
     pub rejects: u64,
     /// Trades.
     pub trades: u64,
@@ -71,9 +71,9 @@ pub struct Second {
 pub struct ClientRow {
     /// Its comp id.
     pub comp_id: String,
-    /// Requests.
+    /// Requests, those too that the gateway refused.
     pub requests: u64,
-    /// Refusals.
+    /// Refusals, by gateway or engine.
     pub rejects: u64,
     /// Sides of trades.
     pub fills: u64,
@@ -154,18 +154,30 @@ impl Counting {
             if let Ok(event) = Event::decode(frame.kind, frame.payload) {
                 self.event(&event, frame);
             }
-        } else if let Some(SessionRecord::Operator(record)) =
-            SessionRecord::decode(frame.kind, frame.payload)
-        {
-            if self.operators.len() < self.limit {
-                self.operators.push((frame.sequence, frame.time_ns, record));
-            }
+        } else if let Some(record) = SessionRecord::decode(frame.kind, frame.payload) {
+            self.record(record, frame);
         } else if let Ok(command) = Command::decode(frame.kind, frame.payload)
             && let Some(session) = command.client()
         {
-            self.clients.entry(session).or_default().requests += 1;
-            self.second(frame).requests += 1;
+            self.request(session, frame);
         }
+    }
+
+    fn record(&mut self, record: SessionRecord, frame: &Frame<'_>) {
+        if let Some(rule) = gateway_rule(&record) {
+            self.request(record.session(), frame);
+            self.reject(record.session(), rule.to_owned(), frame);
+        }
+        if let SessionRecord::Operator(record) = record
+            && self.operators.len() < self.limit
+        {
+            self.operators.push((frame.sequence, frame.time_ns, record));
+        }
+    }
+
+    fn request(&mut self, session: SessionId, frame: &Frame<'_>) {
+        self.clients.entry(session).or_default().requests += 1;
+        self.second(frame).requests += 1;
     }
 
     fn second(&mut self, frame: &Frame<'_>) -> &mut Second {

@@ -30,7 +30,7 @@ use super::SECOND_NS;
 use crate::{
     phases::Place,
     question::{clock, place_json},
-    show::{Judged, number},
+    show::{Judged, gateway_rule, number},
     text::{grouped, utc},
 };
 
@@ -232,19 +232,13 @@ impl Watch {
 
     /// Takes a record of the client's session.
     pub(super) fn record(&mut self, record: &SessionRecord, here: Place) {
-        if !record.refuses() {
-            return;
-        }
+        let Some(rule) = gateway_rule(record) else { return };
         let known = self.known(here);
         self.asked += 1;
         self.requests.add(1, here, known);
         let text = record.text().unwrap_or_default();
-        let rule = match ThrottleScope::of_refusal(text) {
-            Some(scope) => format!("throttle of the {}", scope.name()),
-            None => "the gateway".to_owned(),
-        };
         let is_limit = ThrottleScope::of_refusal(text).is_some();
-        self.refused(rule, String::from_utf8_lossy(text).into_owned(), is_limit, here);
+        self.refused(rule.to_owned(), String::from_utf8_lossy(text).into_owned(), is_limit, here);
     }
 
     fn judged(&mut self, reason: RejectReason, text: impl fmt::Display, here: Place) {

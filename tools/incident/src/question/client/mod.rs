@@ -8,8 +8,7 @@ mod risk_room;
 use std::{collections::BTreeMap, fmt};
 
 use ironbook_engine::{
-    Command, Engine, Event, ExecType, InstrumentId, LastLiquidity, OrdType, SessionId,
-    command::RiskLimits,
+    Engine, Event, ExecType, InstrumentId, LastLiquidity, OrdType, SessionId, command::RiskLimits,
 };
 use ironbook_gateway::{operator::OperatorRecord, session_record::SessionRecord};
 use ironbook_journal::Frame;
@@ -34,7 +33,7 @@ use crate::{
     operators::Acted,
     phases::Place,
     place::session,
-    show::{Content, symbol},
+    show::{Content, gateway_rule, symbol},
     text::{grouped, signed_decimal, utc},
 };
 
@@ -48,7 +47,7 @@ pub struct Client {
     pub comp_id: String,
     /// First and last frame that concern it, with their times.
     pub active: Option<((u64, u64), (u64, u64))>,
-    /// Requests by name.
+    /// Requests by name, and those that the gateway refused.
     pub requests: BTreeMap<&'static str, u64>,
     /// Requests of its busiest second, and when that began, in ns.
     pub busiest: (u64, u64),
@@ -162,7 +161,7 @@ impl Counting {
                 self.head_room.command(&command, here);
                 if command.client() == Some(id) {
                     self.anomaly.command(&command, here);
-                    self.request(&command, frame);
+                    self.request(command.name(), frame);
                 }
             }
             // What stops a client has its place here: refusals, and whatever else the engine says to it.
@@ -183,6 +182,10 @@ impl Counting {
                 self.head_room.record(&record, here);
                 if record.session() == id {
                     self.anomaly.record(&record, here);
+                    if let Some(rule) = gateway_rule(&record) {
+                        self.request("refused by the gateway", frame);
+                        self.reject(rule.to_owned(), frame);
+                    }
                 }
                 self.session(record, frame, id);
             }
@@ -209,9 +212,9 @@ impl Counting {
         self.client.active = Some((self.client.active.map_or(here, |(first, _)| first), here));
     }
 
-    fn request(&mut self, command: &Command, frame: &Frame<'_>) {
+    fn request(&mut self, name: &'static str, frame: &Frame<'_>) {
         self.touch(frame);
-        *self.client.requests.entry(command.name()).or_default() += 1;
+        *self.client.requests.entry(name).or_default() += 1;
         let second = frame.time_ns / SECOND_NS;
         if self.second.0 != second {
             self.second = (second, 0);
@@ -251,6 +254,10 @@ impl Counting {
             }
             _ => return,
         };
+        self.reject(rule, frame);
+    }
+
+    fn reject(&mut self, rule: String, frame: &Frame<'_>) {
         self.client.rejects.entry(rule).or_insert((0, frame.sequence)).0 += 1;
     }
 }
