@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Show a journal at a glance: clients, symbols, rules that refused, the busiest seconds, the largest
-/// trades, halts.
+/// trades, trips by risk limits, halts, actions of operators.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]

@@ -7,13 +7,15 @@ use std::fs;
 
 use fixtures::{expect_exit, json, stderr, stdout, text};
 use ironbook_engine::{
-    Account, ClOrdId, CompId, Event, InstrumentId, OrdType, OrderId, Side, Symbol, TimeInForce,
-    Timestamp, TradingStatus,
+    Account, ClOrdId, CompId, Event, InstrumentId, OrdType, OrderId, SessionId, Side, Symbol,
+    TimeInForce, Timestamp, TradingStatus,
     command::{
-        CancelOrder, DefineInstrument, NewOrder, OrderTerms, Origin, QueryOrder, RiskLimits,
+        CancelOrder, DefineInstrument, NOTIONAL_SCALE, NewOrder, OrderTerms, Origin, QueryOrder,
+        RiskLimits,
     },
 };
 use ironbook_gateway::{
+    operator::Action,
     session_record::{Copies, SessionRecord},
     throttle::{ThrottleAction, ThrottleScope, ThrottleTerms},
 };
@@ -728,6 +730,37 @@ fn reports_tell_no_name() {
         assert!(!page.contains(&text(&story.dir)), "where the journal is");
         assert!(page.contains(">C1<"), "{page}");
     }
+}
+
+#[test]
+fn reports_list_trips_and_what_operators_did() {
+    const ONE: i64 = 10i64.pow(NOTIONAL_SCALE as u32);
+    let story = Story::written_by(|dir| {
+        let mut day = Script::with_clients(dir, SEGMENT_BYTES_MIN, COMP_IDS);
+        let (traded_notional, window_ms) = (500 * ONE, 60_000);
+        day.limit(C7, RiskLimits { traded_notional, window_ms, ..RiskLimits::NONE });
+        day.order((C1, "s"), AAPL, Side::Sell, (10, 10_000));
+        day.order((C7, "b"), AAPL, Side::Buy, (10, 10_000));
+        let who = ("zsecret-ann", "zsecret reason");
+        for _ in 0..12 {
+            day.operator(Action::Suspend, (C1, InstrumentId::NONE), 1, who);
+        }
+        day.operator(Action::Halt, (SessionId::VENUE, AAPL), 1, who);
+        day.close();
+    });
+    let page = report(&story, "", 0);
+    no_secret(&page);
+    for expected in [
+        "<p class=\"warn\">tripped: C3 by TradedNotionalTooLarge: limit 500.00000000, observed 1000.00000000, 0 \
+         orders canceled; at sequence ",
+        "<p class=\"warn\">operator U1: suspend C1: REDACTED; at sequence ",
+        "<p class=\"warn\">and 3 more actions of operators</p>",
+    ] {
+        assert!(page.contains(expected), "{expected}\n{page}");
+    }
+    let named = report(&story, "--no-redact", 0);
+    let expected = "operator zsecret-ann: suspend ZALPHA-FUND: zsecret reason; at sequence ";
+    assert!(named.contains(expected), "{named}");
 }
 
 #[test]

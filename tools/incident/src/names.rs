@@ -122,6 +122,15 @@ impl Names {
         stands.map_or(REDACTED.to_owned(), ToString::to_string)
     }
 
+    /// An operator and the reason, as they are shown.
+    pub fn operator(&mut self, name: &str, reason: &str) -> (String, String) {
+        let (mut name, mut reason) = (name.to_owned(), reason.to_owned());
+        if let Some(pseudonyms) = &mut self.pseudonyms {
+            pseudonyms.operator(&mut name, &mut reason);
+        }
+        (name, reason)
+    }
+
     /// Whether names are replaced.
     pub fn are_redacted(&self) -> bool {
         self.pseudonyms.is_some()
@@ -138,8 +147,7 @@ impl Names {
             }
             Content::Session(SessionRecord::Throttle { firm, .. }) => pseudonyms.firm(firm),
             Content::Session(SessionRecord::Operator(record)) => {
-                numbered(&mut pseudonyms.operators, 'U', &mut record.name);
-                record.reason = REDACTED.to_owned();
+                pseudonyms.operator(&mut record.name, &mut record.reason);
             }
             Content::Session(_) | Content::Unknown { .. } => {}
         }
@@ -178,6 +186,11 @@ impl Pseudonyms {
         if !name.is_empty() {
             numbered(&mut self.firms, 'F', name);
         }
+    }
+
+    fn operator(&mut self, name: &mut String, reason: &mut String) {
+        numbered(&mut self.operators, 'U', name);
+        *reason = REDACTED.to_owned();
     }
 
     fn redact_command(&mut self, command: &mut Command) {

@@ -200,7 +200,12 @@ fn top_and_why_name_the_operator_and_the_reason() {
     let text = found.to_string();
     let expected = "\n\nOperators    halt all, by ann: news is out; at sequence ";
     assert!(text.contains(expected), "{text}");
-    assert_eq!(found.operators.len(), 2, "as many as asked for");
+    assert_eq!((found.operators.rows.len(), found.operators.more), (2, 3), "as many as asked for");
+    assert_eq!((found.changes.rows.len(), found.changes.more), (2, 7));
+    let more = text.lines().filter(|line| line.starts_with("             and "));
+    assert_eq!(more.collect::<Vec<_>>(), ["             and 7 more", "             and 3 more"]);
+    let left_out = &found.json()["left_out"];
+    assert_eq!((&left_out["operators"], &left_out["status_changes"]), (&3.into(), &7.into()));
     assert_eq!(found.json()["operators"][1]["target"], "AAPL");
 }
 

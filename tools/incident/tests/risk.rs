@@ -11,7 +11,7 @@ use ironbook_engine::{
 };
 use ironbook_incident::{
     index::{Index, Key},
-    question::{Span, client::client, why::why},
+    question::{Span, client::client, top::top, why::why},
     scenario::{play, write},
     whatif::{Wanted, WhatIf, what_if},
 };
@@ -64,6 +64,32 @@ fn a_client_is_told_of_its_trips() {
     let refused = told.anomalies.first_limit.expect("a limit");
     assert!(told.rejects.contains_key(&refused.rule), "{refused:?}");
     assert_eq!(client(&index, "C1", span).unwrap().trips, []);
+}
+
+#[test]
+fn top_lists_trips() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    limited_day(&dir);
+    let index = index(&dir);
+    let span = Span { first: 1, last: index.last_sequence() };
+    let tripped = frames(&index, "tripped")[0];
+    let found = top(&index, span, 10).unwrap();
+    let line = format!(
+        "\n\nTripped      C7 by TradedNotionalTooLarge: limit 20000.00000000, observed 20100.00000000, 1 orders \
+         canceled; at sequence {tripped}, 14:30:00.014000"
+    );
+    assert!(found.to_string().contains(&line), "{found}");
+    let json = found.json();
+    let trip = &json["trips"][0];
+    assert_eq!((&trip["comp_id"], &trip["sequence"]), (&"C7".into(), &tripped.into()), "{json:#}");
+    let numbers = ["limit", "observed"].map(|name| trip[name].as_str().unwrap().to_owned());
+    assert_eq!(numbers, ["20000.00000000", "20100.00000000"]);
+    assert_eq!(trip["orders_canceled"], 1);
+    let none = top(&index, Span { first: 1, last: tripped - 1 }, 10).unwrap();
+    assert!(none.trips.rows.is_empty() && !none.to_string().contains("Tripped"), "{none}");
+    let counted = top(&index, span, 0).unwrap();
+    assert_eq!((counted.trips.rows.len(), counted.trips.more), (0, 1));
 }
 
 #[test]

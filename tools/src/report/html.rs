@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use ironbook_incident::{
     book::BookView,
-    question::trades::Trades,
+    question::{
+        top::{Firsts, OperatorRow, Top},
+        trades::Trades,
+    },
     text::{hash, mib, utc},
 };
 
@@ -101,11 +104,19 @@ fn findings(out: &mut String, facts: &Facts) {
     if facts.findings.is_empty() {
         out.push_str("<p>Every byte of the journal is as it was written.</p>\n");
     }
-    for (sequence, time_ns, symbol, status) in &facts.top.changes {
+    let Top { trips, changes, operators, .. } = &facts.top;
+    happenings(out, ("trips", trips), |row| {
+        format!("tripped: {row} at sequence {}, {}", row.sequence, utc(row.time_ns))
+    });
+    happenings(out, ("changes of a status", changes), |(sequence, time_ns, symbol, status)| {
         let time = utc(*time_ns);
-        let text = format!("{symbol} is {status} from sequence {sequence} on, {time}");
-        let _ = writeln!(out, "<p class=\"warn\">{}</p>", escape(&text));
-    }
+        format!("{symbol} is {status} from sequence {sequence} on, {time}")
+    });
+    happenings(out, ("actions of operators", operators), |(sequence, time_ns, row)| {
+        let OperatorRow { action, target, name, reason, .. } = row;
+        let time = utc(*time_ns);
+        format!("operator {name}: {action} {target}: {reason}; at sequence {sequence}, {time}")
+    });
     if facts.activity.gaps.is_empty() {
         out.push_str("<p>No second is without a frame.</p>\n");
     } else {
@@ -116,6 +127,14 @@ fn findings(out: &mut String, facts: &Facts) {
         table(out, &["nothing came after", "sequence", "seconds"], rows);
     }
     commands(out, &[format!("ironbook verify {}", facts.dir)]);
+}
+
+/// A line for each of the first ones, and how many more there are.
+fn happenings<T>(out: &mut String, (name, of): (&str, &Firsts<T>), text: impl Fn(&T) -> String) {
+    let more = (of.more > 0).then(|| format!("and {} more {name}", grouped(of.more)));
+    for text in of.rows.iter().map(text).chain(more) {
+        let _ = writeln!(out, "<p class=\"warn\">{}</p>", escape(&text));
+    }
 }
 
 fn over_time(out: &mut String, facts: &Facts) {

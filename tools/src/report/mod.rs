@@ -110,7 +110,14 @@ impl Facts {
             None => span.last,
         };
         let mut names = Names::of(index, !arguments.no_redact)?;
-        let top = top(index, span, ROWS)?;
+        let mut top = top(index, span, ROWS)?;
+        top.trips.rows.iter_mut().for_each(|row| row.comp_id = names.comp_id(&row.comp_id));
+        for (_, _, row) in &mut top.operators.rows {
+            (row.name, row.reason) = names.operator(&row.name, &row.reason);
+            if row.is_of_session {
+                row.target = names.comp_id(&row.target);
+            }
+        }
         let (_, first_ns, last_ns) = top.span;
         let columns = Columns::over(first_ns, last_ns);
         let drawn: Vec<_> = top.symbols.iter().take(SYMBOLS_DRAWN).map(|row| &row.symbol).collect();

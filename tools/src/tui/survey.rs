@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use ironbook_engine::{
     Command, Event, ExecType, InstrumentId, InstrumentStatus, LastLiquidity, SessionId,
+    TradingStatus,
 };
-use ironbook_gateway::session_record::SessionRecord;
+use ironbook_gateway::{session_record::SessionRecord, translate::reject_text};
 use ironbook_incident::{
     Fault,
     index::Index,
@@ -17,6 +18,7 @@ use ironbook_incident::{
         latency::{Quantiles, Slow, Waits},
         stages::{StageSum, kept},
     },
+    show::Judged as _,
 };
 use ironbook_journal::{Frame, Position, Reader};
 
@@ -67,9 +69,11 @@ pub struct Mark {
 pub enum Happening {
     /// An instrument stopped trading.
     Halt,
-    /// All orders of a client were killed.
+    /// A session went beyond a risk limit that trips.
+    Trip,
+    /// A session was suspended, or all its orders were killed.
     Kill,
-    /// An instrument trades again.
+    /// An instrument trades again, or a session.
     Open,
 }
 
@@ -103,7 +107,7 @@ pub struct Survey {
     pub cell_ns: u64,
     /// What happened in each, from the first frame on.
     pub cells: Vec<Cell>,
-    /// Halts, kills, and instruments that open again.
+    /// Halts, trips, kills, and instruments and sessions that open again.
     pub marks: Vec<Mark>,
     /// Those that had no room.
     pub marks_left: u64,
@@ -316,6 +320,21 @@ impl Survey {
                     _ => Happening::Halt,
                 };
                 let text = format!("{} {:?}", names.symbol(event.instrument), event.status);
+                self.mark(Mark { sequence, time_ns, what, text });
+            }
+            Event::SessionTripped(event) => {
+                let who = names.comp_id(event.session);
+                let text = reject_text(event.rule, event.limit(), event.observed());
+                let text = format!("{who} tripped by {:?}: {text}", event.rule);
+                self.mark(Mark { sequence, time_ns, what: Happening::Trip, text });
+            }
+            Event::TradingStatusChanged(event) => {
+                let who = names.comp_id(event.session);
+                let (what, done) = match event.status {
+                    TradingStatus::Open => (Happening::Open, "opened"),
+                    _ => (Happening::Kill, "suspended"),
+                };
+                let text = format!("{who} {done}: {}", event.reason);
                 self.mark(Mark { sequence, time_ns, what, text });
             }
             Event::MassCanceled(event) => {

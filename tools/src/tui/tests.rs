@@ -13,8 +13,8 @@ use std::{
 };
 
 use ironbook_engine::{
-    Event, InstrumentStatus, OrderId, Side, Timestamp,
-    command::{Origin, QueryOrder, SetInstrumentStatus},
+    Event, InstrumentStatus, OrderId, Side, Timestamp, TradingStatus,
+    command::{NOTIONAL_SCALE, Origin, QueryOrder, RiskLimits, SetInstrumentStatus},
 };
 use ironbook_gateway::{
     session_record::SessionRecord,
@@ -208,6 +208,29 @@ fn triage_counts_what_the_gateway_refused() {
     day.close();
     let index = index(&dir);
     Session::new(&index, None).expect(&["Counts    4 messages, 3 rejects, 0 trades"]);
+}
+
+#[test]
+fn triage_marks_trips_and_what_sessions_may_do() {
+    const ONE: i64 = 10i64.pow(NOTIONAL_SCALE as u32);
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    let (traded_notional, window_ms) = (500 * ONE, 60_000);
+    day.limit(script::C7, RiskLimits { traded_notional, window_ms, ..RiskLimits::NONE });
+    day.order((C1, "s"), script::AAPL, Side::Sell, (10, 10_000));
+    day.order((script::C7, "b"), script::AAPL, Side::Buy, (10, 10_000));
+    day.set_trading(script::C7, TradingStatus::Open, "told off");
+    day.set_trading(C2, TradingStatus::CancelOnly, "loud");
+    day.close();
+    let index = index(&dir);
+    Session::new(&index, None).expect(&[
+        "Halt Trip Kill Open",
+        "3 marks,",
+        "T          14 2026-03-02T14:30:00.009000000Z C7 tripped by TradedNotionalTooLar",
+        "Z C7 opened: told off",
+        "Z C2 suspended: loud",
+    ]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeMap, fmt};
 
 use ironbook_engine::{
     Command, Engine, Event, ExecType, InstrumentId, InstrumentStatus, LastLiquidity, SessionId,
-    event::Execution,
+    event::{Execution, SessionTripped},
 };
 use ironbook_gateway::{operator::OperatorRecord, session_record::SessionRecord};
 use ironbook_journal::Frame;
@@ -36,10 +36,71 @@ pub struct Top {
     pub seconds: Vec<(u64, Second)>,
     /// The largest trades by price times quantity, of all symbols.
     pub trades: Vec<TradeRow>,
+    /// Sessions that went beyond a risk limit that trips.
+    pub trips: Firsts<TripRow>,
     /// Changes of an instrument's status: sequence, time, symbol, status.
-    pub changes: Vec<(u64, u64, String, String)>,
+    pub changes: Firsts<(u64, u64, String, String)>,
     /// Actions of operators: sequence, time, what, by whom and why.
-    pub operators: Vec<(u64, u64, OperatorRow)>,
+    pub operators: Firsts<(u64, u64, OperatorRow)>,
+}
+
+/// The first ones of something, in the sequence of the journal, and how many more there are.
+#[derive(Clone, Debug)]
+pub struct Firsts<T> {
+    /// The first ones.
+    pub rows: Vec<T>,
+    /// Those that had no room.
+    pub more: u64,
+}
+
+impl<T> Default for Firsts<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), more: 0 }
+    }
+}
+
+impl<T> Firsts<T> {
+    fn push(&mut self, row: T, limit: usize) {
+        if self.rows.len() < limit {
+            self.rows.push(row);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn map<U>(self, each: impl FnMut(T) -> U) -> Firsts<U> {
+        Firsts { rows: self.rows.into_iter().map(each).collect(), more: self.more }
+    }
+}
+
+/// A session that was tripped.
+#[derive(Clone, Debug)]
+pub struct TripRow {
+    /// Sequence of the trip.
+    pub sequence: u64,
+    /// Its time in ns since 1970.
+    pub time_ns: u64,
+    /// Whose session.
+    pub comp_id: String,
+    /// The rule of the limit.
+    pub rule: String,
+    /// The limit.
+    pub limit: String,
+    /// What was seen.
+    pub observed: String,
+    /// Its orders, which were canceled.
+    pub canceled: u32,
+}
+
+impl fmt::Display for TripRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { comp_id, rule, limit, observed, canceled, .. } = self;
+        let orders = grouped(u64::from(*canceled));
+        write!(
+            f,
+            "{comp_id} by {rule}: limit {limit}, observed {observed}, {orders} orders canceled;"
+        )
+    }
 }
 
 /// What an operator asked for.
@@ -47,6 +108,8 @@ pub struct Top {
 pub struct OperatorRow {
     /// What.
     pub action: &'static str,
+    /// Whether the target is a session.
+    pub is_of_session: bool,
     /// A symbol or all, or a comp id.
     pub target: String,
     /// Who.
@@ -126,9 +189,10 @@ struct Counting {
     rules: BTreeMap<String, (u64, u64)>,
     seconds: BTreeMap<u64, Second>,
     trades: Vec<(i128, u64, u64, Execution)>,
-    changes: Vec<(u64, u64, InstrumentId, InstrumentStatus)>,
+    trips: Firsts<(u64, u64, SessionTripped)>,
+    changes: Firsts<(u64, u64, InstrumentId, InstrumentStatus)>,
     limit: usize,
-    operators: Vec<(u64, u64, OperatorRecord)>,
+    operators: Firsts<(u64, u64, OperatorRecord)>,
 }
 
 /// A part of a journal at a glance: at most `limit` rows of each kind.
@@ -168,10 +232,8 @@ impl Counting {
             self.request(record.session(), frame);
             self.reject(record.session(), rule.to_owned(), frame);
         }
-        if let SessionRecord::Operator(record) = record
-            && self.operators.len() < self.limit
-        {
-            self.operators.push((frame.sequence, frame.time_ns, record));
+        if let SessionRecord::Operator(record) = record {
+            self.operators.push((frame.sequence, frame.time_ns, record), self.limit);
         }
     }
 
@@ -199,7 +261,11 @@ impl Counting {
                 self.reject(event.session, format!("{:?}", event.reason), frame);
             }
             Event::StatusChanged(event) => {
-                self.changes.push((frame.sequence, frame.time_ns, event.instrument, event.status));
+                let change = (frame.sequence, frame.time_ns, event.instrument, event.status);
+                self.changes.push(change, self.limit);
+            }
+            Event::SessionTripped(event) => {
+                self.trips.push((frame.sequence, frame.time_ns, *event), self.limit);
             }
             _ => {}
         }
@@ -263,26 +329,35 @@ impl Counting {
             rules,
             seconds,
             trades: self.trades.iter().map(|row| trade_row(names, row)).collect(),
-            changes: self
-                .changes
-                .iter()
-                .take(limit)
-                .map(|(sequence, time_ns, id, status)| {
-                    (*sequence, *time_ns, symbol(names, *id), format!("{status:?}"))
-                })
-                .collect(),
-            operators: self
-                .operators
-                .into_iter()
-                .map(|(sequence, time_ns, record)| (sequence, time_ns, operator_row(names, record)))
-                .collect(),
+            trips: self
+                .trips
+                .map(|(sequence, time_ns, trip)| trip_row(names, (sequence, time_ns), &trip)),
+            changes: self.changes.map(|(sequence, time_ns, id, status)| {
+                (sequence, time_ns, symbol(names, id), format!("{status:?}"))
+            }),
+            operators: self.operators.map(|(sequence, time_ns, record)| {
+                (sequence, time_ns, operator_row(names, record))
+            }),
         }
     }
 }
 
 fn operator_row(names: &Engine, record: OperatorRecord) -> OperatorRow {
     let (action, target) = (record.action.name(), target(&record, names));
-    OperatorRow { action, target, name: record.name, reason: record.reason }
+    let is_of_session = !record.action.is_of_instruments();
+    OperatorRow { action, is_of_session, target, name: record.name, reason: record.reason }
+}
+
+fn trip_row(names: &Engine, (sequence, time_ns): (u64, u64), trip: &SessionTripped) -> TripRow {
+    TripRow {
+        sequence,
+        time_ns,
+        comp_id: comp_id(names, trip.session),
+        rule: format!("{:?}", trip.rule),
+        limit: number(trip.limit, trip.scale),
+        observed: number(trip.observed, trip.scale),
+        canceled: trip.affected,
+    }
 }
 
 /// A number of so many decimals with seven of them.
@@ -377,6 +452,15 @@ impl Top {
             value["reason"] = row.reason.as_str().into();
             value
         };
+        let trip = |row: &TripRow| {
+            let mut value = place_json(row.sequence, row.time_ns);
+            value["comp_id"] = row.comp_id.as_str().into();
+            value["rule"] = row.rule.as_str().into();
+            value["limit"] = row.limit.as_str().into();
+            value["observed"] = row.observed.as_str().into();
+            value["orders_canceled"] = row.canceled.into();
+            value
+        };
         let (span, from, to) = self.span;
         json!({
             "first": place_json(span.first, from),
@@ -386,8 +470,14 @@ impl Top {
             "rules": self.rules.iter().map(rule).collect::<Vec<_>>(),
             "busiest_seconds": self.seconds.iter().map(second).collect::<Vec<_>>(),
             "largest_trades": self.trades.iter().map(trade).collect::<Vec<_>>(),
-            "status_changes": self.changes.iter().map(change).collect::<Vec<_>>(),
-            "operators": self.operators.iter().map(operator).collect::<Vec<_>>(),
+            "trips": self.trips.rows.iter().map(trip).collect::<Vec<_>>(),
+            "status_changes": self.changes.rows.iter().map(change).collect::<Vec<_>>(),
+            "operators": self.operators.rows.iter().map(operator).collect::<Vec<_>>(),
+            "left_out": {
+                "trips": self.trips.more,
+                "status_changes": self.changes.more,
+                "operators": self.operators.more,
+            },
         })
     }
 }
@@ -435,20 +525,34 @@ impl fmt::Display for Top {
                 row.sequence, row.notional, row.qty, row.symbol, row.price, row.comp_id
             )?;
         }
-        for (number, (sequence, time_ns, symbol, status)) in self.changes.iter().enumerate() {
-            let (space, label) = if number == 0 { ("\n", "Status") } else { ("", "") };
-            let time = clock(*time_ns);
-            write!(f, "{space}\n{label:<12} {symbol} {status} at sequence {sequence}, {time}")?;
-        }
-        for (number, (sequence, time_ns, row)) in self.operators.iter().enumerate() {
-            let (space, label) = if number == 0 { ("\n", "Operators") } else { ("", "") };
-            let OperatorRow { action, target, name, reason } = row;
-            let time = clock(*time_ns);
-            write!(
-                f,
-                "{space}\n{label:<12} {action} {target}, by {name}: {reason}; at sequence {sequence}, {time}"
-            )?;
-        }
-        Ok(())
+        print(f, "Tripped", &self.trips, |row| (row.sequence, row.time_ns, row.to_string()))?;
+        print(f, "Status", &self.changes, |(sequence, time_ns, symbol, status)| {
+            (*sequence, *time_ns, format!("{symbol} {status}"))
+        })?;
+        print(f, "Operators", &self.operators, |(sequence, time_ns, row)| {
+            let OperatorRow { action, target, name, reason, .. } = row;
+            (*sequence, *time_ns, format!("{action} {target}, by {name}: {reason};"))
+        })
     }
+}
+
+/// Prints rows, each with its place, under one label, and how many are left out.
+fn print<T>(
+    f: &mut fmt::Formatter<'_>,
+    label: &str,
+    firsts: &Firsts<T>,
+    row: impl Fn(&T) -> (u64, u64, String),
+) -> fmt::Result {
+    for (number, of) in firsts.rows.iter().enumerate() {
+        let (space, label) = if number == 0 { ("\n", label) } else { ("", "") };
+        let (sequence, time_ns, text) = row(of);
+        let time = clock(time_ns);
+        write!(f, "{space}\n{label:<12} {text} at sequence {sequence}, {time}")?;
+    }
+    if firsts.more > 0 {
+        let space = if firsts.rows.is_empty() { "\n" } else { "" };
+        let label = if firsts.rows.is_empty() { label } else { "" };
+        write!(f, "{space}\n{label:<12} and {} more", grouped(firsts.more))?;
+    }
+    Ok(())
 }

@@ -94,7 +94,7 @@ fn draw_rates(frame: &mut Frame<'_>, survey: &Survey, area: Rect) {
         draw_bars(frame, right, &values);
     }
     let [left, right] = Layout::horizontal(split).areas(rows[3]);
-    frame.render_widget("Halt Kill Open", left);
+    frame.render_widget("Halt Trip Kill Open", left);
     frame.render_widget(marks(survey, columns), right);
     let [_, right] = Layout::horizontal(split).areas(rows[4]);
     if survey.frames > 0 {
@@ -121,6 +121,7 @@ fn marks(survey: &Survey, columns: usize) -> Line<'static> {
 fn letter(what: Happening) -> &'static str {
     match what {
         Happening::Halt => "H",
+        Happening::Trip => "T",
         Happening::Kill => "K",
         Happening::Open => "O",
     }
@@ -129,6 +130,7 @@ fn letter(what: Happening) -> &'static str {
 fn color(what: Happening) -> Color {
     match what {
         Happening::Halt => Color::Red,
+        Happening::Trip => Color::Yellow,
         Happening::Kill => Color::Magenta,
         Happening::Open => Color::Green,
     }
