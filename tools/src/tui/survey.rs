@@ -13,6 +13,7 @@ use ironbook_gateway::{session_record::SessionRecord, translate::reject_text};
 use ironbook_incident::{
     Fault,
     index::Index,
+    moment::Moment,
     question::{
         Span,
         latency::{Quantiles, Slow, Waits},
@@ -192,7 +193,7 @@ impl Surveyor {
             stages_ns: None,
             survey: Survey { cell_ns: CELL_NS_MIN, ..Survey::default() },
             waits: Waits::new(SLOWEST_MAX),
-            names: Names::default(),
+            names: Names::before(index)?,
         };
         surveyor.extend(index);
         Ok(surveyor)
@@ -423,6 +424,22 @@ fn joined(cells: &[Cell]) -> Cell {
 }
 
 impl Names {
+    /// Those that were given before the first frame, in a journal that has lost its first segments.
+    fn before(index: &Index) -> Result<Self, Fault> {
+        let mut names = Self::default();
+        if index.first_sequence() <= 1 {
+            return Ok(names);
+        }
+        let end = Moment::end(index)?;
+        if let Some(engine) = end.engine() {
+            let symbols = engine.instruments().map(|view| view.definition);
+            names.symbols.extend(symbols.map(|of| (of.instrument, of.symbol.to_string())));
+            let sessions = engine.sessions();
+            names.comp_ids.extend(sessions.map(|view| (view.session, view.comp_id.to_string())));
+        }
+        Ok(names)
+    }
+
     fn symbol(&self, instrument: InstrumentId) -> String {
         let known = self.symbols.get(&instrument).cloned();
         known.unwrap_or_else(|| format!("instrument {instrument}"))

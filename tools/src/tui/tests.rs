@@ -21,7 +21,7 @@ use ironbook_gateway::{
     stage_log::{STAGE_LOG, StageRecord, StageSecond},
     stages::Stage,
 };
-use ironbook_incident::index::Index;
+use ironbook_incident::index::{Index, default_dir};
 use ironbook_journal::{Options, SEGMENT_BYTES_MIN};
 use ratatui::{Terminal, backend::TestBackend, style::Modifier};
 
@@ -231,6 +231,28 @@ fn triage_marks_trips_and_what_sessions_may_do() {
         "Z C7 opened: told off",
         "Z C2 suspended: loud",
     ]);
+}
+
+#[test]
+fn triage_knows_names_without_the_first_segments() {
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    churn(&mut day, 400);
+    drop(index(&dir));
+    let kept = fs::read_dir(default_dir(&dir)).unwrap().map(|entry| entry.unwrap().path());
+    let snapshot = kept.filter(|path| path.extension().is_some_and(|of| of == "snap")).max();
+    let snapshot = snapshot.expect("a checkpoint");
+    fs::copy(&snapshot, dir.join(snapshot.file_name().unwrap())).unwrap();
+    script::churn_from(&mut day, 400, 400);
+    day.mass_cancel(C2, "all");
+    day.set_status(script::AAPL, InstrumentStatus::Halted);
+    day.close();
+    fs::remove_file(dir.join("0000000000.seg")).unwrap();
+    fs::remove_dir_all(default_dir(&dir)).unwrap();
+    let index = index(&dir);
+    assert!(index.first_sequence() > 1, "some are gone");
+    Session::new(&index, None).expect(&["C2 mass cancel of", "AAPL Halted"]);
 }
 
 #[test]
