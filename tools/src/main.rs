@@ -103,6 +103,8 @@ fn main() -> ExitCode {
     };
     let level = env_logger::Env::new().filter_or("IRONBOOK_LOG", level);
     env_logger::Builder::from_env(level).format_timestamp_micros().format_target(false).init();
+    // What a venue can't tell its terminal is no failure of the venue.
+    let is_venue = matches!(arguments.command, None | Some(Tool::Start(_)));
     let result = match arguments.command.unwrap_or_else(|| Tool::Start(Default::default())) {
         Tool::Start(arguments) => start::run(&arguments),
         Tool::Operator(arguments) => operator::run(&arguments),
@@ -133,5 +135,6 @@ fn main() -> ExitCode {
         Tool::Doctor(arguments) => doctor::run(&arguments),
         Tool::Simulate(arguments) => simulate::run(&arguments),
     };
-    result.unwrap_or_else(|failure| failure.report()).into()
+    let exit = result.unwrap_or_else(|failure| failure.report());
+    if is_venue { exit.into() } else { output::finish(exit).into() }
 }

@@ -2,11 +2,11 @@
 
 use std::{
     fs::{self, File},
-    io::ErrorKind,
-    io::Write as _,
+    io::{self, ErrorKind, Write as _},
     net::SocketAddr,
     path::Path,
     process::ExitCode,
+    sync::OnceLock,
 };
 
 use ironbook_gateway::{
@@ -23,7 +23,8 @@ pub use ironbook_incident::text::{build, decimal, grouped, hash, mib};
 use crate::listener::listens;
 
 /// Prints a line to standard output. Unlike `println!` it does not end the program when nobody
-/// reads any more: a venue must not stop because of its terminal.
+/// reads any more: a venue must not stop because of its terminal. What could not be written for another
+/// reason [`finish`] tells.
 macro_rules! say {
     ($($argument:tt)*) => { $crate::output::say_line(format_args!($($argument)*)) };
 }
@@ -31,7 +32,30 @@ pub(crate) use say;
 
 /// See [`say!`].
 pub fn say_line(line: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    note_lost(writeln!(io::stdout().lock(), "{line}"));
+}
+
+/// Why something that was said is not where it should be.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+fn note_lost(written: io::Result<()>) {
+    if let Err(error) = written
+        // Nobody reads any more: whoever did has enough.
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _ = LOST.set(error);
+    }
+}
+
+/// How a program ends that was to end so: a failure if something that it said could not be written.
+pub fn finish(exit: Exit) -> Exit {
+    note_lost(io::stdout().flush());
+    let Some(error) = LOST.get() else { return exit };
+    eprintln!(
+        "ironbook: standard output: {error}; what was printed is not all there: give it a place with room, and run \
+         the command again"
+    );
+    exit.max(Exit::Finding)
 }
 
 /// How to look at what a client's command did: by the journal of the venue at this address. A client

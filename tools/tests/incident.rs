@@ -5,7 +5,7 @@ mod story;
 
 use std::{fs, path::Path};
 
-use fixtures::{Place, expect_exit, json, stderr, stdout, text};
+use fixtures::{Place, expect_exit, ironbook, json, stderr, stdout, text};
 use ironbook_gateway::{
     slowest::Slow,
     stage_log::{STAGE_LOG, StageRecord, StageSecond},
@@ -210,6 +210,24 @@ fn a_damaged_journal_answers_up_to_the_damage() {
     story.output("client C1", 3);
     let missing = stderr(&story.output("replay --at trade:1", 3));
     assert!(missing.contains("no trade 1") && missing.contains("fails its CRC"), "{missing}");
+}
+
+#[test]
+fn what_is_printed_into_a_full_disk_is_a_failure() {
+    let story = Story::new();
+    let dir = text(&story.dir);
+    for question in [
+        &["top", &dir, "--json"][..],
+        &["inspect", &dir],
+        &["client", &dir, "C7"],
+        &["export", &dir, "--format", "csv"],
+        &["verify", &dir],
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = ironbook().args(question).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{question:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("No space left on device"), "{}", stderr(&output));
+    }
 }
 
 #[test]
