@@ -3,6 +3,12 @@
 //! Each subcommand is a module that says what it does and ends with one of the [`output::Exit`] codes.
 #![forbid(unsafe_code)]
 
+/// Prints a line to standard error, in place of the standard library's: that ends the program when nobody reads any
+/// more.
+macro_rules! eprintln {
+    ($($argument:tt)*) => { $crate::output::note_line(format_args!($($argument)*)) };
+}
+
 mod access;
 mod bench;
 mod book;

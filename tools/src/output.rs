@@ -35,6 +35,11 @@ pub fn say_line(line: std::fmt::Arguments<'_>) {
     note_lost(writeln!(io::stdout().lock(), "{line}"));
 }
 
+/// Prints a line to standard error, where somebody reads it.
+pub fn note_line(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
 /// Why something that was said is not where it should be.
 static LOST: OnceLock<io::Error> = OnceLock::new();
 

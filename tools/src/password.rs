@@ -1,6 +1,6 @@
 //! `ironbook password`: makes the hash of a password for the configuration.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Write as _};
 
 use ironbook_gateway::credentials::PasswordHash;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -33,14 +33,14 @@ impl Silent {
 impl Drop for Silent {
     fn drop(&mut self) {
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
-        eprintln!();
+        eprintln!("");
     }
 }
 
 pub fn run(_: &Arguments) -> Outcome {
     let mut line = String::new();
     let read = if io::stdin().is_terminal() {
-        eprint!("Password: ");
+        let _ = write!(io::stderr(), "Password: ");
         let _silent = Silent::new();
         io::stdin().lock().read_line(&mut line)
     } else {

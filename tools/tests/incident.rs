@@ -231,6 +231,23 @@ fn what_is_printed_into_a_full_disk_is_a_failure() {
 }
 
 #[test]
+fn nobody_has_to_read_to_the_end() {
+    let story = Story::new();
+    let dir = text(&story.dir);
+    for (question, status) in [
+        (&["replay", &dir, "--at", "trade:1"][..], 0),
+        (&["inspect", &dir], 0),
+        (&["export", &dir, "--format", "csv"], 0),
+        (&["why", &dir, "nobody"], 1),
+    ] {
+        let [(out, to_out), (err, to_err)] = [(); 2].map(|()| std::io::pipe().unwrap());
+        drop((out, err));
+        let ended = ironbook().args(question).stdout(to_out).stderr(to_err).status().unwrap();
+        assert_eq!(ended.code(), Some(status), "{question:?}: {ended}");
+    }
+}
+
+#[test]
 fn a_running_venue_is_asked_without_touching_its_journal() {
     let place = Place::new();
     let mut venue = place.start();
