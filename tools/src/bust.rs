@@ -15,6 +15,7 @@ use ironbook_incident::{
 use crate::{
     indexed::{Source, Stretch, note_damage},
     output::{Exit, Failure, Outcome, create},
+    trades::percent,
 };
 
 /// Most trades that the command which writes the plan names.
@@ -43,7 +44,7 @@ pub struct Arguments {
     #[arg(long)]
     symbol: Option<String>,
     /// Trades at least so many percent from the middle of the book before them
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
     outside: Option<f64>,
     #[command(flatten)]
     stretch: Stretch,

@@ -24,11 +24,17 @@ pub struct Arguments {
     #[arg(long, value_name = "COMPID")]
     client: Option<String>,
     /// Only at least so many percent from the middle of the book
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
     away: Option<f64>,
     /// Trades to list at the most; all are counted
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
+}
+
+/// How far from the market, in percent.
+pub fn percent(text: &str) -> Result<f64, String> {
+    let percent = text.parse().ok().filter(|percent: &f64| percent.is_finite() && *percent >= 0.0);
+    percent.ok_or_else(|| "give a number of percent from 0 on, as 2.5".to_owned())
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {

@@ -248,6 +248,19 @@ fn nobody_has_to_read_to_the_end() {
 }
 
 #[test]
+fn a_distance_from_the_market_is_a_number_from_zero_on() {
+    let story = Story::new();
+    for question in ["bust --outside", "trades --away", "report --out none.html --away"] {
+        for wrong in ["-5", "NaN", "inf", "-inf", "1e999", "five", ""] {
+            let message = stderr(&story.output(&format!("{question}={wrong}"), 2));
+            assert!(message.contains("from 0 on") || wrong.is_empty(), "{message}");
+        }
+    }
+    story.ask("bust --outside=0", 0);
+    story.ask("trades --away=0.5", 0);
+}
+
+#[test]
 fn a_running_venue_is_asked_without_touching_its_journal() {
     let place = Place::new();
     let mut venue = place.start();

@@ -28,6 +28,7 @@ use serde_json::json;
 use crate::{
     indexed::{Source, Stretch, exit, note_damage},
     output::{Exit, Failure, Outcome, build, create, grouped, hash, say},
+    trades::percent,
     verify::{self, describe},
 };
 
@@ -57,7 +58,7 @@ pub struct Arguments {
     #[arg(long, value_name = "WHAT")]
     at: Option<String>,
     /// List trades at least so many percent from the middle of the book
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
     away: Option<f64>,
     /// Replace names, which is the default
     #[arg(long, overrides_with = "no_redact")]
