@@ -247,7 +247,8 @@ fn a_venue_whose_frames_are_gone_does_not_begin_anew_beside_its_snapshots() {
     open(&begun, options).unwrap().0.close().unwrap();
     let begun = fs::read(begun.join("0000000000.seg")).unwrap();
 
-    let all: [(&str, &dyn Fn(usize) -> Option<Vec<u8>>); 4] = [
+    type Left<'a> = &'a dyn Fn(usize) -> Option<Vec<u8>>;
+    let all: [(&str, Left<'_>); 4] = [
         ("removed", &|_| None),
         ("zeroed", &|_| Some(vec![0; 1 << 16])),
         ("emptied", &|_| Some(Vec::new())),

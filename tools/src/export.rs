@@ -14,7 +14,7 @@ use ironbook_incident::{
 use serde_json::json;
 
 use crate::{
-    indexed::{Source, Stretch, exit, note_damage},
+    indexed::{Source, Stretch, exit, note_damage, with_gone},
     output::{Exit, Failure, Outcome, create, grouped, say},
 };
 
@@ -165,12 +165,12 @@ pub fn run(arguments: &Arguments) -> Outcome {
             scenario::write(&index, span, !arguments.no_redact, &mut out)
         })?;
         if let Some((file, written)) = written {
-            arguments.tell_scenario(&file, &written);
+            arguments.tell_scenario(&index, &file, &written);
         }
     } else {
         let written = arguments.write_to(&index, |out| arguments.write(&index, out))?;
         if let Some((file, exported)) = written {
-            arguments.tell(&file, exported);
+            arguments.tell(&index, &file, exported);
         }
     }
     Ok(exit(&index))
@@ -199,12 +199,12 @@ impl Arguments {
         if self.no_redact { "as they are" } else { "replaced by pseudonyms" }
     }
 
-    fn tell(&self, file: &str, Exported { frames, lines }: Exported) {
+    fn tell(&self, index: &Index, file: &str, Exported { frames, lines }: Exported) {
         if self.source.json {
             let redacted = !self.no_redact;
             let value =
                 json!({ "file": file, "frames": frames, "lines": lines, "redacted": redacted });
-            return say!("{value:#}");
+            return say!("{:#}", with_gone(index, value));
         }
         say!("File         {file}");
         say!("Frames       {}, {} lines", grouped(frames), grouped(lines));
@@ -212,12 +212,12 @@ impl Arguments {
         say!("\nNext: ironbook report {} --out report.html", self.source.dir.display());
     }
 
-    fn tell_scenario(&self, file: &str, written: &Written) {
+    fn tell_scenario(&self, index: &Index, file: &str, written: &Written) {
         if self.source.json {
             let mut value = written.json();
             value["file"] = file.into();
             value["redacted"] = (!self.no_redact).into();
-            return say!("{value:#}");
+            return say!("{:#}", with_gone(index, value));
         }
         say!("File         {file}");
         let (setup, commands) = (grouped(written.setup), grouped(written.commands));

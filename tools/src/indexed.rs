@@ -55,6 +55,12 @@ impl Source {
         for note in index.notes() {
             eprintln!("ironbook: {note}");
         }
+        if let Some(gone) = index.gone() {
+            eprintln!(
+                "ironbook: {gone}\nironbook: what is told begins at the snapshot of sequence {}",
+                index.first_sequence() - 1
+            );
+        }
         if let Some(damage) = index.damage() {
             eprintln!("ironbook: {damage}");
         }
@@ -113,7 +119,7 @@ impl Source {
     ) -> Outcome {
         let found = found.map_err(|fault| note_damage(index, fault))?;
         if self.json {
-            say!("{:#}", found.json());
+            say!("{:#}", with_gone(index, found.json()));
         } else {
             say!("{found}\n\nNext: {}", next(&found, self.dir.display()).join("\n      "));
         }
@@ -144,11 +150,27 @@ pub fn exit(index: &Index) -> Exit {
     index.damage().map_or(Exit::Fine, Exit::of_damage)
 }
 
-/// Why there is no answer; where the journal is damaged, what was asked for may be behind that.
+/// An answer for programs, with `gone` where the journal's first frames are: what verify has there, without
+/// the journal's place, which may be a name.
+pub fn with_gone(index: &Index, mut value: Value) -> Value {
+    if let Some(gone) = index.gone() {
+        value["gone"] = gone.replace(&index.dir().join("").display().to_string(), "").into();
+    }
+    value
+}
+
+/// Why there is no answer; what was asked for may be in what is gone of the journal or, where that is
+/// damaged, behind the damage.
 pub fn note_damage(index: &Index, fault: Fault) -> Failure {
-    match (index.damage(), &fault) {
-        (Some(damage), Fault::NotFound(_)) => Failure::from(fault).because(damage),
-        _ => fault.into(),
+    let is_missing = matches!(fault, Fault::NotFound(_));
+    let mut failure = Failure::from(fault);
+    if is_missing && index.gone().is_some() {
+        let first = index.first_sequence();
+        failure = failure.and(format!("it may have been before sequence {first}, which is gone"));
+    }
+    match index.damage() {
+        Some(damage) if is_missing => failure.because(damage),
+        _ => failure,
     }
 }
 

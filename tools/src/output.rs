@@ -1,6 +1,7 @@
 //! What all subcommands print alike: exit codes, failures, numbers.
 
 use std::{
+    fmt::Display,
     fs::{self, File},
     io::{self, ErrorKind, Write as _},
     net::SocketAddr,
@@ -109,10 +110,14 @@ impl Failure {
         Self { exit, message: message.to_string() }
     }
 
+    /// The same with another line.
+    pub fn and(self, line: impl Display) -> Self {
+        Self::new(self.exit, format!("{}\n{line}", self.message))
+    }
+
     /// The same with another line, and a graver exit code.
     pub fn because(self, damage: &Damage) -> Self {
-        let exit = Exit::of_damage(damage);
-        Self::new(exit, format!("{}\n{damage}", self.message))
+        Self { exit: Exit::of_damage(damage), ..self.and(damage) }
     }
 
     /// What is said.

@@ -21,7 +21,7 @@ use ironbook_journal::{FileStorage, Position, Reader};
 use serde_json::{Value, json};
 
 use crate::{
-    indexed::{Source, exit, note_damage},
+    indexed::{Source, exit, note_damage, with_gone},
     output::{Exit, Failure, Outcome, grouped, hash, say},
 };
 
@@ -94,7 +94,7 @@ fn show_moment(arguments: &Arguments) -> Outcome {
         find(arguments, &index).and_then(|sequence| View::at(&index, sequence, arguments.levels()));
     let (view, moment) = found.map_err(|fault| note_damage(&index, fault))?;
     if source.json {
-        say!("{:#}", view.json());
+        say!("{:#}", with_gone(&index, view.json()));
     } else {
         say!("{view}");
         print_next(arguments, &index, &view);

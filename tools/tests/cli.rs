@@ -1037,6 +1037,23 @@ fn tools_work_where_the_first_segments_are_gone() {
     // What a plan sums up begins there too, and it says so.
     let plan = stdout(&expect_exit(&["bust", &data, "--symbol", "AAPL"], 0));
     assert!(plan.contains("\nPLAN positions and cash count from sequence"), "{plan}");
+    // So does every question, and what is not found may have been before.
+    for question in ["top", "trades --limit 1", "client TRADER1", "replay --at start", "book"] {
+        let (name, rest) = question.split_once(' ').unwrap_or((question, ""));
+        let words: Vec<_> =
+            [name, &data, "--json"].into_iter().chain(rest.split_whitespace()).collect();
+        let asked = expect_exit(&words, 0);
+        let said = stderr(&asked);
+        assert!(said.contains("frames 1 to") && said.contains("told begins at"), "{said}");
+        let answer = json(&asked);
+        let gone = answer["gone"].as_str().expect("what is gone");
+        assert!(gone.starts_with("frames 1 to "), "{gone}");
+    }
+    let missing = stderr(&expect_exit(&["replay", &data, "--at", "trade:1"], 1));
+    assert!(
+        missing.contains("no trade 1") && missing.contains("may have been before"),
+        "{missing}"
+    );
 
     let mut venue = place.start();
     assert!(venue.printed().contains("snapshot up to sequence"), "{}", venue.printed());
@@ -1070,6 +1087,9 @@ fn packed_segments_are_told_with_the_way_back() {
     assert_eq!(venue.end("TERM"), Some(0), "{}", venue.logged());
     let replayed = expect_exit(&["replay", &data], 0);
     assert!(stderr(&replayed).contains("zstd -d "), "{}", stderr(&replayed));
+    let top = json(&expect_exit(&["top", &data, "--json"], 0));
+    let gone = top["gone"].as_str().expect("what is gone");
+    assert!(gone.contains("zstd -d ") && !gone.contains(&data), "{gone}");
     let verified = stdout(&expect_exit(&["verify", &data], 0));
     assert!(verified.contains("0000000000.seg.zst"), "{verified}");
 }

@@ -499,7 +499,7 @@ fn an_index_that_begins_before_its_journal_gives_its_checkpoints_to_the_next_one
     drop(index(&dir));
     churn_from(&mut script, 400, 400);
     script.close();
-    let stored = ironbook_journal::snapshot::read(&FileStorage::new(&default_dir(&dir)), middle);
+    let stored = ironbook_journal::snapshot::read(&FileStorage::new(default_dir(&dir)), middle);
     for segment in 0..stored.unwrap().checkpoint.segment() {
         fs::remove_file(dir.join(format!("{segment:010}.seg"))).unwrap();
     }

@@ -65,6 +65,7 @@ pub struct Index {
     checkpoints: Vec<Stored>,
     end: End,
     damage: Option<Damage>,
+    gone: Option<String>,
     notes: Vec<String>,
     frames_read: u64,
 }
@@ -156,6 +157,7 @@ impl Index {
             checkpoints,
             end: from,
             damage: None,
+            gone: describe_gone(dir, reader.first_sequence()),
             notes,
             frames_read: 0,
         };
@@ -250,6 +252,12 @@ impl Index {
     /// Why the index ends before the journal does, if it does.
     pub fn damage(&self) -> Option<&Damage> {
         self.damage.as_ref()
+    }
+
+    /// What to say of the journal's first frames and how to get them back, where they are gone. The index
+    /// begins at a snapshot then.
+    pub fn gone(&self) -> Option<&str> {
+        self.gone.as_deref()
     }
 
     /// What whoever uses the index should be told about it, a line each.
