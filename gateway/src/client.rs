@@ -119,8 +119,8 @@ fn describe(reason: &Option<DisconnectReason>, text: &str, was_logged_on: bool) 
         (Some(reason), true) => format!("{reason:?}"),
         (None, true) if was_logged_on => "it closed the connection without a word".to_owned(),
         (None, true) => {
-            "it closed the connection without a word: check the comp id (--as, --map), and that it is not \
-             logged on elsewhere"
+            "it closed the connection without a word: check the comp id (--as, --map) and the venue's (--venue), whether \
+             TLS is wanted there (--tls-ca), and that it is not logged on elsewhere; the venue's log says why"
                 .to_owned()
         }
     }

@@ -158,6 +158,11 @@ pub fn run(arguments: &Arguments) -> Outcome {
         print(&report, stopped.as_deref());
         let options = if is_tripped(&report) { TO_THE_TRIP } else { "" };
         say!("\nNext: {}", replay_of(arguments.fix, options));
+        if is_tripped(&report) {
+            say!(
+                "      ironbook operator open COMP_ID --data DIR --reason TEXT lets a session trade again"
+            );
+        }
     }
     Ok(if stopped.is_none() { Exit::Fine } else { Exit::Finding })
 }

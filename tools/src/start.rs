@@ -11,7 +11,7 @@ use std::{
 };
 
 use ironbook_gateway::{
-    config::{Config, Cpu},
+    config::{Config, Cpu, InstrumentConfig, SessionConfig, StatusConfig},
     metrics,
     venue::{Started, Venue, data_dir},
 };
@@ -167,13 +167,45 @@ fn print_started(config: &Config, venue: &Venue) {
     }
     print_machine(config, venue.started());
     say!("\nNext, in another terminal (cargo run --release -- in place of ironbook works too):");
-    say!("  ironbook send --fix {address} buy 100 AAPL 189.50");
-    say!("  ironbook load --fix {address} --orders 100000");
+    for line in first_orders(config) {
+        say!("  ironbook {line}", line = line.replace("ADDRESS", &address.to_string()));
+    }
     say!("  ironbook replay {}", data_dir(config).display());
     if venue.operator_path().is_some() {
         say!("  ironbook operator status --data {}", data_dir(config).display());
     }
     say!("\nCtrl-C stops the venue.");
+}
+
+/// Commands that send orders to a venue of this configuration, as far as it has somebody who may, without a password.
+fn first_orders(config: &Config) -> Vec<String> {
+    let is_trader = |session: &&SessionConfig| {
+        session.trade && !session.read_only && session.password.is_none() && !session.tls
+    };
+    let traders: Vec<_> = config.sessions.iter().filter(is_trader).collect();
+    let open = |known: &&InstrumentConfig| known.status == StatusConfig::Open;
+    let (Some(first), Some(instrument)) = (traders.first(), config.instruments.iter().find(open))
+    else {
+        return Vec::new();
+    };
+    let is_usual = |comp_id: &str| traders.iter().any(|session| session.comp_id == comp_id);
+    let comp_id = |usual: &str| match is_usual(usual) {
+        true => String::new(),
+        false => format!(" --as {}", first.comp_id),
+    };
+    let venue = match config.venue.comp_id.as_str() {
+        "IRONBOOK" => String::new(),
+        other => format!(" --venue {other}"),
+    };
+    let InstrumentConfig { symbol, lot, tick, .. } = instrument;
+    let (order, symbols) = match symbol.as_str() {
+        "AAPL" => ("buy 100 AAPL 189.50".to_owned(), String::new()),
+        _ => (format!("buy {lot} {symbol} {tick}"), format!(" --symbols {symbol}")),
+    };
+    vec![
+        format!("send --fix ADDRESS{}{venue} {order}", comp_id("TRADER1")),
+        format!("load --fix ADDRESS{}{venue}{symbols} --orders 100000", comp_id("LOADGEN")),
+    ]
 }
 
 fn print_machine(config: &Config, started: &Started) {
