@@ -208,7 +208,10 @@ impl Venue {
         core_cpu.into_iter().for_each(keep_off);
         let storage: Arc<dyn Storage> = Arc::new(FileStorage::new(&config.venue.data_dir));
         let metrics_network = config.metrics.listen.map(TcpNetwork::listen).transpose()?;
-        try_listening(config)?;
+        // Who has the directory open has the ports, too, and says more about it.
+        if storage.lock_holder().is_none() {
+            try_listening(config)?;
+        }
         let playback = Playback::Beside(core_cpu);
         let opened = open_journal(config, &storage, playback, ironbook_journal::open_in)?;
         let (watches, stages) = StageWatches::new(stages, config.threads.gateways);

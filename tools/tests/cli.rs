@@ -207,6 +207,11 @@ fn a_directory_in_use_names_its_user() {
     let taken = expect_exit(&[&["start", "--data", &data], &ports[..]].concat(), 1);
     let message = stderr(&taken);
     assert!(message.contains(&address) && message.contains("--market-data"), "{message}");
+    assert!(!other.data().exists(), "a start that can't listen makes nothing");
+    // Both taken: it is the same venue, most likely.
+    let data = text(&place.data());
+    let message = stderr(&expect_exit(&["start", "--data", &data, "--fix", &address], 1));
+    assert!(message.contains(&format!("process {}", venue.child.id())), "{message}");
 }
 
 #[test]
