@@ -276,8 +276,6 @@ pub struct Load<'a> {
     warm_up_to: u64,
     /// Intended time of each request, ns; 0 once it is answered.
     intended: Vec<u64>,
-    /// Numbers of each client's requests by their MsgSeqNum; 0 where it is of another message.
-    numbers: Vec<Vec<u64>>,
     /// Requests that are encoded and held back until they are due, earliest first.
     held: VecDeque<Held>,
     /// Which these may be.
@@ -304,7 +302,6 @@ impl<'a> Load<'a> {
         let clients = comp_ids.iter().map(log_on).collect::<Result<_, _>>();
         Ok(Self {
             clients: clients.map_err(LoadError::LogOn)?,
-            numbers: vec![Vec::new(); comp_ids.len()],
             options,
             requests: Requests::default(),
             start: 0,
@@ -327,8 +324,8 @@ impl<'a> Load<'a> {
     /// As for [`Load::send`].
     pub fn wake_venue(&mut self) -> Result<(), ClientError> {
         let begun = SystemClock.now().0;
-        self.clients.iter_mut().try_for_each(|client| client.test(begun))?;
-        while self.clients.iter().any(Client::is_tested) {
+        self.clients.iter_mut().try_for_each(|client| client.send_test_request(begun))?;
+        while self.clients.iter().any(Client::awaits_heartbeat) {
             self.clients.iter_mut().try_for_each(Client::flush)?;
             self.receive().map_err(|reason| self.last_words(reason))?;
             if SystemClock.now().0 - begun > self.options.silence_max.as_nanos() as u64 {
@@ -581,7 +578,6 @@ impl<'a> Load<'a> {
 
     #[inline]
     fn queue(&mut self, event: &FlowEvent, client: usize, now: u64) {
-        let numbers = &mut self.numbers[client];
         let client = &mut self.clients[client];
         let (number, named) = self.requests.number(event);
         let prefix = self.options.prefix.as_bytes();
@@ -594,7 +590,7 @@ impl<'a> Load<'a> {
             let limit = NewOrderSingle::limit(id.as_bytes(), symbol, side, qty, price, now);
             NewOrderSingle { ord_type, time_in_force, ..limit }
         };
-        let msg_seq_num = match event.action {
+        match event.action {
             FlowAction::New { ord_type, time_in_force, price, order_qty } => {
                 let ord_type = match ord_type {
                     ironbook_engine::OrdType::Market => OrdType::Market,
@@ -606,13 +602,13 @@ impl<'a> Load<'a> {
                     ironbook_engine::TimeInForce::Ioc => TimeInForce::ImmediateOrCancel,
                     ironbook_engine::TimeInForce::Fok => TimeInForce::FillOrKill,
                 };
-                client.queue(&order(ord_type, time_in_force, price, order_qty), now)
+                client.queue(&order(ord_type, time_in_force, price, order_qty), now);
             }
             FlowAction::Replace { price, order_qty } => {
                 let order = order(OrdType::Limit, TimeInForce::Day, price, order_qty);
                 let orig_cl_ord_id = orig.as_bytes();
                 let request = OrderCancelReplaceRequest { orig_cl_ord_id, order_id: None, order };
-                client.queue(&request, now)
+                client.queue(&request, now);
             }
             FlowAction::Cancel => {
                 let request = OrderCancelRequest {
@@ -626,11 +622,9 @@ impl<'a> Load<'a> {
                     partial: false,
                     transact_time_ns: now,
                 };
-                client.queue(&request, now)
+                client.queue(&request, now);
             }
-        };
-        numbers.resize(msg_seq_num as usize, 0);
-        numbers.push(number);
+        }
     }
 
     /// Reads what came. Answers to a block are decoded when something has come after the last of it was sent.
@@ -652,14 +646,13 @@ impl<'a> Load<'a> {
     /// Takes what was read by those that it is time for.
     #[inline]
     fn decode(&mut self, is_time: impl Fn(&Client) -> bool) -> Result<(), ClientError> {
-        let Self { clients, options, intended, numbers, answered, report, .. } = self;
+        let Self { clients, options, intended, answered, report, .. } = self;
         let (start, before, warm_up_to) = (self.start, self.took_before, self.warm_up_to);
         let prefix = options.prefix.as_bytes();
-        let mut on_message = |message: &Message<'_>, now: u64, numbers: &[u64]| {
+        let mut on_message = |message: &Message<'_>, now: u64| {
             report.reports += 1;
             count_outcome(message, report);
-            let number = request_of(message, prefix).or_else(|| refused_in(message, numbers));
-            let Some(number) = number else { return };
+            let Some(number) = request_of(message, prefix) else { return };
             let place = intended.get_mut((number as usize).wrapping_sub(1));
             let Some(place) = place.filter(|place| **place != 0) else { return };
             if number > warm_up_to {
@@ -670,9 +663,8 @@ impl<'a> Load<'a> {
             *answered += 1;
         };
         let mut ended = Ok(());
-        let read = clients.iter_mut().zip(numbers);
-        for (client, numbers) in read.filter(|(client, _)| client.has_read() && is_time(client)) {
-            ended = ended.and(client.decode(|message, now| on_message(message, now, numbers)));
+        for client in clients.iter_mut().filter(|client| client.has_read() && is_time(client)) {
+            ended = ended.and(client.decode(&mut on_message));
         }
         ended
     }
@@ -687,15 +679,6 @@ fn decimal((mantissa, scale): Scaled) -> Decimal {
 fn request_of(message: &Message<'_>, prefix: &[u8]) -> Option<u64> {
     let id = message.get(11).or_else(|| message.get(379))?;
     parse_u64(id.strip_prefix(prefix)?).ok()
-}
-
-/// Number of the request that a Reject or BusinessMessageReject names by RefSeqNum (45) alone.
-#[cold]
-fn refused_in(message: &Message<'_>, numbers: &[u64]) -> Option<u64> {
-    let refuses = [MsgType::REJECT, MsgType::BUSINESS_MESSAGE_REJECT];
-    message.msg_type().filter(|msg_type| refuses.contains(msg_type))?;
-    let msg_seq_num = parse_u64(message.get(45)?).ok()?;
-    numbers.get(usize::try_from(msg_seq_num).ok()?).copied().filter(|number| *number != 0)
 }
 
 fn count_outcome(message: &Message<'_>, report: &mut LoadReport) {

@@ -36,7 +36,7 @@ const OUT_BYTES: usize = 64 * 1024;
 /// Room that a client wants before it reads on: with less it should decode what has come.
 const READ_BYTES_MIN: usize = IN_BYTES / 4;
 
-/// TestReqID (112) of [`Client::test`].
+/// TestReqID (112) of [`Client::send_test_request`].
 const TEST_REQ_ID: &[u8] = b"TEST";
 
 /// How a client reaches a venue, and proves who it is: as it is and by its name alone, if nothing is said.
@@ -149,8 +149,8 @@ pub struct Client {
     logout_text: String,
     ended: Option<DisconnectReason>,
     was_logged_on: bool,
-    /// Whether a TestRequest of [`Client::test`] waits for its Heartbeat.
-    is_tested: bool,
+    /// Whether that of [`Client::send_test_request`] is still to come.
+    awaits_heartbeat: bool,
 }
 
 impl Client {
@@ -196,7 +196,7 @@ impl Client {
             logout_text: String::new(),
             ended: None,
             was_logged_on: false,
-            is_tested: false,
+            awaits_heartbeat: false,
         };
         let now = SystemClock.now().0;
         client.session.handle_connected(now);
@@ -364,9 +364,9 @@ impl Client {
                                 let text = message.get(58).unwrap_or_default();
                                 self.logout_text = String::from_utf8_lossy(text).into_owned();
                             }
-                            let answers_test = message.msg_type() == Some(MsgType::HEARTBEAT)
-                                && message.get(112) == Some(TEST_REQ_ID);
-                            self.is_tested &= !answers_test;
+                            if message.msg_type() == Some(MsgType::HEARTBEAT) {
+                                self.awaits_heartbeat &= message.get(112) != Some(TEST_REQ_ID);
+                            }
                             match self.session.handle_message(now, &message) {
                                 Handled::Application(_) => on_message(&message, now),
                                 Handled::Consumed
@@ -414,16 +414,17 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError::Broken`].
-    pub fn test(&mut self, now: u64) -> Result<(), ClientError> {
+    pub fn send_test_request(&mut self, now: u64) -> Result<(), ClientError> {
         let test_req_id = [b"112=", TEST_REQ_ID, b"\x01"].concat();
         self.session.transmit(now, MsgType::TEST_REQUEST, &test_req_id, &mut self.output);
-        self.is_tested = true;
+        self.awaits_heartbeat = true;
         self.flush()
     }
 
-    /// Whether a [test](Client::test) waits for its Heartbeat, as far as messages are decoded.
-    pub fn is_tested(&self) -> bool {
-        self.is_tested
+    /// Whether the Heartbeat that answers a [TestRequest](Client::send_test_request) is still to come, as far as
+    /// messages are decoded.
+    pub fn awaits_heartbeat(&self) -> bool {
+        self.awaits_heartbeat
     }
 
     fn drain(&mut self, now: u64) {

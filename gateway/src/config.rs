@@ -1837,6 +1837,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_is_told_without_the_line_that_may_have_a_password() {
+        for text in
+            ["passwrd = \"hunter2\"", "password = hunter2", "password = \"hunter2", "hunter2 = 1 2"]
+        {
+            let whole = format!("[[session]]\ncomp_id = \"A\"\n{text}\n");
+            let message = parse(&whole).expect_err(text).to_string();
+            assert!(message.contains("line 3, column "), "{text}: {message}");
+            let is_key = text.starts_with("hunter2");
+            assert!(is_key || !message.contains("hunter2"), "{text}: {message}");
+        }
+    }
+
+    #[test]
     fn refusals_name_line_or_key() {
         for (text, expected) in [
             ("[fix]\nlisten = \"127.0.0.1:1\"\nconections_max = 3\n", "line 3"),

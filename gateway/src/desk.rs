@@ -356,9 +356,6 @@ impl Desk {
         msg_seq_num: MsgSeqNum,
         now: Timestamp,
     ) {
-        if message.msg_type() == Some(MsgType::BUSINESS_MESSAGE_REJECT) {
-            return log::debug!("{} refused a message of the venue", self.comp_id(index));
-        }
         if let Some(request) = ReferenceRequest::parse(message) {
             self.answer_reference(index, message, request, now);
             return;
@@ -367,7 +364,7 @@ impl Desk {
         let origin = Origin::new(slot.setup.id, msg_seq_num.get(), now);
         let version = slot.fix.application_version();
         let unserved = if slot.setup.config.read_only {
-            Box::new(Unserved::Message(not_authorized()))
+            Box::new(Unserved::Message(not_authorized(message)))
         } else if version != slot.fix.version().application
             && let Some(refusal) = unanswerable(message, slot.fix.version())
         {
@@ -1292,10 +1289,10 @@ fn note_processed(fix: &mut Session, table: &SessionTable, session: SessionId) {
     fix.note_processed(MsgSeqNum::new(next_in - 1));
 }
 
-fn not_authorized<'a>() -> Refusal<'a> {
+fn not_authorized<'a>(message: &Message<'a>) -> Refusal<'a> {
     Refusal::Business(BusinessReject {
         reason: BusinessRejectReason::NotAuthorized,
-        ref_id: None,
+        ref_id: translate::ref_id(message),
         text: "this session is read-only: it gets copies of reports and sends no requests",
     })
 }

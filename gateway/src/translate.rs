@@ -129,7 +129,7 @@ pub fn command<'a>(
 ) -> Result<Command, Box<Unserved<'a>>> {
     match OrderMessage::parse(message, version)? {
         OrderMessage::New(_) | OrderMessage::Replace(_) if !rights.may_trade() => {
-            Err(Box::new(Unserved::Message(may_not_trade())))
+            Err(Box::new(Unserved::Message(may_not_trade(message))))
         }
         OrderMessage::New(order) => match admit() {
             Ok(()) => new_order(&order, origin, symbols, rights),
@@ -151,12 +151,17 @@ pub fn command<'a>(
 /// An instrument that no order has; `NONE` would be any.
 const NO_ORDERS_INSTRUMENT: InstrumentId = InstrumentId(u32::MAX);
 
+/// What the refusal of a request names it by, BusinessRejectRefID (379): its ClOrdID, where it has one that can be.
+pub fn ref_id<'a>(message: &Message<'a>) -> Option<&'a [u8]> {
+    message.get(11).filter(|id| id.len() <= fix::CL_ORD_ID_MAX)
+}
+
 /// The refusal of what a session may not send at all.
 #[cold]
-fn may_not_trade<'a>() -> Refusal<'a> {
+fn may_not_trade<'a>(message: &Message<'a>) -> Refusal<'a> {
     Refusal::Business(BusinessReject {
         reason: BusinessRejectReason::NotAuthorized,
-        ref_id: None,
+        ref_id: ref_id(message),
         text: "this session may not trade: it may cancel orders and ask for their status",
     })
 }

@@ -1,6 +1,7 @@
 //! The composition root: a configuration becomes a running venue.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -640,6 +641,9 @@ fn follower_settings(
     }
 }
 
+/// Symbols of instruments that are left out, in a warning.
+const SYMBOLS_TOLD: usize = 10;
+
 /// Journals limits and instruments that the journal does not know yet.
 fn announce<C: Clock>(
     core: &mut CoreAgent<C>,
@@ -674,19 +678,22 @@ fn announce<C: Clock>(
     for instrument in &config.instruments {
         announce_instrument(core, instrument, now)?;
     }
-    let is_configured = |symbol: &Symbol| {
-        config
-            .instruments
-            .iter()
-            .any(|instrument| instrument.symbol.as_bytes() == symbol.as_bytes())
-    };
-    for known in
-        core.engine().instruments().filter(|known| !is_configured(&known.definition.symbol))
-    {
+    let configured: BTreeSet<_> =
+        config.instruments.iter().map(|instrument| instrument.symbol.as_bytes()).collect();
+    let left_out: Vec<_> = core
+        .engine()
+        .instruments()
+        .map(|known| known.definition.symbol)
+        .filter(|symbol| !configured.contains(symbol.as_bytes()))
+        .collect();
+    if !left_out.is_empty() {
+        let named: Vec<_> = left_out.iter().take(SYMBOLS_TOLD).map(Symbol::to_string).collect();
         log::warn!(
-            "instrument {} is of the journal, not of the configuration: it stays {:?} and goes on; to end its trading give it status = \"closed\"",
-            known.definition.symbol,
-            known.status
+            "{} instruments are of the journal, not of the configuration, and keep their status: {}{}; to end trading in one \
+             give it status = \"closed\"",
+            left_out.len(),
+            named.join(", "),
+            if left_out.len() > named.len() { ", ..." } else { "" }
         );
     }
     Ok(())

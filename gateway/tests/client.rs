@@ -30,19 +30,19 @@ fn what_keeps_a_session_alive_is_sent_at_once() {
 }
 
 #[test]
-fn a_test_waits_for_its_heartbeat() {
+fn a_test_request_waits_for_its_heartbeat() {
     let venue = TestVenue::start();
     let client = Client::log_on(venue.address(), "A", "IRONBOOK", &Access::default(), WAIT_MAX);
     let mut client = client.expect("a session");
-    assert!(!client.is_tested());
-    client.test(SystemClock.now().0).expect("a connection");
+    assert!(!client.awaits_heartbeat());
+    client.send_test_request(SystemClock.now().0).expect("a connection");
     assert_eq!(client.queued_bytes(), 0, "it is sent at once");
     while client.read().expect("a connection") == 0 {
-        assert!(client.is_tested(), "nothing is decoded");
+        assert!(client.awaits_heartbeat(), "nothing is decoded");
     }
     wait_for("the Heartbeat", || {
         client.poll(|message| panic!("{message:?} is none")).expect("a session");
-        !client.is_tested()
+        !client.awaits_heartbeat()
     });
 }
 

@@ -6,10 +6,10 @@ mod common;
 use std::{collections::BTreeMap, thread};
 
 use common::{
-    FixClient, Msg, TestVenue, assert_same, cancel, keep, limit, replace, resend, session,
+    FixClient, Msg, TestVenue, assert_same, cancel, keep, limit, logged, replace, resend, session,
 };
 use ironbook_gateway::{
-    config::{Acknowledge, StatusConfig},
+    config::{Acknowledge, Cpu, StatusConfig},
     venue::{StartError, Venue},
 };
 
@@ -365,11 +365,11 @@ fn changed_terms_are_refused_and_change_nothing() {
     a.rest("a1", "AAPL", "1", "1", "1.00");
     drop(a);
     let hash = venue.stop().state_hash;
-    for (change, key) in [
-        (("tick", "0.05"), "instrument AAPL"),
-        (("tick", "0.001"), "instrument AAPL"),
-        (("lot", "10"), "instrument AAPL"),
-        (("price_max", "500"), "instrument AAPL"),
+    for (change, told) in [
+        (("tick", "0.05"), ("tick 0.05", "tick 0.01")),
+        (("tick", "0.001"), ("tick 0.001", "tick 0.01")),
+        (("lot", "10"), ("lot 10", "lot 1")),
+        (("price_max", "500"), ("price_max 500.00", "price_max 687194767.35")),
     ] {
         let old = venue.config.clone();
         let refused = venue.restart_with(|config| {
@@ -381,13 +381,52 @@ fn changed_terms_are_refused_and_change_nothing() {
             }
         });
         match refused {
-            Err(StartError::Contradiction { key: found, .. }) => assert_eq!(found, key),
+            Err(StartError::Contradiction { key, configured, journaled, .. }) => {
+                let found = (&*key, (&*configured, &*journaled));
+                assert_eq!(found, ("instrument AAPL", told));
+            }
             other => panic!("{change:?}: {other:?}"),
         }
         venue.config = old;
     }
     venue.restart();
     assert_eq!(venue.venue().started().state_hash, hash, "a refused start leaves no trace");
+}
+
+#[test]
+fn what_a_configuration_can_not_take_back_is_warned_of() {
+    logged::keep(log::LevelFilter::Warn);
+    let mut venue = TestVenue::start_with(|config| {
+        config.engine.orders_max = 3_217;
+        config
+            .instruments
+            .extend((0..12).map(|n| common::instrument(&format!("OLD{n}"), "1", "1")));
+    });
+    venue.stop();
+    let fewer = |config: &mut ironbook_gateway::config::Config| {
+        config.engine.orders_max = 10;
+        config.instruments.truncate(2);
+    };
+    venue.restart_with(fewer).expect("it starts");
+    let lines = logged::lines();
+    for expected in [
+        "WARN engine.orders_max = 10: the journal has 3217, which stays; limits only grow while a journal lasts",
+        "WARN 12 instruments are of the journal, not of the configuration, and keep their status: OLD0, OLD1, OLD2, \
+         OLD3, OLD4, OLD5, OLD6, OLD7, OLD8, OLD9, ...; to end trading in one give it status = \"closed\"",
+    ] {
+        assert!(lines.iter().any(|line| line == expected), "{expected}\n{lines:#?}");
+    }
+    drop(lines);
+    venue.client("A").rest("a1", "OLD11", "1", "1", "5");
+}
+
+#[test]
+fn a_processor_that_there_is_none_of_is_warned_of() {
+    logged::keep(log::LevelFilter::Warn);
+    let venue = TestVenue::start_with(|config| config.threads.core_cpu = Cpu::Index(5_000));
+    venue.client("A").rest("a1", "AAPL", "1", "1", "1.00");
+    let expected = "can't be pinned to processor 5000; it runs where the system puts it";
+    assert!(logged::lines().iter().any(|line| line.ends_with(expected)));
 }
 
 #[test]

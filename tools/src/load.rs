@@ -239,6 +239,10 @@ fn options(arguments: &Arguments) -> Result<LoadOptions, Failure> {
         let bitstamp = arguments.file.is_some() && matches!(arguments.format, Format::Bitstamp);
         symbols.push(if bitstamp { "BTC-USD" } else { "AAPL" }.to_owned());
     }
+    if symbols.iter().any(String::is_empty) {
+        let message = "--symbols has an empty symbol: separate symbols by one comma each";
+        return Err(Failure::new(Exit::Usage, message));
+    }
     Ok(LoadOptions {
         address: arguments.fix,
         comp_ids: arguments.comp_ids.clone(),

@@ -64,7 +64,7 @@ fn what_was_sent_before_the_end_is_told() {
 }
 
 #[test]
-fn a_refusal_that_names_no_order_is_an_answer() {
+fn a_request_that_its_session_may_not_make_is_answered() {
     let venue = TestVenue::start_with(|config| {
         config.sessions = ["LOADGEN", "DROPCOPY"].map(session).into();
         config.sessions[1].read_only = true;
@@ -78,6 +78,12 @@ fn a_refusal_that_names_no_order_is_an_answer() {
         assert_eq!(told["rejects"][text].as_u64().unwrap_or(0), refused, "{told}");
         assert!(told["latency_ns"]["p50"].as_u64() > Some(0), "{told}");
     }
+}
+
+#[test]
+fn an_empty_symbol_is_refused() {
+    let refused = stderr(&expect_exit(&["load", "--symbols", "AAPL,,MSFT"], 2));
+    assert!(refused.contains("--symbols has an empty symbol"), "{refused}");
 }
 
 #[test]

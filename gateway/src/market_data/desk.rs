@@ -150,10 +150,6 @@ impl Desk {
     }
 
     fn take_application(&mut self, index: usize, message: &Message<'_>, now: Timestamp) {
-        if message.msg_type() == Some(MsgType::BUSINESS_MESSAGE_REJECT) {
-            let comp_id = &self.slots[index].config.comp_id;
-            return log::debug!("{comp_id} refused a message of the venue");
-        }
         let Err(refused) = self.answer(index, message, now) else { return };
         self.counters.unserved.add(1);
         let slot = &mut self.slots[index];

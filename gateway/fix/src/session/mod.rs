@@ -453,8 +453,12 @@ impl Session {
     }
 
     /// Refuses an application message that [`Session::handle_message`] passed on: requests a Reject(3) or a
-    /// BusinessMessageReject(j), which FIX has from 4.2 on.
+    /// BusinessMessageReject(j), which FIX has from 4.2 on. One of these is not refused in turn: two ends that do would
+    /// never come to an end.
     pub fn refuse(&mut self, now_ns: u64, message: &Message<'_>, refusal: &Refusal<'_>) {
+        if message.msg_type() == Some(MsgType::BUSINESS_MESSAGE_REJECT) {
+            return;
+        }
         self.last_sent_ns = now_ns;
         match refusal {
             Refusal::Session(reject) => self.send_reject(now_ns, message, reject),
