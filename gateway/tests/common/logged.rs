@@ -1,4 +1,5 @@
-//! What the venues of this process log, kept.
+//! What the venues of this process log, kept. A process has one logger, so one file of tests in it may use this:
+//! of those that run together over several gateways, `passwords.rs` does.
 
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
@@ -25,7 +26,7 @@ impl log::Log for Collector {
 pub fn keep(level: log::LevelFilter) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        log::set_logger(&Collector).expect("no other logger");
+        log::set_logger(&Collector).expect("no other file of tests keeps the log of this process");
         log::set_max_level(level);
     });
 }
