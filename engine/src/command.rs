@@ -203,7 +203,7 @@ record! {
 
 record! {
     /// OrderStatusRequest (H).
-    QueryOrder, 0x0105, 104;
+    QueryOrder, 0x0105, 136;
     /// Who asked.
     origin: Origin,
     /// OrderID (tag 37), or [`OrderId::NONE`]: then `cl_ord_id` names the order.
@@ -218,8 +218,8 @@ record! {
     cl_ord_id: ClOrdId,
     /// The symbol as the client wrote it when `instrument` is none, else empty.
     unknown_symbol: Symbol,
-    /// Zero.
-    reserved_tail: [u8; 4],
+    /// OrdStatusReqID (tag 790) of the request, to be repeated in the answer; may be empty.
+    ord_status_req_id: ClOrdId,
 }
 
 record! {
@@ -546,7 +546,7 @@ impl QueryOrder {
             reserved: [0; 3],
             cl_ord_id,
             unknown_symbol: Symbol::EMPTY,
-            reserved_tail: [0; 4],
+            ord_status_req_id: ClOrdId::EMPTY,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     Account, CancelRejectTo, ClOrdId, ExecType, InstrumentId, InstrumentStatus, LastLiquidity,
     OrdStatus, OrdType, OrderId, ReasonText, SessionId, Side, Symbol, TimeInForce, TradeId,
     TradingStatus,
-    command::record,
+    command::{MANTISSA_MAX, SCALE_MAX, record},
     domain::{ExecReason, RejectReason},
     record::{DecodeError, Record},
 };
@@ -21,7 +21,7 @@ record! {
     /// ```text
     ///   0 order_id        8 price           16 order_qty       24 leaves_qty
     ///  32 session        36 instrument      40 codes           52 cl_ord_id
-    ///  88 account       100 orig_cl_ord_id
+    ///  88 account       100 other_id
     /// 136 cum_qty       144 cum_notional (u128, two words)   160 contra_order_id
     /// 168 trade_id      176 last_px        184 last_qty
     /// ```
@@ -62,8 +62,10 @@ record! {
     cl_ord_id: ClOrdId,
     /// Account (tag 1).
     account: Account,
-    /// OrigClOrdID (tag 41): of the order, when this answers a cancel or replace, else empty.
-    orig_cl_ord_id: ClOrdId,
+    /// Of what answers a cancel or replace the order's OrigClOrdID (tag 41), of what answers a status request its
+    /// OrdStatusReqID (tag 790): see [`orig_cl_ord_id`](Self::orig_cl_ord_id) and
+    /// [`ord_status_req_id`](Self::ord_status_req_id). Else empty.
+    other_id: ClOrdId,
     /// CumQty (tag 14) at `qty_scale`.
     cum_qty: i64,
     /// Sum of LastPx × LastQty over all trades of the order, low word first: AvgPx (tag 6) is this
@@ -79,24 +81,57 @@ record! {
     last_qty: i64,
 }
 
+/// Decimals that AvgPx may have beyond those of prices.
+pub const AVG_PX_DECIMALS_MORE: u8 = 4;
+
 impl Execution {
+    /// OrigClOrdID (tag 41): of the order, when this answers a cancel or replace, else empty.
+    #[inline]
+    pub fn orig_cl_ord_id(&self) -> &ClOrdId {
+        if self.exec_type == ExecType::OrderStatus { &ClOrdId::EMPTY } else { &self.other_id }
+    }
+
+    /// OrdStatusReqID (tag 790): of the status request that this answers, if it had one, else empty.
+    #[inline]
+    pub fn ord_status_req_id(&self) -> &ClOrdId {
+        if self.exec_type == ExecType::OrderStatus { &self.other_id } else { &ClOrdId::EMPTY }
+    }
+
     /// Sum of LastPx × LastQty over all trades of the order.
     #[inline]
     pub fn cum_notional(&self) -> u128 {
         u128::from(self.cum_notional[1]) << 64 | u128::from(self.cum_notional[0])
     }
 
-    /// AvgPx (tag 6) at `price_scale`, rounded half up; 0 before the first trade.
-    pub fn avg_px(&self) -> i64 {
+    /// AvgPx (tag 6) and its decimals: those of prices, and up to [`AVG_PX_DECIMALS_MORE`] more where it is none of
+    /// these exactly, rounded half up. 0 before the first trade.
+    pub fn avg_px(&self) -> (i64, u8) {
         let cum = self.cum_qty.max(0) as u128;
-        (self.cum_notional() + cum / 2).checked_div(cum).unwrap_or(0) as i64
+        let Some(whole) = self.cum_notional().checked_div(cum) else {
+            return (0, self.price_scale);
+        };
+        let rest = self.cum_notional() - whole * cum;
+        if rest == 0 {
+            return (whole as i64, self.price_scale);
+        }
+        // As many more as leave it a number of a price's digits.
+        let fits = |more: &u8| whole < MANTISSA_MAX as u128 / 10u128.pow((*more).into());
+        let more_max = AVG_PX_DECIMALS_MORE.min(SCALE_MAX.saturating_sub(self.price_scale));
+        let more = (0..=more_max).rev().find(fits).unwrap_or(0);
+        let unit = 10u128.pow(more.into());
+        let mut average = (whole * unit + (rest * unit + cum / 2) / cum) as i64;
+        let mut scale = self.price_scale + more;
+        while scale > self.price_scale && average % 10 == 0 {
+            (average, scale) = (average / 10, scale - 1);
+        }
+        (average, scale)
     }
 }
 
 record! {
     /// A new order was refused, or a status request named no order: an ExecutionReport (8) with
     /// OrdStatus rejected.
-    OrderRejected, 0x0202, 128;
+    OrderRejected, 0x0202, 160;
     /// Price as asked, at `price_scale`.
     price: i64,
     /// OrderQty as asked, at `qty_scale`.
@@ -135,8 +170,8 @@ record! {
     cl_ord_id: ClOrdId,
     /// The symbol as the client wrote it when `instrument` is none, else empty.
     unknown_symbol: Symbol,
-    /// Zero.
-    reserved_tail: [u8; 4],
+    /// OrdStatusReqID (tag 790) of the status request that this answers, if it had one, else empty.
+    ord_status_req_id: ClOrdId,
 }
 
 record! {
@@ -340,3 +375,65 @@ impl EventRecord for StatusChanged {}
 impl EventRecord for StateHashed {}
 impl EventRecord for SessionTripped {}
 impl EventRecord for TradingStatusChanged {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLANK: Execution = Execution {
+        order_id: OrderId::NONE,
+        price: 0,
+        order_qty: 0,
+        leaves_qty: 0,
+        session: SessionId(1),
+        instrument: InstrumentId(1),
+        exec_type: ExecType::Trade,
+        ord_status: OrdStatus::Filled,
+        side: Side::Buy,
+        ord_type: OrdType::Limit,
+        time_in_force: TimeInForce::Day,
+        price_scale: 0,
+        qty_scale: 0,
+        reason: ExecReason::None,
+        last_liquidity: LastLiquidity::None,
+        reserved: [0; 3],
+        cl_ord_id: ClOrdId::EMPTY,
+        account: Account::EMPTY,
+        other_id: ClOrdId::EMPTY,
+        cum_qty: 0,
+        cum_notional: [0; 2],
+        contra_order_id: OrderId::NONE,
+        trade_id: TradeId(0),
+        last_px: 0,
+        last_qty: 0,
+    };
+
+    #[test]
+    fn an_average_has_the_decimals_that_it_takes() {
+        let max = MANTISSA_MAX;
+        for (trades, price_scale, expected) in [
+            (&[][..], 2, (0, 2)),
+            (&[(10, 10_001)], 2, (10_001, 2)),
+            (&[(10, 10_001), (30, 10_001)], 2, (10_001, 2)),
+            (&[(10, 10_001), (10, 10_002)], 2, (100_015, 3)),
+            (&[(1, 100), (2, 101)], 2, (1_006_667, 6)),
+            (&[(2, 100), (1, 101)], 2, (1_003_333, 6)),
+            // Half up, at the last of the decimals; what is nearer to a price is that price.
+            (&[(19_999, 1), (1, 2)], 0, (10_001, 4)),
+            (&[(9_999_999, 100), (1, 99)], 2, (100, 2)),
+            (&[(1, 7), (2, 8)], 16, (767, 18)),
+            (&[(1, 7), (2, 8)], 18, (8, 18)),
+            // No more digits than prices have.
+            (&[(1, max), (1, max - 1)], 0, (max, 0)),
+            (&[(1, max / 100), (1, max / 100 - 1)], 0, ((max / 100) * 10 - 5, 1)),
+            (&[(max, max), (max, max - 1)], 0, (max, 0)),
+        ] {
+            let mut report = Execution { price_scale, ..BLANK };
+            for &(qty, price) in trades {
+                report.cum_qty += qty;
+                crate::order::add_notional(&mut report.cum_notional, price, qty);
+            }
+            assert_eq!(report.avg_px(), expected, "{trades:?} at {price_scale}");
+        }
+    }
+}

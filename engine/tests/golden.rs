@@ -72,6 +72,11 @@ fn commands() -> Vec<Command> {
         DefineSession::new(SessionId(0x11), CompId::try_from("COMP").unwrap()).into(),
         SetRiskLimits::new(origin(), SessionId(0x51), risk_limits()).into(),
         SetTradingStatus::new(origin(), SessionId(0x51), TradingStatus::CancelOnly, why()).into(),
+        QueryOrder {
+            ord_status_req_id: name("REQ"),
+            ..QueryOrder::new(origin(), id, instrument, Side::Buy, name("ID"))
+        }
+        .into(),
     ]
 }
 
@@ -120,7 +125,7 @@ fn events() -> Vec<Event> {
         reserved: [0; 3],
         account,
         cl_ord_id: name("ID"),
-        orig_cl_ord_id: name("ORIG"),
+        other_id: name("ORIG"),
     };
     let order_rejected = OrderRejected {
         price: 1,
@@ -142,7 +147,7 @@ fn events() -> Vec<Event> {
         account,
         cl_ord_id: name("ID"),
         unknown_symbol: Symbol::try_from("SYM").unwrap(),
-        reserved_tail: [0; 4],
+        ord_status_req_id: ClOrdId::EMPTY,
     };
     let cancel_rejected = CancelRejected {
         order_id: OrderId(1),
@@ -198,6 +203,7 @@ fn events() -> Vec<Event> {
         StateHashed { state_hash: 1, commands: 2, live_orders: 3 }.into(),
         session_tripped.into(),
         trading_status_changed.into(),
+        OrderRejected { ord_status_req_id: name("REQ"), ..order_rejected }.into(),
     ]
 }
 

@@ -114,9 +114,11 @@ impl Stage {
                 let ids = (name(id), orig);
                 ReplaceOrder::new(origin, order_id, ONE, parse(side, terms, "day"), ids).into()
             }
-            ["query", order] => {
+            ["query", order, ref request @ ..] => {
                 let (order_id, side, orig) = self.order(order);
-                QueryOrder::new(origin, order_id, ONE, side, orig).into()
+                let mut query = QueryOrder::new(origin, order_id, ONE, side, orig);
+                query.ord_status_req_id = request.first().map_or(ClOrdId::EMPTY, |id| name(id));
+                query.into()
             }
             ["mass", id, ref side @ ..] => {
                 let side = match side {
@@ -254,9 +256,9 @@ fn compared(limit: i64, observed: i64, scale: u8) -> String {
 fn tell(event: &Event) -> String {
     match event {
         Event::Execution(e) => {
-            let name = match e.orig_cl_ord_id.is_empty() {
+            let name = match e.orig_cl_ord_id().is_empty() {
                 true => e.cl_ord_id.to_string(),
-                false => format!("{}/{}", e.cl_ord_id, e.orig_cl_ord_id),
+                false => format!("{}/{}", e.cl_ord_id, e.orig_cl_ord_id()),
             };
             let (qty, price, left) = (e.order_qty, e.price, e.leaves_qty);
             assert!(left == 0 || left == qty - e.cum_qty);
@@ -268,12 +270,16 @@ fn tell(event: &Event) -> String {
                 (ExecType::Canceled, ExecReason::None) => format!("{name} canceled"),
                 (ExecType::Canceled, reason) => format!("{name} canceled {reason:?}"),
                 (ExecType::Replaced, _) => format!("{name} replaced {qty}@{price} left {left}"),
-                (_, _) => format!("{name} is {:?} {qty}@{price} left {left}", e.ord_status),
+                (_, _) => {
+                    let to = answers(e.ord_status_req_id());
+                    format!("{name} is {:?} {qty}@{price} left {left}{to}", e.ord_status)
+                }
             }
         }
         Event::OrderRejected(e) => {
             let compared = compared(e.limit, e.observed, e.limit_scale);
-            format!("{} rejected {:?}{compared}", e.cl_ord_id, e.reason)
+            let to = answers(&e.ord_status_req_id);
+            format!("{} rejected {:?}{compared}{to}", e.cl_ord_id, e.reason)
         }
         Event::CancelRejected(e) => {
             let (name, orig) = (e.cl_ord_id, e.orig_cl_ord_id);
@@ -289,6 +295,11 @@ fn tell(event: &Event) -> String {
         Event::StatusChanged(e) => format!("{:?}", e.status),
         Event::StateHashed(_) => "hash".to_owned(),
     }
+}
+
+/// The status request that an event answers, where it had an id.
+fn answers(request: &ClOrdId) -> String {
+    if request.is_empty() { String::new() } else { format!(" to {request}") }
 }
 
 fn squeeze(text: &str) -> String {
@@ -373,6 +384,8 @@ fn immediate_sweep_of_all_levels_never_rests() {
          book |
          A new a4 buy 5@200      => a4 new
          B query b2              => b2 is Canceled 50@1 left 0
+         B query b2 q1           => b2 is Canceled 50@1 left 0 to q1
+         A query a4 q1           => a4 is New 5@200 left 5 to q1
          book 5@200 a4:5 |",
     );
 }
@@ -518,6 +531,7 @@ fn superseded_names_are_good_for_nothing_but_refusal() {
          A cancel c1 a1          => c1/a1 refused UnknownOrder Rejected
          A replace a3 a1 3@100   => a3/a1 refused UnknownOrder Rejected
          A query a1              => a1 rejected UnknownOrder
+         A query a1 q1           => a1 rejected UnknownOrder to q1
          A new a1 buy 1@1        => a1 rejected DuplicateClOrdId
          A replace a1 a2 3@100   => a1/a2 refused DuplicateClOrdId New
          A replace a2 a2 3@100   => a2/a2 refused DuplicateClOrdId New

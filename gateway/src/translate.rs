@@ -231,6 +231,7 @@ fn query(request: &OrderStatusRequest<'_>, origin: Origin, symbols: &SymbolTable
         cl_ord_id(request.cl_ord_id),
     );
     query.unknown_symbol = unknown_symbol;
+    query.ord_status_req_id = cl_ord_id(request.ord_status_req_id.unwrap_or_default());
     query.into()
 }
 
@@ -704,13 +705,14 @@ fn execution<'a>(
     let price = |mantissa| Decimal::new(mantissa, event.price_scale);
     let qty = |mantissa| Decimal::new(mantissa, event.qty_scale);
     let trade = is_trade(event);
+    let (avg_px, avg_px_scale) = event.avg_px();
     ExecutionReport {
         order_id: texts.order_id.order_id(event.order_id),
         exec_id: texts.exec_id.as_bytes(),
         secondary_exec_id: trade.then(|| texts.trade_id.as_bytes()),
         cl_ord_id: Some(event.cl_ord_id.as_bytes()),
-        orig_cl_ord_id: Some(event.orig_cl_ord_id.as_bytes()),
-        ord_status_req_id: None,
+        orig_cl_ord_id: Some(event.orig_cl_ord_id().as_bytes()),
+        ord_status_req_id: Some(event.ord_status_req_id().as_bytes()),
         exec_type: exec_type(event.exec_type),
         ord_status: ord_status(event.ord_status),
         ord_rej_reason: None,
@@ -728,7 +730,7 @@ fn execution<'a>(
         last_liquidity_ind: trade.then(|| event.last_liquidity.code() - b'0'),
         leaves_qty: qty(event.leaves_qty),
         cum_qty: qty(event.cum_qty),
-        avg_px: price(event.avg_px()),
+        avg_px: Decimal::new(avg_px, avg_px_scale),
         transact_time_ns: Some(time.0),
         text: exec_reason_text(event.reason),
     }
@@ -750,7 +752,7 @@ fn order_rejected<'a>(
         secondary_exec_id: None,
         cl_ord_id: Some(event.cl_ord_id.as_bytes()),
         orig_cl_ord_id: None,
-        ord_status_req_id: None,
+        ord_status_req_id: Some(event.ord_status_req_id.as_bytes()),
         exec_type: exec_type(event.exec_type),
         ord_status: ironbook_fix::report::OrdStatus::Rejected,
         ord_rej_reason: Some(ord_rej_reason(event.reason)),

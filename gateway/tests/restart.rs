@@ -43,8 +43,10 @@ fn eventful(venue: &TestVenue) -> (FixClient, BTreeMap<u64, Msg>) {
     a.send("q", &format!("11=m1|530=7|60={}", common::now()));
     keep(&mut a, kept, "35=r|531=7|533=1");
     keep(&mut a, kept, "35=8|150=4|11=s2");
-    a.send("H", "11=s2|55=AAPL|54=2");
-    keep(&mut a, kept, "35=8|150=I|39=4");
+    a.send("H", "11=s2|55=AAPL|54=2|790=Q1");
+    keep(&mut a, kept, "35=8|150=I|39=4|790=Q1");
+    a.send("H", "11=s0|55=AAPL|54=2|790=Q2");
+    keep(&mut a, kept, "35=8|150=I|39=8|790=Q2");
     a.send("D", &limit("s3", "AAPL", "2", "7", "200.00"));
     keep(&mut a, kept, "35=8|150=0|11=s3");
     (a, originals)

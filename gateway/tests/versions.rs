@@ -236,12 +236,14 @@ fn story(venue: &TestVenue, words: &Words) -> Speaker {
     a.expect("35=8|11=b20|39=0");
     a.ask("G", "41=b20|11=b3|55=AAPL|54=1|38=7|40=2|44=1.00");
     a.expect(&format!("35=8|11=b3|38=7|{}", words.replaced.replace("b2", "b20")));
-    a.ask("H", "11=b3|55=AAPL|54=1");
-    a.expect(&format!("35=8|11=b3|{}", words.status));
+    // What a request for the status of an order is called comes back in versions that have a word for it.
+    let request = if version.application >= ApplVerId::Fix44 { "|790=Q1" } else { "" };
+    a.ask("H", &format!("11=b3|55=AAPL|54=1{request}"));
+    a.expect(&format!("35=8|11=b3{request}|{}", words.status));
     a.ask("F", "41=b3|11=b3c|55=AAPL|54=1");
     a.expect(&format!("35=8|11=b3c|{}", words.canceled));
-    a.ask("H", "11=none|55=AAPL|54=1");
-    a.expect("35=8|11=none|39=8|37=NONE");
+    a.ask("H", &format!("11=none|55=AAPL|54=1{request}"));
+    a.expect(&format!("35=8|11=none|39=8|37=NONE{request}"));
 
     a.ask("D", "11=r1|55=AAPL|54=1|38=1|40=2|44=0.001");
     a.expect(&format!("35=8|11=r1|{}", words.rejected[0]));
@@ -442,6 +444,22 @@ fn a_drop_copy_of_an_old_version_misses_nothing_it_has_words_for() {
     copy.ask("D", "11=d|55=AAPL|54=1|38=5|40=2|44=1.00");
     copy.expect("35=j|372=D|380=0");
     copy.fix.ping();
+}
+
+#[test]
+fn an_average_price_has_more_decimals_than_prices_where_it_takes_them() {
+    let venue = TestVenue::start();
+    let mut a = Speaker::log_on(venue.address(), "A", FIX_4_4.version);
+    for (number, price) in ["10.00", "10.01", "10.01"].into_iter().enumerate() {
+        a.ask("D", &format!("11=s{number}|55=AAPL|54=2|38=1|40=2|44={price}"));
+        a.expect("35=8|39=0");
+    }
+    a.ask("D", "11=b|55=AAPL|54=1|38=3|40=2|44=10.01");
+    a.expect("35=8|11=b|39=0|6=0.00");
+    for average in ["10.00", "10.005", "10.006667"] {
+        a.expect("35=8|54=2|39=2");
+        a.expect(&format!("35=8|11=b|150=F|6={average}"));
+    }
 }
 
 #[test]

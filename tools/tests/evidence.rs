@@ -55,8 +55,9 @@ fn names(dir: &std::path::Path) {
     let symbol = Symbol::try_from("zsecret-symbol").unwrap();
     let origin = |number| Origin::new(C1, number, Timestamp(1));
     let order = QueryOrder::new(origin(9), OrderId::NONE, AAPL, Side::Buy, name("zsecret-5"));
-    day.command(order);
+    day.command(QueryOrder { ord_status_req_id: name("zsecret-query"), ..order });
     day.command(QueryOrder {
+        ord_status_req_id: name("zsecret-none"),
         unknown_symbol: symbol,
         instrument: InstrumentId::NONE,
         cl_ord_id: name("zsecret-8"),

@@ -29,7 +29,7 @@ impl Engine {
             let order = self.books.order(slot);
             let mut report = self.report_of(slot);
             let name = std::mem::replace(&mut report.cl_ord_id, command.cl_ord_id);
-            report.orig_cl_ord_id = name;
+            report.other_id = name;
             report.cancel(ExecReason::None);
             out.emit(&report);
             self.end_resting(slot, &order, &name, &report);

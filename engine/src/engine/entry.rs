@@ -162,7 +162,7 @@ impl Engine {
             reserved: [0; 3],
             account: command.account,
             cl_ord_id: command.cl_ord_id,
-            orig_cl_ord_id: crate::ClOrdId::EMPTY,
+            other_id: crate::ClOrdId::EMPTY,
         }
     }
 

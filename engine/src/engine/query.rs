@@ -2,8 +2,12 @@
 
 use super::{Engine, report::Out};
 use crate::{
-    Account, ExecType, InstrumentId, OrdType, Side, TimeInForce, closed::Named,
-    command::QueryOrder, domain::RejectReason, event::OrderRejected, sink::EventSink,
+    Account, ExecType, InstrumentId, OrdType, Side, TimeInForce,
+    closed::Named,
+    command::QueryOrder,
+    domain::RejectReason,
+    event::{Execution, OrderRejected},
+    sink::EventSink,
 };
 
 impl Engine {
@@ -26,13 +30,15 @@ impl Engine {
                     return out.emit(&query_rejected(command, RejectReason::OrderMismatch));
                 }
                 report.exec_type = ExecType::OrderStatus;
+                report.other_id = command.ord_status_req_id;
                 out.emit(&report);
             }
             Some(Named::Closed(closed)) if closed.session == session && !closed.superseded => {
                 if !is_named(closed.instrument, closed.side) {
                     return out.emit(&query_rejected(command, RejectReason::OrderMismatch));
                 }
-                out.emit(&self.status_of_closed(closed));
+                let other_id = command.ord_status_req_id;
+                out.emit(&Execution { other_id, ..self.status_of_closed(closed) });
             }
             _ => out.emit(&query_rejected(command, RejectReason::UnknownOrder)),
         }
@@ -61,6 +67,6 @@ fn query_rejected(command: &QueryOrder, reason: RejectReason) -> OrderRejected {
         account: Account::EMPTY,
         cl_ord_id: command.cl_ord_id,
         unknown_symbol: command.unknown_symbol,
-        reserved_tail: [0; 4],
+        ord_status_req_id: command.ord_status_req_id,
     }
 }

@@ -81,7 +81,7 @@ impl Engine {
         let mut report = self.report_of(slot);
         let old_name = report.cl_ord_id;
         if terms.order_qty <= report.cum_qty {
-            (report.cl_ord_id, report.orig_cl_ord_id) = (command.cl_ord_id, old_name);
+            (report.cl_ord_id, report.other_id) = (command.cl_ord_id, old_name);
             report.cancel(ExecReason::ReplacedBelowCumQty);
             out.emit(&report);
             return self.end_resting(slot, &order, &old_name, &report);
@@ -90,11 +90,11 @@ impl Engine {
         let moves = self.change(slot, &order, terms, out.last());
 
         report.exec_type = ExecType::Replaced;
-        (report.cl_ord_id, report.orig_cl_ord_id) = (command.cl_ord_id, old_name);
+        (report.cl_ord_id, report.other_id) = (command.cl_ord_id, old_name);
         (report.price, report.order_qty) = (terms.price, terms.order_qty);
         report.leaves_qty = terms.order_qty - report.cum_qty;
         out.emit(&report);
-        report.orig_cl_ord_id = ClOrdId::EMPTY;
+        report.other_id = ClOrdId::EMPTY;
         if !moves {
             let order = self.books.order(slot);
             let progress = self.orders.progress(slot, order.leaves_qty);

@@ -91,7 +91,7 @@ impl Engine {
             reserved: [0; 3],
             account: closed.account,
             cl_ord_id: closed.cl_ord_id,
-            orig_cl_ord_id: ClOrdId::EMPTY,
+            other_id: ClOrdId::EMPTY,
         }
     }
 }
@@ -146,7 +146,7 @@ pub(super) fn resting_report(
         reserved: [0; 3],
         account: details.account,
         cl_ord_id: details.cl_ord_id,
-        orig_cl_ord_id: ClOrdId::EMPTY,
+        other_id: ClOrdId::EMPTY,
     }
 }
 
@@ -192,7 +192,7 @@ pub(super) fn order_rejected(command: &NewOrder, refusal: Refusal) -> OrderRejec
         account: command.account,
         cl_ord_id: command.cl_ord_id,
         unknown_symbol: command.unknown_symbol,
-        reserved_tail: [0; 4],
+        ord_status_req_id: ClOrdId::EMPTY,
     }
 }
 

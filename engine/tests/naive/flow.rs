@@ -357,7 +357,11 @@ impl Flow {
 
     fn query(&mut self) -> Command {
         let (session, id, instrument, side, name) = self.order();
-        QueryOrder::new(self.origin(session), id, instrument, side, name).into()
+        let mut query = QueryOrder::new(self.origin(session), id, instrument, side, name);
+        if self.random.once_in(2) {
+            query.ord_status_req_id = self.name();
+        }
+        query.into()
     }
 
     fn mass_cancel(&mut self) -> Command {

@@ -236,7 +236,7 @@ impl Naive {
             reserved: [0; 3],
             account: command.account,
             cl_ord_id: command.cl_ord_id,
-            orig_cl_ord_id: ClOrdId::EMPTY,
+            other_id: ClOrdId::EMPTY,
         };
         self.note_reference(command.instrument);
         if let Err(refusal) = self.judge_risk(&execution, None) {
@@ -392,8 +392,8 @@ impl Naive {
 
     fn cancel_on_request(&mut self, at: usize, cl_ord_id: ClOrdId, reason: ExecReason) {
         let order = self.live.remove(at).execution;
-        let orig_cl_ord_id = order.cl_ord_id;
-        let report = Execution { reason, cl_ord_id, orig_cl_ord_id, ..canceled(&order) };
+        let other_id = order.cl_ord_id;
+        let report = Execution { reason, cl_ord_id, other_id, ..canceled(&order) };
         self.events.push(report.into());
         self.close(canceled(&order), false);
     }
@@ -447,7 +447,7 @@ impl Naive {
         }
         let report = Execution {
             exec_type: ExecType::Replaced,
-            orig_cl_ord_id: order.cl_ord_id,
+            other_id: order.cl_ord_id,
             ..replaced.execution
         };
         self.events.push(report.into());
@@ -520,8 +520,8 @@ impl Naive {
                 if order.side == command.side
                     && [InstrumentId::NONE, order.instrument].contains(&command.instrument) =>
             {
-                let exec_type = ExecType::OrderStatus;
-                return self.events.push(Execution { exec_type, ..order }.into());
+                let (exec_type, other_id) = (ExecType::OrderStatus, command.ord_status_req_id);
+                return self.events.push(Execution { exec_type, other_id, ..order }.into());
             }
             Some(_) => RejectReason::OrderMismatch,
         };
@@ -545,7 +545,7 @@ impl Naive {
             account: ironbook_engine::Account::EMPTY,
             cl_ord_id: command.cl_ord_id,
             unknown_symbol: command.unknown_symbol,
-            reserved_tail: [0; 4],
+            ord_status_req_id: command.ord_status_req_id,
         };
         self.events.push(report.into());
     }
@@ -678,6 +678,6 @@ fn order_rejected(command: &NewOrder, (reason, limit, observed): Refusal) -> Ord
         account: command.account,
         cl_ord_id: command.cl_ord_id,
         unknown_symbol: command.unknown_symbol,
-        reserved_tail: [0; 4],
+        ord_status_req_id: ClOrdId::EMPTY,
     }
 }

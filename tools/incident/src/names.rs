@@ -200,7 +200,10 @@ impl Pseudonyms {
                 self.account(&mut order.account);
                 redacted(&mut order.unknown_symbol);
             }
-            Command::QueryOrder(request) => redacted(&mut request.unknown_symbol),
+            Command::QueryOrder(request) => {
+                self.cl_ord_id(&mut request.ord_status_req_id);
+                redacted(&mut request.unknown_symbol);
+            }
             Command::DefineSession(definition) => {
                 definition.comp_id = pseudonym('C', definition.session.0.into());
             }
@@ -220,11 +223,12 @@ impl Pseudonyms {
         match event {
             Event::Execution(event) => {
                 self.cl_ord_id(&mut event.cl_ord_id);
-                self.cl_ord_id(&mut event.orig_cl_ord_id);
+                self.cl_ord_id(&mut event.other_id);
                 self.account(&mut event.account);
             }
             Event::OrderRejected(event) => {
                 self.cl_ord_id(&mut event.cl_ord_id);
+                self.cl_ord_id(&mut event.ord_status_req_id);
                 self.account(&mut event.account);
                 redacted(&mut event.unknown_symbol);
             }

@@ -131,7 +131,7 @@ pub fn tell(command: &Command, symbols: &SymbolTable, visitor: &mut impl Message
             visitor.typed(&OrderStatusRequest {
                 cl_ord_id: request.cl_ord_id.as_bytes(),
                 order_id: order_id.as_deref().map(str::as_bytes),
-                ord_status_req_id: None,
+                ord_status_req_id: Some(request.ord_status_req_id.as_bytes()),
                 account: None,
                 symbol: symbol.as_bytes(),
                 side: side(request.side),

@@ -555,6 +555,7 @@ fn command_json(command: &Command, engine: &Engine) -> Value {
         Command::QueryOrder(request) => json!({
             "order_id": id_json(request.order_id),
             "cl_ord_id": name_json(&request.cl_ord_id),
+            "ord_status_req_id": name_json(&request.ord_status_req_id),
         }),
         Command::SetInstrumentStatus(request) => json!({
             "symbol": symbol(engine, request.instrument),
@@ -591,6 +592,7 @@ fn event_json(event: &Event, engine: &Engine) -> Value {
             "exec_type": format!("{:?}", event.exec_type),
             "side": format!("{:?}", event.side),
             "cl_ord_id": name_json(&event.cl_ord_id),
+            "ord_status_req_id": name_json(&event.ord_status_req_id),
             "rule": format!("{:?}", event.reason),
             "limit": number(event.limit, event.limit_scale),
             "observed": number(event.observed, event.observed_scale),
@@ -643,6 +645,7 @@ fn execution_json(event: &Execution, engine: &Engine) -> Value {
     let price = |mantissa| number(mantissa, event.price_scale);
     let is_trade = event.exec_type == ExecType::Trade;
     let limited = event.ord_type == OrdType::Limit;
+    let (avg_px, avg_px_scale) = event.avg_px();
     json!({
         "session": comp_id(engine, event.session),
         "symbol": symbol(engine, event.instrument),
@@ -653,12 +656,13 @@ fn execution_json(event: &Execution, engine: &Engine) -> Value {
         "time_in_force": format!("{:?}", event.time_in_force),
         "order_id": event.order_id.0,
         "cl_ord_id": name_json(&event.cl_ord_id),
-        "orig_cl_ord_id": name_json(&event.orig_cl_ord_id),
+        "orig_cl_ord_id": name_json(event.orig_cl_ord_id()),
+        "ord_status_req_id": name_json(event.ord_status_req_id()),
         "price": limited.then(|| price(event.price)),
         "order_qty": qty(event.order_qty),
         "cum_qty": qty(event.cum_qty),
         "leaves_qty": qty(event.leaves_qty),
-        "avg_px": (event.cum_qty > 0).then(|| price(event.avg_px())),
+        "avg_px": (event.cum_qty > 0).then(|| number(avg_px, avg_px_scale)),
         "last_px": is_trade.then(|| price(event.last_px)),
         "last_qty": is_trade.then(|| qty(event.last_qty)),
         "trade_id": is_trade.then_some(event.trade_id.0),

@@ -555,7 +555,7 @@ impl Facts<'_> {
 
     fn orig_cl_ord_id(&self) -> Option<&ClOrdId> {
         match &self.decoded {
-            Decoded::Event(Event::Execution(event)) => Some(&event.orig_cl_ord_id),
+            Decoded::Event(Event::Execution(event)) => Some(event.orig_cl_ord_id()),
             Decoded::Event(Event::CancelRejected(event)) => Some(&event.orig_cl_ord_id),
             Decoded::Command(Command::CancelOrder(request)) => Some(&request.orig_cl_ord_id),
             Decoded::Command(Command::ReplaceOrder(request)) => Some(&request.orig_cl_ord_id),

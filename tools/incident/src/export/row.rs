@@ -295,7 +295,7 @@ impl Rows {
             },
             ..self.named(
                 (event.instrument, event.order_id),
-                (&event.cl_ord_id, &event.orig_cl_ord_id),
+                (&event.cl_ord_id, event.orig_cl_ord_id()),
             )
         }
     }

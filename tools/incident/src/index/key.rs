@@ -79,8 +79,8 @@ pub(super) fn keys(
             found(Key::Session(event.session));
             found(Key::Order(event.order_id));
             found(Key::Name(event.cl_ord_id));
-            if !event.orig_cl_ord_id.is_empty() {
-                found(Key::Name(event.orig_cl_ord_id));
+            if !event.orig_cl_ord_id().is_empty() {
+                found(Key::Name(*event.orig_cl_ord_id()));
             }
             if event.trade_id != TradeId(0) {
                 found(Key::Trade(event.trade_id));

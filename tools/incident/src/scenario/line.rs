@@ -173,7 +173,8 @@ pub(super) fn write(command: &Command, known: &Known<'_>) -> String {
             .order(of.order_id, known)
             .code("side", of.side)
             .symbol(of.instrument, known)
-            .text("unknown_symbol", &of.unknown_symbol),
+            .text("unknown_symbol", &of.unknown_symbol)
+            .text("req", &of.ord_status_req_id),
         Command::CancelOnDisconnect(of) => words("disconnect")
             .session(of.origin.session, known)
             .code("cause", of.cause)
@@ -402,7 +403,8 @@ pub(super) fn parse(line: &str, known: &Known<'_>) -> Result<Command, String> {
             let (origin, order_id) = (of.origin(known)?, of.order(known)?);
             let (instrument, side) = (of.instrument(known)?, of.code("side", Side::ALL)?);
             let query = QueryOrder::new(origin, order_id, instrument, side, of.text("id")?);
-            QueryOrder { unknown_symbol: of.text("unknown_symbol")?, ..query }.into()
+            let (unknown_symbol, ord_status_req_id) = (of.text("unknown_symbol")?, of.text("req")?);
+            QueryOrder { unknown_symbol, ord_status_req_id, ..query }.into()
         }
         "disconnect" => {
             let session = of.origin(known)?.session;

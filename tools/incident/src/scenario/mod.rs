@@ -123,9 +123,11 @@ fn more(event: &Event) -> String {
         _ => return String::new(),
     };
     let mut more = format!("; {:?}", event.time_in_force);
-    for (label, text) in
-        [("replaces", event.orig_cl_ord_id.to_string()), ("account", event.account.to_string())]
-    {
+    for (label, text) in [
+        ("replaces", event.orig_cl_ord_id().to_string()),
+        ("answers", event.ord_status_req_id().to_string()),
+        ("account", event.account.to_string()),
+    ] {
         if !text.is_empty() {
             more += &format!(", {label} {text}");
         }
