@@ -34,6 +34,8 @@ const AT_STOP: [AtStop; 5] =
 enum Header {
     Good,
     BadCrc,
+    /// As the disk took it while it was written.
+    Half,
     Zeros,
 }
 
@@ -139,7 +141,7 @@ fn every_case_of_the_table_is_judged_as_it_says() {
 #[test]
 fn a_first_header_that_is_no_good_is_torn_only_when_nothing_follows() {
     let whole = journal();
-    for header in [Header::Good, Header::BadCrc, Header::Zeros] {
+    for header in [Header::Good, Header::BadCrc, Header::Half, Header::Zeros] {
         for frames in [false, true] {
             for durable in [false, true] {
                 let mut bytes = whole.clone();
@@ -149,6 +151,7 @@ fn a_first_header_that_is_no_good_is_torn_only_when_nothing_follows() {
                 match header {
                     Header::Good => {}
                     Header::BadCrc => bytes[50] ^= 1,
+                    Header::Half => bytes[64..HEADER_BYTES].fill(0),
                     Header::Zeros => bytes[..HEADER_BYTES].fill(0),
                 }
                 if durable {
@@ -157,9 +160,9 @@ fn a_first_header_that_is_no_good_is_torn_only_when_nothing_follows() {
                 let (verdict, last) = match (header, frames, durable) {
                     (Header::Good, true, _) => (Verdict::Clean, 5),
                     (Header::Good, false, false) => (Verdict::Clean, 0),
-                    (Header::BadCrc, false, false) => (Verdict::Torn, 0),
+                    (Header::BadCrc | Header::Half, false, false) => (Verdict::Torn, 0),
                     // A power failure before the first sync: the header's sector is stale.
-                    (Header::Zeros, true, false) => (Verdict::Torn, 0),
+                    (Header::Half | Header::Zeros, true, false) => (Verdict::Torn, 0),
                     // Only zeros: a creation that was interrupted.
                     (Header::Zeros, false, false) => continue,
                     _ => (Verdict::Corrupt, 0),
@@ -203,6 +206,17 @@ fn stale_sectors_are_torn_whatever_follows() {
     case(large, &lacking, Verdict::Torn, "a sector of the frame lacks");
     let partly = |bytes: &mut [u8]| bytes[rest..rest + SECTOR_BYTES - 300].fill(0);
     case(large, &partly, Verdict::Corrupt, "a part of a sector lacks");
+    let from = |start: usize| move |bytes: &mut [u8]| bytes[start..rest + SECTOR_BYTES].fill(0);
+    case(large, &from(rest + 64), Verdict::Torn, "the end of a sector of the frame lacks");
+    case(large, &from(rest + SECTOR_BYTES - 8), Verdict::Torn, "no more than its last word");
+    case(large, &from(rest + SECTOR_BYTES - 4), Verdict::Corrupt, "half a word");
+    case(large, &|bytes| bytes[64..rest].fill(0), Verdict::Torn, "the end of its first sector");
+    // Both frames of B are in one sector here, and C begins in the next.
+    let (small, next) = (96, SECTOR_BYTES - b(96) % SECTOR_BYTES);
+    assert_eq!(next, 2 * frame_bytes(small));
+    case(small, &|bytes| bytes[64..next].fill(0), Verdict::Torn, "what is behind half a frame");
+    case(small, &|bytes| bytes[64..next - 8].fill(0), Verdict::Corrupt, "but for a word");
+    case(small, &|bytes| bytes[64] ^= 1, Verdict::Corrupt, "a bit of a frame, all else there");
 
     // The first frame of B has its length at the end of a sector and its group's size in the next.
     let split = 472;

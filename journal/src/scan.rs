@@ -22,7 +22,10 @@
 //! - zeros up to the end of their sector,
 //! - an uncommitted frame in whose sector no later group begins,
 //! - a damaged frame that lacks a sector altogether, or only the size of its group, if that lies in
-//!   a sector behind the one with its length.
+//!   a sector behind the one with its length,
+//! - a damaged frame with a sector that ends in zeros, of its own or behind it: the disk took the
+//!   sector while the frame was written,
+//! - a damaged header that has no checksum, for the same reason.
 //!
 //! Torn is what an interrupted writer leaves and nobody was promised; it may be cut. Corrupt is
 //! never touched.
@@ -529,9 +532,13 @@ impl Scan {
         match stop {
             Stop::Empty => is_zero(&bytes[sector]),
             Stop::Uncommitted => self.search(bytes, sector) != Follower::Group,
-            // A header is in one sector.
-            Stop::Damaged(_) if offset == 0 => false,
-            Stop::Damaged(_) => self.lacks_a_sector(bytes, offset, sector.end),
+            // A header is in one sector, its magic is written first and its checksum last.
+            Stop::Damaged(_) if offset == 0 => {
+                bytes.starts_with(&MAGIC) && is_zero(&bytes[DURABLE_OFFSET - 8..SECTOR_BYTES])
+            }
+            Stop::Damaged(_) => {
+                self.lacks_a_sector(bytes, offset, sector.end) || is_half_written(bytes, offset)
+            }
         }
     }
 
@@ -602,6 +609,21 @@ pub(crate) fn frames_behind(
         }
         None
     })
+}
+
+/// Whether the frame at `offset` is not whole and a sector of it ends in zeros: all that is behind the
+/// frame, where the next one should begin, or the last word that the frame has there.
+fn is_half_written(bytes: &[u8], offset: usize) -> bool {
+    let word = read_u64(bytes, offset);
+    let Some(extent) = frame_extent(word_len(word), offset, bytes.len()) else { return false };
+    let end = offset + extent;
+    if check_frame(word, &bytes[offset..end]).is_ok() {
+        return false;
+    }
+    let first = (offset + 9).next_multiple_of(SECTOR_BYTES);
+    (first..=end.next_multiple_of(SECTOR_BYTES))
+        .step_by(SECTOR_BYTES)
+        .any(|sector_end| is_zero(&bytes[end.min(sector_end - 8)..sector_end]))
 }
 
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
