@@ -110,19 +110,21 @@ impl Execution {
         let Some(whole) = self.cum_notional().checked_div(cum) else {
             return (0, self.price_scale);
         };
-        let rest = self.cum_notional() - whole * cum;
-        if rest == 0 {
-            return (whole as i64, self.price_scale);
+        let mut rest = self.cum_notional() - whole * cum;
+        let (mut average, mut scale) = (whole as i64, self.price_scale);
+        let most = (self.price_scale + AVG_PX_DECIMALS_MORE).min(SCALE_MAX);
+        // Digit by digit, as long as it is a number of a price's digits.
+        while rest > 0 && scale < most && average < MANTISSA_MAX / 10 {
+            rest *= 10;
+            average = average * 10 + (rest / cum) as i64;
+            rest %= cum;
+            scale += 1;
         }
-        // As many more as leave it a number of a price's digits.
-        let fits = |more: &u8| whole < MANTISSA_MAX as u128 / 10u128.pow((*more).into());
-        let more_max = AVG_PX_DECIMALS_MORE.min(SCALE_MAX.saturating_sub(self.price_scale));
-        let more = (0..=more_max).rev().find(fits).unwrap_or(0);
-        let unit = 10u128.pow(more.into());
-        let mut average = (whole * unit + (rest * unit + cum / 2) / cum) as i64;
-        let mut scale = self.price_scale + more;
-        while scale > self.price_scale && average % 10 == 0 {
-            (average, scale) = (average / 10, scale - 1);
+        if rest * 2 >= cum {
+            average += 1;
+            while scale > self.price_scale && average % 10 == 0 {
+                (average, scale) = (average / 10, scale - 1);
+            }
         }
         (average, scale)
     }
