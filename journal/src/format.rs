@@ -321,8 +321,11 @@ impl SegmentHeader {
         if header.magic != MAGIC {
             return Err(HeaderFault::Damaged("segment header has no magic"));
         }
-        if header.version.get() != FORMAT_VERSION {
-            return Err(HeaderFault::Version(header.version.get()));
+        match header.version.get() {
+            FORMAT_VERSION => {}
+            // No program's: it is not there.
+            0 => return Err(HeaderFault::Damaged("segment header has no version")),
+            other => return Err(HeaderFault::Version(other)),
         }
         if header.header_crc.get() != header.computed_crc() {
             return Err(HeaderFault::Damaged("segment header fails its CRC"));

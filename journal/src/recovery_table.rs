@@ -34,8 +34,9 @@ const AT_STOP: [AtStop; 5] =
 enum Header {
     Good,
     BadCrc,
-    /// As the disk took it while it was written.
+    /// As the disk took it while it was written, at its latest and at its earliest.
     Half,
+    MagicOnly,
     Zeros,
 }
 
@@ -141,7 +142,7 @@ fn every_case_of_the_table_is_judged_as_it_says() {
 #[test]
 fn a_first_header_that_is_no_good_is_torn_only_when_nothing_follows() {
     let whole = journal();
-    for header in [Header::Good, Header::BadCrc, Header::Half, Header::Zeros] {
+    for header in [Header::Good, Header::BadCrc, Header::Half, Header::MagicOnly, Header::Zeros] {
         for frames in [false, true] {
             for durable in [false, true] {
                 let mut bytes = whole.clone();
@@ -151,7 +152,8 @@ fn a_first_header_that_is_no_good_is_torn_only_when_nothing_follows() {
                 match header {
                     Header::Good => {}
                     Header::BadCrc => bytes[50] ^= 1,
-                    Header::Half => bytes[64..HEADER_BYTES].fill(0),
+                    Header::Half => bytes[DURABLE_OFFSET - 8..HEADER_BYTES].fill(0),
+                    Header::MagicOnly => bytes[8..HEADER_BYTES].fill(0),
                     Header::Zeros => bytes[..HEADER_BYTES].fill(0),
                 }
                 if durable {
@@ -160,9 +162,13 @@ fn a_first_header_that_is_no_good_is_torn_only_when_nothing_follows() {
                 let (verdict, last) = match (header, frames, durable) {
                     (Header::Good, true, _) => (Verdict::Clean, 5),
                     (Header::Good, false, false) => (Verdict::Clean, 0),
-                    (Header::BadCrc | Header::Half, false, false) => (Verdict::Torn, 0),
+                    (Header::BadCrc | Header::Half | Header::MagicOnly, false, false) => {
+                        (Verdict::Torn, 0)
+                    }
                     // A power failure before the first sync: the header's sector is stale.
-                    (Header::Half | Header::Zeros, true, false) => (Verdict::Torn, 0),
+                    (Header::Half | Header::MagicOnly | Header::Zeros, true, false) => {
+                        (Verdict::Torn, 0)
+                    }
                     // Only zeros: a creation that was interrupted.
                     (Header::Zeros, false, false) => continue,
                     _ => (Verdict::Corrupt, 0),

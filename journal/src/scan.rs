@@ -27,6 +27,9 @@
 //!   sector while the frame was written,
 //! - a damaged header that has no checksum, for the same reason.
 //!
+//! A flipped bit of a frame whose last word in a sector is zero anyway is taken for such a sector: behind
+//! the durable position alone, in frames that no one was promised to outlive a power failure.
+//!
 //! Torn is what an interrupted writer leaves and nobody was promised; it may be cut. Corrupt is
 //! never touched.
 

@@ -2,7 +2,8 @@
 //!
 //! It keeps each file twice, as the page cache has it and as the disk has it, and the names twice
 //! as well. What lies between the two at a crash is decided by the seed, so a run is repeated by
-//! its seed to the byte. The disk takes sectors of 512 bytes whole or not at all, in any sequence.
+//! its seed to the byte. The disk takes sectors of 512 bytes whole or not at all, in any sequence; what
+//! the kernel writes by itself it may have read while the sector was stored to, so that its end is older.
 //!
 //! What it does not do: fail a read through a map, which would be a SIGBUS, and tell stores apart
 //! that leave the bytes as they were.
@@ -16,6 +17,7 @@ use rustix::io::Errno;
 
 use crate::format::SECTOR_BYTES;
 use crate::map::{Map, Memory, PAGE_BYTES, SimulatedPages, check_len};
+use crate::scan::is_zero;
 use crate::storage::{Blocks, Lock, LockError, Storage};
 
 /// What the lock's holder says about itself.
@@ -145,7 +147,7 @@ impl SimulatedStorage {
     pub fn write_back(&self) {
         let disk = &mut *self.disk();
         for file in disk.files.values_mut() {
-            file.reach_disk(0, file.len, &mut disk.random.coin());
+            file.reach_disk(0, file.len, &mut disk.random.half_written());
         }
     }
 
@@ -479,12 +481,12 @@ impl Disk {
         let file = self.files.get_mut(&id).expect("found before");
         let to = to.next_multiple_of(PAGE_BYTES).min(file.len);
         if fails {
-            file.reach_disk(from, to, &mut self.random.coin());
+            file.reach_disk(from, to, &mut self.random.sectors());
             file.give_up(from, to);
             return Err(Errno::IO.into());
         }
         file.disk.resize(file.len, 0);
-        file.reach_disk(from, to, &mut || true);
+        file.reach_disk(from, to, &mut || SECTOR_BYTES);
         Ok(())
     }
 
@@ -501,7 +503,7 @@ impl Disk {
         for file in self.files.values_mut() {
             match kind {
                 Crash::ProcessDeath => file.outlive_process(),
-                Crash::PowerLoss => file.lose_power(&mut self.random.coin()),
+                Crash::PowerLoss => file.lose_power(&mut self.random.sectors()),
             }
         }
         // A name that comes and goes before the next sync may yet be what a loss of power keeps.
@@ -592,9 +594,9 @@ impl File {
         }
     }
 
-    /// Writes the dirty sectors between two bytes to the disk, each if `takes` says so. Behind the
+    /// Writes of each dirty sector between two bytes as many bytes to the disk as `takes` says. Behind the
     /// length that the disk knows nothing is written.
-    fn reach_disk(&mut self, from: usize, to: usize, takes: &mut dyn FnMut() -> bool) {
+    fn reach_disk(&mut self, from: usize, to: usize, takes: &mut dyn FnMut() -> usize) {
         for page in from / PAGE_BYTES..to.min(self.disk.len()).div_ceil(PAGE_BYTES) {
             let cached = self.cached_page(page);
             if self.given_up.get(&page) == Some(&cached) {
@@ -605,8 +607,17 @@ impl File {
             let disk = &mut self.disk[start..];
             for (old, new) in disk.chunks_mut(SECTOR_BYTES).zip(cached.chunks(SECTOR_BYTES)) {
                 let bytes = old.len().min(new.len());
-                if old[..bytes] != new[..bytes] && takes() {
-                    old[..bytes].copy_from_slice(&new[..bytes]);
+                let takes = if old[..bytes] == new[..bytes] { 0 } else { bytes.min(takes()) };
+                if takes == 0 {
+                    continue;
+                }
+                let words = old[..bytes].chunks_mut(8).zip(new[..bytes].chunks(8));
+                for (at, (old, new)) in words.enumerate() {
+                    // It was read forward while it was filled: what had been there is as it is now, what had
+                    // not lacks from some place on.
+                    if at * 8 < takes || !is_zero(old) {
+                        old.copy_from_slice(new);
+                    }
                 }
             }
         }
@@ -618,8 +629,8 @@ impl File {
         self.cached = memory_of(&bytes).expect("as much memory as before");
     }
 
-    fn lose_power(&mut self, takes: &mut dyn FnMut() -> bool) {
-        if takes() {
+    fn lose_power(&mut self, takes: &mut dyn FnMut() -> usize) {
+        if takes() > 0 {
             self.disk.resize(self.len, 0);
         }
         self.reach_disk(0, self.len, takes);
@@ -662,5 +673,25 @@ impl Random {
         let heads = [0, 1, 4, 7, 8][self.below(5) as usize];
         let mut random = Random(self.next());
         move || random.below(8) < heads
+    }
+
+    /// Of each sector all bytes or none, as a [coin](Self::coin) says.
+    fn sectors(&mut self) -> impl FnMut() -> usize + use<> {
+        let mut coin = self.coin();
+        move || if coin() { SECTOR_BYTES } else { 0 }
+    }
+
+    /// The same, but of some of the sectors that are taken only the first words: of none, of one in eight or of half
+    /// of them.
+    fn half_written(&mut self) -> impl FnMut() -> usize + use<> {
+        let mut sectors = self.sectors();
+        let mut random = Random(self.next());
+        let share = [0, 1, 4][random.below(3) as usize];
+        move || match sectors() {
+            SECTOR_BYTES if random.below(8) < share => {
+                random.below(SECTOR_BYTES as u64 / 8) as usize * 8
+            }
+            bytes => bytes,
+        }
     }
 }

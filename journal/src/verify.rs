@@ -180,8 +180,10 @@ impl Verifier<'_> {
             let file_bytes = segment::read_image(self.storage, index, &mut image)?;
             self.segment(index, &image, file_bytes, count);
         }
-        if self.scan.is_some() && !self.report.live {
-            // The last segment ends with END, so there was another.
+        let is_torn = |scan: &Scan| self.verdict(scan) == Verdict::Torn;
+        if self.scan.is_some() && !self.report.live && !self.stopped.first().is_some_and(is_torn) {
+            // The last segment ends with END, so there was another; but for a member of a torn group, which
+            // is cut with it.
             self.missing(next);
         }
         self.retire();

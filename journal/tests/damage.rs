@@ -278,6 +278,40 @@ fn a_torn_group_over_a_roll_is_one_unfinished_write() {
     }
 }
 
+/// A power failure keeps a segment whole and not the last commit before it, so all from there on is cut; the
+/// segment behind is not missed.
+#[test]
+fn what_would_follow_a_torn_tail_is_not_missed() {
+    let dir = memory_dir();
+    let (mut writer, _) = open(dir.path(), small_unsynced()).unwrap();
+    let segment_bytes = small_unsynced().segment_bytes as usize;
+    let last =
+        (1..).take_while(|&last| used_bytes(last) + END_BYTES <= segment_bytes).count() as u64;
+    while writer_segment(&writer) < 2 {
+        let next = writer.next_sequence();
+        fill(&mut writer, next, 1);
+    }
+    let image = crash_image(dir.path());
+    for index in 2.. {
+        match fs::remove_file(segment(image.path(), index)) {
+            Ok(()) => {}
+            Err(_) if index > 2 => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let missed = verify(image.path()).unwrap().findings;
+    assert!(matches!(missed[..], [Finding::Corrupt { .. }]), "{missed:?}");
+
+    // The commit of the last group.
+    flip(image.path(), 0, used_bytes(last - 1) + 3, 0x80);
+    let findings = verify(image.path()).unwrap().findings;
+    let [Finding::TornTail { last_good_sequence, .. }] = findings[..] else {
+        panic!("{findings:?}")
+    };
+    assert_eq!(last_good_sequence, last - 1);
+    assert_opens_at(&image, last - 1);
+}
+
 /// The segment of the last commit.
 fn writer_segment(writer: &ironbook_journal::Writer) -> u64 {
     writer.position().get() / small_unsynced().segment_bytes

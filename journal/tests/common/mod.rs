@@ -11,6 +11,8 @@ pub const SEGMENT_BYTES: u64 = SEGMENT_BYTES_MIN;
 /// Where the format puts the durable word and the first frame of a segment.
 pub const DURABLE_OFFSET: usize = 128;
 pub const FRAMES_OFFSET: usize = 4096;
+/// Bytes of a segment's end mark.
+pub const END_BYTES: usize = 8;
 
 /// A frame, taken out of the journal.
 #[derive(Clone, Debug, PartialEq)]
