@@ -164,6 +164,18 @@ impl<C: Clock> CoreAgent<C> {
         self.journal.commit();
     }
 
+    /// Inputs that the journal had no room for, of which nobody is told anything.
+    pub fn left(&mut self) -> usize {
+        let mut left = 0;
+        loop {
+            left += self.waiting.drain(..).len();
+            self.inputs.take(&mut self.waiting, &mut self.handed_over);
+            if self.waiting.is_empty() {
+                return left;
+            }
+        }
+    }
+
     /// Ends the core and gives its journal back, to be closed.
     pub fn into_journal(self) -> (Engine, Writer) {
         (self.engine, self.journal)
@@ -208,10 +220,8 @@ impl<C: Clock> Agent for CoreAgent<C> {
     }
 
     fn close(&mut self) -> bool {
-        if self.journal.taken_over().is_some() {
-            return true;
-        }
-        self.waiting.is_empty() && self.inputs.is_empty()
+        let is_done = self.waiting.is_empty() && self.inputs.is_empty();
+        is_done || self.journal.taken_over().is_some() || self.journal.waits_in_vain()
     }
 }
 

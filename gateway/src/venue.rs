@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ironbook_engine::{
@@ -170,14 +170,20 @@ pub struct Started {
     pub threads: Vec<(String, Option<usize>)>,
 }
 
+/// How long a stop waits for a storage that is in trouble: longer than for clients to log out, shorter than a thread is
+/// asked to finish.
+const STORAGE_WAIT_MAX: Duration = Duration::from_secs(4);
+
 /// What a venue was when it ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// Hash of the final state.
+    /// Hash of the final state. Not of what the journal holds where `sync` is an error.
     pub state_hash: u64,
-    /// Last sequence of the journal.
+    /// Last sequence of the journal, the same.
     pub last_sequence: u64,
-    /// What went wrong with the last sync, if anything.
+    /// Requests and records that waited for room in the journal in vain: they are not in it, and nobody was told.
+    pub left: usize,
+    /// What went wrong with the last sync, or before it, if anything.
     pub sync: io::Result<()>,
 }
 
@@ -381,9 +387,17 @@ impl Venue {
         self.threads.iter().any(AgentThread::is_finished)
     }
 
-    /// Drains, logs clients out, syncs and closes the journal.
+    /// Drains, logs clients out, syncs and closes the journal. What waits for a storage that is in trouble is left undone
+    /// after 4 s.
     pub fn stop(self) -> Option<Ended> {
         self.stop.store(true, Ordering::Relaxed);
+        let since = Instant::now();
+        while since.elapsed() < STORAGE_WAIT_MAX
+            && !self.threads.iter().all(AgentThread::is_finished)
+        {
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.durable.end_patience();
         for thread in self.threads {
             thread.join();
         }
@@ -900,10 +914,12 @@ impl<C: Clock> Agent for CoreThread<C> {
             self.core = Some(core);
             return false;
         }
+        let left = core.left();
         let (engine, journal) = core.into_journal();
         let ended = Ended {
             state_hash: engine.state_hash(),
             last_sequence: journal.next_sequence() - 1,
+            left,
             sync: journal.close(),
         };
         if let Ok(mut place) = self.ended.lock() {

@@ -3,7 +3,13 @@
 
 mod common;
 
-use std::{collections::BTreeMap, path::Path, thread};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use common::{FixClient, TestVenue, limit, session, small_config};
 use ironbook_engine::{Event, Side, event::Execution, record::Record};
@@ -274,6 +280,93 @@ fn a_stop_does_not_wait_for_ever_for_a_client_who_never_reads() {
         drop(a);
         venue.stop();
         drop(lazy);
+        common::replay(&venue.journal());
+    }
+}
+
+/// A venue with one segment ready behind the current one, and none to come behind that, as if the disk were full; what
+/// is in the way of the next.
+fn with_a_last_segment(layout: Layout, resting: usize) -> (TestVenue, FixClient, PathBuf) {
+    let venue = TestVenue::start_with(|config| {
+        config.threads.layout = layout;
+        config.journal.segment_bytes = 1 << 18;
+        config.journal.prepared_ahead = 1;
+    });
+    let mut a = venue.client("A");
+    for number in 0..resting {
+        a.send("D", &limit(&format!("a{number}"), "AAPL", "1", "1", "1.00"));
+        if number % 100 == 99 {
+            (0..100).for_each(|_| drop(a.expect("35=8|150=0")));
+        }
+    }
+    common::wait_for("a segment to be ready", || venue.venue().segments_ahead() == 1);
+    let files = fs::read_dir(venue.journal()).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let segments = names.filter_map(|name| name.strip_suffix(".seg")?.parse::<u64>().ok());
+    let last = segments.max().expect("a segment");
+    let in_the_way = venue.journal().join(format!("{:010}.seg.tmp", last + 1));
+    fs::create_dir(&in_the_way).unwrap();
+    (venue, a, in_the_way)
+}
+
+#[test]
+fn a_stop_on_a_full_disk_gives_up_the_events_that_it_has_no_room_for() {
+    const RESTING: usize = 10_000;
+    for &layout in common::layouts() {
+        let (mut venue, mut a, in_the_way) = with_a_last_segment(layout, RESTING);
+        a.ping();
+        a.send("q", &format!("11=m|530=7|60={}", common::now()));
+        common::wait_for("the core to wait", || {
+            venue.venue().segments_ahead() == 0 && venue.venue().storage_status().is_some()
+        });
+        let ended = venue.end().expect("the core ends");
+        let message = ended.sync.expect_err("not all is in the journal").to_string();
+        assert!(message.contains("waiting has ended for room in journal"), "{message}");
+        let told = a.pending();
+        assert!(told.iter().all(|message| !message.matches("35=r")), "of what is not journaled");
+        assert!(told.iter().all(|message| !message.matches("35=8")), "of what is not journaled");
+        drop(a);
+
+        fs::remove_dir(in_the_way).unwrap();
+        venue.restart();
+        assert_eq!(venue.venue().started().live_orders, RESTING as u64);
+        venue.client("B").ping();
+        venue.stop();
+        common::replay(&venue.journal());
+    }
+}
+
+#[test]
+fn a_stop_on_a_full_disk_leaves_orders_that_wait_for_it() {
+    for &layout in common::layouts() {
+        let (mut venue, mut a, in_the_way) = with_a_last_segment(layout, 0);
+        a.stream().set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        let (mut accepted, mut sent) = (0, 0);
+        let count = |messages: Vec<common::Msg>| {
+            messages.iter().filter(|message| message.matches("35=8|150=0")).count() as u64
+        };
+        common::wait_for("sockets to be read no longer", || {
+            accepted += count(a.pending());
+            let mut bytes = Vec::new();
+            for _ in 0..100 {
+                let body = limit(&format!("a{sent}"), "AAPL", "1", "1", "1.00");
+                bytes.extend(a.build("D", a.next_out, &body, common::Flaw::None));
+                a.next_out += 1;
+                sent += 1;
+            }
+            a.try_send_raw(&bytes).is_err()
+        });
+        let ended = venue.end().expect("the core ends in order");
+        ended.sync.expect("what is in the journal is synced");
+        assert!(ended.left > 0);
+        accepted += count(a.pending());
+        drop(a);
+
+        fs::remove_dir(in_the_way).unwrap();
+        venue.restart();
+        let kept = venue.venue().started().live_orders;
+        assert!(accepted <= kept && kept < sent, "{accepted} told, {kept} kept, {sent} sent");
+        venue.stop();
         common::replay(&venue.journal());
     }
 }

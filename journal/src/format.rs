@@ -258,6 +258,9 @@ pub(crate) fn epoch_word(epoch: u32) -> u64 {
     word(epoch, !crc32c::crc32c_append(!0, &epoch.to_le_bytes()))
 }
 
+/// In place of an epoch word: no epoch has it.
+pub(crate) const NO_EPOCH: u64 = u64::MAX;
+
 /// The epoch a word stands for; `None` when the word is damaged.
 pub(crate) fn epoch_of(word: u64) -> Option<u32> {
     let epoch = word_len(word);
@@ -397,6 +400,7 @@ mod tests {
         let header = SegmentHeader::read_from_bytes(&[0x5A; DURABLE_OFFSET]).unwrap();
         let with = |word| SegmentHeader { epoch_word: U64::new(word), ..header }.computed_crc();
         assert_eq!(epoch_word(0), 0);
+        assert_eq!(epoch_of(NO_EPOCH), None);
         for epoch in [1, 2, 255, 0x8000_0000, u32::MAX] {
             let word = epoch_word(epoch);
             assert_eq!(epoch_of(word), Some(epoch));

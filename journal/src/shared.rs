@@ -28,6 +28,10 @@ pub(crate) struct Shared {
     pub placement: Placement,
     /// Set once another's epoch was found: nothing is written any more.
     taken_over: OnceLock<String>,
+    /// Set once: who waits for the storage is to wait no longer while it is in trouble.
+    patience_ended: AtomicBool,
+    /// Set once the writer has given up a group because of that: it writes nothing more.
+    given_up: OnceLock<String>,
     /// The segment the writer appends to; ahead of `written` while a group is open over a roll.
     current: Line<AtomicU64>,
     /// End of the last committed frame. Only the writer stores it.
@@ -67,6 +71,8 @@ impl Shared {
             epoch,
             placement,
             taken_over: OnceLock::new(),
+            patience_ended: AtomicBool::new(false),
+            given_up: OnceLock::new(),
             current: Line(AtomicU64::new(index)),
             written: Line(AtomicU64::new(tail.get())),
             durable: Line(AtomicU64::new(tail.get())),
@@ -185,6 +191,29 @@ impl Shared {
         self.taken_over.get().map(String::as_str)
     }
 
+    /// What holds the storage up, where nobody is to wait for it any longer.
+    pub fn hopeless(&self) -> Option<String> {
+        if self.patience_ended.load(Ordering::Acquire) { self.status() } else { None }
+    }
+
+    /// Takes note that the open group is given up because of this.
+    #[cold]
+    pub fn note_given_up(&self, status: &str) {
+        let message = format!(
+            "waiting has ended for room in journal {} ({status}): a command whose events had begun \
+             to be written there is not in it, and nobody was told of any of them; make room, then \
+             start again",
+            self.storage.dir().display()
+        );
+        if self.given_up.set(message).is_ok() {
+            log::error!("{}", self.given_up().unwrap_or_default());
+        }
+    }
+
+    pub fn given_up(&self) -> Option<&str> {
+        self.given_up.get().map(String::as_str)
+    }
+
     /// What is wrong with the storage now, preparing before syncing.
     pub fn status(&self) -> Option<String> {
         match (self.preparer_status.get(), self.syncer_status.get()) {
@@ -226,6 +255,12 @@ impl DurablePosition {
     /// As [`Writer::taken_over`](crate::Writer::taken_over).
     pub fn taken_over(&self) -> Option<&str> {
         self.0.taken_over()
+    }
+
+    /// Lets the writer [wait no longer](crate::Writer::waits_in_vain) for a storage that is in trouble, from now on:
+    /// where the process is to end.
+    pub fn end_patience(&self) {
+        self.0.patience_ended.store(true, Ordering::Release);
     }
 }
 

@@ -15,8 +15,8 @@ use crate::cursor::Tail;
 use crate::error::OpenError;
 use crate::format::{
     DURABLE_OFFSET, END_BYTES, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHead, HEADER_BYTES,
-    PAYLOAD_MAX, Position, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SegmentHeader, UNCOMMITTED,
-    end_word, epoch_word, fold, frame_bytes, seal, segment_bytes_valid, word,
+    NO_EPOCH, PAYLOAD_MAX, Position, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SegmentHeader,
+    UNCOMMITTED, end_word, epoch_word, fold, frame_bytes, seal, segment_bytes_valid, word,
 };
 use crate::map::Map;
 use crate::preparer::{self, Preparer};
@@ -203,7 +203,7 @@ pub struct Writer {
     /// Sequence, time and running hash behind the last appended frame.
     chain: Chain,
     group: Group,
-    /// What the segment's header must hold as long as this writer may write to it.
+    /// What the segment's header must hold as long as this writer may write to it; [`NO_EPOCH`] when it has given up.
     epoch_word: u64,
     index: u64,
     shared: Arc<Shared>,
@@ -289,8 +289,9 @@ impl Writer {
     /// Appends a frame to the open group, or opens one. Nobody sees it before
     /// [`commit`](Self::commit). `time_ns` is the caller's clock and never decreases.
     ///
-    /// Waits when the segment is full and no other is prepared, until one is or the journal is
-    /// [taken over](Self::taken_over): ask [`has_room`](Self::has_room) first.
+    /// Waits when the segment is full and no other is prepared, until one is, the journal is
+    /// [taken over](Self::taken_over), or this writer [gives up](Self::given_up): ask [`has_room`](Self::has_room)
+    /// first.
     ///
     /// # Panics
     /// When `sequence` isn't [`next_sequence`](Self::next_sequence), `time_ns` is less than in the
@@ -335,7 +336,7 @@ impl Writer {
         }
         if !self.is_ours() {
             self.group = Group::default();
-            return self.shared.note_taken_over();
+            return self.note_not_ours();
         }
         let group = &mut self.group;
         let head = group.first_head | u64::from(group.frames) << 32;
@@ -364,11 +365,11 @@ impl Writer {
     /// Whether frames of together `bytes` bytes (see [`frame_bytes`]) can be appended without
     /// waiting: in this segment or in prepared ones. False is back-pressure: the disk is full or
     /// the preparer late; [`status`](Self::status) says which. False for ever: see
-    /// [`taken_over`](Self::taken_over).
+    /// [`taken_over`](Self::taken_over) and [`given_up`](Self::given_up).
     #[inline]
     pub fn has_room(&mut self, bytes: usize) -> bool {
         if !self.is_ours() {
-            self.shared.note_taken_over();
+            self.note_not_ours();
             return false;
         }
         bytes <= self.room() || self.has_room_ahead(bytes)
@@ -464,21 +465,35 @@ impl Writer {
         self.shared.taken_over()
     }
 
+    /// Whether who waits for room waits for a storage that is in trouble, and [has waited
+    /// enough](DurablePosition::end_patience). A writer that finds no segment amid a group gives up then.
+    #[cold]
+    pub fn waits_in_vain(&self) -> bool {
+        self.shared.hopeless().is_some()
+    }
+
+    /// What to tell when this writer found no segment amid a group and [waited in vain](Self::waits_in_vain): the
+    /// group is not in the journal, nor is anything behind it. `None` while that has not been.
+    pub fn given_up(&self) -> Option<&str> {
+        self.shared.given_up()
+    }
+
     /// Commits the open group, syncs everything and stops the helper threads.
     ///
     /// # Errors
-    /// When the last sync fails, or another writer has taken over. What was committed then is in
-    /// the files, but not known durable.
+    /// When the last sync fails, another writer has taken over, or a group was [given up](Self::given_up). What was
+    /// committed then is in the files, but not known durable where one of the first two is the reason.
     pub fn close(mut self) -> io::Result<()> {
         self.commit();
         self.stop();
         if let Some(message) = self.taken_over() {
             return Err(io::Error::other(message.to_owned()));
         }
-        if self.shared.durable() == self.shared.written() {
-            return Ok(());
-        }
-        Err(io::Error::other(self.shared.status().unwrap_or_else(|| "not synced".into())))
+        let is_synced = self.shared.durable() == self.shared.written();
+        let unsynced = || self.status().unwrap_or_else(|| "not synced".into());
+        let mut problems: Vec<_> = self.given_up().map(str::to_owned).into_iter().collect();
+        problems.extend((!is_synced).then(unsynced));
+        if problems.is_empty() { Ok(()) } else { Err(io::Error::other(problems.join("; "))) }
     }
 
     #[inline]
@@ -486,11 +501,19 @@ impl Writer {
         self.map.epoch_word() == self.epoch_word
     }
 
+    /// Takes note of what [`is_ours`](Self::is_ours) has found, unless it is that this writer has given up.
+    #[cold]
+    fn note_not_ours(&self) {
+        if self.epoch_word != NO_EPOCH {
+            self.shared.note_taken_over();
+        }
+    }
+
     /// Takes note of a frame that is not written, so that the caller's numbers stay right until it
     /// looks.
     #[cold]
     fn refuse(&mut self, sequence: u64, time_ns: u64) {
-        self.shared.note_taken_over();
+        self.note_not_ours();
         self.chain.next_sequence = sequence + 1;
         self.chain.time_ns = time_ns;
     }
@@ -514,10 +537,19 @@ impl Writer {
     }
 
     /// Ends this segment and goes on in the next. The new header is there before the END that
-    /// sends readers to it. False: the journal is not ours any more, and this segment is as it was.
+    /// sends readers to it. False: the journal is not ours any more, or this writer has given up, and this segment is
+    /// as it was.
     #[cold]
     fn roll(&mut self) -> bool {
-        let Some(next) = self.wait_for_next() else { return false };
+        let next = match self.wait_for_next() {
+            Ok(Some(next)) => next,
+            Ok(None) => return false,
+            Err(status) => {
+                self.epoch_word = NO_EPOCH;
+                self.shared.note_given_up(&status);
+                return false;
+            }
+        };
         let full = std::mem::replace(&mut self.map, next);
         let end_offset = std::mem::replace(&mut self.offset, HEADER_BYTES);
         self.index += 1;
@@ -532,13 +564,19 @@ impl Writer {
 
     /// The next prepared segment. Spins, yields, sleeps: until space is freed if it must. `None` when another writer
     /// has taken over: then nobody prepares one.
-    fn wait_for_next(&self) -> Option<Arc<Map>> {
+    ///
+    /// # Errors
+    /// What holds the storage up, where it is [waited for in vain](Self::waits_in_vain).
+    fn wait_for_next(&self) -> Result<Option<Arc<Map>>, String> {
         for attempt in 0u32.. {
             if let Some(map) = self.shared.map(self.index + 1) {
-                return Some(map);
+                return Ok(Some(map));
             }
             if !self.is_ours() {
-                return None;
+                return Ok(None);
+            }
+            if let Some(status) = self.shared.hopeless() {
+                return Err(status);
             }
             match &self.helping {
                 Helping::Threads { preparer, .. } if attempt == 0 => preparer.thread().unpark(),

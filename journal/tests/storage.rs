@@ -1,6 +1,6 @@
 //! Storage that refuses: a full disk, a read-only directory.
 //!
-//! Most of these tests mount file systems of their own, so they need root; without it they print NOT
+//! Some of these tests mount file systems of their own, so they need root; without it they print NOT
 //! RUN.
 
 mod common;
@@ -9,6 +9,9 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use common::*;
 use ironbook_journal::{OpenError, Options, Reader, open, verify};
@@ -42,7 +45,7 @@ impl Mount {
 impl Drop for Mount {
     fn drop(&mut self) {
         let unmounted = run("umount", &[], self.0.path());
-        assert!(unmounted.is_ok() || std::thread::panicking(), "{unmounted:?}");
+        assert!(unmounted.is_ok() || thread::panicking(), "{unmounted:?}");
     }
 }
 
@@ -90,6 +93,67 @@ fn a_full_disk_is_back_pressure_and_loses_nothing() {
     writer.close().unwrap();
     let report = verify(&dir).unwrap();
     assert_eq!((report.frames, report.findings), (full + 1, vec![]));
+}
+
+/// Where a segment would be made there is a directory, as if the disk had no room.
+#[test]
+fn a_writer_that_waits_for_a_segment_amid_a_group_gives_up_when_patience_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), small()).unwrap();
+    fill(&mut writer, 100, 1);
+    let durable = writer.durable();
+    let ready = u64::from(small().prepared_ahead);
+    wait_for("segments to be ready", || durable.prepared_ahead() == ready);
+    let in_the_way = dir.path().join(format!("{:010}.seg.tmp", ready + 1));
+    fs::create_dir(&in_the_way).unwrap();
+    let (say, told) = channel();
+    let waiting = thread::spawn(move || {
+        while writer.given_up().is_none() {
+            writer.append(9, writer.next_sequence(), 5_000, &[9; 1_000]);
+        }
+        say.send(()).unwrap();
+        writer
+    });
+    wait_for("the writer to wait", || durable.prepared_ahead() == 0 && durable.status().is_some());
+    let waits = told.recv_timeout(Duration::from_millis(100)).is_err();
+    assert!(waits, "as long as nobody says that it is enough");
+    durable.end_patience();
+    told.recv_timeout(Duration::from_secs(10)).expect("it waits no longer");
+    let mut writer = waiting.join().unwrap();
+    let committed = writer.position();
+    assert!(!writer.has_room(1));
+    assert!(writer.waits_in_vain());
+    writer.append(9, writer.next_sequence(), 5_000, b"behind what was given up");
+    writer.commit();
+    assert_eq!(writer.position(), committed, "nothing of the group is told");
+    assert_eq!(writer.taken_over(), None);
+    let message = writer.close().unwrap_err().to_string();
+    assert!(message.contains("waiting has ended for room"), "{message}");
+    assert!(message.contains("segment 3 can't be prepared in"), "{message}");
+    assert_eq!(durable.get(), committed, "what was committed before is synced");
+
+    fs::remove_dir(&in_the_way).unwrap();
+    let (mut writer, recovery) = open(dir.path(), small()).unwrap();
+    assert_eq!(recovery.frames, 100);
+    assert!(recovery.torn.is_some(), "the group is put aside");
+    fill(&mut writer, 110, 1);
+    writer.close().unwrap();
+    let report = verify(dir.path()).unwrap();
+    assert_eq!((report.frames, report.findings), (110, vec![]));
+}
+
+#[test]
+fn a_storage_that_works_is_waited_for_when_patience_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), small()).unwrap();
+    writer.durable().end_patience();
+    assert!(!writer.waits_in_vain());
+    // Over many segments in one group, faster than they can be prepared.
+    for sequence in 1..=2_000 {
+        writer.append(9, sequence, 5_000, &[9; 1_000]);
+    }
+    writer.close().unwrap();
+    assert_eq!(verify(dir.path()).unwrap().frames, 2_000);
 }
 
 #[test]

@@ -67,14 +67,22 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let Some(ended) = venue.stop() else {
         return Err(Failure::new(Exit::Finding, "the core did not end cleanly; see the log above"));
     };
-    say!("Stopped at sequence {}, state {}.", grouped(ended.last_sequence), hash(ended.state_hash));
-    say!("Next: ironbook replay {}", data_dir(&config).display());
     ended.sync.map_err(|error| {
         Failure::new(
             Exit::Finding,
-            format!("the last sync of {} failed: {error}", data_dir(&config).display()),
+            format!("the journal in {} did not end in order: {error}", data_dir(&config).display()),
         )
     })?;
+    say!("Stopped at sequence {}, state {}.", grouped(ended.last_sequence), hash(ended.state_hash));
+    if ended.left > 0 {
+        let problem = format!(
+            "{} inputs waited for room in the journal and are not in it; nobody was told of them: \
+             make room, then start again, and clients ask for what they miss",
+            grouped(ended.left as u64)
+        );
+        return Err(Failure::new(Exit::Finding, problem));
+    }
+    say!("Next: ironbook replay {}", data_dir(&config).display());
     Ok(if failed { Exit::Finding } else { Exit::Fine })
 }
 
