@@ -63,6 +63,8 @@ const OPEN_FILES_MIN: u64 = 4_096;
 pub struct Facts {
     /// Whether the program is laid out by what it does at work, and not by what the compiler expects.
     by_profile: bool,
+    /// What the first processor is.
+    processor: String,
     processors: usize,
     kernel: String,
     clock_source: String,
@@ -154,6 +156,7 @@ impl Facts {
         })?;
         Ok(Self {
             by_profile: cfg!(by_profile),
+            processor: processor(&word("/proc/cpuinfo")),
             processors,
             kernel: word("/proc/sys/kernel/osrelease"),
             clock_source: word("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
@@ -216,6 +219,7 @@ pub fn judge(facts: &Facts) -> Vec<Check> {
         "an order takes more cache lines and jumps (0.8 µs more at 10,000 a second): cargo has the profile for one compiler \
          and its release builds; tools/guided-build makes one for yours",
     );
+    check("processor", facts.processor.clone(), Good, "");
     check(
         "processors",
         facts.processors.to_string(),
@@ -389,6 +393,33 @@ fn word(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default().trim_end().to_owned()
 }
 
+/// What the first processor is: hosts call many models the same, numbers tell them apart.
+fn processor(cpuinfo: &str) -> String {
+    let first = cpuinfo.split("\n\n").next().unwrap_or_default();
+    let columns = || first.lines().filter_map(|line| line.split_once(':'));
+    let told = |name: &str| columns().find(|(key, _)| key.trim() == name).map(|(_, is)| is.trim());
+    let numbers: Vec<_> = PROCESSOR_NUMBERS
+        .iter()
+        .filter_map(|(key, name)| Some(format!("{name} {}", told(key)?)))
+        .collect();
+    match (told("model name"), numbers.is_empty()) {
+        (None, true) => "not told".to_owned(),
+        (None, false) => numbers.join(", "),
+        (Some(name), true) => name.to_owned(),
+        (Some(name), false) => format!("{name}, {}", numbers.join(", ")),
+    }
+}
+
+/// Numbers that tell a processor's model, of either architecture, and what they are called here.
+const PROCESSOR_NUMBERS: [(&str, &str); 6] = [
+    ("cpu family", "family"),
+    ("model", "model"),
+    ("stepping", "stepping"),
+    ("CPU implementer", "implementer"),
+    ("CPU part", "part"),
+    ("CPU revision", "revision"),
+];
+
 fn governors() -> Vec<String> {
     let mut found: Vec<_> = (0..)
         .map(|cpu| format!("/sys/devices/system/cpu/cpu{cpu}"))
@@ -455,6 +486,7 @@ mod tests {
     fn fit() -> Facts {
         Facts {
             by_profile: true,
+            processor: "a processor".to_owned(),
             processors: 8,
             kernel: "6.8.0-45-generic".to_owned(),
             clock_source: "tsc".to_owned(),
@@ -527,6 +559,17 @@ mod tests {
             change(&mut facts);
             assert_eq!(complaints(&facts), [(what, verdict)]);
         }
+    }
+
+    #[test]
+    fn processors_are_told_apart_by_name_and_numbers() {
+        let x86 = "processor\t: 0\nvendor_id\t: A\ncpu family\t: 6\nmodel\t\t: 167\nmodel name\t: A(R) B\n\
+                   stepping\t: 1\n\nprocessor\t: 1\nmodel name\t: C\n";
+        assert_eq!(processor(x86), "A(R) B, family 6, model 167, stepping 1");
+        let arm = "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd0c\nCPU revision\t: 1\n";
+        assert_eq!(processor(arm), "implementer 0x41, part 0xd0c, revision 1");
+        assert_eq!(processor("model name : D"), "D");
+        assert_eq!(processor(""), "not told");
     }
 
     #[test]

@@ -1191,7 +1191,8 @@ fn bench_writes_figures_distributions_and_a_report() {
     let earlier = dir.path().join("earlier.json");
     let ratios = r#"{"points": [{"rate": 1000.0, "load": null, "ratio": {"p50": 1.0}}],
         "name": "FIX socket to FIX socket"}"#;
-    fs::write(&earlier, format!(r#"{{"distances": [{ratios}]}}"#)).unwrap();
+    let machine = r#"[{"what": "pinning", "found": "none"}]"#;
+    fs::write(&earlier, format!(r#"{{"distances": [{ratios}], "machine": {machine}}}"#)).unwrap();
     let (out_text, runs) = (text(&out), text(&dir.path().join("runs")));
     let kept = ["--keep", &runs, "--name", "one", "--against", &text(&earlier)];
     let bench = ["bench", "--quick", "--json", "--out", &out_text];
@@ -1199,6 +1200,11 @@ fn bench_writes_figures_distributions_and_a_report() {
     let against = printed.as_object_mut().unwrap().remove("against").unwrap();
     assert_eq!(against["changes"][0]["before"], 1.0, "{against:#}");
     assert!(against["run"].as_str().unwrap().starts_with("no name, "), "{against:#}");
+    let differs = against["machine"].as_array().unwrap();
+    let pinning = differs.iter().find(|differs| differs["what"] == "pinning").unwrap();
+    assert_eq!(pinning["before"], "none", "{against:#}");
+    assert_eq!(pinning["now"], "clients on processor 0, the core and the echo on 1");
+    assert!(differs.iter().any(|differs| differs["what"] == "processor"), "{against:#}");
     let written = fs::read_to_string(out.join("figures.json")).unwrap();
     assert_eq!(printed, serde_json::from_str::<Value>(&written).unwrap());
     let file = fs::read_dir(&runs).unwrap().next().unwrap().unwrap();

@@ -1,7 +1,8 @@
 //! Figures of an earlier run beside those of this one, and a place where they are kept.
 //!
 //! Two runs are compared by their ratios to the floors that each measured itself: a machine that was busier,
-//! or is another, has higher floors too. What is within what chance does to such ratios is called so.
+//! or is another, has higher floors too. What is within what chance does to such ratios is called so, and what is known to
+//! differ in the two machines is told.
 
 use std::{
     fs, io,
@@ -52,6 +53,30 @@ impl Change {
             "may_be_chance": self.may_be_chance(),
         })
     }
+}
+
+/// What decides how fast the same program is, of what a run tells of its machine.
+const DECIDES: [&str; 9] = [
+    "layout",
+    "processor",
+    "processors",
+    "pinning",
+    "kernel",
+    "clock source",
+    "frequency",
+    "huge pages",
+    "congestion control",
+];
+
+/// In what of that two runs differ, each with what is found of it: their figures differ by that, too.
+pub fn differences(before: &Value, now: &Value) -> Vec<(&'static str, String, String)> {
+    let found = |figures: &Value, what: &str| {
+        let checks = figures["machine"].as_array().map_or(&[][..], Vec::as_slice);
+        let check = checks.iter().find(|check| check["what"] == what);
+        check.and_then(|check| check["found"].as_str()).unwrap_or("not told").to_owned()
+    };
+    let both = DECIDES.map(|what| (what, found(before, what), found(now, what)));
+    both.into_iter().filter(|(_, before, now)| before != now).collect()
 }
 
 /// Reads the figures of an earlier run.
@@ -220,6 +245,24 @@ mod tests {
         assert_eq!(told, Ratio { median: 2.25, likely: Some((2.0, 2.5)) });
         before["distances"][1]["points"][0]["rate"] = json!(2000.0);
         assert_eq!(compare(&before, &figures(500_000.0, 1.2)).len(), 3);
+    }
+
+    #[test]
+    fn what_differs_in_the_machines_of_two_runs_is_told() {
+        let machine = |checks: &[(&str, &str)]| {
+            let told = |(what, found): &(&str, &str)| json!({ "what": what, "found": found });
+            json!({ "machine": checks.iter().map(told).collect::<Vec<_>>() })
+        };
+        let before = machine(&[("processors", "2"), ("kernel", "6.8"), ("load", "0.1")]);
+        let now =
+            machine(&[("processor", "A"), ("processors", "2"), ("kernel", "6.9"), ("load", "1")]);
+        let own = |what, before: &str, now: &str| (what, before.to_owned(), now.to_owned());
+        assert_eq!(
+            differences(&before, &now),
+            [own("processor", "not told", "A"), own("kernel", "6.8", "6.9")]
+        );
+        assert_eq!(differences(&now, &now), []);
+        assert_eq!(differences(&json!({}), &json!({})), []);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{fs, io, path::Path, path::PathBuf};
 
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
-use ironbook_benches::distance::MeasureError;
+use ironbook_benches::distance::{FAR_CPU, MeasureError, NEAR_CPU};
 use ironbook_gateway::{
     clock::{Clock, SystemClock},
     stages::Pace,
@@ -51,7 +51,8 @@ use crate::{
 /// With --against the ratios to the floors are compared with those of an earlier run, up to the knee of both:
 /// behind it they tell how long a queue is. A change may be chance where what is likely in both overlaps,
 /// which five runs tell. The hour may be another where it does not: whoever compares two programs runs them in
-/// turn, more than once. --keep puts the figures where such runs are kept.
+/// turn, more than once. What is known to differ in the two machines is told. --keep puts the figures where such
+/// runs are kept.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Directory for the report; what an earlier run left there is replaced
@@ -127,7 +128,14 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let keep = arguments.keep.as_deref().map(|dir| history::place(dir, name, time_ns));
     let keep = keep.transpose().map_err(not_kept)?;
     let facts = Facts::read(&std::env::temp_dir())?;
-    let mut machine = Machine { checks: judge(&facts), time_ns, others: Vec::new() };
+    let mut checks = judge(&facts);
+    checks.push(Check {
+        what: "pinning",
+        found: format!("clients on processor {NEAR_CPU}, the core and the echo on {FAR_CPU}"),
+        verdict: Verdict::Good,
+        advice: "",
+    });
+    let mut machine = Machine { checks, time_ns, others: Vec::new() };
     if !arguments.json {
         machine.print();
     }
@@ -153,7 +161,11 @@ pub fn run(arguments: &Arguments) -> Outcome {
         let mut told = figures.clone();
         if let (Some(earlier), Some(changes)) = (&earlier, &changes) {
             let changes: Vec<_> = changes.iter().map(Change::to_json).collect();
-            told["against"] = json!({ "run": history::describe(earlier), "changes": changes });
+            let differs = |(what, before, now): (&str, String, String)| json!({ "what": what, "before": before, "now": now });
+            let machine = history::differences(earlier, &figures);
+            let machine: Vec<_> = machine.into_iter().map(differs).collect();
+            let run = history::describe(earlier);
+            told["against"] = json!({ "run": run, "machine": machine, "changes": changes });
         }
         say!("{told:#}");
     } else {
@@ -269,6 +281,9 @@ fn print_changes(earlier: &Value, now: &Value, changes: &[Change]) {
     let width = changes.iter().map(|change| change.what.len()).max().unwrap_or(0);
     say!("\nAgainst {}", history::describe(earlier));
     say!("    now {}; ratios to the floors of each", history::describe(now));
+    for (what, before, now) in history::differences(earlier, now) {
+        say!("    the machine differs: {what} {before} before, {now} now");
+    }
     say!("  {:width$}{:>10}{:>10}{:>9}", "", "before", "now", "change");
     for change in changes {
         let (before, now) = (change.before.median, change.now.median);
