@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use ironbook_benches::{
-    distance::{self, MeasureError},
+    distance::{self, Copies, FAR_MEMORY, MeasureError},
     flow::{Mix, Synthetic},
     load::{self, LoadOptions, Pace},
     open_loop, workload,
@@ -44,7 +44,7 @@ fn floors(runs: usize, rounds: u64) -> Result<(), MeasureError> {
         gaps.value_at_quantile(0.999),
         gaps.max()
     );
-    let copy = median(runs, || Ok(distance::copy(128, 4_000_000)))?;
+    let copy = median(runs, || Ok(Copies::new(128, FAR_MEMORY).ns(4_000_000)))?;
     println!("floor: copy of 128 bytes       {copy:>11.1} ns");
     let hop = median(runs, || Ok(distance::ring_hop(rounds)?.value_at_quantile(0.5) as f64))?;
     println!("floor: ring there and back     p50 {hop:>7.0} ns");

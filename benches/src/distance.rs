@@ -3,7 +3,7 @@
 //! | distance | what is inside | its floor |
 //! |---|---|---|
 //! | [`engine`] | commands applied, events built and dropped | |
-//! | [`pipeline`](crate::open_loop::pipeline) | ring, engine, journal: commands in at one thread, frames out at another | [`ring_hop`], [`copy`] |
+//! | [`pipeline`](crate::open_loop::pipeline) | ring, engine, journal: commands in at one thread, frames out at another | [`ring_hop`], [`Copies`] |
 //! | [`socket`] | FIX socket to FIX socket | [`echo`]: the same sizes, echoed without a thought |
 
 use std::{
@@ -87,15 +87,33 @@ pub fn prepared_engine(instruments: u32) -> (Engine, Sequencer) {
 
 /// Applies commands in this thread; returns the time and the number of events.
 pub fn engine(instruments: u32, commands: &[Command]) -> (Duration, u64) {
+    let mut time = Duration::ZERO;
+    let events = engine_in_turns(instruments, commands, commands.len(), |_, took| time += took);
+    (time, events)
+}
+
+/// Applies commands in this thread, so many in a turn; returns the number of events. `each` hears how many commands a
+/// turn had, and how long they took, and may measure something else before the next.
+pub fn engine_in_turns(
+    instruments: u32,
+    commands: &[Command],
+    turn: usize,
+    mut each: impl FnMut(usize, Duration),
+) -> u64 {
     let (mut engine, mut sequencer) = prepared_engine(instruments);
     let mut sink = CountingSink::default();
-    let start = Instant::now();
-    for (number, command) in commands.iter().enumerate() {
-        engine.look_ahead(|ahead| commands.get(number + ahead));
-        let stamp = sequencer.stamp(Timestamp(number as u64));
-        sequencer.resume_at(engine.apply(stamp, command, &mut sink));
+    let mut number = 0;
+    for part in commands.chunks(turn.max(1)) {
+        let start = Instant::now();
+        for command in part {
+            engine.look_ahead(|ahead| commands.get(number + ahead));
+            let stamp = sequencer.stamp(Timestamp(number as u64));
+            sequencer.resume_at(engine.apply(stamp, command, &mut sink));
+            number += 1;
+        }
+        each(part.len(), start.elapsed());
     }
-    (start.elapsed(), sink.events)
+    sink.events
 }
 
 /// Longest wait for segments to be made ready.
@@ -176,21 +194,43 @@ fn spin_receive<T: Default>(from: &crossbeam_channel::Receiver<T>) -> T {
     }
 }
 
-/// Nanoseconds to copy `bytes` bytes into memory that was written before: the floor of an append.
-pub fn copy(bytes: usize, rounds: usize) -> f64 {
-    let source = vec![7_u8; bytes];
-    let mut target = vec![1_u8; 64 << 20];
-    let start = Instant::now();
-    let mut at = 0;
-    for _ in 0..rounds {
-        target[at..at + bytes].copy_from_slice(std::hint::black_box(&source));
-        at += bytes;
-        if at + bytes > target.len() {
-            at = 0;
-        }
+/// Memory that a processor's own caches don't hold, for [`Copies`].
+pub const FAR_MEMORY: usize = 64 << 20;
+/// Memory that they hold.
+pub const NEAR_MEMORY: usize = 1 << 20;
+
+/// Copies of so many bytes into memory that was written before, one behind the other: the floor of an append.
+pub struct Copies {
+    source: Vec<u8>,
+    target: Vec<u8>,
+    at: usize,
+}
+
+impl Copies {
+    /// Of so many bytes each, through so much memory again and again.
+    ///
+    /// # Panics
+    /// When a copy has no bytes, or more than the memory.
+    pub fn new(bytes: usize, memory: usize) -> Self {
+        assert!((1..=memory).contains(&bytes), "copies of {bytes} bytes in {memory}");
+        Self { source: vec![7; bytes], target: vec![1; memory], at: 0 }
     }
-    std::hint::black_box(&target);
-    start.elapsed().as_nanos() as f64 / rounds as f64
+
+    /// Nanoseconds that a copy takes, of so many.
+    pub fn ns(&mut self, rounds: usize) -> f64 {
+        let bytes = self.source.len();
+        let start = Instant::now();
+        for _ in 0..rounds {
+            let place = &mut self.target[self.at..self.at + bytes];
+            place.copy_from_slice(std::hint::black_box(&self.source));
+            std::hint::black_box(&self.target);
+            self.at += bytes;
+            if self.at + bytes > self.target.len() {
+                self.at = 0;
+            }
+        }
+        start.elapsed().as_nanos() as f64 / rounds as f64
+    }
 }
 
 /// Nanoseconds between two looks at the clock in a loop that does nothing else: what the machine

@@ -7,9 +7,9 @@ use std::{
     path::Path,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -19,7 +19,7 @@ use ironbook_gateway::{
     agent::Agent,
     clock::SystemClock,
     core::CoreAgent,
-    ring::{Input, ring},
+    ring::{Input, InputSender, ring},
 };
 use ironbook_journal::Options;
 
@@ -139,74 +139,157 @@ pub fn pipeline(
     options: Options,
     rate: f64,
 ) -> Result<OpenLoop, MeasureError> {
-    let (journal, _) = ready_journal(dir, options)?;
-    let (mut inputs, outputs) = ring(4_096);
-    let engine = Engine::new(EngineLimits::default());
-    let mut core = CoreAgent::new(outputs, Sequencer::default(), engine, journal, SystemClock);
-    core.touch_memory();
-    for command in preparation(instruments) {
-        core.apply_now(command);
-    }
-    let count = commands.len() as u64;
-    let begun = Arc::new(OnceLock::<Schedule>::new());
-    let is_awake = Arc::new(AtomicBool::new(false));
-    let (core_begun, core_is_awake) = (begun.clone(), is_awake.clone());
-    let core = thread::Builder::new().name("core".to_owned()).spawn(move || {
-        pin(FAR_CPU);
-        let (mut idle, mut since) = (0_u64, Instant::now());
-        let mut latency = latency_histogram();
-        core_is_awake.store(true, Ordering::Release);
-        let schedule = loop {
-            match core_begun.get() {
-                Some(schedule) => break *schedule,
-                None => std::hint::spin_loop(),
-            }
-        };
-        let mut taken = 0;
-        while taken < count {
-            let done = core.do_work() as u64;
-            if done == 0 {
-                std::hint::spin_loop();
-                idle += 1;
-                if idle == STEPS_PER_LOOK {
-                    since = Instant::now();
-                } else if idle.is_multiple_of(STEPS_PER_LOOK) && since.elapsed() > STALL_MAX {
-                    return Err(io::Error::other("the core stands still: is the disk full?"));
-                }
-                continue;
-            }
-            idle = 0;
-            if schedule.is_paced() {
-                let now = schedule.now_ns();
-                let all = taken..taken + done;
-                all.for_each(|request| schedule.record(&mut latency, request, now));
-            }
-            taken += done;
-        }
-        let duration = schedule.start.elapsed();
-        drop(core.into_journal());
-        Ok(OpenLoop { done: count, latency, duration })
-    })?;
-    // It has a processor of its own, which may have to wake up.
-    while !is_awake.load(Ordering::Acquire) && !core.is_finished() {
-        std::hint::spin_loop();
-    }
-    let schedule = *begun.get_or_init(|| Schedule::per_second(rate));
+    let mut core = Core::start(instruments, commands.len() as u64, dir, options)?;
+    let schedule = core.begin(rate);
     for (number, command) in (0..).zip(commands) {
         if schedule.is_paced() && schedule.now_ns() < schedule.due_ns(number) {
-            inputs.flush();
+            core.inputs.flush();
             schedule.wait(number);
         }
+        core.push(command);
+    }
+    core.inputs.flush();
+    core.end()
+}
+
+/// As [`pipeline`] at full speed, so many commands in a turn. `each` hears how many commands a turn had, and how long
+/// it was until the last one's events were published, and may measure something else before the next.
+///
+/// # Errors
+/// When the journal can't be opened in `dir`.
+pub fn pipeline_in_turns(
+    instruments: u32,
+    commands: Vec<Command>,
+    dir: &Path,
+    options: Options,
+    turn: usize,
+    mut each: impl FnMut(usize, Duration),
+) -> Result<(), MeasureError> {
+    let mut core = Core::start(instruments, commands.len() as u64, dir, options)?;
+    core.begin(f64::INFINITY);
+    let mut commands = commands.into_iter();
+    let mut pushed = 0;
+    while commands.len() > 0 {
+        let part = commands.by_ref().take(turn.max(1));
+        let (before, begun) = (pushed, Instant::now());
+        for command in part {
+            core.push(command);
+            pushed += 1;
+        }
+        core.inputs.flush();
+        while core.taken.load(Ordering::Acquire) < pushed && !core.thread.is_finished() {
+            std::hint::spin_loop();
+        }
+        each((pushed - before) as usize, begun.elapsed());
+    }
+    core.end()?;
+    Ok(())
+}
+
+/// A core that journals what it takes, on a thread of the far processor, until it has taken all.
+struct Core {
+    inputs: InputSender,
+    begun: Arc<OnceLock<Schedule>>,
+    /// Commands whose events are published.
+    taken: Arc<AtomicU64>,
+    thread: JoinHandle<io::Result<OpenLoop>>,
+}
+
+impl Core {
+    /// Comes back when the journal's segments are ready and the thread is awake.
+    fn start(
+        instruments: u32,
+        count: u64,
+        dir: &Path,
+        options: Options,
+    ) -> Result<Self, MeasureError> {
+        let (journal, _) = ready_journal(dir, options)?;
+        let (inputs, outputs) = ring(4_096);
+        let engine = Engine::new(EngineLimits::default());
+        let mut core = CoreAgent::new(outputs, Sequencer::default(), engine, journal, SystemClock);
+        core.touch_memory();
+        for command in preparation(instruments) {
+            core.apply_now(command);
+        }
+        let begun = Arc::new(OnceLock::new());
+        let (is_awake, taken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let run = {
+            let (begun, is_awake, taken) = (begun.clone(), is_awake.clone(), taken.clone());
+            move || take_all(core, count, &begun, &is_awake, &taken)
+        };
+        let thread = thread::Builder::new().name("core".to_owned()).spawn(run)?;
+        // It has a processor of its own, which may have to wake up.
+        while !is_awake.load(Ordering::Acquire) && !thread.is_finished() {
+            std::hint::spin_loop();
+        }
+        Ok(Self { inputs, begun, taken, thread })
+    }
+
+    /// Requests are due from now on.
+    fn begin(&self, rate: f64) -> Schedule {
+        *self.begun.get_or_init(|| Schedule::per_second(rate))
+    }
+
+    /// Waits for room, unless the core has gone.
+    #[inline]
+    fn push(&mut self, command: Command) {
         let mut input = Input::Command(command);
-        while let Err(back) = inputs.try_push(input)
-            && !core.is_finished()
+        while let Err(back) = self.inputs.try_push(input)
+            && !self.thread.is_finished()
         {
             input = back;
             std::hint::spin_loop();
         }
     }
-    inputs.flush();
-    Ok(core.join().map_err(|_| io::Error::other("the core panicked"))??)
+
+    fn end(self) -> Result<OpenLoop, MeasureError> {
+        Ok(self.thread.join().map_err(|_| io::Error::other("the core panicked"))??)
+    }
+}
+
+/// What the thread of a [`Core`] does.
+fn take_all(
+    mut core: CoreAgent<SystemClock>,
+    count: u64,
+    begun: &OnceLock<Schedule>,
+    is_awake: &AtomicBool,
+    all_taken: &AtomicU64,
+) -> io::Result<OpenLoop> {
+    pin(FAR_CPU);
+    let (mut idle, mut since) = (0_u64, Instant::now());
+    let mut latency = latency_histogram();
+    is_awake.store(true, Ordering::Release);
+    let schedule = loop {
+        match begun.get() {
+            Some(schedule) => break *schedule,
+            None => std::hint::spin_loop(),
+        }
+    };
+    let mut taken = 0;
+    while taken < count {
+        let done = core.do_work() as u64;
+        if done == 0 {
+            std::hint::spin_loop();
+            idle += 1;
+            if idle == STEPS_PER_LOOK {
+                since = Instant::now();
+            } else if idle.is_multiple_of(STEPS_PER_LOOK) && since.elapsed() > STALL_MAX {
+                return Err(io::Error::other("the core stands still: is the disk full?"));
+            }
+            continue;
+        }
+        idle = 0;
+        if schedule.is_paced() {
+            let now = schedule.now_ns();
+            let all = taken..taken + done;
+            all.for_each(|request| schedule.record(&mut latency, request, now));
+        }
+        taken += done;
+        all_taken.store(taken, Ordering::Release);
+    }
+    let duration = schedule.start.elapsed();
+    drop(core.into_journal());
+    Ok(OpenLoop { done: count, latency, duration })
 }
 
 /// Requests and reports of the workload's sizes over loopback TCP, echoed without a thought, both

@@ -10,7 +10,7 @@ use std::{
 use ironbook_benches::{
     book::{self, Desk, SHAPES, SlotArray, SlotIndex, Slots, TradeHash},
     crowd::{self, Crowd},
-    distance,
+    distance::{self, Copies, NEAR_MEMORY},
     flow::{FlowEvent, Mix, Synthetic},
     load::{self, Load, LoadError, LoadOptions, Pace},
     open_loop,
@@ -48,6 +48,13 @@ fn engine() {
     assert!(events >= 2_000, "each command has an event: {events}");
     assert_eq!(distance::engine(3, &commands).1, events, "the same commands, the same events");
     assert_eq!(distance::engine(3, &[]).1, 0);
+    let (mut turns, mut time) = (Vec::new(), Duration::ZERO);
+    let in_turns = distance::engine_in_turns(3, &commands, 900, |count, took| {
+        turns.push(count);
+        time += took;
+    });
+    assert_eq!((in_turns, &turns[..]), (events, &[900, 900, 200][..]));
+    assert!(time > Duration::ZERO);
     let paced = open_loop::engine(3, &commands, 1e6);
     assert_eq!((paced.done, paced.latency.len()), (2_000, 2_000));
     assert!(paced.duration.as_micros() >= 1_999 && paced.rate() > 0.0, "not before they are due");
@@ -67,6 +74,22 @@ fn pipeline_leaves_a_journal_that_replays() {
 }
 
 #[test]
+fn pipeline_in_turns_does_the_same() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let commands = workload::commands(1, 3, 2_000);
+    let whole = open_loop::pipeline(3, commands.clone(), dirs[0].path(), options(), f64::INFINITY);
+    assert_eq!(whole.expect("a measurement").done, 2_000);
+    let mut turns = Vec::new();
+    let each = |count, took: Duration| turns.push((count, took > Duration::ZERO));
+    open_loop::pipeline_in_turns(3, commands, dirs[1].path(), options(), 900, each).unwrap();
+    assert_eq!(turns, [(900, true), (900, true), (200, true)]);
+    let [whole, in_turns] = dirs.map(|dir| replay(dir.path()));
+    assert_eq!(in_turns.counts, whole.counts);
+    let state = |replayed: Replayed| replayed.engine.expect("all is applied").state_hash();
+    assert_eq!(state(in_turns), state(whole));
+}
+
+#[test]
 fn floors() {
     assert_eq!(distance::ring_hop(200).expect("a measurement").len(), 200);
     assert_eq!(distance::echo(200).expect("a measurement").len(), 200);
@@ -76,8 +99,10 @@ fn floors() {
     paced.add(&warm);
     assert_eq!((paced.done, paced.latency.len()), (300, 270));
     assert!(paced.duration > warm.duration);
-    let ns = distance::copy(250, 1_000);
-    assert!(ns.is_finite() && ns >= 0.0);
+    let mut copies = Copies::new(250, NEAR_MEMORY);
+    // More than once through the memory.
+    let ns = [1_000, 10_000].map(|rounds| copies.ns(rounds));
+    assert!(ns.iter().all(|ns| ns.is_finite() && *ns >= 0.0));
     assert!(!distance::noise(Duration::from_millis(5)).is_empty());
     let rounds = distance::pages_in_use(Duration::from_millis(5));
     assert!((1..=50).contains(&rounds.len()), "one every 0.1 ms: {}", rounds.len());

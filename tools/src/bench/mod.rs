@@ -227,7 +227,8 @@ fn print(suite: &Suite) {
         grouped(noise(0.999)),
         grouped(floors.noise.max())
     );
-    say!("  copy of 128 bytes  {:.1} ns", median(&floors.copy_ns));
+    let (far, near) = (median(&floors.copy_ns), median(&floors.near_copy_ns));
+    say!("  copy of 128 bytes  {far:.1} ns; near, within a cache, {near:.1} ns");
     let hop = |quantile| floors.hop.value_at_quantile(quantile);
     say!("  ring, both ways    p50 {} ns, p99 {} ns", grouped(hop(0.5)), grouped(hop(0.99)));
     say!("  echo, full speed   {} requests/s", grouped(median(&floors.echo) as u64));
@@ -381,6 +382,7 @@ fn figures(suite: &Suite, effort: &Effort, machine: &Machine) -> Value {
             "noise_ns": quantiles(|at| of(&floors.noise, at)),
             "noise_max_ns": floors.noise.max(),
             "copy_ns": median(&floors.copy_ns),
+            "near_copy_ns": median(&floors.near_copy_ns),
             "ring_ns": quantiles(|at| of(&floors.hop, at)),
             "echo_per_second": median(&floors.echo),
         },

@@ -165,8 +165,9 @@ fn floor_table(out: &mut String, suite: &Suite) {
     }
     let _ = writeln!(
         out,
-        "</table><p>Copy of 128 bytes {:.1} ns; echo at full speed {} requests/s.</p>",
+        "</table><p>Copy of 128 bytes {:.1} ns; near, within a cache, {:.1} ns; echo at full speed {} requests/s.</p>",
         median(&floors.copy_ns),
+        median(&floors.near_copy_ns),
         grouped(median(&floors.echo) as u64)
     );
 }

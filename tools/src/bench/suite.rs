@@ -3,12 +3,13 @@
 
 use hdrhistogram::Histogram;
 use ironbook_benches::{
-    distance::{self, MeasureError},
+    distance::{self, Copies, FAR_MEMORY, MeasureError, NEAR_MEMORY},
     flow::{FlowEvent, Mix, Synthetic},
     load::{self, Load, LoadOptions, Pace, SLICE_NS, latency_histogram},
     open_loop::{self, OpenLoop},
     workload,
 };
+use ironbook_engine::Command;
 use ironbook_gateway::{
     config::Config,
     follower,
@@ -61,6 +62,10 @@ const _: () = assert!(SLICE_SECONDS * 1e3 >= 10.0 * follower::INTERVAL.as_millis
 const FULL_SPEED_SLICES: usize = 10;
 /// Share of each part of a paced run that is not recorded: the caches hold what the other left.
 const WARM_UP: f64 = 0.1;
+/// Commands in a turn of the engine, alone or with ring and journal, at full speed: for 10 to 20 ms.
+const TURN_COMMANDS: usize = 100_000;
+/// Copies in between, for some tenths of a millisecond.
+const TURN_COPIES: usize = 100_000;
 /// Bytes of the frame whose copy is a floor.
 const FRAME_BYTES: usize = 128;
 /// Segments that hold a whole run, so that none is made meanwhile.
@@ -114,8 +119,8 @@ pub struct Distance {
     pub name: &'static str,
     /// Full speed of each run.
     pub full_speed: Vec<f64>,
-    /// How many times the floor's time a request takes at full speed, in each run: a copy of a frame's for what is
-    /// within the process, an echo's for FIX.
+    /// How many times the floor's time a request takes at full speed, in each run: a [near](Floors::near_copy_ns) copy's
+    /// for what is within the process, an echo's for FIX.
     pub full_speed_ratios: Ratios,
     /// Where the time went at full speed, for FIX.
     pub stages: Stages,
@@ -128,8 +133,10 @@ pub struct Distance {
 pub struct Floors {
     /// Gaps of an empty loop, ns.
     pub noise: Histogram<u64>,
-    /// Copy of a frame, ns, of each run.
+    /// Copy of a frame through memory that no processor's own cache holds, ns, of each run.
     pub copy_ns: Vec<f64>,
+    /// The same within a cache, between the turns of each run: it stays the same for longer, as hosts move memory about.
+    pub near_copy_ns: Vec<f64>,
     /// A ring there and back, ns.
     pub hop: Histogram<u64>,
     /// Full speed of the echo, a second, of each run.
@@ -158,15 +165,19 @@ pub fn measure(effort: &Effort, mut tell: impl FnMut(&str)) -> Result<Suite, Mea
         Distance::new("FIX socket to FIX socket"),
     ];
     let commands = workload::commands(SEED, 1, effort.commands);
+    let mut copies = Copies::new(FRAME_BYTES, NEAR_MEMORY);
     for run in 1..=effort.runs {
         tell(&format!("full speed, run {run} of {}", effort.runs));
         let [engine, pipelines, sockets] = &mut distances;
-        let copy_ns = floors.copy(effort);
-        let (time, _) = distance::engine(1, &commands);
-        engine.add_beside_copy(commands.len() as f64 / time.as_secs_f64(), copy_ns);
-        let half = commands[..commands.len() / 2].to_vec();
-        let copy_ns = floors.copy(effort);
-        pipelines.add_beside_copy(pipeline(half, f64::INFINITY)?.rate(), copy_ns);
+        floors.copy_ns.push(Copies::new(FRAME_BYTES, FAR_MEMORY).ns(effort.commands));
+        let mut beside = BesideCopies::new(&mut copies);
+        distance::engine_in_turns(1, &commands, TURN_COMMANDS, |count, time| {
+            beside.add(count, time)
+        });
+        engine.add_beside_copies(beside, &mut floors);
+        let mut beside = BesideCopies::new(&mut copies);
+        pipeline_in_turns(commands[..commands.len() / 2].to_vec(), &mut beside)?;
+        pipelines.add_beside_copies(beside, &mut floors);
         floors.echo.push(full_speed_beside_echo(sockets, effort.commands / 2)?);
         add_stages(Pace::Unlimited, effort.commands / 2, &mut sockets.stages)?;
     }
@@ -205,27 +216,57 @@ fn floors(effort: &Effort) -> Result<Floors, MeasureError> {
     let noise = distance::noise(Duration::from_secs_f64(effort.seconds));
     let rounds = (effort.seconds * 200_000.0) as u64;
     let hop = distance::ring_hop(rounds.max(1))?;
-    Ok(Floors { noise, copy_ns: Vec::new(), hop, echo: Vec::new() })
+    Ok(Floors { noise, copy_ns: Vec::new(), near_copy_ns: Vec::new(), hop, echo: Vec::new() })
 }
 
-impl Floors {
-    /// Measures a copy, ns.
-    fn copy(&mut self, effort: &Effort) -> f64 {
-        let copy_ns = distance::copy(FRAME_BYTES, effort.commands);
+/// A run at full speed in turns, with copies between them.
+struct BesideCopies<'a> {
+    copies: &'a mut Copies,
+    /// Of each turn, ns.
+    copy_ns: Vec<f64>,
+    /// How many times a copy's time a command took, in each turn.
+    ratios: Vec<f64>,
+    done: usize,
+    time: Duration,
+}
+
+impl<'a> BesideCopies<'a> {
+    fn new(copies: &'a mut Copies) -> Self {
+        Self { copies, copy_ns: Vec::new(), ratios: Vec::new(), done: 0, time: Duration::ZERO }
+    }
+
+    /// Adds a turn, and makes the copies behind it.
+    fn add(&mut self, count: usize, time: Duration) {
+        let copy_ns = self.copies.ns(TURN_COPIES);
         self.copy_ns.push(copy_ns);
-        copy_ns
+        self.ratios.push(time.as_nanos() as f64 / count as f64 / copy_ns);
+        self.done += count;
+        self.time += time;
     }
 }
 
-fn pipeline(commands: Vec<ironbook_engine::Command>, rate: f64) -> Result<OpenLoop, MeasureError> {
-    let dir = tempfile::tempdir()?;
-    let options = Options {
+/// The journal of a pipeline.
+fn journal_options() -> Options {
+    Options {
         segment_bytes: SEGMENT_BYTES,
         prepared_ahead: 1,
         sync_interval: Duration::from_secs(1),
         ..Options::default()
-    };
-    open_loop::pipeline(1, commands, dir.path(), options, rate)
+    }
+}
+
+fn pipeline(commands: Vec<Command>, rate: f64) -> Result<OpenLoop, MeasureError> {
+    let dir = tempfile::tempdir()?;
+    open_loop::pipeline(1, commands, dir.path(), journal_options(), rate)
+}
+
+fn pipeline_in_turns(
+    commands: Vec<Command>,
+    beside: &mut BesideCopies<'_>,
+) -> Result<(), MeasureError> {
+    let (dir, options) = (tempfile::tempdir()?, journal_options());
+    let each = |count, time| beside.add(count, time);
+    open_loop::pipeline_in_turns(1, commands, dir.path(), options, TURN_COMMANDS, each)
 }
 
 fn options(venue: &Venue, pace: Pace) -> LoadOptions {
@@ -355,10 +396,11 @@ impl Distance {
         }
     }
 
-    /// Adds a full speed that was measured beside a copy.
-    fn add_beside_copy(&mut self, per_second: f64, copy_ns: f64) {
-        self.full_speed.push(per_second);
-        self.full_speed_ratios.add(1e9 / per_second / copy_ns);
+    /// Adds a run at full speed.
+    fn add_beside_copies(&mut self, run: BesideCopies<'_>, floors: &mut Floors) {
+        self.full_speed.push(run.done as f64 / run.time.as_secs_f64().max(f64::EPSILON));
+        self.full_speed_ratios.add_median(&run.ratios);
+        floors.near_copy_ns.push(median(&run.copy_ns));
     }
 
     /// Chooses the rates: shares of the full speed, and those of them that are given and below it.
@@ -394,7 +436,7 @@ impl Distance {
         let floor = if self.points.iter().any(|point| !point.floors.is_empty()) {
             "an echo's"
         } else {
-            "a copy's"
+            "a near copy's"
         };
         let times = cell(self.full_speed_ratios.median());
         let likely = range_cell(self.full_speed_ratios.likely());
