@@ -63,6 +63,10 @@ struct Beside {
     last_page: Mutex<MmapMut>,
 }
 
+/// Synced at a time where a map is synced: what the system takes to write it, 0.1 ms, whoever shares the processor waits
+/// for.
+const SYNCED_BYTES: usize = 1024 * 1024;
+
 /// Takes the kernel's part for a map of [`Memory`].
 pub(crate) trait SimulatedPages: Send + Sync {
     /// The pages from byte `from` to byte `to` are made present, writable and dirty.
@@ -78,7 +82,11 @@ pub(crate) trait SimulatedPages: Send + Sync {
 impl Map {
     pub(crate) fn writable(file: &File, len: usize) -> io::Result<Map> {
         check_len(file.metadata()?.len(), len)?;
-        Ok(Map::of_file(MmapOptions::new().len(len).map_raw(file)?, true))
+        let raw = MmapOptions::new().len(len).map_raw(file)?;
+        // Else the system reads ahead when a part is populated, up to megabytes of zeros (`read_ahead_kb`), and whoever
+        // shares the processor waits for all of them.
+        let _ = raw.advise(Advice::Random);
+        Ok(Map::of_file(raw, true))
     }
 
     pub(crate) fn read_only(file: &File, len: usize) -> io::Result<Map> {
@@ -218,7 +226,13 @@ impl Map {
         assert!(from <= to && to <= self.len);
         match &self.backing {
             Backing::File(raw) => {
-                self.let_go(raw, from, to);
+                let mut part = from;
+                while to - part > SYNCED_BYTES {
+                    self.let_go(raw, part, part + SYNCED_BYTES);
+                    raw.flush_range(part, SYNCED_BYTES)?;
+                    part += SYNCED_BYTES;
+                }
+                self.let_go(raw, part, to);
                 raw.flush_range(0, to)
             }
             Backing::Simulated { pages, .. } => pages.sync(to),

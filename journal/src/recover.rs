@@ -1,6 +1,7 @@
 //! Brings a directory to a state from which a writer can go on.
 
 use std::io;
+use std::time::Duration;
 
 use crate::checking::Checking;
 use crate::epoch;
@@ -366,7 +367,8 @@ fn all_zero(storage: &dyn Storage, segments: &[u64]) -> Result<bool, OpenError> 
 /// A new journal, with two segments, so that a disk too small is found now.
 fn create(storage: &dyn Storage, segment_bytes: u64, blocks: Blocks) -> Result<State, OpenError> {
     for index in 0..2 {
-        if let Err(source) = segment::create(storage, index, segment_bytes, blocks) {
+        if let Err(source) = segment::create(storage, index, segment_bytes, blocks, Duration::ZERO)
+        {
             remove_all(storage, &(0..index).collect::<Vec<_>>())?;
             return Err(create_error(storage, 2 * segment_bytes, source));
         }

@@ -18,6 +18,7 @@
 //! again, and the list made for what is left.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use zerocopy::IntoBytes;
 
@@ -570,10 +571,14 @@ impl Place {
                 mark_cut(storage, segment, offset)?;
                 zero_from(storage, segment, offset, self.segment_bytes)
             }
-            Step::Create { segment } => {
-                segment::create(storage, segment, self.segment_bytes, Blocks::Written)
-                    .map_err(OpenError::io("make", segment::path(storage, segment)))
-            }
+            Step::Create { segment } => segment::create(
+                storage,
+                segment,
+                self.segment_bytes,
+                Blocks::Written,
+                Duration::ZERO,
+            )
+            .map_err(OpenError::io("make", segment::path(storage, segment))),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::error::OpenError;
 use crate::format::{
@@ -84,15 +85,16 @@ fn index_of(name: &str) -> Option<u64> {
 }
 
 /// Creates segment `index` full of zeros, with its blocks on the disk and its name in the
-/// directory before it returns.
+/// directory before it returns; `pause` as in [`Storage::create_zeros`].
 pub(crate) fn create(
     storage: &dyn Storage,
     index: u64,
     segment_bytes: u64,
     blocks: Blocks,
+    pause: Duration,
 ) -> io::Result<()> {
     create_whole(storage, &name(index), |temporary| {
-        storage.create_zeros(temporary, segment_bytes, blocks)
+        storage.create_zeros(temporary, segment_bytes, blocks, pause)
     })
 }
 

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -281,7 +282,7 @@ impl Storage for SimulatedStorage {
         self.create_file(name, bytes.len() as u64, bytes)
     }
 
-    fn create_zeros(&self, name: &str, len: u64, _blocks: Blocks) -> io::Result<()> {
+    fn create_zeros(&self, name: &str, len: u64, _: Blocks, _: Duration) -> io::Result<()> {
         self.create_file(name, len, &[])
     }
 
