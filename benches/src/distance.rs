@@ -196,8 +196,8 @@ fn spin_receive<T: Default>(from: &crossbeam_channel::Receiver<T>) -> T {
 
 /// Memory that a processor's own caches don't hold, for [`Copies`].
 pub const FAR_MEMORY: usize = 64 << 20;
-/// Memory that they hold.
-pub const NEAR_MEMORY: usize = 1 << 20;
+/// Memory that they hold wherever its pages are: of a megabyte a second-level cache loses some, or all where it is smaller.
+pub const NEAR_MEMORY: usize = 128 << 10;
 
 /// Copies of so many bytes into memory that was written before, one behind the other: the floor of an append.
 pub struct Copies {
