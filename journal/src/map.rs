@@ -228,9 +228,11 @@ impl Map {
             Backing::File(raw) => {
                 let mut part = from;
                 while to - part > SYNCED_BYTES {
-                    self.let_go(raw, part, part + SYNCED_BYTES);
-                    raw.flush_range(part, SYNCED_BYTES)?;
-                    part += SYNCED_BYTES;
+                    // The page in which a part ends would stay in the table.
+                    let end = (part + SYNCED_BYTES) / PAGE_BYTES * PAGE_BYTES;
+                    self.let_go(raw, part, end);
+                    raw.flush_range(part, end - part)?;
+                    part = end;
                 }
                 self.let_go(raw, part, to);
                 raw.flush_range(0, to)
@@ -453,9 +455,23 @@ mod tests {
         u64::from_le_bytes(entry) >> 63 == 1
     }
 
+    /// A part that is populated would bring as much of the rest as the system reads ahead.
+    #[test]
+    fn the_writer_s_map_is_read_at_random() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(4 * PAGE_BYTES as u64).unwrap();
+        let map = Map::writable(&file, 4 * PAGE_BYTES).unwrap();
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let of_it = format!("{:x}-", map.base.addr());
+        let mut lines = maps.lines().skip_while(|line| !line.starts_with(&of_it));
+        let flags = lines.find_map(|line| line.strip_prefix("VmFlags:")).unwrap();
+        assert!(flags.split(' ').any(|flag| flag == "rr"), "{flags}");
+    }
+
     #[test]
     fn a_sync_lets_go_of_what_it_writes_but_not_of_the_writer_s_pages() {
-        const PAGES: usize = 32;
+        // More than are synced at a time, twice.
+        const PAGES: usize = 600;
         let file = tempfile::tempfile().unwrap();
         file.set_len((PAGES * PAGE_BYTES) as u64).unwrap();
         let map = Map::writable(&file, PAGES * PAGE_BYTES).unwrap();
@@ -467,7 +483,8 @@ mod tests {
         let table = || (0..PAGES).map(|page| is_mapped(&map, page)).collect::<Vec<_>>();
         assert_eq!(table(), [true; PAGES]);
         // Synced to the middle of a page, and from the middle of one on.
-        for (from, to) in [(0, 10 * PAGE_BYTES + 8), (10 * PAGE_BYTES + 8, 20 * PAGE_BYTES)] {
+        const { assert!(280 * PAGE_BYTES > SYNCED_BYTES) };
+        for (from, to) in [(0, 300 * PAGE_BYTES + 8), (300 * PAGE_BYTES + 8, 580 * PAGE_BYTES)] {
             map.sync(from, to).unwrap();
             let (first, behind) = (from.div_ceil(PAGE_BYTES).max(1), to / PAGE_BYTES);
             let gone = |page: &usize| (first..behind).contains(page);

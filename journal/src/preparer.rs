@@ -32,9 +32,8 @@ const UNDURABLE_SEGMENTS_MAX: u64 = 4;
 const POPULATED_BYTES: usize = 64 * 1024;
 /// Between two steps of a segment that has time: ready in some seconds.
 const PART_PAUSE: Duration = Duration::from_millis(5);
-/// Between two steps of one that is behind its pace: 200 MB/s, a third of the processor, and half of that while its zeros
-/// are written. Whoever shares it is kept off it
-/// for a step, and not for as long as the system lets a thread run that does not pause: 20 ms.
+/// Between two steps of one that is behind its pace, which is 200 MB/s and a third of the processor: whoever shares that is
+/// kept off it for a step, and not for as long as the system lets a thread run that does not pause, 20 ms.
 const PART_PAUSE_BEHIND: Duration = Duration::from_micros(200);
 /// A segment is behind where less of it is present than this times what the writer has used of its own: it is ready by
 /// the time the writer is half through, and there is another before that.
@@ -171,7 +170,7 @@ impl Preparer {
             Ok(len) if len == segment_bytes => storage.sync_dir()?,
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {
-                // The blocks are written as they are made present: in parts.
+                // Where blocks are written, it is in parts, too.
                 let (blocks, pause) = (self.shared.placement.blocks(), self.part_pause());
                 let pause = pause.min(PART_PAUSE_BEHIND);
                 segment::create(storage, index, segment_bytes, blocks, pause)?;
