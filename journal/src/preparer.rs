@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::format::Position;
 use crate::map::Map;
@@ -32,9 +32,12 @@ const UNDURABLE_SEGMENTS_MAX: u64 = 4;
 const POPULATED_BYTES: usize = 64 * 1024;
 /// Between two steps of a segment that has time: ready in some seconds.
 const PART_PAUSE: Duration = Duration::from_millis(5);
-/// Between two steps of one that is behind its pace, which is 200 MB/s and a third of the processor: whoever shares that is
-/// kept off it for a step, and not for as long as the system lets a thread run that does not pause, 20 ms.
+/// Between two steps of one that is behind its pace, at least: whoever shares the processor is kept off it for a step, and
+/// not for as long as the system lets a thread run that does not pause, 20 ms.
 const PART_PAUSE_BEHIND: Duration = Duration::from_micros(200);
+/// Where a step that may wait took longer than usual, as on a host whose pages are dear, the thread rests for so many times
+/// that before the next, up to [`PART_PAUSE`]: it takes a third of the processor at the most.
+const REST: u32 = 2;
 /// A segment is behind where less of it is present than this times what the writer has used of its own: it is ready by
 /// the time the writer is half through, and there is another before that.
 const PACE: u64 = 2;
@@ -42,10 +45,14 @@ const RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) fn start(mut preparer: Preparer) -> io::Result<JoinHandle<()>> {
     let run = move || {
+        let mut begun = Instant::now();
         while let Some(pause) = preparer.step() {
             if !pause.is_zero() {
-                thread::park_timeout(pause);
+                thread::park_timeout(
+                    pause.max(begun.elapsed().saturating_mul(REST).min(PART_PAUSE)),
+                );
             }
+            begun = Instant::now();
         }
     };
     thread::Builder::new().name("journal-prepare".into()).spawn(run)
