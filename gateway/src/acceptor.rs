@@ -205,7 +205,7 @@ enum Hold {
 pub(crate) const LOOK_NS: u64 = 1_000_000;
 
 /// Longest wait for clients when the venue stops, less than an agent is given to finish.
-const CLOSING_NS_MAX: u64 = 3_000_000_000;
+pub(crate) const CLOSING_NS_MAX: u64 = 3_000_000_000;
 
 /// Messages that one connection may have handled in one turn, so that all are served alike.
 const MESSAGES_PER_TURN: usize = 64;

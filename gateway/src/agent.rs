@@ -92,7 +92,7 @@ const PARK_WOKEN_MAX: Duration = Duration::from_millis(50);
 const TURNS_PER_CLOCK: u32 = 64;
 
 /// Times an agent is asked to finish, a millisecond apart, before its thread ends anyway.
-const CLOSE_TURNS_MAX: u32 = 5_000;
+pub(crate) const CLOSE_TURNS_MAX: u32 = 5_000;
 
 impl IdleStrategy {
     /// As configured.

@@ -221,7 +221,8 @@ impl<C: Clock> Agent for CoreAgent<C> {
 
     fn close(&mut self) -> bool {
         let is_done = self.waiting.is_empty() && self.inputs.is_empty();
-        is_done || self.journal.taken_over().is_some() || self.journal.waits_in_vain()
+        let is_in_vain = self.journal.waits_in_vain() && !self.journal.has_room(ROOM);
+        is_done || is_in_vain || self.journal.taken_over().is_some()
     }
 }
 

@@ -27,7 +27,10 @@ use ironbook_journal::{
 use thiserror::Error;
 
 use crate::{
-    agent::{Agent, AgentThread, Composed, IdleStrategy, keep_off, spawn, spawn_lowest},
+    acceptor::CLOSING_NS_MAX,
+    agent::{
+        Agent, AgentThread, CLOSE_TURNS_MAX, Composed, IdleStrategy, keep_off, spawn, spawn_lowest,
+    },
     audit::Audit,
     clock::{Clock, SystemClock},
     config::{Acknowledge, Config, Cpu, InstrumentConfig, Layout, SessionConfig, StatusConfig},
@@ -173,6 +176,8 @@ pub struct Started {
 /// How long a stop waits for a storage that is in trouble: longer than for clients to log out, shorter than a thread is
 /// asked to finish.
 const STORAGE_WAIT_MAX: Duration = Duration::from_secs(4);
+const _: () = assert!(STORAGE_WAIT_MAX.as_nanos() > CLOSING_NS_MAX as u128);
+const _: () = assert!(STORAGE_WAIT_MAX.as_millis() < CLOSE_TURNS_MAX as u128);
 
 /// What a venue was when it ended.
 #[derive(Debug)]

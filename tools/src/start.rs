@@ -76,8 +76,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
     say!("Stopped at sequence {}, state {}.", grouped(ended.last_sequence), hash(ended.state_hash));
     if ended.left > 0 {
         let problem = format!(
-            "{} inputs waited for room in the journal and are not in it; nobody was told of them: \
-             make room, then start again, and clients ask for what they miss",
+            "{} requests waited in vain for room in the journal: they are not in it, and nobody was \
+             told of them; make room, then start again",
             grouped(ended.left as u64)
         );
         return Err(Failure::new(Exit::Finding, problem));
