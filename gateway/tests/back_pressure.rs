@@ -47,15 +47,8 @@ fn flow(prefix: &str, seed: u64, count: usize) -> Vec<String> {
 /// acceptance by ClOrdID, in order, and the number of fills.
 fn burst(mut client: FixClient, bodies: Vec<String>) -> (Vec<String>, u64) {
     let mut stream = client.stream().try_clone().expect("a second handle");
-    let first = client.next_out;
-    let bytes: Vec<u8> = bodies
-        .iter()
-        .enumerate()
-        .flat_map(|(number, body)| {
-            client.build("D", first + number as u64, body, common::Flaw::None)
-        })
-        .collect();
-    client.next_out += bodies.len() as u64;
+    let count = bodies.len();
+    let bytes = client.build_next("D", bodies);
     let sender = thread::spawn(move || {
         use std::io::Write;
         // The venue stops reading while the ring is full: this waits then, and loses nothing.
@@ -63,7 +56,7 @@ fn burst(mut client: FixClient, bodies: Vec<String>) -> (Vec<String>, u64) {
         stream.write_all(&bytes).expect("the venue takes everything in the end");
     });
     let (mut accepted, mut fills) = (Vec::new(), 0);
-    while accepted.len() < bodies.len() {
+    while accepted.len() < count {
         let report = client.expect("35=8");
         match report.get(150) {
             Some("0") => accepted.push(report.get(11).expect("a ClOrdID").to_owned()),
@@ -347,13 +340,9 @@ fn a_stop_on_a_full_disk_leaves_orders_that_wait_for_it() {
         };
         common::wait_for("sockets to be read no longer", || {
             accepted += count(a.pending());
-            let mut bytes = Vec::new();
-            for _ in 0..100 {
-                let body = limit(&format!("a{sent}"), "AAPL", "1", "1", "1.00");
-                bytes.extend(a.build("D", a.next_out, &body, common::Flaw::None));
-                a.next_out += 1;
-                sent += 1;
-            }
+            let order = |number| limit(&format!("a{number}"), "AAPL", "1", "1", "1.00");
+            let bytes = a.build_next("D", (sent..sent + 100).map(order));
+            sent += 100;
             a.try_send_raw(&bytes).is_err()
         });
         let ended = venue.end().expect("the core ends in order");

@@ -141,10 +141,7 @@ fn a_writer_that_waits_for_a_segment_amid_a_group_stops_when_it_is_taken_over() 
     let (mut first, _) = open(dir.path(), small()).unwrap();
     fill(&mut first, 100, 1);
     let durable = first.durable();
-    wait_for("segments to be ready", || durable.prepared_ahead() == small().prepared_ahead.into());
-    // There is none behind those: as if the disk had no room, which only the helpers see.
-    let ready = u64::from(small().prepared_ahead);
-    fs::create_dir(dir.path().join(format!("{:010}.seg.tmp", ready + 1))).unwrap();
+    let in_the_way = block_next_segment(dir.path(), &durable);
     let (say, told) = channel();
     thread::spawn(move || {
         while first.taken_over().is_none() {
@@ -156,7 +153,7 @@ fn a_writer_that_waits_for_a_segment_amid_a_group_stops_when_it_is_taken_over() 
     let mut second = open_past_the_lock(dir.path());
     let first = told.recv_timeout(WAIT_MAX).expect("it waits no longer");
     assert_stopped(first, dir.path());
-    fs::remove_dir(dir.path().join(format!("{:010}.seg.tmp", ready + 1))).unwrap();
+    fs::remove_dir(in_the_way).unwrap();
     fill(&mut second, 110, 1);
     assert_only_from_the_second(dir.path(), second, 110);
 }

@@ -95,17 +95,13 @@ fn a_full_disk_is_back_pressure_and_loses_nothing() {
     assert_eq!((report.frames, report.findings), (full + 1, vec![]));
 }
 
-/// Where a segment would be made there is a directory, as if the disk had no room.
 #[test]
 fn a_writer_that_waits_for_a_segment_amid_a_group_gives_up_when_patience_ends() {
     let dir = tempfile::tempdir().unwrap();
     let (mut writer, _) = open(dir.path(), small()).unwrap();
     fill(&mut writer, 100, 1);
     let durable = writer.durable();
-    let ready = u64::from(small().prepared_ahead);
-    wait_for("segments to be ready", || durable.prepared_ahead() == ready);
-    let in_the_way = dir.path().join(format!("{:010}.seg.tmp", ready + 1));
-    fs::create_dir(&in_the_way).unwrap();
+    let in_the_way = block_next_segment(dir.path(), &durable);
     let (say, told) = channel();
     let waiting = thread::spawn(move || {
         while writer.given_up().is_none() {

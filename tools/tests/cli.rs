@@ -284,13 +284,8 @@ fn orders_wait_and_none_is_lost(
 ) {
     const ORDERS: usize = 15_000;
     let mut client = venue.client("TRADER1");
-    let bytes: Vec<u8> = (0..ORDERS)
-        .flat_map(|number| {
-            let body = limit(&format!("o{number}"), "AAPL", "1", "1", "100.00");
-            client.build("D", client.next_out + number as u64, &body, common::Flaw::None)
-        })
-        .collect();
-    client.next_out += ORDERS as u64;
+    let order = |number| limit(&format!("o{number}"), "AAPL", "1", "1", "100.00");
+    let bytes = client.build_next("D", (0..ORDERS).map(order));
     let mut stream = client.stream().try_clone().unwrap();
     stream.set_write_timeout(None).unwrap();
     let sender = thread::spawn(move || std::io::Write::write_all(&mut stream, &bytes));
@@ -337,13 +332,9 @@ fn a_kill_on_a_full_disk_loses_nothing_acknowledged() {
         // What is read before the kill counts: the reset of a connection takes the rest with it.
         let accepted = |report: &common::Msg| report.matches("35=8|150=0");
         acknowledged += client.pending().iter().filter(|report| accepted(report)).count();
-        let mut bytes = Vec::new();
-        for _ in 0..50 {
-            let body = limit(&format!("o{sent}"), "AAPL", "1", "1", "100.00");
-            bytes.extend(client.build("D", client.next_out, &body, common::Flaw::None));
-            client.next_out += 1;
-            sent += 1;
-        }
+        let order = |number| limit(&format!("o{number}"), "AAPL", "1", "1", "100.00");
+        let bytes = client.build_next("D", (sent..sent + 50).map(order));
+        sent += 50;
         client.try_send_raw(&bytes).is_err()
     });
     let logged = venue.logged();
@@ -583,13 +574,9 @@ fn acknowledged_orders_survive_sigkill() {
             acknowledged.push(report.get(11).unwrap().to_owned());
         };
         while sent < ORDERS_MAX {
-            let mut bytes = Vec::new();
-            for _ in 0..20 {
-                let body = limit(&format!("r{round}-{sent}"), "AAPL", "2", "1", "200.00");
-                bytes.extend(client.build("D", client.next_out, &body, common::Flaw::None));
-                client.next_out += 1;
-                sent += 1;
-            }
+            let order = |number| limit(&format!("r{round}-{number}"), "AAPL", "2", "1", "200.00");
+            let bytes = client.build_next("D", (sent..sent + 20).map(order));
+            sent += 20;
             if client.try_send_raw(&bytes).is_err() {
                 break;
             }

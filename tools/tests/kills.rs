@@ -43,13 +43,11 @@ fn kill_under_load(venue: &mut Running, round: usize, after: Duration) -> Vec<St
     };
     let (start, mut sent) = (Instant::now(), 0);
     while start.elapsed() < after {
-        let mut bytes = Vec::new();
-        for _ in 0..if sent < ORDERS_MAX { BATCH } else { 0 } {
-            let body = limit(&format!("k{round}-{sent}"), "AAPL", "2", "1", "200.00") + "|59=3";
-            bytes.extend(client.build("D", client.next_out, &body, common::Flaw::None));
-            client.next_out += 1;
-            sent += 1;
-        }
+        let batch = if sent < ORDERS_MAX { BATCH } else { 0 };
+        let order =
+            |number| limit(&format!("k{round}-{number}"), "AAPL", "2", "1", "200.00") + "|59=3";
+        let bytes = client.build_next("D", (sent..sent + batch).map(order));
+        sent += batch;
         client.send_raw(&bytes);
         client.pending().into_iter().for_each(&mut note);
     }

@@ -275,6 +275,16 @@ impl FixClient {
         )
     }
 
+    /// The bytes of messages with the next numbers, to be sent together.
+    pub fn build_next(&mut self, kind: &str, bodies: impl IntoIterator<Item = String>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for body in bodies {
+            bytes.extend(self.build(kind, self.next_out, &body, Flaw::None));
+            self.next_out += 1;
+        }
+        bytes
+    }
+
     /// Sends a message with the next number; returns the number.
     #[track_caller]
     pub fn send(&mut self, kind: &str, body: &str) -> u64 {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ironbook_journal::{Frame, Options, Reader, SEGMENT_BYTES_MIN, Writer};
+use ironbook_journal::{DurablePosition, Frame, Options, Reader, SEGMENT_BYTES_MIN, Writer};
 
 pub const SEGMENT_BYTES: u64 = SEGMENT_BYTES_MIN;
 /// Where the format puts the durable word and the first frame of a segment.
@@ -47,6 +47,16 @@ pub fn small_unsynced() -> Options {
 pub fn payload(sequence: u64) -> Vec<u8> {
     let bytes = (sequence * 37 % 300) as usize;
     (0..bytes).map(|i| (sequence as usize * 31 + i) as u8).collect()
+}
+
+/// Puts a directory where the segment behind those that are ready would be made, as if the disk had no room, which
+/// only the helpers see; returns it.
+pub fn block_next_segment(dir: &Path, durable: &DurablePosition) -> PathBuf {
+    let ready = u64::from(small().prepared_ahead);
+    wait_for("segments to be ready", || durable.prepared_ahead() == ready);
+    let in_the_way = dir.join(format!("{:010}.seg.tmp", ready + 1));
+    fs::create_dir(&in_the_way).unwrap();
+    in_the_way
 }
 
 /// Appends frames up to `last`, in groups of `group`.
