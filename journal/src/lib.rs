@@ -25,6 +25,8 @@ mod error;
 mod format;
 #[allow(unsafe_code)]
 mod map;
+#[allow(unsafe_code)]
+mod precedence;
 mod preparer;
 mod recover;
 #[cfg(test)]
@@ -51,6 +53,7 @@ pub use format::{
     FORMAT_VERSION, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, PAYLOAD_MAX, Position, SEGMENT_BYTES_MAX,
     SEGMENT_BYTES_MIN, frame_bytes,
 };
+pub use precedence::{Precedence, come_first};
 pub use recover::{Recovery, Torn};
 pub use repair::{Diagnosis, Lost, Repair, RepairError, diagnose, repair};
 pub use segment::{SegmentInfo, create_whole, segment_files};

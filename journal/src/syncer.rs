@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::format::{DURABLE_OFFSET, Position};
 use crate::map::Map;
+use crate::precedence::{Precedence, come_first};
 use crate::shared::Shared;
 use crate::storage::Placement;
 
@@ -21,8 +22,6 @@ const IDLE_SLEEP: Duration = Duration::from_millis(1);
 const IDLE_SLEEP_UNWOKEN: Duration = Duration::from_micros(50);
 /// Pages made writable again after a sync: the writer's, and what it may have reached meanwhile.
 const TAIL_BYTES: usize = 64 * 1024;
-/// The nice value of whoever comes first.
-const NICE_MIN: i32 = -20;
 const RETRY: Duration = Duration::from_secs(1);
 /// Bytes that the kernel writes back together.
 const PAGE_BYTES: u64 = 4096;
@@ -30,7 +29,7 @@ const PAGE_BYTES: u64 = 4096;
 pub(crate) fn start(mut syncer: Syncer) -> io::Result<JoinHandle<()>> {
     let run = move || {
         if syncer.shared.placement == Placement::InMemory {
-            come_first();
+            come_first_reporting();
         }
         while let Some(pause) = syncer.step() {
             match pause {
@@ -43,11 +42,15 @@ pub(crate) fn start(mut syncer: Syncer) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("journal-sync".into()).spawn(run)
 }
 
-/// Where the system allows it, this thread comes before others that want its processor. It sleeps
-/// nearly always, and everybody waits for it when it does not.
-fn come_first() {
-    let thread = rustix::thread::gettid();
-    let _ = rustix::process::setpriority_process(Some(thread), NICE_MIN);
+/// Where the system allows it, this thread comes before others that want its processor: everybody
+/// waits for what it syncs.
+fn come_first_reporting() {
+    if come_first() != Precedence::RealTime {
+        log::info!(
+            "thread journal-sync gets no real-time priority: what is durable may be told some \
+             milliseconds later where programs keep its processor busy; RLIMIT_RTPRIO of 1 allows it"
+        );
+    }
 }
 
 pub(crate) struct Syncer {

@@ -8,6 +8,7 @@ use ironbook_benches::{
     distance::{MeasureError, NEAR_CPU, PAGES, noise, pages_in_use, pin},
     durability::sync_of_a_page,
 };
+use ironbook_journal::{Precedence, come_first};
 use rustix::{
     fs::statvfs,
     process::{Resource, getrlimit},
@@ -88,6 +89,8 @@ pub struct Facts {
     pages_p99_ns: u64,
     /// Median sync of a page in the directory, or why there is none.
     sync_p50_us: Result<f64, String>,
+    /// What a thread that makes frames durable may come before.
+    precedence: Precedence,
     /// Interrupts of devices that the core's processor had meanwhile, each with its number and its device.
     core_interrupts: Vec<(String, u64)>,
     /// What other programs took of the core's processor meanwhile.
@@ -180,6 +183,7 @@ impl Facts {
             sync_p50_us: sync
                 .map(|sync| sync.value_at_quantile(0.5) as f64 / 1e3)
                 .map_err(|error| format!("{}: {error}", place.display())),
+            precedence: on_processor(NEAR_CPU, come_first)?,
             core_interrupts: grown(&interrupts_before, &interrupts()),
             core_programs,
         })
@@ -358,6 +362,20 @@ pub fn judge(facts: &Facts) -> Vec<Check> {
             "name a directory with room that this user may write to with --data, or mend the disk",
         ),
     }
+    check(
+        "priority",
+        match facts.precedence {
+            Precedence::RealTime => "whoever makes orders durable may have real-time priority",
+            Precedence::Nice => {
+                "whoever makes orders durable has a low nice value, no real-time priority"
+            }
+            Precedence::Plain => "whoever makes orders durable has none before others",
+        }
+        .to_owned(),
+        unless(facts.precedence == Precedence::RealTime, Note),
+        "durable acknowledgements may wait for 4 to 8 ms where programs keep its processor busy: ulimit -r 1 before the \
+         start, LimitRTPRIO=1 in a systemd unit, or setcap cap_sys_nice+ep on the program",
+    );
     checks
 }
 
@@ -504,6 +522,7 @@ mod tests {
             pages_p50_ns: 4_000,
             pages_p99_ns: 9_000,
             sync_p50_us: Ok(90.0),
+            precedence: Precedence::RealTime,
             core_interrupts: Vec::new(),
             core_programs: Vec::new(),
         }
@@ -531,7 +550,7 @@ mod tests {
     fn each_weakness_is_found_by_itself() {
         use Verdict::{Bad, Note};
         type Change = fn(&mut Facts);
-        let cases: [(&str, Verdict, Change); 18] = [
+        let cases: [(&str, Verdict, Change); 19] = [
             ("layout", Note, |facts| facts.by_profile = false),
             ("processors", Note, |facts| facts.processors = 2),
             ("kernel", Bad, |facts| facts.kernel = "5.10.0".to_owned()),
@@ -553,6 +572,7 @@ mod tests {
                 facts.core_programs.push(Taken { program: "scanner".to_owned(), time });
             }),
             ("disk", Bad, |facts| facts.sync_p50_us = Err("EIO".to_owned())),
+            ("priority", Note, |facts| facts.precedence = Precedence::Nice),
         ];
         for (what, verdict, change) in cases {
             let mut facts = fit();
