@@ -24,6 +24,9 @@ pub trait Agent: Send {
         thread::sleep(limit);
     }
 
+    /// Leaves the processor to others after a turn with work, where nobody waits for the agent.
+    fn rest(&mut self) {}
+
     /// Whether this waits, or may wait at any time, for something that does not end a [`park`](Self::park), such as
     /// the disk; what an agent of the same thread brings is none. Asked where it may
     /// [sleep longer](IdleStrategy::fed_by_park).
@@ -256,6 +259,7 @@ fn run(agent: &mut impl Agent, strategy: IdleStrategy, stop: &AtomicBool, counte
         if agent.do_work() > 0 {
             counters.busy.add(1);
             idle.reset();
+            agent.rest();
         } else {
             idle.wait(agent, counters);
         }
@@ -335,6 +339,34 @@ mod tests {
         let between = Arc::new(AtomicUsize::new(0));
         let mut both = Composed(Brings(5, between.clone()), Takes(2, between.clone()));
         assert_eq!((both.do_work(), between.load(Relaxed)), (10, 0));
+    }
+
+    /// Has work in every other turn of six, and notes after which it rests.
+    struct Rests(usize, Vec<usize>, Arc<AtomicBool>);
+
+    impl Agent for Rests {
+        fn do_work(&mut self) -> usize {
+            self.0 += 1;
+            self.2.store(self.0 >= 6, Relaxed);
+            self.0 % 2
+        }
+
+        fn rest(&mut self) {
+            self.1.push(self.0);
+        }
+
+        fn must_look(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn an_agent_rests_after_each_turn_with_work() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut agent = Rests(0, vec![], stop.clone());
+        let strategy = IdleStrategy::parking(Duration::ZERO);
+        run(&mut agent, strategy, &stop, &TurnCounters::default());
+        assert_eq!(agent.1, [1, 3, 5]);
     }
 
     /// Notes how long it may park.

@@ -33,8 +33,15 @@ pub const INTERVAL: Duration = Duration::from_millis(10);
 /// See `INTERVAL`; also what a stop may have to wait for.
 pub const INTERVAL_MAX: Duration = Duration::from_millis(50);
 
-/// Inputs played back in one turn: a fraction of a second, even in a slow build.
-const STEPS_PER_TURN: usize = 4_096;
+/// Inputs played back in one turn, which takes some tenths of a millisecond. A thread of the lowest
+/// priority that does not end its turn by itself has the processor until the scheduler's next tick:
+/// whoever shares it stands still for up to 4 ms.
+pub const STEPS_PER_TURN: usize = 512;
+/// The same at a stop, which waits for the follower: a fraction of a second, even in a slow build.
+const STEPS_PER_STOPPING_TURN: usize = 4_096;
+/// Time between two turns where there may be more: the shortest sleep that the system has, as what
+/// counts is that the turn is over.
+const REST: Duration = Duration::from_micros(50);
 
 /// Commands since the last snapshot from which on a stop is worth another: fewer are played back
 /// faster than a snapshot is written.
@@ -158,8 +165,12 @@ impl<F: Frames, C: Clock> Follower<F, C> {
 
     /// Plays back some inputs; returns how many.
     fn follow(&mut self) -> Result<usize, PlayError> {
+        let steps_max = match self.stop_until {
+            None => STEPS_PER_TURN,
+            Some(_) => STEPS_PER_STOPPING_TURN,
+        };
         let mut steps = 0;
-        while steps < STEPS_PER_TURN && self.player.step()? {
+        while steps < steps_max && self.player.step()? {
             steps += 1;
             if self.is_due(self.settings.every_commands) {
                 self.prepare();
@@ -286,6 +297,10 @@ impl<F: Frames + Send, C: Clock> Agent for Follower<F, C> {
     /// Looks rarely, also when there was work a moment ago: what it would find sooner nobody needs.
     fn park(&mut self, limit: Duration) {
         thread::sleep(limit.max(INTERVAL));
+    }
+
+    fn rest(&mut self) {
+        thread::sleep(REST);
     }
 
     /// The journal wakes nobody.

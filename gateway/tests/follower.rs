@@ -19,7 +19,7 @@ use ironbook_gateway::{
     clock::ManualClock,
     config::OldSegments,
     core::CoreAgent,
-    follower::{Follower, STOP_NS_MAX, Settings, Start},
+    follower::{Follower, STEPS_PER_TURN, STOP_NS_MAX, Settings, Start},
     replay::{Frames, PlayError, Replayed, play},
     retention::{Delivered, Retention},
     ring::{Input, InputSender, ring},
@@ -311,6 +311,16 @@ fn a_stop_waits_only_so_long_for_a_follower_that_is_behind() {
     venue.clock.advance_ns(1);
     assert!(venue.follower.close(), "it gives up");
     assert_eq!(venue.snapshots(), [0; 0]);
+}
+
+#[test]
+fn turns_are_short_until_the_venue_stops() {
+    let mut venue = Stepped::start(Duration::ZERO, |tail| tail);
+    venue.order(2 * STEPS_PER_TURN as u64);
+    assert_eq!(venue.follower.do_work(), STEPS_PER_TURN);
+    assert!(!venue.follower.close(), "it is behind");
+    assert!(venue.follower.do_work() > STEPS_PER_TURN, "all that is left");
+    assert_eq!(venue.follower.do_work(), 0);
 }
 
 #[test]
