@@ -33,12 +33,14 @@ pub const INTERVAL: Duration = Duration::from_millis(10);
 /// See `INTERVAL`; also what a stop may have to wait for.
 pub const INTERVAL_MAX: Duration = Duration::from_millis(50);
 
-/// Inputs played back in one turn, which takes some tenths of a millisecond. A thread of the lowest
+/// Inputs played back in one turn: a fraction of a second, even in a slow build.
+const STEPS_PER_TURN: usize = 4_096;
+/// A turn ends after so long, but at a stop, which waits for the follower. A thread of the lowest
 /// priority that does not end its turn by itself has the processor until the scheduler's next tick:
 /// whoever shares it stands still for up to 4 ms.
-pub const STEPS_PER_TURN: usize = 512;
-/// The same at a stop, which waits for the follower: a fraction of a second, even in a slow build.
-const STEPS_PER_STOPPING_TURN: usize = 4_096;
+pub const TURN_NS: u64 = 200_000;
+/// Inputs played back between two looks at the clock.
+pub const STEPS_PER_LOOK: usize = 16;
 /// Time between two turns where there may be more: the shortest sleep that the system has, as what
 /// counts is that the turn is over.
 const REST: Duration = Duration::from_micros(50);
@@ -165,15 +167,18 @@ impl<F: Frames, C: Clock> Follower<F, C> {
 
     /// Plays back some inputs; returns how many.
     fn follow(&mut self) -> Result<usize, PlayError> {
-        let steps_max = match self.stop_until {
-            None => STEPS_PER_TURN,
-            Some(_) => STEPS_PER_STOPPING_TURN,
+        let until = match self.stop_until {
+            None => Timestamp(self.clock.now().0 + TURN_NS),
+            Some(_) => Timestamp(u64::MAX),
         };
         let mut steps = 0;
-        while steps < steps_max && self.player.step()? {
+        while steps < STEPS_PER_TURN && self.player.step()? {
             steps += 1;
             if self.is_due(self.settings.every_commands) {
                 self.prepare();
+            }
+            if steps.is_multiple_of(STEPS_PER_LOOK) && self.clock.now() >= until {
+                break;
             }
         }
         if let Some(end) = self.player.replayed().end {

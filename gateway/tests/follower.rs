@@ -3,7 +3,10 @@
 
 mod common;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use common::small_config;
 use ironbook_engine::{
@@ -16,10 +19,10 @@ use ironbook_engine::{
 use ironbook_gateway::{
     agent::Agent,
     audit::Audit,
-    clock::ManualClock,
+    clock::{Clock, ManualClock},
     config::OldSegments,
     core::CoreAgent,
-    follower::{Follower, STEPS_PER_TURN, STOP_NS_MAX, Settings, Start},
+    follower::{Follower, STEPS_PER_LOOK, STOP_NS_MAX, Settings, Start, TURN_NS},
     replay::{Frames, PlayError, Replayed, play},
     retention::{Delivered, Retention},
     ring::{Input, InputSender, ring},
@@ -313,13 +316,37 @@ fn a_stop_waits_only_so_long_for_a_follower_that_is_behind() {
     assert_eq!(venue.snapshots(), [0; 0]);
 }
 
+/// Frames of which each takes its time to read.
+struct Slow {
+    tail: Tail,
+    clock: Arc<OnceLock<ManualClock>>,
+}
+
+/// What a turn may take, in frames.
+const FRAMES_PER_TURN: u64 = 100;
+
+impl Frames for Slow {
+    fn next_frame(&mut self) -> Result<Option<Frame<'_>>, PlayError> {
+        self.clock.get().expect("a clock").advance_ns(TURN_NS / FRAMES_PER_TURN);
+        Ok(self.tail.next()?)
+    }
+}
+
 #[test]
 fn turns_are_short_until_the_venue_stops() {
-    let mut venue = Stepped::start(Duration::ZERO, |tail| tail);
-    venue.order(2 * STEPS_PER_TURN as u64);
-    assert_eq!(venue.follower.do_work(), STEPS_PER_TURN);
+    let clock = Arc::new(OnceLock::new());
+    let mut venue = Stepped::start(Duration::ZERO, |tail| Slow { tail, clock: clock.clone() });
+    clock.set(venue.clock.clone()).expect("not set before");
+    // Two frames each at the least.
+    venue.order(3 * FRAMES_PER_TURN);
+    let started = venue.clock.now().0;
+    let steps = venue.follower.do_work();
+    assert!(steps > 0 && steps.is_multiple_of(STEPS_PER_LOOK), "{steps}");
+    let took = venue.clock.now().0 - started;
+    assert!((TURN_NS..2 * TURN_NS).contains(&took), "{took} ns");
     assert!(!venue.follower.close(), "it is behind");
-    assert!(venue.follower.do_work() > STEPS_PER_TURN, "all that is left");
+    let rest = venue.follower.do_work();
+    assert!(rest > 2 * steps, "{rest}");
     assert_eq!(venue.follower.do_work(), 0);
 }
 
