@@ -15,7 +15,7 @@ use crate::output::{Exit, Failure, Outcome, grouped, mib, say};
 /// of hashes.
 ///
 /// Changes nothing; works while the venue runs. Exit status: 0 fine, 1 an unfinished write at the
-/// end or a snapshot that is no good, 3 corrupt, 4 another version.
+/// end, a snapshot that is no good, or nothing that a venue could start from, 3 corrupt, 4 another version.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Directory of the journal
@@ -31,13 +31,26 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let gone = describe_gone(&arguments.dir, report.first_sequence);
     let snapshots = judge_snapshots(&arguments.dir)?;
     let all_good = snapshots.iter().all(|(_, problem)| problem.is_none());
-    let outcome = if exit == Exit::Fine && !all_good { Exit::Finding } else { exit };
+    let starts = gone.is_none() || snapshots.iter().any(|(_, problem)| problem.is_none());
+    let is_fine = exit == Exit::Fine && all_good && starts;
+    let outcome = if exit == Exit::Fine && !is_fine { Exit::Finding } else { exit };
+    let judged = Judged { report, gone, snapshots, starts };
     if arguments.json {
-        print_json(&report, outcome, gone, &snapshots);
+        print_json(&judged, outcome);
     } else {
-        print(&report, arguments, exit, gone.as_deref(), &snapshots);
+        print(&judged, arguments, exit);
     }
     Ok(outcome)
+}
+
+/// What was found.
+struct Judged {
+    report: Report,
+    /// What is missing before the first frame, if anything.
+    gone: Option<String>,
+    snapshots: Vec<(u64, Option<String>)>,
+    /// Whether all frames are here, or a snapshot that stands for those that are not.
+    starts: bool,
 }
 
 /// The sequence of each snapshot, and what is wrong with it, if anything.
@@ -69,13 +82,8 @@ fn exit_of(finding: &Finding) -> Exit {
     }
 }
 
-fn print(
-    report: &Report,
-    arguments: &Arguments,
-    exit: Exit,
-    gone: Option<&str>,
-    snapshots: &[(u64, Option<String>)],
-) {
+fn print(judged: &Judged, arguments: &Arguments, exit: Exit) {
+    let Judged { report, gone, snapshots, starts } = judged;
     let dir = arguments.dir.display();
     say!("Journal      {dir}{}", if report.live { " (a venue is writing it)" } else { "" });
     say!("Frames       {} in {} segments", grouped(report.frames), grouped(report.segments));
@@ -96,6 +104,9 @@ fn print(
             }
         }
     }
+    if !starts {
+        say!("Finding      no venue can start from this journal: {NO_START}");
+    }
     for finding in &report.findings {
         say!("Finding      {}", describe(finding));
     }
@@ -113,6 +124,9 @@ fn print(
         ),
     }
 }
+
+/// Why there is nothing to start from.
+const NO_START: &str = "its first frames are not here, nor is a good snapshot that stands for them";
 
 /// Behind the last sequence of a damaged journal: frames that are good may follow, of a group that is not whole.
 pub const LAST_WHOLE: &str = ", where the last whole group ends";
@@ -145,12 +159,8 @@ pub fn describe(finding: &Finding) -> String {
     }
 }
 
-fn print_json(
-    report: &Report,
-    exit: Exit,
-    gone: Option<String>,
-    snapshots: &[(u64, Option<String>)],
-) {
+fn print_json(judged: &Judged, exit: Exit) {
+    let Judged { report, gone, snapshots, starts } = judged;
     let findings: Vec<_> = report
         .findings
         .iter()
@@ -171,6 +181,7 @@ fn print_json(
             .iter()
             .map(|(sequence, problem)| json!({ "sequence": sequence, "problem": problem }))
             .collect::<Vec<_>>(),
+        "starts": starts,
         "findings": findings,
         "exit": exit as u8,
     });

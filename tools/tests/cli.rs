@@ -1068,6 +1068,11 @@ fn tools_work_where_the_first_segments_are_gone() {
     snapshots(&place).iter().for_each(|file| fs::remove_file(file).unwrap());
     let refused = place.refused(3);
     assert!(refused.contains("frames 1 to") && refused.contains("no good snapshot"), "{refused}");
+    let verified = stdout(&expect_exit(&["verify", &data], 1));
+    for expected in ["no venue can start from this journal", "Every byte of the segments"] {
+        assert!(verified.contains(expected), "{expected:?} is missing in\n{verified}");
+    }
+    assert_eq!(json(&expect_exit(&["verify", "--json", &data], 1))["starts"], false);
     let replayed = expect_exit(&["replay", &data], 3);
     assert!(stderr(&replayed).contains("no good snapshot to begin at"), "{}", stderr(&replayed));
 }
@@ -1084,6 +1089,7 @@ fn packed_segments_are_told_with_the_way_back() {
     assert!(gone.contains("zstd -d ") && !gone.contains(&data), "{gone}");
     let verified = stdout(&expect_exit(&["verify", &data], 0));
     assert!(verified.contains("0000000000.seg.zst"), "{verified}");
+    assert_eq!(json(&expect_exit(&["verify", "--json", &data], 0))["starts"], true);
 }
 
 #[test]
