@@ -4,9 +4,9 @@ mod common;
 
 use std::path::Path;
 
-use common::{AAPL, C1, C2, C7, Script, churn, churn_from, frames, index, memory_dir};
+use common::{AAPL, C1, C2, C7, MSFT, Script, churn, churn_from, frames, index, memory_dir};
 use ironbook_engine::{
-    Side, TradeId, TradingStatus,
+    InstrumentId, Side, TradeId, TradingStatus,
     command::{NOTIONAL_SCALE, RiskLimits},
 };
 use ironbook_incident::{
@@ -166,6 +166,71 @@ fn why_names_rule_limit_observed_and_since_when() {
         for part in expected {
             assert!(text.contains(part), "{word}: {part}\n{text}");
         }
+    }
+}
+
+/// C7 breaks a limit with each order that has no `b` in its name, and keeps it with the terms that would have passed.
+#[test]
+fn why_tells_the_nearest_terms_that_a_limit_lets_pass() {
+    use Side::{Buy, Sell};
+    const CASES: [(&str, &str); 8] = [
+        (
+            "big",
+            "a quantity of 300, or an order whose price times quantity is no more than 30000.00000000",
+        ),
+        ("low", "a price of 99.00"),
+        ("third", "a cancel or a replace; an order once 1 of the session's open ones has ended"),
+        (
+            "more",
+            "a quantity of 215; as much once the session's open orders come to 1480.00000000 less",
+        ),
+        ("high", "a price of 101.00"),
+        // Where nothing is left, no quantity is.
+        ("none", "as much once the session's open orders come to 99.00000000 less"),
+        (
+            "full",
+            "a quantity of 20, or an order whose price times quantity is no more than 1000.00000000",
+        ),
+        ("other", "one of AAPL, MSFT"),
+    ];
+    let place = memory_dir();
+    let dir = place.path().join("data");
+    let mut day = Script::new(&dir);
+    let limits = RiskLimits {
+        order_notional: 30_000 * ONE,
+        price_deviation: 100,
+        open_orders: 2,
+        open_notional: 50_000 * ONE,
+        ..RiskLimits::NONE
+    };
+    day.limit(C7, limits);
+    day.order((C1, "s1"), AAPL, Sell, (100, 10_000));
+    day.order((C7, "k1"), AAPL, Buy, (100, 10_000));
+    day.order((C7, "b1"), AAPL, Buy, (200, 9_900));
+    day.order((C7, "big"), AAPL, Buy, (400, 10_000));
+    day.order((C7, "low"), AAPL, Sell, (1, 9_850));
+    day.order((C7, "b2"), AAPL, Buy, (290, 9_900));
+    day.order((C7, "third"), AAPL, Buy, (1, 9_900));
+    day.replace(C7, ("more", "b1"), (AAPL, Buy), (230, 9_900));
+    day.replace(C7, ("high", "b2"), (AAPL, Buy), (290, 10_150));
+    day.replace(C7, ("b3", "b1"), (AAPL, Buy), (215, 9_900));
+    day.replace(C7, ("b4", "b2"), (AAPL, Buy), (284, 10_100));
+    // Exactly what is open now: 215 at 99 and 284 at 101.
+    day.limit(C7, RiskLimits { open_orders: 3, open_notional: 49_969 * ONE, ..limits });
+    day.order((C7, "none"), AAPL, Buy, (1, 9_900));
+    day.limit(C7, RiskLimits { order_notional: 1_000 * ONE, ..RiskLimits::NONE });
+    day.order((C7, "full"), MSFT, Sell, (30, 5_000));
+    day.order((C7, "other"), InstrumentId(9), Buy, (1, 1));
+    day.close();
+    let index = index(&dir);
+    for (word, passes) in CASES {
+        let text = why(&index, word).unwrap().to_string();
+        let expected = format!("  would have passed     {passes}");
+        assert!(text.lines().any(|line| line == expected), "{word}: {expected}\n{text}");
+    }
+    for word in ["b1", "b2", "b3", "b4"] {
+        let text = why(&index, &format!("clordid:C7/{word}")).unwrap().to_string();
+        assert!(!text.contains("refused"), "{text}");
     }
 }
 

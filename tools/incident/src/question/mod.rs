@@ -6,6 +6,7 @@ pub mod bust;
 pub mod client;
 pub mod latency;
 pub mod life;
+mod nearest;
 pub mod queue;
 pub mod stages;
 pub mod top;

@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 use super::{
     Span, find_order, input_at,
     life::{Life, life, operator_of},
+    nearest::nearest,
     place_json,
     queue::{Ahead, ahead},
     scan, scan_while,
@@ -257,10 +258,10 @@ fn of_answer(index: &Index, entry: &Entry, record: &SessionRecord) -> Result<Why
 }
 
 /// The refusal that an entry is.
-struct Refused<'e> {
-    reason: RejectReason,
-    limit: Decimal,
-    observed: Decimal,
+pub(super) struct Refused<'e> {
+    pub reason: RejectReason,
+    pub limit: Decimal,
+    pub observed: Decimal,
     session: SessionId,
     instrument: InstrumentId,
     order_id: OrderId,
@@ -309,7 +310,11 @@ fn of_refusal(index: &Index, input: &Entry, entry: &Entry) -> Result<Why, Fault>
     if let Some(definition) = definition {
         facts.push(("instrument", terms(&definition)));
     }
-    if let Some(passes) = nearest(&refused, definition.as_ref()) {
+    let asked = match &input.content {
+        Content::Command(command) => Some(&**command),
+        _ => None,
+    };
+    if let Some(passes) = nearest(&refused, engine, asked, definition.as_ref()) {
         facts.push(("would have passed", passes));
     }
     let history = history(index, engine, input, &refused)?;
@@ -352,63 +357,6 @@ fn terms(definition: &DefineInstrument) -> String {
         qty(definition.lot),
         qty(definition.order_qty_max),
     )
-}
-
-/// What, closest to what was asked, would not have been refused by this rule.
-fn nearest(refused: &Refused<'_>, definition: Option<&DefineInstrument>) -> Option<String> {
-    use RejectReason as R;
-    let price = || {
-        let definition = definition?;
-        Some((definition.tick, definition.price_max, definition.price_scale))
-    };
-    let qty = || {
-        let definition = definition?;
-        Some((definition.lot, definition.order_qty_max, definition.qty_scale))
-    };
-    match refused.reason {
-        R::PriceNotPositive | R::PriceOffTick | R::PriceTooHigh => {
-            steps(refused.observed, price()?)
-        }
-        R::QtyNotPositive | R::QtyOffLot | R::QtyTooLarge => steps(refused.observed, qty()?),
-        R::DuplicateClOrdId => Some("a ClOrdID that this session has not used".to_owned()),
-        R::InstrumentHalted | R::InstrumentClosed => {
-            Some("a cancel, in any status; an order once the instrument is open".to_owned())
-        }
-        R::OrderMismatch => Some("the symbol and side of the order, or none".to_owned()),
-        R::ReplaceChangesType => Some("the order's own OrdType".to_owned()),
-        R::OrderNotionalTooLarge => Some(format!(
-            "an order whose price times quantity is no more than {}",
-            number(refused.limit.mantissa, refused.limit.scale)
-        )),
-        R::TradedNotionalTooLarge | R::LossTooLarge | R::SessionCancelOnly => {
-            Some("a cancel; an order once the venue has opened the session for trading".to_owned())
-        }
-        R::UnknownSymbol
-        | R::UnknownOrder
-        | R::TooLateToCancel
-        | R::TooManyOrders
-        | R::UnknownSession
-        | R::PriceFarFromReference
-        | R::TooManyOpenOrders
-        | R::OpenNotionalTooLarge => None,
-    }
-}
-
-/// The multiples of a step around a value, from the step to the maximum.
-fn steps(observed: Decimal, (step, max, scale): (i64, i64, u8)) -> Option<String> {
-    // At the finer scale of both, where neither loses a digit.
-    let fine = observed.scale.max(scale);
-    let rescaled = |mantissa: i64, from: u8| {
-        i128::from(mantissa).checked_mul(10i128.checked_pow((fine - from).into())?)
-    };
-    let (value, step_fine) = (rescaled(observed.mantissa, observed.scale)?, rescaled(step, scale)?);
-    let below = value.div_euclid(step_fine);
-    let steps_max = i128::from(max / step);
-    let clamp = |steps: i128| i64::try_from(steps.clamp(1, steps_max)).ok();
-    let exact = value.rem_euclid(step_fine) == 0;
-    let (low, high) = (clamp(below)?, clamp(if exact { below } else { below + 1 })?);
-    let show = |steps: i64| number(steps * step, scale);
-    Some(if low == high { show(low) } else { format!("{} or {}", show(low), show(high)) })
 }
 
 /// What in the past explains a refusal, and the sequence of what brought it about.
