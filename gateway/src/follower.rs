@@ -9,7 +9,12 @@
 //!
 //! Nobody waits for it: it sleeps between two looks, and may be far behind.
 
-use std::{mem, sync::Arc, thread, time::Duration};
+use std::{
+    mem,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use ironbook_engine::{Engine, Timestamp};
 use ironbook_journal::{
@@ -35,15 +40,21 @@ pub const INTERVAL_MAX: Duration = Duration::from_millis(50);
 
 /// Inputs played back in one turn: a fraction of a second, even in a slow build.
 const STEPS_PER_TURN: usize = 4_096;
-/// A turn ends after so long, but at a stop, which waits for the follower. A thread of the lowest
-/// priority that does not end its turn by itself has the processor until the scheduler's next tick:
-/// whoever shares it stands still for up to 4 ms.
+/// A turn ends after so long where somebody wants the processor, too. A thread of the lowest priority
+/// that does not end its turn by itself has it until the scheduler's next tick: whoever shares it
+/// stands still for up to 4 ms. Where nobody does, each turn is twice as long as the one before, up
+/// to [`TURN_NS_MAX`]; at a stop, which waits for the follower, no turn ends by time.
 pub const TURN_NS: u64 = 200_000;
+/// See [`TURN_NS`]: whoever comes then waits for so long, once.
+pub const TURN_NS_MAX: u64 = 16 * TURN_NS;
 /// Inputs played back between two looks at the clock.
 pub const STEPS_PER_LOOK: usize = 16;
 /// Time between two turns where there may be more: the shortest sleep that the system has, as what
 /// counts is that the turn is over.
 const REST: Duration = Duration::from_micros(50);
+/// A rest that takes no longer was not followed by a wait for the processor, even where a wake-up
+/// takes its time.
+const REST_ALONE_MAX: Duration = Duration::from_millis(1);
 
 /// Commands since the last snapshot from which on a stop is worth another: fewer are played back
 /// faster than a snapshot is written.
@@ -129,6 +140,8 @@ pub struct Follower<F, C> {
     ended: bool,
     /// The last turn found nothing more.
     caught_up: bool,
+    /// How long the next turn may take.
+    turn_ns: u64,
     /// When the stop that waits for this gives up.
     stop_until: Option<Timestamp>,
     /// How far it has followed.
@@ -160,6 +173,7 @@ impl<F: Frames, C: Clock> Follower<F, C> {
             pending: None,
             ended: false,
             caught_up: false,
+            turn_ns: TURN_NS,
             stop_until: None,
             followed,
         }
@@ -168,7 +182,7 @@ impl<F: Frames, C: Clock> Follower<F, C> {
     /// Plays back some inputs; returns how many.
     fn follow(&mut self) -> Result<usize, PlayError> {
         let until = match self.stop_until {
-            None => Timestamp(self.clock.now().0 + TURN_NS),
+            None => Timestamp(self.clock.now().0 + self.turn_ns),
             Some(_) => Timestamp(u64::MAX),
         };
         let mut steps = 0;
@@ -305,7 +319,9 @@ impl<F: Frames + Send, C: Clock> Agent for Follower<F, C> {
     }
 
     fn rest(&mut self) {
+        let begun = Instant::now();
         thread::sleep(REST);
+        self.turn_ns = next_turn_ns(self.turn_ns, begun.elapsed());
     }
 
     /// The journal wakes nobody.
@@ -315,5 +331,27 @@ impl<F: Frames + Send, C: Clock> Agent for Follower<F, C> {
 
     fn close(&mut self) -> bool {
         !self.has_last_work()
+    }
+}
+
+/// How long a turn may take behind one that took up to `turn_ns` and a rest.
+fn next_turn_ns(turn_ns: u64, rested: Duration) -> u64 {
+    if rested <= REST_ALONE_MAX { (2 * turn_ns).min(TURN_NS_MAX) } else { TURN_NS }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_grow_while_nobody_else_wants_the_processor() {
+        let mut turn_ns = TURN_NS;
+        let mut turns = vec![turn_ns];
+        for rested in [REST, REST, REST_ALONE_MAX, REST, REST] {
+            turn_ns = next_turn_ns(turn_ns, rested);
+            turns.push(turn_ns);
+        }
+        assert_eq!(turns, [1, 2, 4, 8, 16, 16].map(|times| times * TURN_NS));
+        assert_eq!(next_turn_ns(TURN_NS_MAX, REST_ALONE_MAX + REST), TURN_NS);
     }
 }
