@@ -173,7 +173,7 @@ fn why_names_rule_limit_observed_and_since_when() {
 #[test]
 fn why_tells_the_nearest_terms_that_a_limit_lets_pass() {
     use Side::{Buy, Sell};
-    const CASES: [(&str, &str); 8] = [
+    const CASES: [(&str, &str); 9] = [
         (
             "big",
             "a quantity of 300, or an order whose price times quantity is no more than 30000.00000000",
@@ -185,6 +185,8 @@ fn why_tells_the_nearest_terms_that_a_limit_lets_pass() {
             "a quantity of 215; as much once the session's open orders come to 1480.00000000 less",
         ),
         ("high", "a price of 101.00"),
+        // Another limit would refuse it then; this one would not.
+        ("both", "a price of 101.00"),
         // Where nothing is left, no quantity is.
         ("none", "as much once the session's open orders come to 99.00000000 less"),
         (
@@ -211,6 +213,7 @@ fn why_tells_the_nearest_terms_that_a_limit_lets_pass() {
     day.order((C7, "low"), AAPL, Sell, (1, 9_850));
     day.order((C7, "b2"), AAPL, Buy, (290, 9_900));
     day.order((C7, "third"), AAPL, Buy, (1, 9_900));
+    day.order((C7, "both"), AAPL, Buy, (1, 10_200));
     day.replace(C7, ("more", "b1"), (AAPL, Buy), (230, 9_900));
     day.replace(C7, ("high", "b2"), (AAPL, Buy), (290, 10_150));
     day.replace(C7, ("b3", "b1"), (AAPL, Buy), (215, 9_900));

@@ -117,10 +117,14 @@ struct Risk<'a> {
 }
 
 impl Risk<'_> {
-    /// The limit that this breaks first.
-    fn broken(&self, command: &Command) -> Option<RejectReason> {
+    /// Whether the rule lets this pass. The notional of an order is looked at before the other limits: what breaks that
+    /// is taken for `beyond` the rule or not.
+    fn passes(&self, command: &Command, beyond: bool) -> bool {
         let judged = self.engine.risk_of(command);
-        judged.iter().find(|measure| measure.is_broken()).map(|measure| measure.rule)
+        match judged.iter().find(|measure| measure.is_broken()).map(|measure| measure.rule) {
+            Some(RejectReason::OrderNotionalTooLarge) => !beyond,
+            broken => broken != Some(self.rule),
+        }
     }
 
     fn replaced(&self, replace: &ReplaceOrder) -> Option<OrderView> {
@@ -143,17 +147,10 @@ impl Risk<'_> {
         };
         let at = |steps: i64| {
             let mut command = *self.asked;
-            let (to, scale) = match &mut command {
-                Command::NewOrder(order) => (&mut order.price, &mut order.price_scale),
-                Command::ReplaceOrder(replace) => (&mut replace.price, &mut replace.price_scale),
-                _ => return false,
-            };
-            (*to, *scale) = (price(steps), self.of.price_scale);
-            match (side, self.broken(&command)) {
-                // A higher price comes to more, and may break another limit first; for this one it is not too low.
-                (Side::Sell, broken) => broken != Some(self.rule),
-                (Side::Buy, broken) => broken.is_none(),
-            }
+            let Some(Asked { price: asked, .. }) = asked(&mut command) else { return false };
+            (*asked.0, *asked.1) = (price(steps), self.of.price_scale);
+            // A higher price comes to more: one to buy at is beyond, one to sell at is not.
+            self.passes(&command, side == Side::Buy)
         };
         let steps = last_passing(1, ticks, at)?;
         Some(format!("a price of {}", number(price(steps), self.of.price_scale)))
@@ -167,18 +164,34 @@ impl Risk<'_> {
         };
         let at = |lots: i64| {
             let mut command = *self.asked;
-            let (to, scale) = match &mut command {
-                Command::NewOrder(order) => (&mut order.order_qty, &mut order.qty_scale),
-                Command::ReplaceOrder(replace) => (&mut replace.order_qty, &mut replace.qty_scale),
-                _ => return false,
-            };
-            (*to, *scale) = (lots * self.of.lot, self.of.qty_scale);
-            self.broken(&command).is_none()
+            let Some(Asked { order_qty, .. }) = asked(&mut command) else { return false };
+            (*order_qty.0, *order_qty.1) = (lots * self.of.lot, self.of.qty_scale);
+            self.passes(&command, true)
         };
         // A replace to what has traded would be a cancel.
         let least = traded / self.of.lot + 1;
         let lots = last_passing(least, self.of.order_qty_max / self.of.lot, at)?;
         Some(number(lots * self.of.lot, self.of.qty_scale))
+    }
+}
+
+/// The terms of an order or a replace that are tried, each with its decimals.
+struct Asked<'c> {
+    price: (&'c mut i64, &'c mut u8),
+    order_qty: (&'c mut i64, &'c mut u8),
+}
+
+fn asked(command: &mut Command) -> Option<Asked<'_>> {
+    match command {
+        Command::NewOrder(order) => Some(Asked {
+            price: (&mut order.price, &mut order.price_scale),
+            order_qty: (&mut order.order_qty, &mut order.qty_scale),
+        }),
+        Command::ReplaceOrder(replace) => Some(Asked {
+            price: (&mut replace.price, &mut replace.price_scale),
+            order_qty: (&mut replace.order_qty, &mut replace.qty_scale),
+        }),
+        _ => None,
     }
 }
 
